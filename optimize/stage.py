@@ -1,0 +1,87 @@
+"""A stage makes one variant from another; `apply` makes each variant once, whole or not at all."""
+
+import json
+import shutil
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock
+
+from optimize.variant import Variant
+
+MANIFEST = "variant.json"
+
+
+class Stage(Protocol):
+    """Settings are the fields of a frozen dataclass; its `repr` is its identity, so it must hold every input."""
+
+    def __call__(self, variant: Variant, folder: Path) -> Variant:
+        """Make the new variant inside `folder`, or return `variant` itself where there is nothing to do.
+
+        `folder` may hold what an interrupted call left there. A stage may write `report.json` beside its
+        artefact: what it did, for the final report.
+        """
+        ...
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder with their names, in hex."""
+    total = sha256()
+    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        if file != path:
+            total.update(str(file.relative_to(path)).encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                total.update(block)
+    return total.hexdigest()
+
+
+def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
+    """Return the variant that `stage` makes of `variant`, from the store if it is there unharmed.
+
+    Work happens in `<key>.partial`, which is renamed when complete: a killed run leaves no half variant, and the
+    next run finds what the stage had saved so far. A lock per key lets parallel jobs share one store.
+    """
+    key = variant.after(repr(stage)).key
+    store.mkdir(parents=True, exist_ok=True)
+    final, partial = store / key, store / f"{key}.partial"
+    with FileLock(store / f"{key}.lock"):
+        made = _read(final)
+        if made is not None:
+            return made
+        shutil.rmtree(final, ignore_errors=True)
+        partial.mkdir(exist_ok=True)
+        made = stage(variant, partial)
+        if made == variant:
+            shutil.rmtree(partial)
+            return variant
+        made = replace(made, steps=(*variant.steps, repr(stage)))
+        _write(made, partial)
+        partial.rename(final)
+        return replace(made, path=final / made.path.relative_to(partial))
+
+
+def _write(variant: Variant, folder: Path) -> None:
+    manifest = {
+        "path": str(variant.path.relative_to(folder)),
+        "runtime": variant.runtime,
+        "precision": variant.precision,
+        "imgsz": variant.imgsz,
+        "tags": variant.tags,
+        "steps": variant.steps,
+        "sha256": digest(variant.path),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
+
+
+def _read(folder: Path) -> Variant | None:
+    """The variant in `folder`, or None where there is none or its bytes are no longer those that were written."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    manifest = json.loads((folder / MANIFEST).read_text())
+    path = folder / manifest.pop("path")
+    if not path.exists() or digest(path) != manifest.pop("sha256"):
+        return None
+    return Variant(path=path, tags=tuple(manifest.pop("tags")), steps=tuple(manifest.pop("steps")), **manifest)

@@ -1,0 +1,40 @@
+"""One model on disk, and how it came to be."""
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model file that some runtime can read.
+
+    Attributes:
+        path: the file, or the folder for formats that need several files (OpenVINO).
+        runtime: who reads it: `torch`, `onnxruntime`, `openvino` or `tensorrt`.
+        precision: what it was made for: `fp32`, `bf16`, `fp16` or `int8`.
+        imgsz: height and width of the input in pixels (square).
+        tags: what was done to the original, in order, e.g. `("pruned", "int8")`.
+        steps: the settings of every stage so far, after the identity of the original; they decide the key.
+    """
+
+    path: Path
+    runtime: str
+    precision: str
+    imgsz: int
+    tags: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`original`, `pruned`, `int8`, `pruned+int8` ..."""
+        return "+".join(self.tags) or "original"
+
+    @property
+    def key(self) -> str:
+        """Identity: 16 hex digits over every step, so that equal work has an equal key."""
+        return sha256("\n".join(self.steps).encode()).hexdigest()[:16]
+
+    def after(self, step: str) -> "Variant":
+        """The same variant with one more step in its history."""
+        return replace(self, steps=(*self.steps, step))

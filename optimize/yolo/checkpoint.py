@@ -1,0 +1,79 @@
+"""Read and write ultralytics checkpoints, and turn one into the graph that is deployed."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.serialization import get_unsafe_globals_in_checkpoint
+from ultralytics import __version__ as ultralytics_version
+from ultralytics.nn.tasks import load_checkpoint
+
+from optimize.errors import InputError
+
+
+def load(path: Path) -> nn.Module:
+    """The float32 model of a checkpoint: unfused, on the CPU, in eval mode, every parameter trainable.
+
+    Raises:
+        InputError: the file is missing, is no checkpoint of ultralytics 8, or is fused.
+    """
+    if not path.is_file():
+        raise InputError(f"model={path} does not exist; give the path of a trained .pt checkpoint.")
+    if path.suffix != ".pt":
+        raise InputError(f"model={path} is not a .pt checkpoint; give the .pt that it was exported from.")
+    try:
+        model, _ = load_checkpoint(path)
+    except Exception as error:  # whatever a broken or foreign pickle raises, the user can only give another file
+        raise InputError(f"model={path} {_reason(path)}; give a .pt checkpoint of ultralytics 8.") from error
+    if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
+        raise InputError(
+            f"model={path} is fused (it has no BatchNorm left), so it can't be pruned or trained; give the unfused checkpoint."
+        )
+    model.criterion = None
+    return model.requires_grad_(True)
+
+
+def _reason(path: Path) -> str:
+    try:
+        foreign = get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # not even a torch archive
+        return "is not a torch checkpoint"
+    if any(name.startswith("models.") for name in foreign):
+        return "is a legacy YOLOv5 checkpoint, which ultralytics 8 can't load"
+    unknown = sorted(name for name in foreign if not name.startswith(("ultralytics.", "torch.")))
+    return f"holds a class that is not allowed in a checkpoint ({unknown[0]})" if unknown else "is not a YOLO checkpoint"
+
+
+def save(model: nn.Module, path: Path) -> None:
+    """Write `model` in float32 as a checkpoint that stock `YOLO(path)` loads; names and task travel inside the module."""
+    module = deepcopy(model).float().eval()
+    module.criterion = None
+    args = dict(model.args) if hasattr(model, "args") else {}
+    torch.save(
+        {
+            "epoch": -1,
+            "best_fitness": None,
+            "model": module,
+            "ema": None,
+            "updates": None,
+            "optimizer": None,
+            "train_args": args,
+            "date": "",
+            "version": ultralytics_version,
+        },
+        path,
+    )
+
+
+def deployed(model: nn.Module) -> nn.Module:
+    """A fused eval copy with only the head that is deployed: what FLOPs, accuracy, export and latency all see.
+
+    YOLO10 and YOLO26 carry two heads; ultralytics 8.4 validates and exports the one-to-many head unless told
+    otherwise, and so do we. The head is chosen before `fuse()`, which drops the other.
+    """
+    module = deepcopy(model).float().eval()
+    if hasattr(module, "end2end"):
+        module.end2end = False
+    module.criterion = None
+    return module.fuse(verbose=False).requires_grad_(False)
