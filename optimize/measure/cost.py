@@ -1,0 +1,124 @@
+"""What one image costs a model: operations, parameters and bytes, in total and per layer.
+
+The convention: FLOPs are floating-point operations for one image, two per multiply-add (MACs are half of that), of
+convolutions, linear layers and matrix products. Activations, pooling, additions and copies count nothing, as in the
+published tables of ultralytics; their names are part of the result. The formulas are torch's own
+(`torch.utils.flop_counter`), applied to every operator that the fused graph of the deployed head really runs.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
+
+from optimize.errors import MeasurementError
+
+MULTIPLY_ADD = ("conv", "mm", "matmul", "attention", "einsum", "linear")  # in the name of every operator that needs a formula
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One module's own share, without its children, for one image.
+
+    `activation_bytes` are the bytes that its operators write (views write nothing); weights and activations in float32.
+    """
+
+    name: str
+    kind: str
+    flops: int
+    parameters: int
+    weight_bytes: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one image. `uncounted` are the operators that ran and count nothing by the convention."""
+
+    layers: tuple[Layer, ...]
+    uncounted: tuple[str, ...]
+    flops: int = field(init=False)
+    macs: int = field(init=False)
+    parameters: int = field(init=False)
+    weight_bytes: int = field(init=False)
+    activation_bytes: int = field(init=False)
+
+    def __post_init__(self):
+        for name in ("flops", "parameters", "weight_bytes", "activation_bytes"):
+            object.__setattr__(self, name, sum(getattr(layer, name) for layer in self.layers))
+        object.__setattr__(self, "macs", self.flops // 2)
+
+
+def count(model: nn.Module, imgsz: int) -> Cost:
+    """Count the fused eval graph `model` on one `(1, 3, imgsz, imgsz)` image.
+
+    Raises:
+        MeasurementError: an operator that multiplies and adds has no formula, so a total would be too small.
+    """
+    work = _Work()
+    hooks = work.follow(model)
+    try:
+        with torch.no_grad(), work:
+            model(torch.zeros(1, 3, imgsz, imgsz))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    missed = sorted(name for name in work.uncounted if any(word in name for word in MULTIPLY_ADD))
+    if missed:
+        raise MeasurementError(f"{', '.join(missed)} has no FLOPs formula, so no total can be given; please report this model.")
+    layers = (_layer(name, module, work) for name, module in model.named_modules())
+    used = tuple(layer for layer in layers if layer.flops or layer.parameters or layer.activation_bytes)
+    return Cost(used, tuple(sorted(work.uncounted)))
+
+
+def _layer(name: str, module: nn.Module, work: "_Work") -> Layer:
+    own = list(module.parameters(recurse=False))
+    return Layer(
+        name=name,
+        kind=type(module).__name__,
+        flops=work.flops[name],
+        parameters=sum(p.numel() for p in own),
+        weight_bytes=sum(p.numel() * p.element_size() for p in own),
+        activation_bytes=work.written[name],
+    )
+
+
+class _Work(TorchDispatchMode):
+    """Adds up what every operator does, for the module that called it."""
+
+    def __init__(self):
+        super().__init__()
+        self.flops, self.written, self.uncounted = Counter(), Counter(), set()
+        self.calls = [""]
+
+    def follow(self, model: nn.Module) -> list:
+        """Hooks that keep track of the module at work; one that stands in several places counts for its caller."""
+        places = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
+        hooks = []
+        for name, module in model.named_modules():
+            if places[id(module)] == 1:
+                hooks.append(module.register_forward_pre_hook(lambda *_, name=name: self.calls.append(name)))
+                hooks.append(module.register_forward_hook(self._leave))
+        return hooks
+
+    def _leave(self, *_) -> None:
+        self.calls.pop()
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        result = operator(*args, **kwargs)
+        name, packet = self.calls[-1], operator._overloadpacket
+        view = operator.is_view or packet is torch.ops.aten._unsafe_view
+        if packet in flop_registry:
+            self.flops[name] += flop_registry[packet](*args, **kwargs, out_val=result)
+        elif packet is torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:  # torch 2.14 has no formula for it
+            self.flops[name] += sdpa_flop_count(*(tensor.shape for tensor in args[:3]))
+        elif not view:
+            self.uncounted.add(str(packet))
+        if not view:
+            self.written[name] += sum(t.nbytes for t in tree_leaves(result) if isinstance(t, torch.Tensor))
+        return result

@@ -1,0 +1,136 @@
+"""Latency that can be repeated: one quiet process, every variant interleaved, ratios paired round by round.
+
+Absolute times drift with the host's clock by tens of percent while ratios hold, so variants are never timed one after
+the other. In every round each variant runs once untimed and `CALLS` times timed, in random order; the same artefact
+opened twice (A/A) tells what difference means nothing.
+"""
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from time import perf_counter
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from optimize.variant import Variant
+
+CALLS = 3
+STEADY = 0.05  # warm-up ends when the medians of the last two windows differ by less than this share
+WINDOW, MOST_WARM_UP = 5, 60
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time of one call of the graph on one image, from numpy in to numpy out; letterbox and NMS are not in it.
+
+    Attributes:
+        median_ms, p95_ms, q1_ms, q3_ms: over all timed calls, in milliseconds.
+        runs: number of timed calls.
+        threads, batch, device: what the call was given.
+        arithmetic: what really ran, read back from the runtime, e.g. `fp32`, `bf16`, `int8+fp32`.
+        speedup: the reference's time over this one's, the median of the paired ratios of all rounds; the reference is
+            the original model in the same runtime, in fp32.
+        speedup_low, speedup_high: the quartiles of those ratios.
+    """
+
+    median_ms: float
+    p95_ms: float
+    q1_ms: float
+    q3_ms: float
+    runs: int
+    threads: int
+    batch: int
+    device: str
+    arithmetic: str
+    speedup: float
+    speedup_low: float
+    speedup_high: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """All latencies of one benchmark, in the order asked for, and its noise.
+
+    `noise` is the A/A result: how far the median paired ratio of one artefact opened twice lies from 1;
+    `noise_spread` is half the distance of the quartiles of those ratios.
+    """
+
+    latencies: tuple[Latency, ...]
+    noise: float
+    noise_spread: float
+    rounds: int
+
+
+def measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int, seed: int) -> Timing:
+    """Time each `(open, variant)` in a fresh process; `open(variant, threads)` gives a session with `.arithmetic`.
+
+    The process is fresh so that no thread pool or memory of training and validation is left in it.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measure, subjects, threads, rounds, seed).result()
+
+
+def _measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int, seed: int) -> Timing:
+    reference = [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
+    twin = len(subjects)
+    sessions = [open_(variant, threads) for open_, variant in [*subjects, subjects[-1]]]
+    images = [np.random.default_rng(seed).random((1, 3, v.imgsz, v.imgsz), dtype=np.float32) for _, v in subjects]
+    images.append(images[-1])
+    for session, image in zip(sessions, images, strict=True):
+        _warm_up(session, image)
+    order, times = random.Random(seed), np.empty((rounds, len(sessions), CALLS))
+    for this_round in track(range(rounds), "timing", console=Console(stderr=True), transient=True):
+        for i in order.sample(range(len(sessions)), len(sessions)):
+            sessions[i](images[i])
+            times[this_round, i] = [_milliseconds(sessions[i], images[i]) for _ in range(CALLS)]
+    per_round = np.median(times, axis=2)
+    latencies = tuple(
+        _latency(times[:, i], per_round[:, reference[i]] / per_round[:, i], threads, sessions[i].arithmetic)
+        for i in range(len(subjects))
+    )
+    low, middle, high = np.percentile(per_round[:, twin] / per_round[:, twin - 1], [25, 50, 75])
+    return Timing(latencies, noise=abs(float(middle) - 1), noise_spread=float(high - low) / 2, rounds=rounds)
+
+
+def _reference(variant: Variant, variants: list[Variant]) -> int:
+    """Where the original in the same runtime stands."""
+    return next(i for i, v in enumerate(variants) if v.runtime == variant.runtime and v.name == "original")
+
+
+def _milliseconds(session: Callable, image: np.ndarray) -> float:
+    start = perf_counter()
+    session(image)
+    return (perf_counter() - start) * 1e3
+
+
+def _warm_up(session: Callable, image: np.ndarray) -> None:
+    """Call until the times are steady: runtimes allocate, pack weights and choose kernels in their first calls."""
+    times: list[float] = []
+    while len(times) < MOST_WARM_UP:
+        times += [_milliseconds(session, image) for _ in range(WINDOW)]
+        before, now = np.median(times[-2 * WINDOW : -WINDOW]) if len(times) > WINDOW else 0.0, np.median(times[-WINDOW:])
+        if abs(before - now) <= STEADY * now:
+            return
+
+
+def _latency(times: np.ndarray, ratios: np.ndarray, threads: int, arithmetic: str) -> Latency:
+    q1, median, q3, p95 = np.percentile(times, [25, 50, 75, 95])
+    low, speedup, high = np.percentile(ratios, [25, 50, 75])
+    return Latency(
+        median_ms=float(median),
+        p95_ms=float(p95),
+        q1_ms=float(q1),
+        q3_ms=float(q3),
+        runs=times.size,
+        threads=threads,
+        batch=1,
+        device="cpu",
+        arithmetic=arithmetic,
+        speedup=float(speedup),
+        speedup_low=float(low),
+        speedup_high=float(high),
+    )
