@@ -1,0 +1,97 @@
+"""BatchNorm statistics that belong to the pruned network.
+
+After a cut every layer sees other activations than those whose mean and variance its BatchNorm has stored. Measuring
+them again needs pictures but no labels and no gradient: "adaptive batch normalization", EagleEye (Li et al., ECCV
+2020, section 3.3), which alone restores most of what a moderate cut appears to cost.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from optimize.data.calibration import images
+from optimize.data.dataset import Dataset
+from optimize.errors import InputError
+from optimize.variant import Variant
+from optimize.yolo import checkpoint
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Stage: a pruned variant gets new BatchNorm statistics; any other is returned as it is.
+
+    Attributes:
+        data: its training pictures are used, without their labels.
+        bn_images: how many of them; fewer if the split is smaller.
+        seed: which of them.
+    """
+
+    data: Dataset
+    bn_images: int = 256
+    seed: int = 0
+
+    def __call__(self, variant: Variant, folder: Path) -> Variant:
+        if "pruned" not in variant.tags:
+            return variant
+        began, path = time.perf_counter(), folder / "recovered.pt"
+        used = reestimate_checkpoint(variant.path, path, self.data, self.bn_images, variant.imgsz, self.seed)
+        report = {"method": "bn", "bn_images": used, "seconds": round(time.perf_counter() - began, 1)}
+        (folder / "report.json").write_text(json.dumps(report, indent=2))
+        return replace(variant, path=path)
+
+
+def reestimate_checkpoint(path: Path, target: Path, data: Dataset, count: int, imgsz: int, seed: int) -> int:
+    """Write the checkpoint `path` with statistics of up to `count` training pictures to `target`; return how many."""
+    if count < 1:
+        raise InputError(f"recover.bn_images={count} must be at least 1; 256 is the default.")
+    model = checkpoint.load(path)
+    used = reestimate(model, _batches(images(data.train, count, seed, imgsz)))
+    checkpoint.save(model, target)
+    return used
+
+
+def _batches(pictures: Iterable[np.ndarray]) -> Iterator[Tensor]:
+    """Batches of one size; pictures that would make a smaller last one are left out, unless it is the only one."""
+    stream, full = iter(pictures), False
+    while batch := list(islice(stream, BATCH)):
+        if full and len(batch) < BATCH:
+            return
+        full = True
+        yield torch.from_numpy(np.concatenate(batch))
+
+
+def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> int:
+    """Replace the running statistics of every BatchNorm by their average over `batches` of (N, 3, H, W) float32.
+
+    Every batch weighs the same, so they should be of one size. The mean is then exact; the variance is the average
+    of the variances within the batches, as everywhere in torch. The model is left in eval mode, its weights and the
+    BatchNorms' momenta as they were. Returns the number of pictures.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    # The whole model trains, not only its BatchNorms: some branches of a head run in training alone.
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch's cumulative average
+    pictures = 0
+    with torch.no_grad():
+        for batch in batches:
+            model(batch)
+            pictures += len(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+    return pictures

@@ -1,0 +1,214 @@
+"""Train a pruned checkpoint with ultralytics' own trainers.
+
+Left alone they build the network anew from its yaml, at full width, and copy only the tensors whose shapes still
+fit: the pruned model is gone and nothing says so. `KeepArchitecture` trains the checkpoint's own module instead.
+"""
+
+import csv
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from torch import nn
+from ultralytics.models.rtdetr.train import RTDETRTrainer
+from ultralytics.models.yolo.classify import ClassificationTrainer
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.obb import OBBTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
+
+from optimize.errors import InputError, MeasurementError
+from optimize.yolo import checkpoint
+from optimize.yolo.progress import stdout_to_stderr
+
+# What defines the task and the pictures a user trained with. A model of digits was trained without flips, and a
+# recovery that flips them would teach it something else, so these come from the checkpoint; the schedule is ours.
+CARRIED = (
+    *("hsv_h", "hsv_s", "hsv_v", "bgr", "degrees", "translate", "scale", "shear", "perspective", "flipud", "fliplr"),
+    *("mosaic", "mixup", "cutmix", "copy_paste", "copy_paste_mode", "auto_augment", "erasing", "augmentations"),
+    *("multi_scale", "overlap_mask", "mask_ratio", "dropout", "single_cls"),
+    *("box", "cls", "cls_pw", "dfl", "pose", "kobj", "rle", "angle", "dlog", "dgrad", "dlam"),
+)
+
+
+class KeepArchitecture:
+    """Mixin before a task's trainer: the architecture is the checkpoint's."""
+
+    def get_model(self, cfg=None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+        """The module of the checkpoint, as it is.
+
+        Raises:
+            InputError: there is no checkpoint, it is fused, or its classes are not those of the data.
+        """
+        if not isinstance(weights, nn.Module):
+            raise InputError(
+                f"model={self.args.model} holds no weights, so there is no architecture to keep; give a .pt."
+            )
+        if weights.is_fused():
+            raise InputError(f"model={self.args.model} is fused, so it can't be trained; give the unfused checkpoint.")
+        if len(weights.names) != self.data["nc"]:
+            raise InputError(
+                f"model={self.args.model} has {len(weights.names)} classes and data={self.args.data} has "
+                f"{self.data['nc']}; give data with the classes that the model was trained on."
+            )
+        weights.criterion = None
+        return weights.float()
+
+    def save_model(self) -> bool:
+        """Write last.pt beside its place and rename it, since a kill while it is written would leave half a file."""
+        last, self.last = self.last, self.last.with_name("writing.pt")
+        saved = super().save_model()
+        os.replace(self.last, last)
+        self.last = last
+        return saved
+
+    def final_eval(self) -> None:
+        """Nothing: the caller takes last.pt, and the pipeline measures the model as it is deployed."""
+
+
+# One class per task at module level, since the workers of multi-GPU training import the trainer by its name.
+class Detect(KeepArchitecture, DetectionTrainer): ...
+
+
+class Segment(KeepArchitecture, SegmentationTrainer): ...
+
+
+class Pose(KeepArchitecture, PoseTrainer): ...
+
+
+class Obb(KeepArchitecture, OBBTrainer): ...
+
+
+class Classify(KeepArchitecture, ClassificationTrainer): ...
+
+
+class RTDetr(KeepArchitecture, RTDETRTrainer): ...
+
+
+TRAINERS = {"detect": Detect, "segment": Segment, "pose": Pose, "obb": Obb, "classify": Classify}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training.
+
+    Attributes:
+        path: the checkpoint: float32, unfused, without the optimizer.
+        history: the rows of ultralytics' results.csv, one per epoch: losses, metrics and learning rates by name.
+        schedule: the training arguments that are ours, by ultralytics' names.
+        seconds: training time, over all calls that it took.
+        resumed: whether an earlier call was interrupted and this one went on from its last epoch.
+    """
+
+    path: Path
+    history: tuple[dict[str, float], ...]
+    schedule: dict[str, object]
+    seconds: float
+    resumed: bool
+
+
+def schedule(epochs: int, batch: int) -> dict[str, object]:
+    """The training arguments that follow from the number of epochs."""
+    return {
+        "optimizer": "AdamW",
+        "lr0": 0.001,
+        "lrf": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 0.0005,
+        "cos_lr": True,
+        "warmup_epochs": 0.5,
+        "warmup_bias_lr": 0.0,
+        "nbs": batch,
+        "close_mosaic": epochs // 2,
+        "patience": 0,
+    }
+
+
+def finetune(
+    path: Path,
+    data: Path,
+    folder: Path,
+    *,
+    epochs: int,
+    imgsz: int,
+    batch: int,
+    device: str,
+    seed: int,
+    teacher: Path | None = None,
+) -> Training:
+    """Train the checkpoint `path` for `epochs` and write `folder`/finetuned.pt, whose architecture is that of `path`.
+
+    An earlier call with the same arguments that was killed is taken up again after its last complete epoch. The
+    weights are the moving average after the last epoch, not those of the best: choosing by the validation pictures
+    would flatter every number measured on them later.
+
+    Args:
+        path: an unfused checkpoint, pruned or not.
+        data: the data.yaml.
+        folder: keeps the state of a killed call.
+        epochs: at least 1; the schedule follows from it.
+        imgsz: side of the square input in pixels.
+        batch: pictures per step, over all devices.
+        device: as in ultralytics, e.g. `cpu`, `0` or `0,1`.
+        seed: equal seeds give equal weights on one machine.
+        teacher: a checkpoint to distill from with ultralytics' `distill_model`, or None.
+
+    Raises:
+        InputError: the checkpoint is fused or the data has another number of classes.
+        MeasurementError: the trained model has other shapes than the checkpoint.
+    """
+    start = checkpoint.load(path)
+    ours = schedule(epochs, batch)
+    run = folder / "train"
+    last = run / "weights" / "last.pt"
+    done = _epochs_done(last)
+    if done < epochs:
+        overrides = {
+            **{key: start.args[key] for key in CARRIED if key in start.args},
+            **ours,
+            **{"task": start.task, "mode": "train", "model": str(path), "data": str(data), "save_dir": str(run)},
+            **{"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": device, "seed": seed},
+            **{"amp": False, "plots": False, "exist_ok": True, "deterministic": True},
+            **({"distill_model": str(teacher)} if teacher else {}),
+            **({"resume": str(last)} if done else {}),
+        }
+        trainer = RTDetr if isinstance(start, RTDETRDetectionModel) else TRAINERS[start.task]
+        with stdout_to_stderr():
+            trainer(overrides=overrides).train()
+    trained, _ = load_checkpoint(last)
+    trained = getattr(trained, "student_model", trained)
+    _check_shapes(start, trained)
+    trained.args = start.args
+    result = folder / "finetuned.pt"
+    checkpoint.save(trained, result)
+    history = _history(run / "results.csv")
+    return Training(result, history, ours, _seconds(history), resumed=0 < done < epochs)
+
+
+def _epochs_done(last: Path) -> int:
+    return load_checkpoint(last)[1]["epoch"] + 1 if last.is_file() else 0
+
+
+def _check_shapes(start: nn.Module, trained: nn.Module) -> None:
+    before, after = ({name: tuple(t.shape) for name, t in m.state_dict().items()} for m in (start, trained))
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        raise MeasurementError(
+            f"training changed {changed[0]} from {before.get(changed[0])} to {after.get(changed[0])}, so the model "
+            "is no longer the pruned one; report this model to us."
+        )
+
+
+def _history(results: Path) -> tuple[dict[str, float], ...]:
+    """The rows of results.csv; a kill between its line and the checkpoint leaves an epoch twice, the later counts."""
+    with results.open(newline="") as stream:
+        rows = [{key.strip(): float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
+    return tuple({row["epoch"]: row for row in rows}.values())
+
+
+def _seconds(history: tuple[dict[str, float], ...]) -> float:
+    """The clock of results.csv starts again with every call."""
+    clock = [0.0, *(row["time"] for row in history)]
+    return sum(now - before if now > before else now for before, now in pairwise(clock))
