@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -86,14 +87,18 @@ def test_stock_training_loses_the_pruned_architecture(data, tmp_path):
     assert shapes(tmp_path / "stock/run/weights/last.pt") != shapes(path)
 
 
-def test_stdout_is_left_alone_even_by_child_processes(capfd):
-    with stdout_to_stderr():
-        print("printed")
-        subprocess.run(["echo", "from a child"], check=True)
-    print("after")
-    captured = capfd.readouterr()
-    assert captured.out == "after\n"
-    assert sorted(captured.err.splitlines()) == ["from a child", "printed"]
+def test_stdout_is_left_alone_even_by_child_processes():
+    program = """
+import subprocess
+from optimize.yolo.progress import stdout_to_stderr
+with stdout_to_stderr():
+    print("printed")
+    subprocess.run(["echo", "from a child"], check=True)
+print("after")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "after\n"
+    assert sorted(done.stderr.splitlines()) == ["from a child", "printed"]
 
 
 def test_equal_seeds_give_equal_weights_in_one_process(data, tmp_path):
@@ -135,7 +140,7 @@ def test_training_killed_after_its_last_epoch_is_not_repeated(data, tmp_path, mo
 
 
 def test_another_number_of_classes_is_refused(data, tmp_path):
-    with pytest.raises(InputError, match="3 classes .* has 2"):
+    with pytest.raises(InputError, match=r"3 classes .* has 2"):
         run(thinned(tmp_path, "yolov8n", classes=3), data, tmp_path / "work")
 
 
