@@ -19,7 +19,6 @@ from optimize.recover.bn import BatchNorm, reestimate
 from optimize.recover.finetune import Finetune
 from optimize.variant import Variant
 from optimize.yolo import checkpoint, train
-from optimize.yolo.progress import stdout_to_stderr
 
 IMGSZ = 64
 
