@@ -12,6 +12,7 @@ from filelock import FileLock
 from optimize.variant import Variant
 
 MANIFEST = "variant.json"
+REPORT = "report.json"
 
 
 class Stage(Protocol):
@@ -20,8 +21,8 @@ class Stage(Protocol):
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         """Make the new variant inside `folder`, or return `variant` itself where there is nothing to do.
 
-        `folder` may hold what an interrupted call left there. A stage may write `report.json` beside its
-        artefact: what it did, for the final report.
+        `folder` may hold what an interrupted call left there. A stage writes `report.json` beside its artefact where
+        it has something to say of what it did.
         """
         ...
 

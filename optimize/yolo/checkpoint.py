@@ -45,20 +45,23 @@ def _reason(path: Path) -> str:
     return f"holds a class that is not allowed in a checkpoint ({unknown[0]})" if unknown else "is not a YOLO checkpoint"
 
 
-def save(model: nn.Module, path: Path) -> None:
-    """Write `model` in float32 as a checkpoint that stock `YOLO(path)` loads; names and task travel inside the module."""
-    module = deepcopy(model).float().eval()
+def save(model: nn.Module, path: Path, *, half: bool = False) -> None:
+    """Write `model` as a checkpoint that stock `YOLO(path)` loads; names and task travel inside the module.
+
+    Intermediate checkpoints keep float32. `half` stores float16, as `yolo train` leaves its own, for a checkpoint
+    that is handed out: it is half the size and loads as float32 again.
+    """
+    module = deepcopy(model).eval()
     module.criterion = None
-    args = dict(model.args) if hasattr(model, "args") else {}
     torch.save(
         {
             "epoch": -1,
             "best_fitness": None,
-            "model": module,
+            "model": module.half() if half else module.float(),
             "ema": None,
             "updates": None,
             "optimizer": None,
-            "train_args": args,
+            "train_args": dict(model.args) if hasattr(model, "args") else {},
             "date": "",
             "version": ultralytics_version,
         },

@@ -1,0 +1,63 @@
+"""From a config node to one typed object, so that a wrong value is one sentence before any work starts."""
+
+from dataclasses import fields, make_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from optimize.errors import InputError
+
+CONF = next(p for p in (Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf") if p.is_dir())
+
+
+def build(node: DictConfig, where: str, **objects: Any) -> Any:
+    """The object that `node` describes: `_target_` names a dataclass, the other keys are its fields.
+
+    `hydra.utils.instantiate` checks no types, so the plain fields are merged into a structured config first. Nested
+    nodes with a `_target_` are built the same way; a field that the config can't hold (a data set) comes from `objects`.
+
+    Args:
+        node: one config node.
+        where: its place on the command line, e.g. `quant`, for the error's sentence.
+        objects: values for fields of that name, where the class has them.
+
+    Raises:
+        InputError: a value is not of its field's type.
+    """
+    return typed(get_class(node["_target_"]), node, where, **objects)
+
+
+def typed(cls: type, node: DictConfig, where: str, **objects: Any) -> Any:
+    """An instance of the dataclass `cls` with the values of `node`, each checked against its field's type."""
+    names = {field.name for field in fields(cls) if field.init}
+    given = {key: node[key] for key in node if key != "_target_"}
+    nested = {key: build(value, f"{where}.{key}", **objects) for key, value in given.items() if _is_object(value)}
+    plain = {key: value for key, value in given.items() if key not in nested}
+    hints = get_type_hints(cls)
+    values = {}
+    for key, value in plain.items():
+        name = f"{where}.{key}".lstrip(".")
+        if key not in names:
+            raise InputError(f"{name} is not a setting of {cls.__name__}; allowed are {', '.join(sorted(names))}.")
+        values[key] = _checked(hints[key], value, name)
+    extra = {key: value for key, value in objects.items() if key in names and key not in values}
+    return cls(**values, **nested, **extra)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, DictConfig) and "_target_" in value
+
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
+
+
+def _checked(hint: Any, value: Any, name: str) -> Any:
+    holder = OmegaConf.structured(make_dataclass("Holder", [("value", hint)]))
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(holder, {"value": value})).value
+    except OmegaConfBaseException as error:
+        allowed = " or ".join(WORDS.get(kind, "null") for kind in get_args(hint) or (hint,))
+        raise InputError(f"{name}={value} is not allowed; give {allowed}.") from error

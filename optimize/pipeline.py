@@ -1,0 +1,150 @@
+"""The whole job, top to bottom: make every variant, then measure every variant as it would be deployed."""
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from optimize.data.dataset import Dataset
+from optimize.errors import MeasurementError
+from optimize.measure import accuracy, cost, latency
+from optimize.measure.cost import Cost
+from optimize.measure.graph_cost import GraphCost
+from optimize.progress import bar
+from optimize.result import Report, Result
+from optimize.runtime.session import Runtime
+from optimize.runtime.torch import Torch
+from optimize.stage import REPORT, Stage, apply, digest
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import deployed, load
+from optimize.yolo.validate import validate
+
+log = logging.getLogger(__name__)
+
+AGREEMENT = 0.01  # two independent counts of the same operations may differ by this share, and not by more
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs, built and checked before any work starts.
+
+    Attributes:
+        original: the checkpoint to start from.
+        data: where to train, calibrate and validate.
+        shrink: the stages that make the pruned model, in order; those with nothing to do return the variant as it is.
+        precisions: stages of which each makes one more precision of an exported float32 model.
+        runtimes: where every model is exported to and measured, beside torch.
+        left_out: why other runtimes were left out, by name.
+        threads, rounds, seed: of the latency benchmark.
+        store: where finished work lies, shared by all runs.
+    """
+
+    original: Variant
+    data: Dataset
+    shrink: tuple[Stage, ...]
+    precisions: tuple[Stage, ...]
+    runtimes: tuple[Runtime, ...]
+    left_out: dict[str, str]
+    threads: int
+    rounds: int
+    seed: int
+    store: Path
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A variant to be measured, the runtime that runs it, and the cost of the model that it came from."""
+
+    variant: Variant
+    runtime: Runtime
+    cost: Cost
+
+
+def run(plan: Plan, folder: Path) -> Report:
+    """Make all variants of `plan`, copy them to `folder`, and measure each as it lies there.
+
+    Raises:
+        OptimizeError: a stage can't do what was asked, or two counts of one thing disagree.
+    """
+    models, stages = _models(plan)
+    costs = [cost.count(deployed(load(model.path)), model.imgsz) for model in models]
+    subjects = [
+        Subject(_hand_out(variant, folder), runtime, costs[models.index(model)])
+        for runtime in (Torch(), *plan.runtimes)
+        for model, variant in _variants(plan, runtime, models)
+    ]
+    results = [_measure(plan, subject, folder) for subject in subjects]
+    log.info("timing %d variants on %d threads", len(subjects), plan.threads)
+    timing = latency.measure([(s.runtime.open, s.variant) for s in subjects], plan.threads, plan.rounds, plan.seed)
+    results = [replace(result, latency=time) for result, time in zip(results, timing.latencies, strict=True)]
+    return Report(tuple(results), timing.noise, timing.noise_spread, stages)
+
+
+def _models(plan: Plan) -> tuple[list[Variant], dict[str, dict]]:
+    """The original, and the pruned and recovered model if anything was pruned; and what the stages say they did."""
+    variant, stages = plan.original, {}
+    for stage in plan.shrink:
+        name = type(stage).__name__.lower()
+        log.info("%s", name)
+        before, variant = variant, apply(stage, variant, plan.store)
+        if variant != before:
+            stages[name] = json.loads((variant.path.parent / REPORT).read_text())
+    return ([plan.original] if variant == plan.original else [plan.original, variant]), stages
+
+
+def _variants(plan: Plan, runtime: Runtime, models: list[Variant]) -> list[tuple[Variant, Variant]]:
+    """Pairs of model and variant: every model as `runtime` deploys it, in float32 and in every other precision."""
+    pairs = []
+    for model in models:
+        log.info("export: %s for %s", model.name, runtime.name)
+        exported = apply(runtime.export, model, plan.store)
+        pairs.append((model, exported))
+        for precision in plan.precisions:
+            made = apply(precision, exported, plan.store)
+            if made != exported:
+                log.info("%s for %s", made.name, runtime.name)
+                pairs.append((model, made))
+    return [(model, apply(runtime.build, variant, plan.store)) for model, variant in pairs]
+
+
+def _hand_out(variant: Variant, folder: Path) -> Variant:
+    """Copy an artefact into the run's folder; the user's own checkpoint stays where it is."""
+    if variant.name == "original" and variant.runtime == "torch":
+        return variant
+    ending = "_openvino_model" if variant.path.is_dir() else variant.path.suffix
+    target = folder / "artefacts" / variant.runtime / f"{variant.name}{ending}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (shutil.copytree if variant.path.is_dir() else shutil.copy2)(variant.path, target)
+    return replace(variant, path=target)
+
+
+def _measure(plan: Plan, subject: Subject, folder: Path) -> Result:
+    """Everything but the latency, which is measured for all variants together."""
+    variant, sha256 = subject.variant, digest(subject.variant.path)
+    graph = subject.runtime.count(variant)
+    _agree(variant, subject.cost, graph)
+
+    def validated() -> accuracy.Accuracy:
+        session = subject.runtime.open(variant, plan.threads)
+        with bar(f"validating {variant.name} on {variant.runtime}", len(plan.data.val)) as tick:
+            return validate(tick(session), plan.data, variant.imgsz, folder / "validation")
+
+    files = [variant.path] if variant.path.is_file() else [p for p in variant.path.rglob("*") if p.is_file()]
+    return Result(
+        variant=variant,
+        sha256=sha256,
+        size_bytes=sum(file.stat().st_size for file in files),
+        cost=subject.cost,
+        graph=graph,
+        accuracy=accuracy.once(plan.store, (sha256, variant.precision, plan.data.fingerprint), validated),
+        latency=None,
+    )
+
+
+def _agree(variant: Variant, counted: Cost, graph: GraphCost | None) -> None:
+    if graph and abs(graph.ops - counted.flops) > AGREEMENT * counted.flops:
+        raise MeasurementError(
+            f"{variant.name} on {variant.runtime}: the exported graph has {graph.ops} operations, the model it came from "
+            f"{counted.flops}; they must agree within {AGREEMENT:.0%}, so please report this model to us."
+        )

@@ -1,0 +1,86 @@
+"""From the config to a Plan: everything is found, loaded and checked before any work starts."""
+
+import os
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from optimize.config import build, typed
+from optimize.data.dataset import Dataset
+from optimize.data.digits import compose
+from optimize.errors import InputError
+from optimize.pipeline import Plan
+from optimize.quant.bf16 import Bf16
+from optimize.settings import Settings
+from optimize.stage import digest
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import load
+from optimize.yolo.dataset import resolve
+from optimize.yolo.find import find
+
+LIBRARIES = ("torch", "torchvision", "ultralytics", "torch-pruning", "onnx", "onnxslim", "onnxruntime", "openvino", "nncf")
+STEPS_KEPT = 30  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
+
+
+def prepare(config: DictConfig) -> Plan:
+    """The Plan that `config` describes.
+
+    Raises:
+        InputError: something given can't be used, or checkpoint, data and settings don't fit each other.
+    """
+    settings = typed(Settings, {key: value for key, value in config.items() if not isinstance(value, DictConfig)}, "")
+    path = find(settings.model)
+    model = load(path)
+    _check_room(settings.store, path)
+    data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data)
+    _check_fit(settings, model, data)
+    imgsz = settings.imgsz or int(model.args["imgsz"])
+    runtimes = [build(config.runtime[name], f"runtime.{name}") for name in config.runtime]
+    return Plan(
+        original=Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions()))),
+        data=data,
+        shrink=(
+            build(config.pruner, "pruner", data=data),
+            build(config.recover, "recover", data=data, original=path),
+        ),
+        precisions=(Bf16(), build(config.quant, "quant", data=data)),
+        runtimes=tuple(runtime for runtime in runtimes if runtime.unavailable() is None),
+        left_out={runtime.name: reason for runtime in runtimes if (reason := runtime.unavailable())},
+        threads=settings.threads or len(os.sched_getaffinity(0)),
+        rounds=settings.rounds,
+        seed=settings.seed,
+        store=settings.store,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that takes part in the numbers."""
+    return {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")} | {n: version(n) for n in LIBRARIES}
+
+
+def _check_room(store: Path, checkpoint: Path) -> None:
+    there = next(p for p in (store.absolute(), *store.absolute().parents) if p.is_dir())
+    needed, free = STEPS_KEPT * checkpoint.stat().st_size, shutil.disk_usage(there).free
+    if free < needed:
+        raise InputError(
+            f"the disk of {there} has {free / 1e6:.0f} MB free, a run with this model needs about {needed / 1e6:.0f} MB; "
+            "free room or run in another folder."
+        )
+
+
+def _check_fit(settings: Settings, model, data: Dataset) -> None:
+    if model.task != "detect":
+        raise InputError(f"model={settings.model} is a {model.task} model; only detect models are supported so far.")
+    names = tuple(model.names[i] for i in sorted(model.names))
+    if names != data.names:
+        raise InputError(
+            f"model={settings.model} has the classes {_short(names)}, data={settings.data} has {_short(data.names)}; "
+            "give data with the classes that the model was trained on."
+        )
+
+
+def _short(names: tuple[str, ...]) -> str:
+    return f"{len(names)}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"

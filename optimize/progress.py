@@ -1,0 +1,25 @@
+"""Progress bars on stderr; stdout belongs to the report."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def bar(text: str, total: int) -> Iterator[Callable[[Callable], Callable]]:
+    """A bar of `total` steps. What it yields wraps a function, so that each of its calls is a step."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(text, total=total)
+
+        def tick(function: Callable) -> Callable:
+            def call(*args):
+                result = function(*args)
+                progress.advance(task)
+                return result
+
+            return call
+
+        yield tick

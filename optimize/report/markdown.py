@@ -1,0 +1,48 @@
+"""report.md: the report for people, to read or to paste."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from optimize.pipeline import Plan
+from optimize.plan import versions
+from optimize.report import words
+from optimize.report.results import host
+from optimize.result import Report
+
+
+def write(report: Report, plan: Plan, path: Path) -> None:
+    """Write headline, table, picture, and how everything was measured."""
+    machine = host()
+    lines = [
+        "# Optimization report",
+        "",
+        words.headline(report),
+        "",
+        _line(words.COLUMNS),
+        _line(["---"] * len(words.COLUMNS)),
+        *(_line(row) for row in words.rows(report)),
+        "",
+        "![accuracy against FLOPs and latency](report.png)",
+        "",
+        "## How it was measured",
+        "",
+        *(f"- {note}" for note in words.notes(report, plan)),
+        f"- Host: {machine['cpu']}, {machine['cores']} cores, {machine['system']}, {' '.join(machine['cpu_flags'])}.",
+        f"- Versions: {', '.join(f'{name} {number}' for name, number in versions().items())}.",
+        f"- Data: {plan.data.yaml} ({len(plan.data.train)} training pictures, fingerprint {plan.data.fingerprint}).",
+        f"- Repeat: `{shlex.join(['python', '-m', 'optimize', *sys.argv[1:]])}`",
+        "- Every figure, by layer and class, with the hash of each artefact: results.json.",
+        "",
+        *_stages(report),
+    ]
+    path.write_text("\n".join(lines))
+
+
+def _line(cells) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _stages(report: Report) -> list[str]:
+    plain = {name: {k: v for k, v in done.items() if isinstance(v, int | float | str)} for name, done in report.stages.items()}
+    return [f"- {name}: {', '.join(f'{key} {value}' for key, value in done.items())}" for name, done in plain.items()]

@@ -1,0 +1,26 @@
+"""The report on the terminal."""
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from optimize.pipeline import Plan
+from optimize.report import words
+from optimize.result import Report
+
+WIDTH_OF_A_FILE = 160  # a pipe has no width, and a cut table is worse than a long line
+
+
+def show(report: Report, plan: Plan) -> None:
+    """Print the table and its notes to stdout."""
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
+    table = Table(title=words.headline(report), title_justify="left", title_style="bold")
+    for name in words.COLUMNS:
+        table.add_column(name, justify="left" if name in ("variant", "runtime", "arithmetic") else "right", no_wrap=True)
+    runtimes = [result.variant.runtime for result in report.results]
+    for row, runtime, following in zip(words.rows(report), runtimes, [*runtimes[1:], None], strict=True):
+        table.add_row(*row, end_section=runtime != following)
+    console.print(table)
+    for note in words.notes(report, plan):
+        console.print(f"- {note}")

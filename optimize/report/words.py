@@ -1,0 +1,84 @@
+"""The report's cells and sentences; the terminal and report.md print the same ones."""
+
+from optimize.pipeline import Plan
+from optimize.result import Report, Result
+
+DASH = "-"
+COLUMNS = (
+    "variant",
+    "runtime",
+    "arithmetic",
+    "GFLOPs",
+    "FLOPs",
+    "in int8",
+    "params M",
+    "MB",
+    "mAP50-95",
+    "points",
+    "mAP50",
+    "median ms",
+    "p95 ms",
+    "faster",
+)
+
+
+def rows(report: Report) -> list[tuple[str, ...]]:
+    """One tuple per result, a cell per column; changes are against the original checkpoint in torch."""
+    return [_row(result, report.results[0]) for result in report.results]
+
+
+def _row(result: Result, original: Result) -> tuple[str, ...]:
+    time, itself = result.latency, result is original
+    return (
+        result.variant.name,
+        result.variant.runtime,
+        time.arithmetic if time else DASH,
+        f"{result.flops / 1e9:.3f}",
+        DASH if itself else f"{result.flops / original.flops - 1:+.1%}",
+        f"{result.int_ops / result.flops:.0%}" if result.int_ops else DASH,
+        f"{result.cost.parameters / 1e6:.2f}",
+        f"{result.size_bytes / 1e6:.2f}",
+        f"{result.accuracy.map50_95:.4f}",
+        DASH if itself else f"{100 * (result.accuracy.map50_95 - original.accuracy.map50_95):+.1f}",
+        f"{result.accuracy.map50:.4f}",
+        f"{time.median_ms:.2f}" if time else DASH,
+        f"{time.p95_ms:.2f}" if time else DASH,
+        f"{time.speedup:.2f}x [{time.speedup_low:.2f}-{time.speedup_high:.2f}]" if time else DASH,
+    )
+
+
+def headline(report: Report) -> str:
+    """The fastest variant in one sentence."""
+    original = report.results[0]
+    timed = [result for result in report.results if result.latency and result.variant.name != "original"]
+    if not timed:
+        return "Nothing was changed: the rows show the original in each runtime."
+    best = min(timed, key=lambda result: result.latency.median_ms)
+    same = next(r for r in report.results if r.variant.runtime == best.variant.runtime and r.variant.name == "original")
+    return (
+        f"Fastest: {best.variant.name} on {best.variant.runtime}: {best.latency.speedup:.2f}x as fast as the original there in "
+        f"{same.latency.arithmetic}, {best.flops / original.flops - 1:+.1%} FLOPs, "
+        f"{100 * (best.accuracy.map50_95 - original.accuracy.map50_95):+.1f} points of mAP50-95, "
+        f"{best.size_bytes / 1e6:.2f} MB (the original there: {same.size_bytes / 1e6:.2f} MB)."
+    )
+
+
+def notes(report: Report, plan: Plan) -> list[str]:
+    """What a reader must know to believe the table, one sentence each."""
+    images, threads = report.results[0].accuracy.images, plan.threads
+    found = [
+        "FLOPs: 2 per multiply-add, one image, on the fused graph of the one-to-many head; counted again on every exported graph. "
+        "Int8 lowers no operation count, it moves operations from float to integer (`in int8`).",
+        f"Accuracy: ultralytics' validator on {images} pictures, square letterbox (rect=False), batch 1, the same for every row; "
+        "1 point is 0.01 mAP; points and FLOPs are changes against the original in torch.",
+        f"Latency: one call of the graph, without letterbox and NMS, {threads} threads, batch 1, {plan.original.imgsz} px, all rows interleaved in one "
+        "process; `arithmetic` is read back from the runtime. `faster` is the median [quartiles] of the paired ratios to the original in "
+        "fp32 in the same runtime.",
+        f"Noise: the same artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles +-{report.noise_spread:.1%}; "
+        f"call any difference below {max(0.05, 2 * report.noise):.0%} nothing.",
+        "Energy: not measured.",
+    ]
+    if plan.original.path.name == "digits.pt":
+        found.append("These pictures are made, not photographed: handwritten digits composed on crops of photographs.")
+    found += [f"{name} was left out: {reason}." for name, reason in plan.left_out.items()]
+    return found

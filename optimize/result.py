@@ -1,0 +1,62 @@
+"""Everything that was measured of one variant, and of one run."""
+
+from dataclasses import dataclass
+
+from optimize.measure.accuracy import Accuracy
+from optimize.measure.cost import Cost
+from optimize.measure.graph_cost import GraphCost
+from optimize.measure.latency import Latency
+from optimize.variant import Variant
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of the report.
+
+    Attributes:
+        variant: what was measured, where it lies in the run's folder.
+        sha256: of the artefact.
+        size_bytes: of the artefact on disk.
+        cost: operations and bytes counted in torch on the fused graph that the artefact came from.
+        graph: the same counted on the exported artefact itself; None for a checkpoint, which is not exported.
+        accuracy: on the validation split.
+        latency: None where it was not measured.
+    """
+
+    variant: Variant
+    sha256: str
+    size_bytes: int
+    cost: Cost
+    graph: GraphCost | None
+    accuracy: Accuracy
+    latency: Latency | None
+
+    @property
+    def float_ops(self) -> int:
+        return self.graph.float_ops if self.graph else self.cost.flops
+
+    @property
+    def int_ops(self) -> int:
+        return self.graph.int_ops if self.graph else 0
+
+    @property
+    def flops(self) -> int:
+        """All operations, two per multiply-add, in whatever arithmetic."""
+        return self.float_ops + self.int_ops
+
+
+@dataclass(frozen=True)
+class Report:
+    """All rows of one run: first torch, then runtime by runtime; within each the original first.
+
+    Attributes:
+        results: the rows.
+        noise: how far the paired ratio of one artefact timed against itself (A/A) lay from 1.
+        noise_spread: half the distance between the quartiles of these ratios.
+        stages: what the stages that made the pruned model say of their work, by name.
+    """
+
+    results: tuple[Result, ...]
+    noise: float
+    noise_spread: float
+    stages: dict[str, dict]

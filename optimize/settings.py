@@ -1,0 +1,53 @@
+"""The keys of the command line that belong to no group, checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from optimize.errors import InputError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`model`, `data`, `imgsz`, `device`, `batch`, `seed` and `epochs` mean what they mean in ultralytics' own CLI.
+
+    Attributes:
+        model: a .pt checkpoint, a name that ultralytics knows, or `digits`, which is shipped.
+        data: a data.yaml, a name that ultralytics knows, or `digits`, which is composed at first use.
+        imgsz: side of the square input in pixels, a multiple of 32; None for the size the checkpoint was trained at.
+        prune: share of the original's FLOPs to remove, 0 <= prune < 1.
+        epochs: epochs of fine-tuning after pruning; 0 re-estimates BatchNorm only.
+        batch: images per training step.
+        device: where to train: `cpu`, `0`, `0,1`, or None for the first GPU, or the CPU where there is none.
+        seed: of everything that is drawn at random.
+        threads: CPU threads of every runtime; None for all cores.
+        rounds: rounds of the latency benchmark, at least 12.
+        store: folder of everything made so far, shared by all runs.
+    """
+
+    model: str
+    data: str
+    imgsz: int | None
+    prune: float
+    epochs: int
+    batch: int
+    device: str | None
+    seed: int
+    threads: int | None
+    rounds: int
+    store: Path
+
+    def __post_init__(self):
+        _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")
+        _require(self.epochs >= 0, f"epochs={self.epochs}", "0 or more")
+        _require(self.batch >= 1, f"batch={self.batch}", "1 or more")
+        _require(self.rounds >= 12, f"rounds={self.rounds}", "12 or more, since fewer give no trustworthy median")
+        _require(self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores")
+        if self.imgsz is not None:
+            fits = self.imgsz >= 32 and self.imgsz % 32 == 0
+            near = max(32, round(self.imgsz / 32) * 32)
+            _require(fits, f"imgsz={self.imgsz}", f"a multiple of 32, the stride of the network, e.g. {near}")
+
+
+def _require(holds: bool, given: str, allowed: str) -> None:
+    if not holds:
+        raise InputError(f"{given} is not allowed; give {allowed}.")

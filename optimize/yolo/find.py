@@ -1,0 +1,31 @@
+"""From what the user calls a model to a checkpoint on disk."""
+
+from pathlib import Path
+
+from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+
+from optimize.errors import InputError
+
+DIGITS = Path(__file__).parent.parent / "weights" / "digits.pt"
+
+
+def find(model: str) -> Path:
+    """The checkpoint called `model`: `digits`, a path, or a name that ultralytics knows (downloaded if need be).
+
+    Raises:
+        InputError: there is no such file, and it is no known name or can't be downloaded.
+    """
+    if model == "digits":
+        return DIGITS
+    path = Path(model)
+    if path.exists():
+        return path
+    if path.name != model or model not in GITHUB_ASSETS_NAMES:
+        raise InputError(f"model={model} does not exist; give the path of a trained .pt checkpoint, or `digits`.")
+    try:
+        downloaded = Path(attempt_download_asset(model))
+    except Exception as error:  # ultralytics passes on whatever curl, urllib or the disk raise
+        raise InputError(f"model={model} is not here and can't be downloaded ({error}); give the path of a checkpoint.") from error
+    if not downloaded.is_file():
+        raise InputError(f"model={model} is not here and can't be downloaded; give the path of a checkpoint.")
+    return downloaded
