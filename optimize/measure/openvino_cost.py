@@ -1,0 +1,99 @@
+"""Count the operations of an OpenVINO IR by its static shapes: independent of torch and of ONNX."""
+
+from math import prod
+from pathlib import Path
+
+from optimize.errors import MeasurementError
+from optimize.measure.graph_cost import GraphCost
+
+CONVOLUTIONS = {"Convolution", "GroupConvolution"}
+TRANSPOSED = {"ConvolutionBackpropData", "GroupConvolutionBackpropData"}
+COUNTED = CONVOLUTIONS | TRANSPOSED | {"MatMul"}
+# Between a FakeQuantize and its consumer these hand on what they get, so OpenVINO moves the quantization through them.
+HANDS_ON = {
+    "Concat",
+    "Interpolate",
+    "MaxPool",
+    "Reshape",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+    "VariadicSplit",
+}
+MULTI = {"Concat"}
+_NO_OPERATORS = {"Constant", "Parameter", "Result"}
+
+
+def count(folder: Path) -> GraphCost:
+    """Operations, parameters and weight bytes of the static graph in a `*_openvino_model` folder, for its one image.
+
+    Raises:
+        MeasurementError: a counted operator has a dynamic shape, so a total would be too small.
+    """
+    import openvino as ov
+
+    network = ov.Core().read_model(next(folder.glob("*.xml")))
+    nodes = network.get_ordered_ops()
+    operations, weights = {True: 0, False: 0}, []
+    for node in nodes:
+        if node.get_type_name() in COUNTED:
+            operations[_quantized(node)] += 2 * _multiply_adds(node)
+            weights += _weights(node)
+    stored = {
+        constant.get_friendly_name(): constant for constant in weights
+    }  # a tensor that is used twice is stored once
+    return GraphCost(
+        float_ops=operations[False],
+        int_ops=operations[True],
+        parameters=sum(prod(constant.get_output_shape(0)) for constant in weights),
+        weight_bytes=sum(constant.get_byte_size() for constant in stored.values()),
+        uncounted=tuple(sorted({node.get_type_name() for node in nodes} - COUNTED - _NO_OPERATORS)),
+    )
+
+
+def _multiply_adds(node) -> int:
+    """Every output element takes as many as there are weights that lead to it; transposed, every input element."""
+    if any(shape.is_dynamic for shape in (node.get_input_partial_shape(0), node.get_output_partial_shape(0))):
+        raise MeasurementError(f"{node.get_friendly_name()} has a dynamic shape, so its operations can't be counted.")
+    data, weight, output = node.get_input_shape(0), node.get_input_shape(1), node.get_output_shape(0)
+    kind = node.get_type_name()
+    if kind == "MatMul":
+        return prod(output) * (data[-2] if node.get_attributes()["transpose_a"] else data[-1])
+    # a grouped weight is (groups, out, in, ...), or (groups, in, out, ...) where transposed
+    return prod(data if kind in TRANSPOSED else output) * prod(weight[2 if kind.startswith("Group") else 1 :])
+
+
+def _quantized(node) -> bool:
+    """Both factors pass a FakeQuantize or are stored in 8 bits."""
+    return all(_comes_quantized(node.input_value(i).get_node()) for i in range(2))
+
+
+def _comes_quantized(node) -> bool:
+    kind = node.get_type_name()
+    if kind == "FakeQuantize":
+        return True
+    if kind == "Constant":
+        return node.get_element_type().get_type_name() in ("i8", "u8")
+    inputs = node.get_input_size() if kind in MULTI else 1
+    if kind in HANDS_ON or kind in _UNPACKS:
+        return all(_comes_quantized(node.input_value(i).get_node()) for i in range(inputs))
+    return False
+
+
+_UNPACKS = {"Convert", "Multiply", "Subtract"}  # what a stored 8-bit weight goes through; the scale is the second input
+
+
+def _weights(node) -> list:
+    """The stored weight, and the bias that an Add behind the operator holds."""
+    found = [_stored(node.input_value(i).get_node()) for i in range(2)]
+    for consumer in node.output(0).get_target_inputs():
+        if consumer.get_node().get_type_name() == "Add":
+            found += [_stored(consumer.get_node().input_value(i).get_node()) for i in range(2)]
+    return [constant for constant in found if constant is not None]
+
+
+def _stored(node):
+    while node.get_type_name() in {*_UNPACKS, "FakeQuantize", "Reshape"}:
+        node = node.input_value(0).get_node()
+    return node if node.get_type_name() == "Constant" else None

@@ -1,0 +1,47 @@
+"""fp16 weights, and fp16 arithmetic where the runtime has it."""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from optimize.variant import Variant
+
+
+@dataclass(frozen=True)
+class Fp16:
+    """Effect: half the size. Whether anything computes in fp16 is the runtime's choice: see `Session.arithmetic`.
+
+    On x86 CPUs ONNX Runtime and OpenVINO store fp16 and compute in fp32. The decode of the head stays in float32, since
+    fp16 can't hold a pixel's fraction beyond 2048. torch runs float32 here, so its variants come back unchanged.
+    """
+
+    def __call__(self, variant: Variant, folder: Path) -> Variant:
+        if variant.runtime == "torch":
+            return variant
+        target = folder / variant.path.name
+        if variant.runtime == "openvino":
+            _openvino(variant.path, target)
+        else:
+            _onnx(variant.path, target)
+        return replace(variant, path=target, precision="fp16", tags=(*variant.tags, "fp16"))
+
+
+def _openvino(source: Path, target: Path) -> None:
+    from optimize.runtime.openvino import read, save
+
+    save(read(source), target, fp16_weights=True)
+    shutil.copy(source / "metadata.yaml", target)
+
+
+def _onnx(source: Path, target: Path) -> None:
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    from optimize.quant.scope import onnx_cut
+
+    # The converter's own block list casts to fp16 and back between any two blocked nodes, so the graph is cut instead.
+    network, decode, border = onnx_cut(onnx.load(source))
+    half = convert_float_to_float16(network, keep_io_types=True)
+    OnnxModel(half).topological_sort()  # the converter appends its casts at the end
+    onnx.save(onnx.compose.merge_models(half, decode, io_map=[(name, name) for name in border]), target)

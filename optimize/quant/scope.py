@@ -1,0 +1,123 @@
+"""Which operators must stay in float: the decode of the head, found on the graph by structure.
+
+One int8 scale can't hold boxes in pixels (0..imgsz) and scores in 0..1, which the decode puts into one tensor: with it
+quantized every score rounds to zero. The decode is all that lies between the outputs and the last operators with
+weights, so it is found by walking back from the outputs and stopping there. The convolution inside the decode that
+turns a distribution into a distance (DFL, arXiv:2006.04388) has weights 0, 1, 2, ... and is walked through. Names play
+no part: they differ between exporters.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import numpy as np
+import onnx
+
+from optimize.errors import OptimizeError
+
+Node = TypeVar("Node")
+
+_ONNX_WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_OPENVINO_WEIGHTED = {
+    "Convolution",
+    "GroupConvolution",
+    "ConvolutionBackpropData",
+    "GroupConvolutionBackpropData",
+    "MatMul",
+}
+
+
+def onnx_decode(model: onnx.ModelProto) -> list[str]:
+    """Names of the ONNX nodes of the decode.
+
+    Raises:
+        OptimizeError: no operator with weights leads to the outputs, so what must stay float is unknown.
+    """
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    producers = {name: node for node in model.graph.node for name in node.output}
+
+    def parents(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        return [producers[name] for name in node.input if name in producers]
+
+    def weight(node: onnx.NodeProto) -> np.ndarray | None:
+        if node.op_type not in _ONNX_WEIGHTED:
+            return None
+        found = [onnx.numpy_helper.to_array(weights[name]) for name in node.input[:2] if name in weights]
+        return found[0] if found else None
+
+    outputs = [producers[output.name] for output in model.graph.output]
+    return [node.name for node in _between(outputs, parents, weight, key=lambda node: node.output[0])]
+
+
+def onnx_cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, list[str]]:
+    """The network, the decode, and the names of the tensors that go from one to the other."""
+    names = set(onnx_decode(model))
+    inside = [node for node in model.graph.node if node.name in names]
+    made = {name for node in inside for name in node.output} | {tensor.name for tensor in model.graph.initializer}
+    border = sorted({name for node in inside for name in node.input if name and name not in made})
+    extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
+    inputs, outputs = ([value.name for value in values] for values in (model.graph.input, model.graph.output))
+    network, decode = extractor.extract_model(inputs, border), extractor.extract_model(border, outputs)
+    decode.graph.ClearField("value_info")  # would name the border twice
+    keep = dict.fromkeys(
+        ("rename_nodes", "rename_edges", "rename_inputs", "rename_outputs", "rename_value_infos"), False
+    )
+    # both halves may use one constant, but merged again each name must be unique
+    return network, onnx.compose.add_prefix(decode, "decode/", rename_initializers=True, **keep), border
+
+
+def openvino_decode(network) -> list[str]:
+    """Friendly names of the operators of the decode of an `openvino.Model`; raises as `onnx_decode` does."""
+
+    def parents(node) -> list:
+        found = (node.input_value(i).get_node() for i in range(node.get_input_size()))
+        return [parent for parent in found if parent.get_type_name() not in ("Constant", "Parameter")]
+
+    def weight(node) -> np.ndarray | None:
+        if node.get_type_name() not in _OPENVINO_WEIGHTED:
+            return None
+        found = (node.input_value(i).get_node() for i in range(2))
+        constants = [_openvino_constant(parent) for parent in found]
+        return next((constant for constant in constants if constant is not None), None)
+
+    outputs = [result.input_value(0).get_node() for result in network.get_results()]
+    return [
+        node.get_friendly_name() for node in _between(outputs, parents, weight, lambda node: node.get_friendly_name())
+    ]
+
+
+def _openvino_constant(node) -> np.ndarray | None:
+    """The value of a constant, also behind the reshape or conversion that the converter puts between."""
+    while node.get_type_name() in ("Convert", "Reshape") and node.get_input_size():
+        node = node.input_value(0).get_node()
+    return node.data if node.get_type_name() == "Constant" else None
+
+
+def _between(
+    outputs: Iterable[Node],
+    parents: Callable[[Node], list[Node]],
+    weight: Callable[[Node], np.ndarray | None],
+    key: Callable[[Node], str],
+) -> list[Node]:
+    """All nodes from `outputs` back to, and without, the nearest ones that have weights."""
+    decode: dict[str, Node] = {}
+    stopped, todo = False, list(outputs)
+    while todo:
+        node = todo.pop()
+        values = weight(node)
+        if values is not None and not _is_dfl(values):
+            stopped = True
+        elif key(node) not in decode:
+            decode[key(node)] = node
+            todo += parents(node)
+    if not stopped:
+        raise OptimizeError(
+            "no convolution or linear layer leads to the model's outputs, so the part that must stay float can't be "
+            "found and int8 would destroy the scores; use quant=none or quant=fp16 for this model."
+        )
+    return list(decode.values())
+
+
+def _is_dfl(values: np.ndarray) -> bool:
+    """A 1x1 convolution to one channel that computes an expected value: its weights are 0, 1, 2, ..."""
+    return values.size > 1 and values.shape[0] == 1 and np.array_equal(values.ravel(), np.arange(values.size))

@@ -1,0 +1,110 @@
+"""OpenVINO on the CPU, with its arithmetic pinned: by default it runs float32 models in bf16 where the CPU has it."""
+
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from optimize.measure import openvino_cost
+from optimize.measure.graph_cost import GraphCost
+from optimize.runtime.session import Session
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import load
+from optimize.yolo.export import example_input, metadata, traceable
+
+
+@dataclass(frozen=True)
+class OpenVino:
+    name: ClassVar[str] = "openvino"
+
+    def unavailable(self) -> str | None:
+        return None if find_spec("openvino") else "openvino is not installed (pip install openvino)"
+
+    def export(self, variant: Variant, folder: Path) -> Variant:
+        """Write `<stem>_openvino_model/`, the folder name by which ultralytics knows the format."""
+        import openvino as ov
+        from ultralytics.utils import YAML
+
+        model = load(variant.path)
+        module, example = traceable(model), example_input(model, variant.imgsz)
+        with torch.no_grad():
+            module(example)  # the head makes its anchors at the first call; traced, they must be constants
+            traced = torch.jit.trace(module, example, strict=False, check_trace=False)
+        network = ov.convert_model(traced, example_input=example, input=list(example.shape))
+        target = folder / f"{variant.path.stem}_openvino_model"
+        save(network, target)
+        YAML.save(target / "metadata.yaml", metadata(module, variant.imgsz))
+        return replace(variant, path=target, runtime=self.name)
+
+    def build(self, variant: Variant, folder: Path) -> Variant:
+        return variant
+
+    def open(self, variant: Variant, threads: int) -> Session:
+        import openvino as ov
+
+        hint = ov.Type.bf16 if variant.precision == "bf16" else ov.Type.f32
+        compiled = ov.Core().compile_model(
+            read(variant.path),
+            "CPU",
+            {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": threads,
+                "INFERENCE_PRECISION_HINT": hint,
+            },
+        )
+
+        def run(images: np.ndarray) -> list[np.ndarray]:
+            return list(compiled(images).values())
+
+        return Session(run, arithmetic=_arithmetic(compiled))
+
+    def count(self, variant: Variant) -> GraphCost:
+        return openvino_cost.count(variant.path)
+
+
+def read(folder: Path):
+    """The `openvino.Model` in a `*_openvino_model` folder."""
+    import openvino as ov
+
+    return ov.Core().read_model(next(folder.glob("*.xml")))
+
+
+def save(network, folder: Path, *, fp16_weights: bool = False) -> None:
+    """Write `network` into `folder` under the name that goes with it."""
+    import openvino as ov
+
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder.name.removesuffix("_openvino_model")
+    ov.save_model(network, folder / f"{stem}.xml", compress_to_fp16=fp16_weights)
+
+
+def cpu_computes_bf16() -> bool:
+    """Whether this CPU has bf16 arithmetic (AVX512-BF16 or AMX), as OpenVINO's plugin reports it."""
+    import openvino as ov
+
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+_PRECISIONS = {"int8": {"i8", "u8"}, "bf16": {"bf16"}, "fp16": {"f16"}, "fp32": {"f32"}}
+_MOVES = {
+    "Concatenation",
+    "Const",
+    "Convert",
+    "Input",
+    "Output",
+    "Reorder",
+    "Reshape",
+    "Split",
+    "StridedSlice",
+    "Transpose",
+}
+
+
+def _arithmetic(compiled) -> str:
+    """The precisions of the layers that were really compiled, without those that only move or convert numbers."""
+    layers = (layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops())
+    types = {info["runtimePrecision"].astype(str) for info in layers if info["layerType"].astype(str) not in _MOVES}
+    return "+".join(precision for precision, names in _PRECISIONS.items() if types & names)

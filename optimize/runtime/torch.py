@@ -1,0 +1,49 @@
+"""PyTorch in eager mode: the fused float32 checkpoint, as stock ultralytics runs a .pt on this CPU."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from optimize.runtime.session import Session
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import load
+from optimize.yolo.export import traceable
+
+
+@dataclass(frozen=True)
+class Torch:
+    name: ClassVar[str] = "torch"
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def export(self, variant: Variant, folder: Path) -> Variant:
+        """Nothing to do: the checkpoint is what runs."""
+        return variant
+
+    def build(self, variant: Variant, folder: Path) -> Variant:
+        return variant
+
+    def open(self, variant: Variant, threads: int) -> Session:
+        """Threads are a setting of the whole process: the last session opened decides."""
+        torch.set_num_threads(threads)
+        # ultralytics' AutoBackend runs .pt files on the CPU in channels_last as well; it is the faster layout
+        module = traceable(load(variant.path)).to(memory_format=torch.channels_last)
+
+        @torch.inference_mode()
+        def run(images: np.ndarray) -> list[np.ndarray]:
+            outputs = module(torch.from_numpy(images))
+            return [out.numpy() for out in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+        return Session(run, arithmetic=_arithmetic(module))
+
+    def count(self, variant: Variant) -> None:
+        """A checkpoint holds no graph."""
+
+
+def _arithmetic(module: torch.nn.Module) -> str:
+    names = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+    return "+".join(sorted({names[parameter.dtype] for parameter in module.parameters()}))

@@ -1,0 +1,75 @@
+"""Make a YOLO module ready to be traced by an exporter, and write it as ONNX."""
+
+import warnings
+from pathlib import Path
+
+import onnx
+import onnxslim
+import torch
+from torch import nn
+from ultralytics import __version__ as ultralytics_version
+
+from optimize.yolo.checkpoint import deployed
+
+OPSET = 18  # ONNX Runtime's static quantization rejects 21 and later; torch's TorchScript exporter ends at 20
+
+
+def traceable(model: nn.Module) -> nn.Module:
+    """`deployed(model)` that returns only its predictions: one tensor, or (predictions, prototypes) for segmentation.
+
+    Heads of ultralytics return their raw maps as well unless `export` is set; no arithmetic differs.
+    """
+    module = deployed(model)
+    for part in module.modules():
+        if hasattr(part, "export"):
+            part.export = True
+    return module
+
+
+def example_input(model: nn.Module, imgsz: int) -> torch.Tensor:
+    """Zeros of the one static shape that is exported: (1, channels, imgsz, imgsz), float32."""
+    return torch.zeros(1, model.yaml.get("channels", 3), imgsz, imgsz)
+
+
+def metadata(model: nn.Module, imgsz: int) -> dict:
+    """What stock ultralytics reads from an exported file, so that `YOLO(file).val()` needs nothing else."""
+    found = {
+        "description": "YOLO model exported by yolo-optimize",
+        "version": ultralytics_version,
+        "license": "AGPL-3.0",
+        "task": model.task,
+        "head": type(model.model[-1]).__name__,
+        "stride": int(max(model.stride)),
+        "batch": 1,
+        "imgsz": [imgsz, imgsz],
+        "names": dict(enumerate(model.names)) if isinstance(model.names, list) else dict(model.names),
+        "channels": model.yaml.get("channels", 3),
+        "end2end": bool(getattr(model, "end2end", False)),
+        "args": {"batch": 1, "dynamic": False, "nms": False},
+    }
+    if model.task == "pose":
+        found["kpt_shape"] = list(model.model[-1].kpt_shape)
+        if hasattr(model, "kpt_names"):
+            found["kpt_names"] = model.kpt_names
+    return found
+
+
+def to_onnx(model: nn.Module, imgsz: int, path: Path) -> None:
+    """Write the deployed graph of `model` as ONNX: float32, static shape, batch 1, constants folded."""
+    module, example = traceable(model), example_input(model, imgsz)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer warns of every Python branch on a shape, and all shapes are static
+        with torch.no_grad():
+            module(example)  # the head makes its anchors at the first call; traced, they must be constants
+            torch.onnx.export(
+                module,
+                (example,),
+                str(path),
+                opset_version=OPSET,
+                dynamo=False,
+                input_names=["images"],
+                output_names=["output0", "output1"] if module.task == "segment" else ["output0"],
+            )
+    slim = onnxslim.slim(onnx.load(path))
+    onnx.helper.set_model_props(slim, {key: str(value) for key, value in metadata(module, imgsz).items()})
+    onnx.save(slim, path)
