@@ -1,74 +1,88 @@
 """The command line: one Hydra config -> one Plan -> results -> report."""
 
 import errno
-import logging
 import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
-from optimize.errors import InputError, OptimizeError
+from optimize.errors import OptimizeError
 
-log = logging.getLogger(__name__)
+FULL_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "the folder is read-only"}
 
-DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "the folder is read-only"}
+
+def main() -> None:
+    """The console script."""
+    tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"  # Hydra's own switch, kept for whoever wants to see them
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through to us instead of printing its own text
+    with nullcontext() if tracebacks else _one_sentence():
+        job()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: DictConfig) -> None:
     """One run: check everything, do the work, write the report, and print its folder last."""
+    settings = HydraConfig.get()
+    # In a sweep Hydra must see the error, to go on with the other jobs and to say which one it was.
+    with nullcontext() if settings.mode is RunMode.MULTIRUN else _one_sentence():
+        _run(config, Path(settings.runtime.output_dir))
+
+
+def _run(config: DictConfig, folder: Path) -> None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
     from optimize.pipeline import run
     from optimize.plan import prepare
     from optimize.report import write
 
-    folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         plan = prepare(config)
+        report = run(plan, folder)
     except OptimizeError:
-        shutil.rmtree(folder)  # nothing was done, so nothing stays
+        shutil.rmtree(folder)  # there is nothing to report; whatever was finished lies in the store
         raise
-    write(run(plan, folder), plan, config, folder)
+    write(report, plan, config, folder)
     print(folder)
 
 
-def main() -> None:
-    """The console script: whatever the user can mend is one sentence and exit code 1."""
-    debug = "HYDRA_FULL_ERROR" in os.environ
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through to us instead of printing its own
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Whatever the user can mend becomes one sentence on stderr and exit code 1."""
     try:
-        job()
-    except (OptimizeError, HydraException, OmegaConfBaseException, OSError) as error:
+        yield
+    except (OptimizeError, HydraException, OmegaConfBaseException, OSError, ValueError) as error:
         sentence = _sentence(error)
-        if debug or sentence is None:
+        if sentence is None:
             raise
         print(f"error: {sentence}", file=sys.stderr)
-        sys.exit(1)
+        raise SystemExit(1) from error
     except KeyboardInterrupt:
-        print("stopped: what was finished is kept; the same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
+        print("stopped: what was finished is kept, and the same command goes on from there.", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def _sentence(error: Exception) -> str | None:
     """What to tell the user, or None where the error is ours and its traceback is needed."""
     if isinstance(error, OptimizeError):
         return str(error)
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
         where = f" ({error.filename})" if error.filename else ""
-        known = "permission was denied" if isinstance(error, PermissionError) else DISK.get(error.errno)
-        return known and f"{known}{where}; free room or run in another folder: what was finished is kept."
+        known = "permission was denied" if isinstance(error, PermissionError) else FULL_DISK.get(error.errno)
+        return known and f"{known}{where}; make room or run in another folder: what was finished is kept."
     text = str(error)
-    if choice := re.search(r"Could not find '([^']+)/([^']+)'\s+Available options in '[^']+':\s+(.*?)\s*(?:Config search|$)", text, re.S):
-        group, given, options = choice.groups()
-        return f"{group}={given} is not allowed; give one of {', '.join(options.split())}."
     if key := re.search(r"Could not override '([^']+)'", text):
         return f"{key[1]} is not a key; `python -m optimize --help` lists all keys."
+    if choice := re.search(r"Could not (?:find|load) '(.+)/(.+)'", text):
+        allowed = sorted(file.stem for file in (CONF / choice[1]).glob("*.yaml"))
+        return f"{choice[1]}={choice[2]} is not allowed; give one of {', '.join(allowed)}."
     return f"{' '.join(text.split())}; `python -m optimize --help` shows what is allowed."
