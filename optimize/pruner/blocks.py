@@ -1,0 +1,70 @@
+"""From ties to blocks: what is removed as one, and what is scored together."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from optimize.pruner.trace import Trace
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where the units of a block lie in one use.
+
+    Attributes:
+        use: index into `Trace.uses`.
+        positions: int array, shape (channels per unit, units): indices into the layer's channels.
+    """
+
+    use: int
+    positions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Block:
+    """Units (channels that can only be removed together) that lie in the same layers, so that their scores compare.
+
+    Attributes:
+        units: how many there are.
+        parts: one for each use that they touch.
+        frozen: why they must all stay, or "".
+    """
+
+    units: int
+    parts: tuple[Part, ...]
+    frozen: str = ""
+
+
+def blocks(trace: Trace) -> list[Block]:
+    """Group all channels of a trace: each lies in exactly one block, frozen or not."""
+    unit = _units(trace)
+    reasons: dict[int, str] = {}
+    for ids, reason in trace.frozen:
+        for label in unit[ids].tolist():
+            reasons.setdefault(label, reason)
+    places: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for index, use in enumerate(trace.uses):
+        for position, label in enumerate(unit[use.ids].tolist()):
+            places[label].append((index, position))
+    alike: dict[tuple, list[int]] = defaultdict(list)
+    for label, where in places.items():
+        alike[(tuple(use for use, _ in where), reasons.get(label, ""))].append(label)
+    return [_block(uses, [places[label] for label in labels], reason) for (uses, reason), labels in alike.items()]
+
+
+def _units(trace: Trace) -> np.ndarray:
+    """For each channel identity the number of its unit: the connected components under the ties."""
+    first = np.concatenate([a for a, _ in trace.ties] or [np.empty(0, int)])
+    second = np.concatenate([b for _, b in trace.ties] or [np.empty(0, int)])
+    edges = coo_array((np.ones(len(first), bool), (first, second)), shape=(trace.count, trace.count))
+    return connected_components(edges, directed=False)[1]
+
+
+def _block(uses: tuple[int, ...], places: list[list[tuple[int, int]]], reason: str) -> Block:
+    table = np.array([[position for _, position in where] for where in places]).T
+    owners = np.array(uses)
+    parts = tuple(Part(use, table[owners == use]) for use in dict.fromkeys(uses))
+    return Block(len(places), parts, reason)

@@ -1,0 +1,98 @@
+"""Search how many units of each block to keep so that the FLOPs meet a target."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil, gcd
+
+import numpy as np
+
+from optimize.errors import TargetOutOfReach
+from optimize.pruner.blocks import Block
+
+TOLERANCE = 0.0025  # of the model's FLOPs: close enough to stop refining
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How many units of each block stay, and the ratio of channels that led there."""
+
+    kept: np.ndarray
+    ratio: float
+
+
+def allowed(block: Block, round_to: int, max_ratio: float) -> np.ndarray:
+    """The numbers of units that a block may keep, ascending; the last is all of them.
+
+    The narrowest layer of the block must have a multiple of `round_to` channels: a unit of attention is one channel
+    in every head, so that it needs fewer units for it.
+    """
+    narrowest = min(len(part.positions) for part in block.parts)
+    step = round_to // gcd(round_to, narrowest)
+    floor = max(step, ceil(block.units * (1 - max_ratio)))
+    return np.array([*range(ceil(floor / step) * step, block.units, step), block.units])
+
+
+def search(
+    cost: Callable[[np.ndarray], float],
+    options: list[np.ndarray],
+    removed: Callable[[float], np.ndarray],
+    share: float,
+) -> Choice:
+    """Bisect the ratio of channels, then refine block by block, until `share` of the FLOPs is gone.
+
+    Args:
+        cost: FLOPs for a number of units per block.
+        options: for each block the numbers that it may keep, ascending.
+        removed: for a ratio between 0 and 1 the number of units that each block should lose, rising with the ratio.
+        share: of the FLOPs of the whole model, to remove.
+
+    Raises:
+        TargetOutOfReach: even the narrowest allowed model has more FLOPs than asked.
+    """
+    full = np.array([option[-1] for option in options])
+    total, budget = cost(full), cost(full) * (1 - share)
+
+    def snapped(ratio: float) -> np.ndarray:
+        wanted = full - removed(ratio)
+        return np.array([option[np.abs(option - w).argmin()] for option, w in zip(options, wanted, strict=True)])
+
+    if cost(snapped(1.0)) > budget + TOLERANCE * total:
+        most = int(1000 * (1 - cost(snapped(1.0)) / total)) / 1000
+        raise TargetOutOfReach(
+            f"prune={share:g} can't be reached: at this rounding and with these limits the model loses at most "
+            f"{most:.3f} of its FLOPs; ask for less, or lower round_to or raise max_ratio."
+        )
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if cost(snapped(middle)) > budget else (low, middle)
+    kept = _between(cost, snapped(low), snapped(high), budget)
+    return Choice(_polish(cost, options, kept, budget, TOLERANCE * total), high)
+
+
+def _between(cost, wide: np.ndarray, narrow: np.ndarray, budget: float) -> np.ndarray:
+    """Rounding makes many blocks jump at one ratio: let them jump one after the other, as far as that helps."""
+    kept = wide.copy()
+    for block in np.flatnonzero(wide != narrow):
+        trial = kept.copy()
+        trial[block] = narrow[block]
+        if abs(cost(trial) - budget) < abs(cost(kept) - budget):
+            kept = trial
+    return kept
+
+
+def _polish(cost, options: list[np.ndarray], kept: np.ndarray, budget: float, tolerance: float) -> np.ndarray:
+    """Move single blocks by one step, the best move first, while that comes closer."""
+    while (miss := abs(cost(kept) - budget)) > tolerance:
+        trials = []
+        for block, option in enumerate(options):
+            at = int(np.searchsorted(option, kept[block]))
+            for other in option[max(at - 1, 0) : at + 2]:
+                trial = kept.copy()
+                trial[block] = other
+                trials.append((abs(cost(trial) - budget), trial))
+        best, trial = min(trials, key=lambda pair: pair[0])
+        if best >= miss:
+            break
+        kept = trial
+    return kept

@@ -1,0 +1,47 @@
+"""Score the units of a block with torch-pruning."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor, nn
+from torch_pruning.dependency import Dependency, Group, Node
+
+from optimize.pruner.blocks import Block
+from optimize.pruner.cut import cutter
+from optimize.pruner.trace import Trace
+
+Importance = Callable[[Group], Tensor | None]
+
+
+class Criterion(Protocol):
+    """Says which channels matter. Its fields are its settings; a new criterion is one file with one such class."""
+
+    def __call__(self, model: nn.Module) -> Importance:
+        """A scorer for groups of `model`: a higher score stays longer, None if it can't score a group.
+
+        What it needs of the whole model (gradients, statistics) it prepares here.
+        """
+        ...
+
+
+def group(model: nn.Module, trace: Trace, block: Block) -> Group:
+    """The block as a torch-pruning group: one item per channel of a unit, whose root indices are the units."""
+    made = Group()
+    for part in block.parts:
+        use = trace.uses[part.use]
+        if use.side == "none":
+            continue
+        module = model.get_submodule(use.layer)
+        node, cut = Node(module, None, use.layer), cutter(module, use.side)
+        for positions in part.positions:
+            order = np.argsort(positions)  # torch-pruning's Taylor sorts the indices of an item
+            made.add_dep(Dependency(cut, cut, node, node), positions[order].tolist())
+            made[-1].root_idxs = order.tolist()
+    return made
+
+
+def scores(importance: Importance, model: nn.Module, trace: Trace, block: Block) -> np.ndarray | None:
+    """Importance of each unit of a block, shape (units,); None where the criterion can't tell."""
+    result = importance(group(model, trace, block))
+    return None if result is None else result.detach().double().cpu().numpy()
