@@ -1,6 +1,7 @@
 """Recovery: the pruned architecture survives training, and BatchNorm gets the statistics of the pictures."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,12 @@ def test_stock_training_loses_the_pruned_architecture(data, tmp_path):
     settings = {"data": str(data.yaml), "epochs": 1, "imgsz": IMGSZ, "device": "cpu", "amp": False, "plots": False}
     YOLO(path).train(**settings, project=str(tmp_path / "stock"), name="run", verbose=False)
     assert shapes(tmp_path / "stock/run/weights/last.pt") != shapes(path)
+
+
+@pytest.mark.parametrize("trainer", [*train.TRAINERS.values(), train.RTDetr])
+def test_a_worker_of_multi_gpu_training_finds_the_trainer_by_name(trainer):
+    assert pickle.loads(pickle.dumps(trainer)) is trainer
+    assert trainer.get_model is train.KeepArchitecture.get_model
 
 
 def test_stdout_is_left_alone_even_by_child_processes():
