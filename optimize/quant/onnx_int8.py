@@ -1,26 +1,30 @@
 """Static int8 for ONNX: quantize/dequantize pairs around the operators, weights per channel, min-max ranges."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quant_pre_process, quantize_static
 
+from optimize.data.calibration import CalibrationImages
+from optimize.progress import bar
 from optimize.quant.scope import onnx_decode
 
 
 class _Reader(CalibrationDataReader):
     """Feeds pictures one by one, as ONNX Runtime's calibrator asks for them."""
 
-    def __init__(self, name: str, pictures: Iterable[np.ndarray]):
-        self.feeds = ({name: picture} for picture in pictures)
+    def __init__(self, name: str, pictures: Iterable[np.ndarray], tick: Callable[[Callable], Callable]):
+        feed = tick(lambda picture: {name: picture})
+        self.feeds = (feed(picture) for picture in pictures)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self.feeds, None)
 
 
-def quantize(source: Path, target: Path, pictures: Iterable[np.ndarray], *, symmetric: bool) -> None:
+def quantize(source: Path, target: Path, pictures: CalibrationImages, *, symmetric: bool) -> None:
     """Write `source` in int8 to `target`, in the form that its runtime computes in.
 
     ONNX Runtime on x86 (`symmetric=False`): unsigned activations, signed weights, every operator, since signed
@@ -40,13 +44,16 @@ def quantize(source: Path, target: Path, pictures: Iterable[np.ndarray], *, symm
             "QuantizeBias": False,
         },
     }
-    quantize_static(
-        model,
-        target,
-        _Reader(model.graph.input[0].name, pictures),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        nodes_to_exclude=onnx_decode(model),
-        **(trt if symmetric else {"activation_type": QuantType.QUInt8}),
-    )
+    with TemporaryDirectory() as folder, bar("calibrating", len(pictures)) as tick:
+        prepared = Path(folder) / "prepared.onnx"  # shapes written into the graph, as the quantizer asks for
+        quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            target,
+            _Reader(model.graph.input[0].name, pictures, tick),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=onnx_decode(model),
+            **(trt if symmetric else {"activation_type": QuantType.QUInt8}),
+        )

@@ -1,5 +1,6 @@
 """OpenVINO on the CPU, with its arithmetic pinned: by default it runs float32 models in bf16 where the CPU has it."""
 
+import warnings
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +31,8 @@ class OpenVino:
 
         model = load(variant.path)
         module, example = traceable(model), example_input(model, variant.imgsz)
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer's, of its deprecation and of shapes, which are all static
             module(example)  # the head makes its anchors at the first call; traced, they must be constants
             traced = torch.jit.trace(module, example, strict=False, check_trace=False)
         network = ov.convert_model(traced, example_input=example, input=list(example.shape))
@@ -88,7 +90,7 @@ def cpu_computes_bf16() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-_PRECISIONS = {"int8": {"i8", "u8"}, "bf16": {"bf16"}, "fp16": {"f16"}, "fp32": {"f32"}}
+_PRECISIONS = {"int8": ("_I8", "_U8", "_i8", "_u8"), "bf16": "_bf16", "fp16": "_f16", "fp32": "_f32"}
 _MOVES = {
     "Concatenation",
     "Const",
@@ -104,7 +106,10 @@ _MOVES = {
 
 
 def _arithmetic(compiled) -> str:
-    """The precisions of the layers that were really compiled, without those that only move or convert numbers."""
+    """The precisions of the kernels that were really compiled, without those that only move or convert numbers.
+
+    A kernel's name ends with what it computes in; the layer's `runtimePrecision` is only that of its stored weights.
+    """
     layers = (layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops())
-    types = {info["runtimePrecision"].astype(str) for info in layers if info["layerType"].astype(str) not in _MOVES}
-    return "+".join(precision for precision, names in _PRECISIONS.items() if types & names)
+    kernels = [info["primitiveType"].astype(str) for info in layers if info["layerType"].astype(str) not in _MOVES]
+    return "+".join(name for name, ends in _PRECISIONS.items() if any(kernel.endswith(ends) for kernel in kernels))

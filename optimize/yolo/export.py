@@ -57,19 +57,18 @@ def metadata(model: nn.Module, imgsz: int) -> dict:
 def to_onnx(model: nn.Module, imgsz: int, path: Path) -> None:
     """Write the deployed graph of `model` as ONNX: float32, static shape, batch 1, constants folded."""
     module, example = traceable(model), example_input(model, imgsz)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer warns of every Python branch on a shape, and all shapes are static
-        with torch.no_grad():
-            module(example)  # the head makes its anchors at the first call; traced, they must be constants
-            torch.onnx.export(
-                module,
-                (example,),
-                str(path),
-                opset_version=OPSET,
-                dynamo=False,
-                input_names=["images"],
-                output_names=["output0", "output1"] if module.task == "segment" else ["output0"],
-            )
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's, of its deprecation and of shapes, which are all static
+        module(example)  # the head makes its anchors at the first call; traced, they must be constants
+        torch.onnx.export(
+            module,
+            (example,),
+            str(path),
+            opset_version=OPSET,
+            dynamo=False,
+            input_names=["images"],
+            output_names=["output0", "output1"] if module.task == "segment" else ["output0"],
+        )
     slim = onnxslim.slim(onnx.load(path))
     onnx.helper.set_model_props(slim, {key: str(value) for key, value in metadata(module, imgsz).items()})
     onnx.save(slim, path)
