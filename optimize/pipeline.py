@@ -122,7 +122,7 @@ def _hand_out(variant: Variant, folder: Path) -> Variant:
 def _measure(plan: Plan, subject: Subject, folder: Path) -> Result:
     """Everything but the latency, which is measured for all variants together."""
     variant, sha256 = subject.variant, digest(subject.variant.path)
-    graph = subject.runtime.count(variant)
+    graph = _graph_cost(variant)
     _agree(variant, subject.cost, graph)
 
     def validated() -> accuracy.Accuracy:
@@ -140,6 +140,17 @@ def _measure(plan: Plan, subject: Subject, folder: Path) -> Result:
         accuracy=accuracy.once(plan.store, (sha256, variant.precision, plan.data.fingerprint), validated),
         latency=None,
     )
+
+
+def _graph_cost(variant: Variant) -> GraphCost | None:
+    """Operations counted on the exported file itself, by a counter that knows nothing of torch."""
+    if variant.runtime == "torch":
+        return None
+    if variant.runtime == "openvino":
+        from optimize.measure.openvino_cost import count
+    else:
+        from optimize.measure.onnx_cost import count
+    return count(variant.path)
 
 
 def _agree(variant: Variant, counted: Cost, graph: GraphCost | None) -> None:

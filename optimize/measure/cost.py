@@ -59,11 +59,11 @@ def count(model: nn.Module, imgsz: int) -> Cost:
     Raises:
         MeasurementError: an operator that multiplies and adds has no formula, so a total would be too small.
     """
-    work = _Work()
+    work, image = _Work(), torch.zeros(1, 3, imgsz, imgsz)
     hooks = work.follow(model)
     try:
         with torch.no_grad(), work:
-            model(torch.zeros(1, 3, imgsz, imgsz))
+            model(image)
     finally:
         for hook in hooks:
             hook.remove()

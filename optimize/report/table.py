@@ -23,4 +23,4 @@ def show(report: Report, plan: Plan) -> None:
         table.add_row(*row, end_section=runtime != following)
     console.print(table)
     for note in words.notes(report, plan):
-        console.print(f"- {note}")
+        console.print(f"- {note}", markup=False)

@@ -1,7 +1,8 @@
 """The only folder that knows ultralytics' inside: load, check, validate, train without un-pruning, save.
 
-Three habits of ultralytics are decided here, before anything imports it: it sets OMP_NUM_THREADS=1 where it is unset
-(torch then runs at 0.66x), its exporters install packages at run time, and it runs whatever code a pickle holds.
+Four habits of ultralytics are decided here, before anything imports it: it sets OMP_NUM_THREADS=1 where it is unset
+(torch then runs at 0.66x), its exporters install packages at run time, it runs whatever code a pickle holds, and it
+draws its progress on stdout.
 """
 
 import os
@@ -9,3 +10,4 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
 os.environ["YOLO_AUTOINSTALL"] = "false"
 os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "true")
+os.environ.setdefault("YOLO_VERBOSE", "false")

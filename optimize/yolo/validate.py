@@ -1,5 +1,6 @@
 """One validator for every runtime: ultralytics' own, fed by any session."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from ultralytics.models.yolo.detect import DetectionValidator
 
 from optimize.data.dataset import Dataset
 from optimize.measure.accuracy import Accuracy
+
+log = logging.getLogger(__name__)
 
 
 class _Shim(nn.Module):
@@ -48,6 +51,8 @@ def validate(session: Callable[[np.ndarray], list[np.ndarray]], data: Dataset, i
         },
     )
     validator(model=_Shim(session, data.names, stride=32))
+    if validator.seen != len(data.val):
+        log.warning("%d of %d validation pictures were unreadable or wrongly labelled, and left out", len(data.val) - validator.seen, len(data.val))
     box = validator.metrics.box
     classes = {data.names[i]: float(ap) for i, ap in zip(box.ap_class_index, box.ap, strict=True)}
     return Accuracy(map50_95=float(box.map), map50=float(box.map50), images=validator.seen, classes=classes)

@@ -1,0 +1,46 @@
+"""A tiny data set and a tiny checkpoint, both made here: no network, no weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory) -> Path:
+    """data.yaml of 8 + 8 pictures of 64 px with one bright or dark square each; two classes."""
+    root, rng = tmp_path_factory.mktemp("squares"), np.random.default_rng(0)
+    for split in ("train", "val"):
+        (root / "images" / split).mkdir(parents=True)
+        (root / "labels" / split).mkdir(parents=True)
+        for i in range(8):
+            pixels = rng.integers(96, 160, (64, 64, 3), dtype=np.uint8)
+            x, y = rng.integers(4, 32, 2)
+            pixels[y : y + 24, x : x + 24] = 255 * (i % 2)
+            Image.fromarray(pixels).save(root / "images" / split / f"{i}.png")
+            label = f"{i % 2} {(x + 12) / 64} {(y + 12) / 64} {24 / 64} {24 / 64}\n"
+            (root / "labels" / split / f"{i}.txt").write_text(label)
+    yaml = root / "data.yaml"
+    yaml.write_text("train: images/train\nval: images/val\nnames:\n  0: dark\n  1: bright\n")
+    return yaml
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A yolov8n with random weights for the two classes, trained at 64 px as it says."""
+    from ultralytics.nn.tasks import DetectionModel
+
+    from optimize.yolo.checkpoint import save
+
+    torch.manual_seed(0)
+    model = DetectionModel("yolov8n.yaml", nc=2, verbose=False)
+    model.names = {0: "dark", 1: "bright"}
+    model.args = {"imgsz": 64, "task": "detect"}
+    model.task = "detect"
+    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
+    save(model, path)
+    return path

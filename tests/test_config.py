@@ -1,0 +1,84 @@
+"""Every yaml names a class that exists, says how it is used, and is explained by --help."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from optimize.config import CONF, build, typed
+from optimize.errors import InputError
+from optimize.settings import Settings
+
+YAMLS = sorted(CONF.rglob("*.yaml"))
+ROOT = {"model": "a.pt", "data": "a.yaml", "imgsz": None, "prune": 0.3, "epochs": 1, "batch": 16} | {
+    **{"device": None, "seed": 0, "threads": None, "rounds": 12, "store": "runs/store"}
+}
+
+
+def settings(**changes) -> Settings:
+    return typed(Settings, OmegaConf.create(ROOT | changes), "")
+
+
+def test_no_folder_named_prune_since_it_would_break_prune_as_a_number():
+    assert not (CONF / "prune").exists()
+
+
+@pytest.mark.parametrize("yaml", YAMLS, ids=lambda p: str(p.relative_to(CONF)))
+def test_every_yaml_starts_with_a_command_that_uses_it(yaml):
+    first = yaml.read_text().splitlines()[0]
+    assert first.startswith("# python -m optimize ")
+    if yaml.parent != CONF:
+        group = yaml.parent.name
+        assert f"{group}={yaml.stem}" in first or f"{group}=[{yaml.stem}]" in first
+
+
+@pytest.mark.parametrize("yaml", [p for p in YAMLS if p.parent != CONF], ids=lambda p: str(p.relative_to(CONF)))
+def test_every_key_of_every_yaml_is_explained_by_help(yaml):
+    help_text = OmegaConf.load(CONF / "config.yaml").hydra.help.template
+    node, group = OmegaConf.load(yaml), yaml.parent.name
+    assert yaml.stem in help_text
+    for key, value in OmegaConf.to_container(node).items():
+        of_the_root = isinstance(value, str) and value.startswith("${")
+        if not of_the_root and not isinstance(value, dict) and key not in ("_target_", "defaults"):
+            assert f"\n  {group}.{key} " in help_text
+
+
+def test_every_root_key_is_explained_by_help():
+    config = OmegaConf.load(CONF / "config.yaml")
+    for key in config:
+        if key not in ("defaults", "hydra"):
+            assert f"\n  {key} " in config.hydra.help.template
+
+
+def test_values_are_converted_and_checked():
+    made = settings(imgsz=320, device=0, threads=2)
+    assert (made.imgsz, made.device, made.threads, made.store) == (320, "0", 2, Path("runs/store"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"prune": 1.2}, "prune=1.2 is not allowed; give 0 <= prune < 1"),
+        ({"prune": -0.1}, "prune=-0.1 is not allowed"),
+        ({"prune": "abc"}, "prune=abc is not allowed; give a number."),
+        ({"imgsz": 100}, "imgsz=100 is not allowed; give a multiple of 32, the stride of the network, e.g. 96."),
+        ({"imgsz": 0}, "imgsz=0 is not allowed"),
+        ({"epochs": 1.5}, "epochs=1.5 is not allowed; give a whole number."),
+        ({"epochs": -1}, "epochs=-1 is not allowed; give 0 or more."),
+        ({"batch": 0}, "batch=0 is not allowed; give 1 or more."),
+        ({"rounds": 3}, "rounds=3 is not allowed; give 12 or more"),
+        ({"threads": 0}, "threads=0 is not allowed"),
+        ({"unknown": 1}, "unknown is not a setting of Settings"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(changes, sentence):
+    with pytest.raises(InputError) as error:
+        settings(**changes)
+    assert str(error.value).startswith(sentence)
+    assert "\n" not in str(error.value)
+
+
+def test_a_wrong_value_in_a_group_is_named_by_its_place():
+    node = OmegaConf.create({"_target_": "optimize.quant.int8.Int8", "calibration_images": "abc", "seed": 0})
+    with pytest.raises(InputError, match=r"^quant\.calibration_images=abc is not allowed; give a whole number\.$"):
+        build(node, "quant", data=None)
