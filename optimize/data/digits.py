@@ -99,7 +99,7 @@ def _background(rng: np.random.Generator, columns: slice) -> np.ndarray:
     top, left = (rng.integers(0, size - side, endpoint=True) for size in photo.shape[:2])
     crop = np.rot90(photo[top : top + side, left : left + side], rng.integers(4))
     resized = Image.fromarray(np.ascontiguousarray(crop)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    return np.asarray(resized, dtype=np.float64)
+    return np.array(resized, dtype=np.float64)
 
 
 def _glyph(rng: np.random.Generator, source: int) -> np.ndarray:
@@ -132,13 +132,16 @@ def _hides_too_much(before: np.ndarray, after: np.ndarray) -> bool:
 
 
 def _paint(canvas: np.ndarray, ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The canvas with one more digit in a colour that is lighter or darker than what lies under it."""
+    """The canvas, changed in place, with one more digit in a colour lighter or darker than what lies under it."""
     ground = canvas[ink >= INK].mean(axis=0)
     contrast = rng.uniform(40, 140) * rng.choice([-1, 1])
     if not 0 <= ground.mean() + contrast <= 255:
         contrast = -contrast
     colour = (ground + contrast + rng.normal(0, 25, 3)).clip(0, 255)
-    return canvas + (ink * rng.uniform(0.75, 1))[..., None] * (colour - canvas)
+    inked = ink > 0
+    opacity = (ink[inked] * rng.uniform(0.75, 1))[:, None]
+    canvas[inked] += opacity * (colour - canvas[inked])
+    return canvas
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
