@@ -8,11 +8,12 @@ from torch import nn
 from ultralytics import RTDETR, YOLO
 from ultralytics.nn.modules.block import AAttn, Attention
 
+from optimize.measure.cost import count
 from optimize.pruner.cut import cut
 from optimize.pruner.l2 import L2
-from optimize.pruner.plan import plan
-from optimize.pruner.prune import count_flops
+from optimize.pruner.selection import select
 from optimize.yolo import coupling
+from optimize.yolo.checkpoint import deployed
 
 IMGSZ = 64
 DETECT = [
@@ -65,10 +66,12 @@ def masked(model: nn.Module, uses, removed) -> nn.Module:
 def raw(model: nn.Module, imgsz: tuple[int, int]) -> list[torch.Tensor]:
     torch.manual_seed(1)
     image = torch.rand(1, 3, *imgsz, dtype=torch.float64)
-    copy = deepcopy(model)
-    copy.model[-1].training = True  # the head's raw outputs, of every branch
+    for module in model.modules():
+        module.training = not isinstance(module, nn.BatchNorm2d)  # the raw outputs of every branch
     with torch.no_grad():
-        return coupling.predictions(copy(image))
+        outputs = coupling.predictions(model(image))
+    model.eval()
+    return outputs
 
 
 def difference(first: list[torch.Tensor], second: list[torch.Tensor]) -> float:
@@ -79,7 +82,7 @@ def difference(first: list[torch.Tensor], second: list[torch.Tensor]) -> float:
 @pytest.mark.parametrize("name", DETECT + TASKS)
 def test_the_pruned_model_equals_the_masked_one(name):
     model = build(name)
-    chosen = plan(model, IMGSZ, 0.4, count_flops(model, IMGSZ), L2(), "global", 4, 0.75)
+    chosen = select(model, count(deployed(model), IMGSZ), IMGSZ, 0.4, L2(), "global", 4, 0.75)
     uses, removed = chosen.trace.uses, chosen.removed()
     pruned, dense = deepcopy(model), masked(model, uses, removed)
     cut(pruned, uses, removed)

@@ -5,26 +5,34 @@ from dataclasses import asdict, dataclass, replace
 from math import isclose
 from pathlib import Path
 
-import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from optimize.errors import InputError, MeasurementError
+from optimize.measure.cost import Cost, count
 from optimize.pruner.cut import cut
-from optimize.pruner.plan import Plan, plan
 from optimize.pruner.score import Criterion
+from optimize.pruner.selection import Selection, select
 from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
 
 
 @dataclass(frozen=True)
-class LayerWidth:
-    """Output channels of one convolution or linear layer, and why none was removed (or "")."""
+class LayerChange:
+    """One convolution or linear layer before and after.
+
+    Attributes:
+        name: of the module, in the unfused model.
+        width: output channels, before and after.
+        flops: of one picture in the deployed graph, before and after; 0 for a layer that only trains.
+        parameters: in the deployed graph, before and after.
+        dense: why no channel was removed, or "".
+    """
 
     name: str
-    before: int
-    after: int
+    width: tuple[int, int]
+    flops: tuple[int, int]
+    parameters: tuple[int, int]
     dense: str
 
 
@@ -34,25 +42,25 @@ class Report:
 
     Attributes:
         target: share of the FLOPs that was asked for.
-        reached: share that is gone, counted on the fused models before and after.
-        flops_before: FLOPs (2 per multiply-add) of one picture through the fused model.
-        flops_after: the same after pruning.
-        ratio: share of the removable channels that the search settled on.
-        channels_removed: share of all convolution outputs that is gone.
+        reached: share that is gone, counted on the deployed model before and after.
+        flops: FLOPs (2 per multiply-add) of one picture through the deployed model, before and after.
+        parameters: of the deployed model, before and after.
+        ratio: share of the removable channels at which the search ended.
+        imgsz, criterion, scope, round_to, max_ratio: the settings.
+        layers: every layer, in the order in which they run.
     """
 
     target: float
     reached: float
-    flops_before: float
-    flops_after: float
+    flops: tuple[int, int]
+    parameters: tuple[int, int]
     ratio: float
-    channels_removed: float
     imgsz: int
     criterion: str
     scope: str
     round_to: int
     max_ratio: float
-    layers: tuple[LayerWidth, ...]
+    layers: tuple[LayerChange, ...]
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Prune:
         criterion: which channels matter.
         scope: `global` ranks the channels of all layers together, `local` removes the same ratio from each.
         round_to: widths become multiples of this.
-        max_ratio: no block loses more than this share of its channels.
+        max_ratio: no block of coupled layers loses more than this share of its channels.
     """
 
     share: float
@@ -79,11 +87,15 @@ class Prune:
                 f"prune={self.share:g} is out of range, allowed is 0 <= prune < 1; give the share of FLOPs to remove."
             )
         if self.scope not in ("global", "local"):
-            raise InputError(f"pruner.scope={self.scope} is unknown; use global or local.")
+            raise InputError(f"pruner.scope={self.scope} is unknown, allowed are global and local; give one of them.")
         if self.round_to < 1:
-            raise InputError(f"pruner.round_to={self.round_to} is out of range; use 1 or more, such as 8, 16 or 32.")
+            raise InputError(
+                f"pruner.round_to={self.round_to} is out of range, allowed is 1 or more; give 8, 16 or 32."
+            )
         if not 0 < self.max_ratio < 1:
-            raise InputError(f"pruner.max_ratio={self.max_ratio:g} is out of range; use a number between 0 and 1.")
+            raise InputError(
+                f"pruner.max_ratio={self.max_ratio:g} is out of range, allowed is 0 < max_ratio < 1; give a share of channels."
+            )
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if self.share == 0:
@@ -112,48 +124,44 @@ def prune(
         TargetOutOfReach: the share can't be reached; names the largest that can.
         MeasurementError: the FLOPs counted afterwards are not those that were calculated.
     """
-    before = count_flops(model, imgsz)
-    chosen = plan(model, imgsz, share, before, criterion, scope, round_to, max_ratio)
+    before = count(deployed(model), imgsz)
+    chosen = select(model, before, imgsz, share, criterion, scope, round_to, max_ratio)
     cut(model, chosen.trace.uses, chosen.removed())
     coupling.refresh(model)
-    after = count_flops(model, imgsz)
-    if not isclose(after, chosen.flops, rel_tol=1e-3):
+    after = count(deployed(model), imgsz)
+    if not isclose(after.flops, chosen.flops, rel_tol=1e-3):
         raise MeasurementError(
-            f"The pruned model has {after / 1e9:.4f} GFLOPs where {chosen.flops / 1e9:.4f} were calculated, "
-            "so its FLOPs can't be trusted; please report this model."
+            f"The pruned model has {after.flops / 1e9:.4f} GFLOPs where {chosen.flops / 1e9:.4f} were calculated, "
+            "so neither can be trusted; please report this model."
         )
-    layers = _layers(chosen)
     return Report(
         target=share,
-        reached=1 - after / before,
-        flops_before=before,
-        flops_after=after,
+        reached=1 - after.flops / before.flops,
+        flops=(before.flops, after.flops),
+        parameters=(before.parameters, after.parameters),
         ratio=chosen.ratio,
-        channels_removed=1 - sum(layer.after for layer in layers) / sum(layer.before for layer in layers),
         imgsz=imgsz,
         criterion=repr(criterion),
         scope=scope,
         round_to=round_to,
         max_ratio=max_ratio,
-        layers=layers,
+        layers=_layers(chosen, before, after, coupling.unfused_names(model)),
     )
 
 
-def count_flops(model: nn.Module, imgsz: int) -> float:
-    """FLOPs (2 per multiply-add) of one picture through the deployed form of `model`, counted by torch."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        deployed(model)(torch.zeros(1, 3, imgsz, imgsz, device=next(model.parameters()).device))
-    return float(counter.get_total_flops())
-
-
-def _layers(chosen: Plan) -> tuple[LayerWidth, ...]:
-    why: dict[int, str] = {}
-    for block, reason in zip(chosen.blocks, chosen.dense, strict=True):
-        for part in block.parts:
-            why[part.use] = why.get(part.use) or reason
-    widths = []
-    for index, (use, gone) in enumerate(zip(chosen.trace.uses, chosen.removed(), strict=True)):
+def _layers(chosen: Selection, before: Cost, after: Cost, names: dict[str, str]) -> tuple[LayerChange, ...]:
+    old, new = ({names.get(layer.name, layer.name): layer for layer in cost.layers} for cost in (before, after))
+    changes = []
+    for use, gone, reason in zip(chosen.trace.uses, chosen.removed(), chosen.reasons(), strict=True):
         if use.side == "out":
-            reason = "" if len(gone) else why[index] or "its channels matter more than those that were removed"
-            widths.append(LayerWidth(use.layer, len(use.ids), len(use.ids) - len(gone), reason))
-    return tuple(widths)
+            pair = [cost.get(use.layer) for cost in (old, new)]
+            changes.append(
+                LayerChange(
+                    name=use.layer,
+                    width=(len(use.ids), len(use.ids) - len(gone)),
+                    flops=tuple(layer.flops if layer else 0 for layer in pair),
+                    parameters=tuple(layer.parameters if layer else 0 for layer in pair),
+                    dense="" if len(gone) else reason or "its channels matter more than those that were removed",
+                )
+            )
+    return tuple(changes)

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from ultralytics.nn.modules import C2, C2PSA, PSA, C2f, RepConv, RepNCSPELAN4, RepVGGDW
 from ultralytics.nn.modules.block import AAttn, Attention
 
-from optimize.yolo.checkpoint import deployed
-
 # These hold half the width of cv1 as `.c` and may split by it.
 HALVING = (C2, C2f, C2PSA, PSA, RepNCSPELAN4)
 
@@ -66,15 +64,18 @@ def _attend(tracker, module: nn.Module, x: Tensor, q: np.ndarray, v: np.ndarray,
 RULES = {Attention: attention, AAttn: area_attention}
 
 
-def deployed_layers(model: nn.Module) -> set[str]:
-    """Names, in the unfused model, of the modules that still compute once it is fused for deployment."""
-    left = {name for name, _ in deployed(model).named_modules()}
+def unfused_names(model: nn.Module) -> dict[str, str]:
+    """For convolutions that fusing renames: the name in the fused model, and the one here that has its widths.
+
+    Fusing folds the branches of RepConv and RepVGGDW into one convolution `conv`.
+    """
+    names = {}
     for name, module in model.named_modules():
-        if isinstance(module, RepConv):  # conv2 and the identity are folded into conv1, which is then called conv
-            left.add(f"{name}.conv1.conv")
-        if isinstance(module, RepVGGDW):  # conv1 is folded into conv
-            left.add(f"{name}.conv.conv")
-    return left
+        if isinstance(module, RepConv):
+            names[f"{name}.conv"] = f"{name}.conv1.conv"
+        if isinstance(module, RepVGGDW):
+            names[f"{name}.conv"] = f"{name}.conv.conv"
+    return names
 
 
 @torch.no_grad()

@@ -7,16 +7,17 @@ import numpy as np
 from torch import nn
 
 from optimize.errors import InputError
+from optimize.measure.cost import Cost
 from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import allowed, search
-from optimize.pruner.cost import Cost
+from optimize.pruner.flops import Flops
 from optimize.pruner.score import Criterion, Importance, scores
 from optimize.pruner.trace import Trace, trace
 from optimize.yolo import coupling
 
 
 @dataclass(frozen=True)
-class Plan:
+class Selection:
     """What to remove from a model.
 
     Attributes:
@@ -43,18 +44,26 @@ class Plan:
                 gone[part.use].append(part.positions[:, ~stays].ravel())
         return [np.sort(np.concatenate(positions)) for positions in gone]
 
+    def reasons(self) -> list[str]:
+        """For each use of the trace why its channels can't shrink, or ""; with several reasons the first."""
+        why = [""] * len(self.trace.uses)
+        for block, reason in zip(self.blocks, self.dense, strict=True):
+            for part in block.parts:
+                why[part.use] = why[part.use] or reason
+        return why
 
-def plan(
+
+def select(
     model: nn.Module,
+    cost: Cost,
     imgsz: int,
     share: float,
-    flops: float,
     criterion: Criterion,
     scope: str,
     round_to: int,
     max_ratio: float,
-) -> Plan:
-    """Choose what to remove so that `share` of the `flops` of `model` (counted, deployed, at `imgsz`) is gone.
+) -> Selection:
+    """Choose what to remove so that `share` of the FLOPs of `model` is gone; `cost` is that of its deployed form.
 
     Raises:
         TargetOutOfReach: the share can't be reached; names the largest that can.
@@ -67,14 +76,12 @@ def plan(
         options.append(np.array([block.units]) if dense[i] else allowed(block, round_to, max_ratio))
         if len(options[i]) == 1:
             dense[i] = dense[i] or f"too narrow to shrink in steps of {round_to}"
-    layers = coupling.deployed_layers(model)
-    full = np.array([block.units for block in found])
-    # What the trace doesn't see, such as the decoding of boxes, does not shrink.
-    unseen = flops - Cost(traced, found, layers)(full)
-    cost = Cost(traced, found, layers, unseen)
-    choice = search(cost, options, _removal(ranks, options, scope), share)
+    names = coupling.unfused_names(model)
+    running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
+    flops = Flops(traced, found, running, cost.flops)
+    choice = search(flops, options, _removal(ranks, options, scope), share)
     keep = [_best(rank, count, block.units) for rank, count, block in zip(ranks, choice.kept, found, strict=True)]
-    return Plan(traced, found, keep, dense, cost(choice.kept), choice.ratio)
+    return Selection(traced, found, keep, dense, flops(choice.kept), choice.ratio)
 
 
 def _rank(

@@ -1,4 +1,4 @@
-"""How many FLOPs a model has left, as a function of how many units of each block stay."""
+"""The FLOPs that are left, as a function of how many units of each block stay."""
 
 import numpy as np
 
@@ -6,19 +6,21 @@ from optimize.pruner.blocks import Block
 from optimize.pruner.trace import Trace
 
 
-class Cost:
-    """Analytic FLOPs (2 per multiply-add) of one picture through the layers that are deployed.
+class Flops:
+    """FLOPs (2 per multiply-add) of one picture through the deployed layers of a traced model.
 
     The width of a layer is linear in the units that its blocks keep, and a convolution costs the product of its two
     widths, so that any choice is priced in microseconds and without a forward pass.
     """
 
-    def __init__(self, trace: Trace, blocks: list[Block], layers: set[str], fixed: float = 0.0):
-        """Args:
-        layers: names of the modules that count.
-        fixed: FLOPs of operators that the trace doesn't see and that don't shrink.
+    def __init__(self, trace: Trace, blocks: list[Block], deployed: set[str], total: float):
+        """Take over what was measured on the whole model.
+
+        Args:
+            deployed: names of the layers that count; others run in training only.
+            total: counted FLOPs of the unpruned model; what exceeds the trace (decoding of boxes) can't shrink.
         """
-        terms = [t for t in trace.terms if t.layer in layers or trace.uses[t.uses[0]].side == "none"]
+        terms = [t for t in trace.terms if t.layer in deployed or trace.uses[t.uses[0]].side == "none"]
         self._widths = np.zeros((len(trace.uses) + 1, len(blocks)))
         for column, block in enumerate(blocks):
             for part in block.parts:
@@ -27,10 +29,11 @@ class Cost:
         self._first = np.array([t.uses[0] for t in terms])
         self._second = np.array([t.uses[1] if len(t.uses) == 2 else len(trace.uses) for t in terms])
         self._scale = 2 * np.array([t.scale for t in terms])
-        self.fixed = fixed
+        self._unseen = 0.0
+        self._unseen = total - self(np.array([block.units for block in blocks]))
 
     def __call__(self, kept: np.ndarray) -> float:
         """FLOPs with `kept[b]` units of block b."""
         widths = self._widths @ kept
         widths[-1] = 1
-        return float(self._scale @ (widths[self._first] * widths[self._second])) + self.fixed
+        return float(self._scale @ (widths[self._first] * widths[self._second])) + self._unseen

@@ -1,0 +1,18 @@
+"""Scale of the BatchNorm."""
+
+from dataclasses import dataclass
+
+import torch_pruning as tp
+from torch import nn
+
+
+@dataclass(frozen=True)
+class BN:
+    """Mean magnitude of the BatchNorm weights of a channel, relative to the mean of its block.
+
+    Liu et al., Learning Efficient Convolutional Networks through Network Slimming (ICCV 2017). It says much about
+    models that were trained with sparse BatchNorm, and little about those whose BatchNorm was folded away once.
+    """
+
+    def __call__(self, model: nn.Module) -> tp.importance.Importance:
+        return tp.importance.BNScaleImportance()

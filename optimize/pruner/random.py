@@ -1,0 +1,18 @@
+"""Random channels: the control that every criterion must beat."""
+
+from dataclasses import dataclass
+
+import torch
+import torch_pruning as tp
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Random:
+    """Uniform scores from a seed."""
+
+    seed: int = 0
+
+    def __call__(self, model: nn.Module) -> tp.importance.Importance:
+        torch.manual_seed(self.seed)
+        return tp.importance.RandomImportance()
