@@ -80,6 +80,10 @@ def _sentence(error: Exception) -> str | None:
         known = "permission was denied" if isinstance(error, PermissionError) else FULL_DISK.get(error.errno)
         return known and f"{known}{where}; make room or run in another folder: what was finished is kept."
     text = str(error)
+    if text.startswith("Config group override must be"):
+        return "a group takes one of its choices, and `none` turns it off, e.g. quant=none; `python -m optimize --help` lists them."
+    if not isinstance(error, HydraException | OmegaConfBaseException):
+        return None
     if key := re.search(r"Could not override '([^']+)'", text):
         return f"{key[1]} is not a key; `python -m optimize --help` lists all keys."
     if choice := re.search(r"Could not (?:find|load) '(.+)/(.+)'", text):

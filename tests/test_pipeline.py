@@ -1,0 +1,173 @@
+"""The command line from end to end on a tiny model: what it makes, what it says, what it refuses."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from ultralytics import YOLO
+
+from optimize.cli import main
+from optimize.stage import digest
+
+KEYS = {"name", "runtime", "precision", "path", "sha256", "flops", "macs", "float_ops", "int_ops", "parameters", "size_bytes"} | {
+    *("map50_95", "map50", "images", "latency_median_ms", "latency_p95_ms", "latency_runs", "threads", "arithmetic"),
+}
+
+
+def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `python -m optimize WORDS` in the current folder."""
+    monkeypatch.setattr(sys, "argv", ["optimize", *words])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+@pytest.fixture(scope="module")
+def where(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("where")
+
+
+@pytest.fixture
+def optimize(monkeypatch, capsys, where):
+    monkeypatch.chdir(where)
+    return lambda *words: command(monkeypatch, capsys, *words)
+
+
+@pytest.fixture
+def given(dataset, checkpoint):
+    return f"model={checkpoint}", f"data={dataset}", "rounds=12", "epochs=1", "batch=4"
+
+
+def test_one_run_makes_and_measures_every_variant(optimize, given, where, dataset, checkpoint):
+    code, out, _ = optimize(*given, "prune=0.3", "quant=int8")
+    assert code == 0
+    folder = Path(out.splitlines()[-1])
+    assert folder.parent == where / "runs"
+    results = json.loads((folder / "results.json").read_text())
+    assert results["schema"] == 1
+    assert {"host", "versions", "config", "stages", "noise"} <= results.keys()
+    rows = {(v["runtime"], v["name"]): v for v in results["variants"]}
+    assert len(rows) == len(results["variants"])
+    assert {("torch", "original"), ("torch", "pruned")} <= rows.keys()
+    for runtime in ("onnxruntime", "openvino"):
+        assert {(runtime, name) for name in ("original", "pruned", "int8", "pruned+int8")} <= rows.keys()
+    for row in rows.values():
+        assert row.keys() >= KEYS
+        assert digest(Path(row["path"])) == row["sha256"]
+        assert row["images"] == 8
+        assert row["latency_runs"] == 12 * 3
+        assert row["macs"] * 2 == row["flops"] == row["float_ops"] + row["int_ops"]
+    original, pruned = rows["torch", "original"], rows["torch", "pruned"]
+    assert 0.29 <= 1 - pruned["flops"] / original["flops"] <= 0.31
+    assert original["int_ops"] == 0 and rows["openvino", "int8"]["int_ops"] > 0.9 * original["flops"]
+    assert rows["onnxruntime", "int8"]["size_bytes"] < 0.4 * rows["onnxruntime", "original"]["size_bytes"]
+    assert (folder / "report.md").read_text().count("| pruned+int8 |") == 2
+    assert (folder / "report.png").stat().st_size > 10_000
+    assert (folder / "optimize.log").is_file() and (folder / ".hydra" / "config.yaml").is_file()
+
+    stock = YOLO(rows["onnxruntime", "pruned+int8"]["path"], task="detect").val(
+        data=str(dataset), imgsz=64, device="cpu", plots=False, save_dir=where / "stock"
+    )
+    assert round(stock.box.map, 4) == round(rows["onnxruntime", "pruned+int8"]["map50_95"], 4)
+
+
+def test_the_same_command_finds_what_is_finished_and_gives_the_same_numbers(optimize, given, where, monkeypatch):
+    _, out, _ = optimize(*given, "prune=0.3", "quant=int8")
+    first = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
+    monkeypatch.setattr("optimize.recover.finetune.finetune", None)  # nothing may train again
+    monkeypatch.setattr("optimize.pipeline.validate", None)
+    code, out, _ = optimize(*given, "prune=0.3", "quant=none", "runtime=[openvino]")
+    assert code == 0
+    second = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
+    both = {(v["runtime"], v["name"]): v for v in first["variants"]}
+    for row in second["variants"]:
+        assert row["map50_95"] == both[row["runtime"], row["name"]]["map50_95"]
+        assert row["sha256"] == both[row["runtime"], row["name"]]["sha256"]
+
+
+def test_nothing_asked_nothing_changed(optimize, given, where):
+    code, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[onnxruntime]")
+    assert code == 0
+    results = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
+    assert [(v["runtime"], v["name"]) for v in results["variants"]] == [("torch", "original"), ("onnxruntime", "original")]
+
+
+def test_tensorrt_is_left_out_with_its_reason_where_it_cannot_run(optimize, given):
+    pytest.importorskip("openvino")
+    if shutil.which("nvidia-smi"):
+        pytest.skip("this machine may run TensorRT")
+    _, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[tensorrt]")
+    assert "tensorrt was left out: " in out
+
+
+def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list[str], str]]:
+    """Name -> what is given, and how the sentence starts."""
+    (tmp_path / "text.pt").write_text("hello")
+    (tmp_path / "folder.yaml").write_text("train: images/none\nval: images/none\nnames: {0: dark, 1: bright}\n")
+    (tmp_path / "names.yaml").write_text(dataset.read_text().replace("bright", "cat").replace("images/", f"{dataset.parent}/images/"))
+    shutil.copytree(dataset.parent / "images", tmp_path / "plain" / "images")
+    shutil.copy(dataset, tmp_path / "plain" / "data.yaml")
+    return {
+        "prune": (["prune=1.2"], "prune=1.2 is not allowed; give 0 <= prune < 1"),
+        "type": (["prune=abc"], "prune=abc is not allowed; give a number."),
+        "choice": (["quant=int9"], "quant=int9 is not allowed; give one of fp16, int8, none."),
+        "runtime": (["runtime=[coreml]"], "runtime=coreml is not allowed; give one of onnxruntime, openvino, tensorrt."),
+        "off": (["quant=null"], "a group takes one of its choices, and `none` turns it off"),
+        "key": (["speed=9"], "speed is not a key; `python -m optimize --help` lists all keys."),
+        "missing": ([f"model={tmp_path}/no.pt"], f"model={tmp_path}/no.pt does not exist; give the path"),
+        "text": ([f"model={tmp_path}/text.pt"], f"model={tmp_path}/text.pt is not a torch checkpoint; give a .pt"),
+        "imgsz": (["imgsz=100"], "imgsz=100 is not allowed; give a multiple of 32"),
+        "data": ([f"data={tmp_path}/no.yaml"], f"data={tmp_path}/no.yaml can't be used: "),
+        "folder": ([f"data={tmp_path}/folder.yaml"], f"data={tmp_path}/folder.yaml can't be used: "),
+        "classes": ([f"data={tmp_path}/names.yaml"], f"model={checkpoint} has the classes 2: dark, bright, data="),
+        "labels": ([f"data={tmp_path}/plain/data.yaml"], f"data={tmp_path}/plain/data.yaml has no labels for its train split"),
+        "calibration": (["quant.calibration_images=0", "prune=0"], "quant.calibration_images=0 must be at least 1"),
+        "reach": (["prune=0.99"], "prune=0.99"),
+    }
+
+
+@pytest.mark.parametrize(
+    "case",
+    "prune type choice runtime off key missing text imgsz data folder classes labels calibration reach".split(),
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(case, monkeypatch, capsys, tmp_path, dataset, checkpoint):
+    words, sentence = bad(tmp_path, dataset, checkpoint)[case]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    code, out, err = command(monkeypatch, capsys, f"model={checkpoint}", f"data={dataset}", *words)
+    assert (code, out) == (1, "")
+    last = [line for line in err.splitlines() if not line.startswith("[")][-1]
+    assert last.startswith(f"error: {sentence}")
+    assert "Traceback" not in err
+    assert not list(tmp_path.glob("here/runs/*/optimize.log"))
+
+
+def test_no_room_on_the_disk_is_said_before_any_work(monkeypatch, capsys, tmp_path, given):
+    monkeypatch.chdir(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    code, _, err = command(monkeypatch, capsys, *given)
+    assert code == 1
+    assert f"error: the disk of {tmp_path}/runs has 1 MB free, a run with this model needs about" in err
+
+
+def test_a_legacy_yolov5_checkpoint_is_named_as_such(monkeypatch, capsys, tmp_path, dataset):
+    import torch
+
+    module = type(sys)("models.yolo")
+    module.Model = type("Model", (), {"__module__": "models.yolo"})
+    monkeypatch.setitem(sys.modules, "models", type(sys)("models"))
+    monkeypatch.setitem(sys.modules, "models.yolo", module)
+    torch.save({"model": module.Model()}, tmp_path / "old.pt")
+    monkeypatch.delitem(sys.modules, "models.yolo")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command(monkeypatch, capsys, f"model={tmp_path}/old.pt", f"data={dataset}")
+    assert code == 1
+    assert "old.pt is a legacy YOLOv5 checkpoint, which ultralytics 8 can't load" in err
