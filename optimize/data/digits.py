@@ -78,7 +78,7 @@ def scene(split: str, index: int) -> Scene:
     canvas = _background(rng, columns)
     owner = np.full((SIDE, SIDE), -1)
     sources: list[int] = []
-    for _ in range(rng.integers(3, 9)):
+    for _ in range(rng.integers(3, 8)):
         source = int(rng.integers(digits.start, digits.stop))
         ink = _place(_glyph(rng, source), rng)
         after = np.where(ink >= INK, len(sources), owner)
@@ -87,7 +87,7 @@ def scene(split: str, index: int) -> Scene:
         owner, canvas = after, _paint(canvas, ink, rng)
         sources.append(source)
     canvas = gaussian_filter(canvas, (sigma := rng.uniform(0, 0.9), sigma, 0))
-    canvas += rng.normal(0, rng.uniform(2, 12), canvas.shape)
+    canvas += rng.normal(0, rng.uniform(2, 10), canvas.shape)
     classes = tuple(int(_digits()[1][source]) for source in sources)
     return Scene(canvas.round().clip(0, 255).astype(np.uint8), owner, classes, tuple(sources))
 
@@ -104,7 +104,7 @@ def _background(rng: np.random.Generator, columns: slice) -> np.ndarray:
 
 def _glyph(rng: np.random.Generator, source: int) -> np.ndarray:
     """(size, size) float in 0..1: how much ink covers each pixel of the digit, scaled, stretched and turned."""
-    height = np.exp(rng.uniform(np.log(16), np.log(64)))  # of the digit in pixels; small ones as often as large ones
+    height = np.exp(rng.uniform(np.log(24), np.log(72)))  # of the digit in pixels; small ones as often as large ones
     stretch, angle = np.exp(rng.uniform(-0.2, 0.2)), np.radians(rng.uniform(-25, 25))
     size = int(1.5 * height * max(stretch, 1)) + 2
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -134,7 +134,7 @@ def _hides_too_much(before: np.ndarray, after: np.ndarray) -> bool:
 def _paint(canvas: np.ndarray, ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The canvas, changed in place, with one more digit in a colour lighter or darker than what lies under it."""
     ground = canvas[ink >= INK].mean(axis=0)
-    contrast = rng.uniform(40, 140) * rng.choice([-1, 1])
+    contrast = rng.uniform(60, 150) * rng.choice([-1, 1])
     if not 0 <= ground.mean() + contrast <= 255:
         contrast = -contrast
     colour = (ground + contrast + rng.normal(0, 25, 3)).clip(0, 255)
