@@ -54,11 +54,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Subject:
-    """A variant to be measured, the runtime that runs it, and the cost of the model that it came from."""
+    """A variant to be measured, the runtime that runs it, and what it costs: in torch, and in the exported graph."""
 
     variant: Variant
     runtime: Runtime
     cost: Cost
+    graph: GraphCost | None
 
 
 def run(plan: Plan, folder: Path) -> Report:
@@ -69,11 +70,9 @@ def run(plan: Plan, folder: Path) -> Report:
     """
     models, stages = _models(plan)
     costs = [cost.count(deployed(load(model.path)), model.imgsz) for model in models]
-    subjects = [
-        Subject(_hand_out(variant, folder), runtime, costs[models.index(model)])
-        for runtime in (Torch(), *plan.runtimes)
-        for model, variant in _variants(plan, runtime, models)
-    ]
+    runtimes = (Torch(), *plan.runtimes)
+    subjects = [s for r in runtimes for m, c in zip(models, costs, strict=True) for s in _subjects(plan, r, m, c)]
+    subjects = [replace(subject, variant=_hand_out(subject.variant, folder)) for subject in subjects]
     results = [_measure(plan, subject, folder) for subject in subjects]
     log.info("timing %d variants on %d threads", len(subjects), plan.threads)
     timing = latency.measure([(s.runtime.open, s.variant) for s in subjects], plan.threads, plan.rounds, plan.seed)
@@ -85,27 +84,26 @@ def _models(plan: Plan) -> tuple[list[Variant], dict[str, dict]]:
     """The original, and the pruned and recovered model if anything was pruned; and what the stages say they did."""
     variant, stages = plan.original, {}
     for stage in plan.shrink:
-        name = type(stage).__name__.lower()
-        log.info("%s", name)
         before, variant = variant, apply(stage, variant, plan.store)
         if variant != before:
-            stages[name] = json.loads((variant.path.parent / REPORT).read_text())
+            stages[type(stage).__name__.lower()] = json.loads((variant.path.parent / REPORT).read_text())
     return ([plan.original] if variant == plan.original else [plan.original, variant]), stages
 
 
-def _variants(plan: Plan, runtime: Runtime, models: list[Variant]) -> list[tuple[Variant, Variant]]:
-    """Pairs of model and variant: every model as `runtime` deploys it, in float32 and in every other precision."""
-    pairs = []
-    for model in models:
-        log.info("export: %s for %s", model.name, runtime.name)
-        exported = apply(runtime.export, model, plan.store)
-        pairs.append((model, exported))
-        for precision in plan.precisions:
-            made = apply(precision, exported, plan.store)
-            if made != exported:
-                log.info("%s for %s", made.name, runtime.name)
-                pairs.append((model, made))
-    return [(model, apply(runtime.build, variant, plan.store)) for model, variant in pairs]
+def _subjects(plan: Plan, runtime: Runtime, model: Variant, counted: Cost) -> list[Subject]:
+    """One model as `runtime` deploys it: in float32, and in every other precision."""
+    exported = apply(runtime.export, model, plan.store)
+    variants = [exported]
+    for precision in plan.precisions:
+        made = apply(precision, exported, plan.store)
+        if made != exported:
+            variants.append(made)
+    subjects = []
+    for variant in variants:
+        graph = runtime.count(variant)  # of what is built, since a built engine has no operators left to count
+        _agree(variant, counted, graph)
+        subjects.append(Subject(apply(runtime.build, variant, plan.store), runtime, counted, graph))
+    return subjects
 
 
 def _hand_out(variant: Variant, folder: Path) -> Variant:
@@ -122,8 +120,6 @@ def _hand_out(variant: Variant, folder: Path) -> Variant:
 def _measure(plan: Plan, subject: Subject, folder: Path) -> Result:
     """Everything but the latency, which is measured for all variants together."""
     variant, sha256 = subject.variant, digest(subject.variant.path)
-    graph = _graph_cost(variant)
-    _agree(variant, subject.cost, graph)
 
     def validated() -> accuracy.Accuracy:
         session = subject.runtime.open(variant, plan.threads)
@@ -136,21 +132,10 @@ def _measure(plan: Plan, subject: Subject, folder: Path) -> Result:
         sha256=sha256,
         size_bytes=sum(file.stat().st_size for file in files),
         cost=subject.cost,
-        graph=graph,
+        graph=subject.graph,
         accuracy=accuracy.once(plan.store, (sha256, variant.precision, plan.data.fingerprint), validated),
         latency=None,
     )
-
-
-def _graph_cost(variant: Variant) -> GraphCost | None:
-    """Operations counted on the exported file itself, by a counter that knows nothing of torch."""
-    if variant.runtime == "torch":
-        return None
-    if variant.runtime == "openvino":
-        from optimize.measure.openvino_cost import count
-    else:
-        from optimize.measure.onnx_cost import count
-    return count(variant.path)
 
 
 def _agree(variant: Variant, counted: Cost, graph: GraphCost | None) -> None:

@@ -1,15 +1,19 @@
 """A stage makes one variant from another; `apply` makes each variant once, whole or not at all."""
 
 import json
+import logging
 import shutil
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 from typing import Protocol
 
 from filelock import FileLock
 
 from optimize.variant import Variant
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "variant.json"
 REPORT = "report.json"
@@ -48,9 +52,11 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
     key = variant.after(repr(stage)).key
     store.mkdir(parents=True, exist_ok=True)
     final, partial = store / key, store / f"{key}.partial"
+    name, began = getattr(stage, "__qualname__", type(stage).__name__), perf_counter()
     with FileLock(store / f"{key}.lock"):
         made = _read(final)
         if made is not None:
+            log.info("%s: %s for %s is in the store", name, made.name, made.runtime)
             return made
         shutil.rmtree(final, ignore_errors=True)
         partial.mkdir(exist_ok=True)
@@ -61,6 +67,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         made = replace(made, steps=(*variant.steps, repr(stage)))
         _write(made, partial)
         partial.rename(final)
+        log.info("%s: made %s for %s in %.1f s", name, made.name, made.runtime, perf_counter() - began)
         return replace(made, path=final / made.path.relative_to(partial))
 
 

@@ -52,5 +52,5 @@ class Runtime(Protocol):
         ...
 
     def count(self, variant: Variant) -> GraphCost | None:
-        """Operations counted on the file itself; None where the file holds no graph to count."""
+        """Operations counted on the file that `build` takes; None for a checkpoint, which holds no graph."""
         ...

@@ -11,6 +11,8 @@ import onnx
 import torch
 
 from optimize.errors import RuntimeUnavailable
+from optimize.measure import onnx_cost
+from optimize.measure.graph_cost import GraphCost
 from optimize.runtime.session import Session
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load
@@ -66,8 +68,8 @@ class TensorRT:
 
         return Session(run, _arithmetic(engine))
 
-    def count(self, variant: Variant) -> None:
-        """An engine holds fused kernels, no graph."""
+    def count(self, variant: Variant) -> GraphCost:
+        return onnx_cost.count(variant.path)
 
 
 @dataclass(frozen=True)
