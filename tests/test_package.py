@@ -1,0 +1,31 @@
+"""The wheel works from any folder: it carries conf/ and the shipped checkpoint, and loads nothing heavy for --help."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_wheel_carries_the_config_and_the_checkpoint(tmp_path):
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    for yaml in (ROOT / "conf").rglob("*.yaml"):
+        assert f"optimize/conf/{yaml.relative_to(ROOT / 'conf')}" in names
+    assert "optimize/weights/digits.pt" in names
+
+
+def test_the_unpacked_wheel_finds_its_config_from_another_folder_without_importing_torch(tmp_path):
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
+    zipfile.ZipFile(next(tmp_path.glob("*.whl"))).extractall(tmp_path / "site")
+    (tmp_path / "torch.py").write_text("raise SystemExit('torch was imported for --help')")
+    done = subprocess.run(
+        [sys.executable, "-c", "from optimize.cli import main; main()", "--help"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{tmp_path / 'site'}:{tmp_path}", "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "prune      share of the original's FLOPs to remove" in done.stdout
