@@ -20,7 +20,7 @@ class Finetune:
         data: trained on its training split; the accuracy after each epoch is that on its validation split.
         epochs: the dial from which the schedule follows; 0 leaves it at BatchNorm.
         batch: pictures per step.
-        device: as in ultralytics: `cpu`, `0`, `0,1` ...
+        device: as in ultralytics: `cpu`, `0`, `0,1` ...; None for the first GPU, else the CPU.
         seed: of the order and the augmentation of the pictures.
         bn_images: training pictures for the BatchNorm statistics.
         teacher: a checkpoint, usually the unpruned original, whose features the model learns to repeat; None for none.
@@ -29,7 +29,7 @@ class Finetune:
     data: Dataset
     epochs: int
     batch: int = 16
-    device: str = "cpu"
+    device: str | None = None
     seed: int = 0
     bn_images: int = 256
     teacher: Path | None = None

@@ -134,7 +134,7 @@ def finetune(
     epochs: int,
     imgsz: int,
     batch: int,
-    device: str,
+    device: str | None,
     seed: int,
     teacher: Path | None = None,
 ) -> Training:
