@@ -4,9 +4,8 @@ from pathlib import Path
 
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
+from optimize.data.digits import WEIGHTS
 from optimize.errors import InputError
-
-DIGITS = Path(__file__).parent.parent / "weights" / "digits.pt"
 
 
 def find(model: str) -> Path:
@@ -16,7 +15,7 @@ def find(model: str) -> Path:
         InputError: there is no such file, and it is no known name or can't be downloaded.
     """
     if model == "digits":
-        return DIGITS
+        return WEIGHTS
     path = Path(model)
     if path.exists():
         return path
