@@ -28,11 +28,11 @@ def test_every_yaml_starts_with_a_command_that_uses_it(yaml):
     first = yaml.read_text().splitlines()[0]
     assert first.startswith("# python -m optimize ")
     if yaml.parent != CONF:
-        group = yaml.parent.name
+        group = yaml.parent.relative_to(CONF)
         assert f"{group}={yaml.stem}" in first or f"{group}=[{yaml.stem}]" in first
 
 
-@pytest.mark.parametrize("yaml", [p for p in YAMLS if p.parent != CONF], ids=lambda p: str(p.relative_to(CONF)))
+@pytest.mark.parametrize("yaml", [p for p in YAMLS if p.parent.parent == CONF], ids=lambda p: str(p.relative_to(CONF)))
 def test_every_key_of_every_yaml_is_explained_by_help(yaml):
     help_text = OmegaConf.load(CONF / "config.yaml").hydra.help.template
     node, group = OmegaConf.load(yaml), yaml.parent.name

@@ -6,10 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from optimize.pipeline import Plan
+from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import words
 from optimize.result import Report
-
-WIDTH_OF_A_FILE = 160  # a pipe has no width, and a cut table is worse than a long line
 
 
 def show(report: Report, plan: Plan) -> None:

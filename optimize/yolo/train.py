@@ -5,8 +5,11 @@ fit: the pruned model is gone and nothing says so. `KeepArchitecture` trains the
 """
 
 import csv
+import logging
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,8 +23,11 @@ from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
 
 from optimize.errors import InputError, MeasurementError
+from optimize.progress import bar
 from optimize.yolo import checkpoint
 from optimize.yolo.progress import stdout_to_stderr
+
+log = logging.getLogger(__name__)
 
 # What defines the task and the pictures a user trained with. A model of digits was trained without flips, and a
 # recovery that flips them would teach it something else, so these come from the checkpoint; the schedule is ours.
@@ -175,8 +181,11 @@ def finetune(
             **({"resume": str(last)} if done else {}),
         }
         trainer = RTDetr if isinstance(start, RTDETRDetectionModel) else TRAINERS[start.task]
-        with stdout_to_stderr():
-            trainer(overrides=overrides).train()
+        with ExitStack() as stack, stdout_to_stderr():
+            job = trainer(overrides=overrides)
+            job.add_callback("on_train_start", partial(_show_steps, stack))
+            job.add_callback("on_fit_epoch_end", _say_epoch)
+            job.train()
     trained, _ = load_checkpoint(last)
     trained = getattr(trained, "student_model", trained)
     _check_shapes(start, trained)
@@ -185,6 +194,18 @@ def finetune(
     checkpoint.save(trained, result)
     history = _history(run / "results.csv")
     return Training(result, history, ours, _seconds(history), resumed=0 < done < epochs)
+
+
+def _show_steps(stack: ExitStack, trainer) -> None:
+    steps = (trainer.epochs - trainer.start_epoch) * len(trainer.train_loader)
+    tick = stack.enter_context(bar("fine-tuning", steps))
+    trainer.add_callback("on_train_batch_end", tick(lambda trainer: None))
+
+
+def _say_epoch(trainer) -> None:
+    score = trainer.metrics.get("metrics/mAP50-95(B)", trainer.fitness)
+    left = (trainer.epochs - trainer.epoch - 1) * trainer.epoch_time
+    log.info("epoch %d of %d: %.4f on validation, %d s left", trainer.epoch + 1, trainer.epochs, score, left)
 
 
 def _epochs_done(last: Path) -> int:
