@@ -28,7 +28,7 @@ def allowed(block: Block, round_to: int, max_ratio: float) -> np.ndarray:
     """
     narrowest = min(len(part.positions) for part in block.parts)
     step = round_to // gcd(round_to, narrowest)
-    floor = max(step, ceil(block.units * (1 - max_ratio)))
+    floor = max(step, ceil(round(block.units * (1 - max_ratio), 6)))  # 10 * (1 - 0.7) is a little more than 3
     return np.array([*range(ceil(floor / step) * step, block.units, step), block.units])
 
 

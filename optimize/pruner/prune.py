@@ -94,7 +94,7 @@ class Prune:
             )
         if not 0 < self.max_ratio < 1:
             raise InputError(
-                f"pruner.max_ratio={self.max_ratio:g} is out of range, allowed is 0 < max_ratio < 1; give a share of channels."
+                f"pruner.max_ratio={self.max_ratio:g} is out of range, allowed is 0 < max_ratio < 1; give a share."
             )
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:

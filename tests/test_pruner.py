@@ -1,0 +1,320 @@
+"""The parts of pruning: channels are followed rightly, the target is met, and what can't be done is said."""
+
+import json
+import subprocess
+import sys
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from random_models import build
+from torch import Tensor, nn
+
+from optimize.config import CONF
+from optimize.config import build as from_config
+from optimize.errors import InputError, TargetOutOfReach
+from optimize.measure.cost import count
+from optimize.pruner.blocks import Block, Part, blocks
+from optimize.pruner.bn import BN
+from optimize.pruner.budget import allowed, search
+from optimize.pruner.l2 import L2
+from optimize.pruner.lamp import LAMP
+from optimize.pruner.prune import Prune, prune
+from optimize.pruner.random import Random
+from optimize.pruner.trace import trace
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import deployed, load, save
+
+IMGSZ = 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def yolo11n() -> nn.Module:
+    return build("yolo11n").float()
+
+
+class Toy(nn.Module):
+    """Two convolutions with an operation between them."""
+
+    def __init__(self, between, out: int = 4):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(out, 4, 1, bias=False)
+        self.between = between
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.between(self.first(x)))
+
+
+def follow(model: nn.Module) -> tuple[list[Block], list[str]]:
+    traced = trace(model.to("meta"), 8, {}, (), lambda result: [result])
+    return blocks(traced), [use.layer for use in traced.uses]
+
+
+def free(found: list[Block]) -> list[Block]:
+    return [block for block in found if not block.frozen]
+
+
+# Following the channels ----------------------------------------------------------------------------------------------
+
+
+def test_a_chunk_ties_its_halves_and_each_half_keeps_its_reader():
+    found, uses = follow(Toy(lambda x: x.chunk(2, 1)[0] + x.chunk(2, 1)[1]))
+    (block,) = free(found)
+    assert block.units == 4
+    positions = {uses[part.use]: part.positions.tolist() for part in block.parts}
+    assert positions == {"first": [[0, 1, 2, 3], [4, 5, 6, 7]], "second": [[0, 1, 2, 3]]}
+
+
+def test_a_concatenation_leaves_its_parts_independent():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 6, 1), nn.Conv2d(14, 2, 1)
+
+        def forward(self, x):
+            return self.c(torch.cat([self.a(x), self.b(x)], 1))
+
+    found, uses = follow(Model())
+    where = [{uses[part.use]: part.positions.tolist() for part in block.parts} for block in free(found)]
+    assert where == [{"a": [[*range(8)]], "c": [[*range(8)]]}, {"b": [[*range(6)]], "c": [[*range(8, 14)]]}]
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        (lambda x: x.flip(1), "flip"),
+        (lambda x: x.view(1, 8, 6, 6), "view"),
+        (lambda x: x.split((4, 4), 1)[0].repeat(1, 2, 1, 1), "split"),
+        (lambda x: x + torch.ones(8, 1, 1, device="meta"), "add"),
+        (lambda x: x.transpose(1, 2).transpose(1, 2), "transpose"),
+    ],
+)
+def test_an_unknown_operator_freezes_what_it_touches_and_is_named(operation, name):
+    found, _ = follow(Toy(operation, out=8))
+    assert free(found) == []
+    assert any(f"`{name}` in " in block.frozen for block in found)
+
+
+def test_writing_into_a_tensor_freezes_it():
+    def overwrite(x: Tensor) -> Tensor:
+        x[:, 2:] = 1
+        return x
+
+    assert free(follow(Toy(overwrite, out=8))[0]) == []
+
+
+def test_a_layer_that_runs_twice_ties_both_readings():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.shared = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1)
+
+        def forward(self, x):
+            return self.shared(self.a(x)) * self.shared(self.b(x))
+
+    found, uses = follow(Model())
+    (block,) = free(found)
+    assert {uses[part.use] for part in block.parts} == {"a", "b", "shared"}
+
+
+def test_a_block_nobody_knows_is_left_dense_and_named(yolo11n):
+    class Mixer(nn.Module):
+        def forward(self, x):
+            return x.reshape(x.shape[0], 2, -1, *x.shape[2:]).transpose(1, 2).reshape(x.shape)
+
+    model = deepcopy(yolo11n)
+    mixer = Mixer()
+    mixer.i, mixer.f, mixer.type = 1, -1, "Mixer"
+    model.model[1] = nn.Sequential(model.model[1], mixer)
+    model.model[1].i, model.model[1].f = 1, -1
+    report = prune(model, IMGSZ, 0.3, L2(), round_to=4)
+    layer = next(layer for layer in report.layers if layer.name == "model.1.0.conv")
+    assert layer.width == (32, 32)
+    assert layer.dense == "`reshape` in model.1.1 (Mixer) is not known to keep channels apart"
+    assert report.reached == pytest.approx(0.3, abs=0.01)
+
+
+# The target ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_allowed_widths_are_rounded_and_never_too_narrow():
+    def block(units: int, per_unit: int = 1) -> Block:
+        return Block(units, (Part(0, np.zeros((per_unit, units), int)),))
+
+    assert allowed(block(64), 16, 0.75).tolist() == [16, 32, 48, 64]
+    assert allowed(block(64), 16, 0.5).tolist() == [32, 48, 64]
+    assert allowed(block(40), 16, 0.9).tolist() == [16, 32, 40]
+    assert allowed(block(16), 16, 0.75).tolist() == [16]
+    assert allowed(block(10), 1, 0.7).tolist() == [3, 4, 5, 6, 7, 8, 9, 10]
+    # One unit of attention with four heads is four channels.
+    assert allowed(block(32, per_unit=4), 16, 0.75).tolist() == [8, 12, 16, 20, 24, 28, 32]
+
+
+def test_the_search_ends_where_the_cost_is_met():
+    options = [np.arange(1, 101), np.arange(1, 101)]
+    choice = search(lambda kept: float(kept @ [1, 3]), options, lambda ratio: ratio * np.array([100, 100]), 0.3)
+    assert float(choice.kept @ [1, 3]) == pytest.approx(280, abs=1)
+    assert choice.ratio == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_target_out_of_reach_names_the_largest_that_is_not():
+    options = [np.arange(40, 101)]
+    with pytest.raises(TargetOutOfReach, match=r"prune=0\.7 can't be reached.*at most 0\.600 of its FLOPs"):
+        search(lambda kept: float(kept.sum()), options, lambda ratio: ratio * np.array([100]), 0.7)
+
+
+@pytest.mark.parametrize("scope", ["global", "local"])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6])
+def test_the_share_is_met_at_the_default_rounding(yolo11n, share, scope):
+    model = deepcopy(yolo11n)
+    before = count(deployed(model), 160)
+    report = prune(model, 160, share, L2(), scope)
+    after = count(deployed(model), 160)
+    assert report.reached == pytest.approx(share, abs=0.01)
+    assert report.reached == 1 - after.flops / before.flops
+    assert report.flops == (before.flops, after.flops)
+    assert sum(layer.flops[1] for layer in report.layers) == pytest.approx(after.flops, rel=0.02)  # less attention, DFL
+    changed = [layer for layer in report.layers if layer.width[0] != layer.width[1]]
+    assert changed and all(layer.width[1] % 16 == 0 and layer.width[1] >= layer.width[0] / 4 for layer in changed)
+    assert all(bool(layer.dense) == (layer not in changed) for layer in report.layers)
+    for layer in report.layers:
+        assert model.get_submodule(layer.name).weight.shape[0] == layer.width[1]
+
+
+def test_training_only_layers_cost_nothing():
+    report = prune(build("yolo26n-pose").float(), IMGSZ, 0.3, L2(), round_to=4)
+    second_head = [layer for layer in report.layers if "one2one" in layer.name or "sigma" in layer.name]
+    assert second_head and all(layer.flops == (0, 0) for layer in second_head)
+
+
+# Criteria ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("criterion", [L2(), BN(), LAMP(), Random(1)])
+def test_every_criterion_meets_the_target(yolo11n, criterion):
+    report = prune(deepcopy(yolo11n), IMGSZ, 0.4, criterion, round_to=4)
+    assert report.reached == pytest.approx(0.4, abs=0.01)
+    assert report.criterion == repr(criterion)
+
+
+@pytest.mark.parametrize(("criterion", "scaled"), [(L2(), "conv"), (BN(), "bn"), (LAMP(), "conv")])
+def test_the_smallest_channels_go_first(yolo11n, criterion, scaled):
+    """Half of one layer's channels are made tiny: all those that go are among them."""
+    model, tiny = deepcopy(yolo11n), torch.arange(0, 32, 2)
+    with torch.no_grad():
+        getattr(model.model[1], scaled).weight[tiny] *= 1e-4
+        model.model[1].bn.weight[tiny] *= 1e-4
+        model.model[2].cv1.conv.weight[:, tiny] *= 1e-4
+    prune(model, IMGSZ, 0.2, criterion, "local", round_to=4)
+    scales = model.model[1].bn.weight.abs()
+    assert 16 <= len(scales) < 32
+    assert int((scales > 1e-3).sum()) == 16
+
+
+def test_random_channels_follow_the_seed(yolo11n):
+    kept = []
+    for seed in (1, 1, 2):
+        model = deepcopy(yolo11n)
+        prune(model, IMGSZ, 0.3, Random(seed), round_to=4)
+        kept.append(torch.cat([p.flatten() for p in model.parameters()]))
+    assert torch.equal(kept[0], kept[1])
+    assert kept[0].shape != kept[2].shape or not torch.equal(kept[0], kept[2])
+
+
+def test_weights_that_are_not_finite_are_refused(yolo11n):
+    model = deepcopy(yolo11n)
+    model.model[0].conv.weight.data[0] = torch.nan
+    with pytest.raises(InputError, match="not finite"):
+        prune(model, IMGSZ, 0.3, L2())
+
+
+@dataclass(frozen=True)
+class Blind:
+    """Can't score anything."""
+
+    def __call__(self, model):
+        return lambda group: None
+
+
+def test_what_a_criterion_can_not_score_stays(yolo11n):
+    with pytest.raises(TargetOutOfReach, match=r"at most 0\.000"):
+        prune(deepcopy(yolo11n), IMGSZ, 0.3, Blind())
+
+
+# The stage -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def variant(tmp_path_factory, yolo11n) -> Variant:
+    path = tmp_path_factory.mktemp("dense") / "dense.pt"
+    save(yolo11n, path)
+    return Variant(path, "torch", "fp32", IMGSZ)
+
+
+def test_nothing_to_prune_returns_the_variant_itself(variant, tmp_path):
+    assert Prune(0, L2())(variant, tmp_path) is variant
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_stage_writes_a_checkpoint_and_a_report(variant, tmp_path):
+    made = Prune(0.3, L2(), round_to=4)(variant, tmp_path)
+    assert made.path == tmp_path / "pruned.pt" and made.tags == ("pruned",) and made.name == "pruned"
+    report = json.loads((tmp_path / "report.json").read_text())
+    flops = [count(deployed(load(path)), IMGSZ).flops for path in (variant.path, made.path)]
+    assert report["flops"] == flops
+    assert report["target"] == 0.3 and report["reached"] == 1 - flops[1] / flops[0]
+    # A pruned model is pruned further like any other.
+    twice = prune(load(made.path), IMGSZ, 0.2, L2(), round_to=4)
+    assert twice.flops[0] == flops[1] and twice.reached == pytest.approx(0.2, abs=0.01)
+
+
+def test_stock_ultralytics_loads_it_where_we_are_not_installed(variant, tmp_path):
+    made = Prune(0.4, L2(), round_to=4)(variant, tmp_path)
+    script = (
+        "import sys, torch, ultralytics; sys.modules['optimize'] = None\n"
+        f"model = ultralytics.YOLO(r'{made.path}').model.float().eval()\n"
+        f"torch.save(model(torch.ones(1, 3, {IMGSZ}, {IMGSZ}))[0], r'{tmp_path / 'out.pt'}')\n"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    with torch.no_grad():
+        expected = load(made.path)(torch.ones(1, 3, IMGSZ, IMGSZ))[0]
+    assert torch.equal(torch.load(tmp_path / "out.pt"), expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"share": 1.2}, r"prune=1\.2 is out of range, allowed is 0 <= prune < 1"),
+        ({"share": -0.1}, r"prune=-0\.1 is out of range"),
+        ({"share": 1}, r"prune=1 is out of range"),
+        ({"share": float("nan")}, r"prune=nan is out of range"),
+        ({"scope": "layer"}, r"pruner\.scope=layer is unknown, allowed are global and local"),
+        ({"round_to": 0}, r"pruner\.round_to=0 is out of range"),
+        ({"max_ratio": 1.0}, r"pruner\.max_ratio=1 is out of range"),
+    ],
+)
+def test_settings_out_of_range_are_refused_in_one_sentence(settings, message):
+    with pytest.raises(InputError, match=message):
+        Prune(**{"share": 0.3, "criterion": L2()} | settings)
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "pruner").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_choice_of_conf_builds_and_starts_with_its_command(path: Path):
+    with initialize_config_dir(str(CONF.resolve()), version_base=None):
+        config = compose("config", [f"pruner={path.stem}", "prune=0.25", "seed=7"])
+    stage = from_config(config.pruner, "pruner")
+    assert stage.share == 0.25 and type(stage.criterion).__module__ == f"optimize.pruner.{path.stem}"
+    assert path.read_text().splitlines()[0] == f"# python -m optimize prune=0.3 pruner={path.stem}"

@@ -1,0 +1,132 @@
+"""Every family and task: pruning removes exactly what it says, and what is left works like any ultralytics model.
+
+The core test: a dense model whose removed channels are zeroed computes what the pruned model computes.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import pytest
+import torch
+from random_models import DETECT, TASKS, batch, build
+from torch import Tensor, nn
+from ultralytics import YOLO
+from ultralytics.nn.modules.block import AAttn, Attention
+
+from optimize.measure.cost import count
+from optimize.pruner.cut import cut
+from optimize.pruner.l2 import L2
+from optimize.pruner.selection import Selection, select
+from optimize.yolo import coupling
+from optimize.yolo.checkpoint import deployed, save
+
+IMGSZ = 64
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    dense: nn.Module
+    pruned: nn.Module
+    chosen: Selection
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tiny tensors: more threads cost more than they save, and much more on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", params=DETECT + TASKS)
+def case(request) -> Case:
+    """A model before and after 40 % of its FLOPs were removed; both float64."""
+    dense = build(request.param)
+    chosen = select(dense, count(deployed(dense), IMGSZ), IMGSZ, 0.4, L2(), "global", 4, 0.75)
+    pruned = deepcopy(dense)
+    cut(pruned, chosen.trace.uses, chosen.removed())
+    coupling.refresh(pruned)
+    return Case(request.param, dense, pruned, chosen)
+
+
+@torch.no_grad()
+def masked(case: Case) -> nn.Module:
+    """The dense model in which everything that touches a removed channel is zero."""
+    model = deepcopy(case.dense)
+    for use, gone in zip(case.chosen.trace.uses, case.chosen.removed(), strict=True):
+        if use.side != "none":
+            layer = model.get_submodule(use.layer)
+            dim = int((use.side == "in") != getattr(layer, "transposed", False))
+            layer.weight.index_fill_(dim, torch.from_numpy(gone), 0)
+            if use.side != "in" and layer.bias is not None:
+                layer.bias[gone] = 0
+    return model
+
+
+@torch.no_grad()
+def raw(model: nn.Module, size: tuple[int, int] = (IMGSZ, IMGSZ)) -> list[Tensor]:
+    """The outputs of all branches, those of training too."""
+    torch.manual_seed(1)
+    image = torch.rand(1, 3, *size, dtype=torch.float64)
+    for module in model.modules():
+        module.training = not isinstance(module, nn.BatchNorm2d)
+    outputs = coupling.predictions(model(image))
+    model.eval()
+    return outputs
+
+
+def difference(first: list[Tensor], second: list[Tensor]) -> float:
+    """Largest difference, relative to the largest output of its tensor."""
+    assert [t.shape for t in first] == [t.shape for t in second]
+    return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("size", [(IMGSZ, IMGSZ), (96, 64)])
+def test_the_pruned_model_equals_the_masked_one(case, size):
+    outputs = raw(case.pruned, size)
+    assert difference(outputs, raw(masked(case), size)) <= 1e-9
+    assert difference(outputs, raw(case.dense, size)) > 1e-3  # the removed channels did matter
+
+
+def test_a_wrong_attention_scale_would_show(case):
+    """Negative control: without it the test above would prove nothing about attention."""
+    wrong, found = deepcopy(case.dense), False
+    for module in wrong.modules():
+        if isinstance(module, (Attention, AAttn)):
+            module.qkv.bn.weight.data *= 1.1
+            found = True
+    assert (difference(raw(wrong), raw(case.dense)) > 1e-6) is found
+
+
+def test_every_parameter_still_trains(case):
+    model = deepcopy(case.pruned).float().train()
+    torch.manual_seed(0)
+    loss, _ = model.loss(batch(case.name))
+    loss.sum().backward()
+    missing = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert missing == []
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_saved_it_reloads_as_it_was(case, tmp_path):
+    image = torch.rand(1, 3, IMGSZ, IMGSZ)
+    with torch.no_grad():
+        expected = deployed(case.pruned)(image)[0]
+        save(case.pruned, tmp_path / "pruned.pt")
+        reloaded = YOLO(tmp_path / "pruned.pt").model
+        assert type(reloaded) is type(case.dense)
+        again = deployed(reloaded)(image)[0]
+    for a, b in zip(*(x if isinstance(x, tuple) else (x,) for x in (expected, again)), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_fusing_keeps_the_outputs(case):
+    model = deepcopy(case.pruned).float()
+    if hasattr(model, "end2end"):
+        model.end2end = False
+    image = torch.rand(1, 3, IMGSZ, IMGSZ)
+    with torch.no_grad():
+        plain, fused = (coupling.predictions(m(image))[0] for m in (model, deployed(case.pruned)))
+    assert float((plain - fused).abs().max() / plain.abs().max()) < 1e-3
