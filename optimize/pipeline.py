@@ -124,7 +124,9 @@ def _measure(plan: Plan, subject: Subject, folder: Path) -> Result:
     def validated() -> accuracy.Accuracy:
         session = subject.runtime.open(variant, plan.threads)
         with bar(f"validating {variant.name} on {variant.runtime}", len(plan.data.val)) as tick:
-            return validate(tick(session), plan.data, variant.imgsz, folder / "validation")
+            found = validate(tick(session), plan.data, variant.imgsz, folder / "validation")
+        log.info("%s on %s: mAP50-95 %.4f", variant.name, variant.runtime, found.map50_95)
+        return found
 
     files = [variant.path] if variant.path.is_file() else [p for p in variant.path.rglob("*") if p.is_file()]
     return Result(

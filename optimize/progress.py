@@ -16,7 +16,7 @@ CONSOLE = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH_OF_A
 def bar(text: str, total: int) -> Iterator[Callable[[Callable], Callable]]:
     """A bar of `total` steps. What it yields wraps a function, so that each of its calls is a step."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=CONSOLE, transient=True) as progress:
+    with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
         task = progress.add_task(text, total=total)
 
         def tick(function: Callable) -> Callable:

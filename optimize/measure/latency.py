@@ -83,7 +83,7 @@ def _measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int
     for session, image in zip(sessions, images, strict=True):
         _warm_up(session, image)
     order, times = random.Random(seed), np.empty((rounds, len(sessions), CALLS))
-    for this_round in track(range(rounds), "timing", console=CONSOLE, transient=True):
+    for this_round in track(range(rounds), "timing", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal):
         for i in order.sample(range(len(sessions)), len(sessions)):
             sessions[i](images[i])
             times[this_round, i] = [_milliseconds(sessions[i], images[i]) for _ in range(CALLS)]

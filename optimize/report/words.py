@@ -34,17 +34,21 @@ def _row(result: Result, original: Result) -> tuple[str, ...]:
         result.variant.runtime,
         time.arithmetic if time else DASH,
         f"{result.flops / 1e9:.3f}",
-        DASH if itself else f"{result.flops / original.flops - 1:+.1%}",
+        DASH if itself else _change(100 * (result.flops / original.flops - 1), "%"),
         f"{result.int_ops / result.flops:.0%}" if result.int_ops else DASH,
         f"{result.cost.parameters / 1e6:.2f}",
         f"{result.size_bytes / 1e6:.2f}",
         f"{result.accuracy.map50_95:.4f}",
-        DASH if itself else f"{100 * (result.accuracy.map50_95 - original.accuracy.map50_95):+.1f}",
+        DASH if itself else _change(100 * (result.accuracy.map50_95 - original.accuracy.map50_95)),
         f"{result.accuracy.map50:.4f}",
         f"{time.median_ms:.2f}" if time else DASH,
         f"{time.p95_ms:.2f}" if time else DASH,
         f"{time.speedup:.2f}x [{time.speedup_low:.2f}-{time.speedup_high:.2f}]" if time else DASH,
     )
+
+
+def _change(value: float, unit: str = "") -> str:
+    return f"{value:+.1f}{unit}" if round(value, 1) else f"0.0{unit}"
 
 
 def headline(report: Report) -> str:
@@ -54,13 +58,20 @@ def headline(report: Report) -> str:
     if not timed:
         return "Nothing was changed: the rows show the original in each runtime."
     best = min(timed, key=lambda result: result.latency.median_ms)
+    if best.latency.speedup < 1 + nothing(report):
+        return "No variant is faster than the original in its runtime by more than the noise of this measurement."
     same = next(r for r in report.results if r.variant.runtime == best.variant.runtime and r.variant.name == "original")
     return (
         f"Fastest: {best.variant.name} on {best.variant.runtime}: {best.latency.speedup:.2f}x as fast as the original there in "
-        f"{same.latency.arithmetic}, {best.flops / original.flops - 1:+.1%} FLOPs, "
-        f"{100 * (best.accuracy.map50_95 - original.accuracy.map50_95):+.1f} points of mAP50-95, "
+        f"{same.latency.arithmetic}, {_change(100 * (best.flops / original.flops - 1), '%')} FLOPs, "
+        f"{_change(100 * (best.accuracy.map50_95 - original.accuracy.map50_95))} points of mAP50-95, "
         f"{best.size_bytes / 1e6:.2f} MB (the original there: {same.size_bytes / 1e6:.2f} MB)."
     )
+
+
+def nothing(report: Report) -> float:
+    """The share below which a difference of times means nothing here; 5 % at least, by experience with A/A checks."""
+    return max(0.05, 2 * report.noise, report.noise_spread)
 
 
 def notes(report: Report, plan: Plan) -> list[str]:
@@ -75,7 +86,7 @@ def notes(report: Report, plan: Plan) -> list[str]:
         "process; `arithmetic` is read back from the runtime. `faster` is the median [quartiles] of the paired ratios to the original in "
         "fp32 in the same runtime.",
         f"Noise: the same artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles +-{report.noise_spread:.1%}; "
-        f"call any difference below {max(0.05, 2 * report.noise):.0%} nothing.",
+        f"call any difference below {nothing(report):.0%} nothing.",
         "Energy: not measured.",
     ]
     if plan.original.path.name == "digits.pt":
