@@ -17,6 +17,7 @@ from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.recover import bn
 from optimize.recover.bn import BatchNorm, reestimate
+from optimize.recover.distill import Distill
 from optimize.recover.finetune import Finetune
 from optimize.variant import Variant
 from optimize.yolo import checkpoint, train
@@ -58,6 +59,13 @@ def thinned(folder: Path, family: str, classes: int = 2, **args) -> Path:
     path = folder / f"{family}.pt"
     checkpoint.save(model, path)
     return path
+
+
+def full_width(folder: Path) -> Path:
+    model = type(YOLO("yolov8n.yaml").model)("yolov8n.yaml", nc=2, verbose=False)
+    model.args = {}
+    checkpoint.save(model, folder / "teacher.pt")
+    return folder / "teacher.pt"
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -117,8 +125,10 @@ def test_equal_seeds_give_equal_weights_in_one_process(data, tmp_path):
     assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
-def test_a_killed_training_goes_on_and_keeps_the_architecture(data, tmp_path, monkeypatch):
-    path = thinned(tmp_path, "yolov8n")
+@pytest.mark.parametrize("distilled", [False, True])
+def test_a_killed_training_goes_on_and_keeps_the_architecture(distilled, data, tmp_path, monkeypatch):
+    path, folder = thinned(tmp_path, "yolov8n"), tmp_path / "work"
+    teacher = full_width(tmp_path) if distilled else None
     save_model = train.KeepArchitecture.save_model
 
     def killed_after_two(self):
@@ -129,10 +139,11 @@ def test_a_killed_training_goes_on_and_keeps_the_architecture(data, tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr(train.KeepArchitecture, "save_model", killed_after_two)
         with pytest.raises(KeyboardInterrupt):
-            run(path, data, tmp_path / "work", epochs=3)
-    done = run(path, data, tmp_path / "work", epochs=3)
+            run(path, data, folder, epochs=3, teacher=teacher)
+    done = run(path, data, folder, epochs=3, teacher=teacher)
     assert done.resumed
     assert [row["epoch"] for row in done.history] == [1, 2, 3]
+    assert ("train/dis_loss" in done.history[0]) == distilled
     assert shapes(done.path) == shapes(path)
 
 
@@ -213,6 +224,15 @@ def test_finetune_reports_and_cleans_up(data, tmp_path):
     report = json.loads((folder / "report.json").read_text())
     assert [row["epoch"] for row in report["history"]] == [1, 2]
     assert (report["bn_images"], report["resumed"]) == (8, False)
+
+
+def test_distillation_reports_its_method_and_hides_the_path_from_its_identity(data, tmp_path):
+    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", IMGSZ, ("pruned",))
+    stage = Distill(full_width(tmp_path), data, epochs=1, batch=8)
+    assert repr(stage) == repr(Distill(tmp_path / "elsewhere.pt", data, epochs=1, batch=8))
+    made = stage(variant, tmp_path)
+    assert shapes(made.path) == shapes(variant.path)
+    assert json.loads((tmp_path / "report.json").read_text())["method"] == "distill"
 
 
 def test_no_epochs_means_batchnorm_only(data, tmp_path):

@@ -23,7 +23,6 @@ class Finetune:
         device: as in ultralytics: `cpu`, `0`, `0,1` ...; None for the first GPU, else the CPU.
         seed: of the order and the augmentation of the pictures.
         bn_images: training pictures for the BatchNorm statistics.
-        teacher: a checkpoint, usually the unpruned original, whose features the model learns to repeat; None for none.
     """
 
     data: Dataset
@@ -32,35 +31,43 @@ class Finetune:
     device: str | None = None
     seed: int = 0
     bn_images: int = 256
-    teacher: Path | None = None
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
-        if "pruned" not in variant.tags:
-            return variant
-        began, start, path = time.perf_counter(), folder / "start.pt", folder / "recovered.pt"
-        used = reestimate_checkpoint(variant.path, start, self.data, self.bn_images, variant.imgsz, self.seed)
-        bn_seconds = time.perf_counter() - began
-        report = {"method": "finetune", "epochs": self.epochs, "bn_images": used, "bn_seconds": round(bn_seconds, 1)}
-        if self.epochs == 0:
-            start.rename(path)
-        else:
-            training = finetune(
-                start,
-                self.data.yaml,
-                folder,
-                epochs=self.epochs,
-                imgsz=variant.imgsz,
-                batch=self.batch,
-                device=self.device,
-                seed=self.seed,
-                teacher=self.teacher,
-            )
-            report |= _summary(training)
-            training.path.rename(path)
-            start.unlink()
-            rmtree(folder / "train")  # the optimizer's state is twice the size of the model
-        (folder / "report.json").write_text(json.dumps(report, indent=2))
-        return replace(variant, path=path)
+        return train_on(self, variant, folder)
+
+
+def train_on(settings: Finetune, variant: Variant, folder: Path, teacher: Path | None = None) -> Variant:
+    """What `Finetune` does, with or without a teacher whose features the model learns to repeat."""
+    if "pruned" not in variant.tags:
+        return variant
+    began, start, path = time.perf_counter(), folder / "start.pt", folder / "recovered.pt"
+    used = reestimate_checkpoint(variant.path, start, settings.data, settings.bn_images, variant.imgsz, settings.seed)
+    report = {
+        "method": "distill" if teacher else "finetune",
+        "epochs": settings.epochs,
+        "bn_images": used,
+        "bn_seconds": round(time.perf_counter() - began, 1),
+    }
+    if settings.epochs == 0:
+        start.rename(path)
+    else:
+        training = finetune(
+            start,
+            settings.data.yaml,
+            folder,
+            epochs=settings.epochs,
+            imgsz=variant.imgsz,
+            batch=settings.batch,
+            device=settings.device,
+            seed=settings.seed,
+            teacher=teacher,
+        )
+        report |= _summary(training)
+        training.path.rename(path)
+        start.unlink()
+        rmtree(folder / "train")  # the optimizer's state is twice the size of the model
+    (folder / "report.json").write_text(json.dumps(report, indent=2))
+    return replace(variant, path=path)
 
 
 def _summary(training: Training) -> dict[str, object]:
