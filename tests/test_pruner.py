@@ -25,7 +25,7 @@ from optimize.pruner.l2 import L2
 from optimize.pruner.lamp import LAMP
 from optimize.pruner.prune import Prune, prune
 from optimize.pruner.random import Random
-from optimize.pruner.trace import trace
+from optimize.pruner.tracker import trace
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load, save
 
@@ -99,6 +99,7 @@ def test_a_concatenation_leaves_its_parts_independent():
         (lambda x: x.split((4, 4), 1)[0].repeat(1, 2, 1, 1), "split"),
         (lambda x: x + torch.ones(8, 1, 1, device="meta"), "add"),
         (lambda x: x.transpose(1, 2).transpose(1, 2), "transpose"),
+        (lambda x: torch.cat([x], axis=1), "cat"),  # a form of the call that is not known
     ],
 )
 def test_an_unknown_operator_freezes_what_it_touches_and_is_named(operation, name):

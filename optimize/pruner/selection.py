@@ -12,7 +12,8 @@ from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import allowed, search
 from optimize.pruner.flops import Flops
 from optimize.pruner.score import Criterion, Importance, scores
-from optimize.pruner.trace import Trace, trace
+from optimize.pruner.trace import Trace
+from optimize.pruner.tracker import trace
 from optimize.yolo import coupling
 
 
