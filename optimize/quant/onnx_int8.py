@@ -33,14 +33,16 @@ def quantize(source: Path, target: Path, pictures: CalibrationImages, *, symmetr
     (NVIDIA TensorRT documentation, "Explicit Quantization").
     """
     model = onnx.load(source)
+    weighted = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
     trt = {
         "activation_type": QuantType.QInt8,
-        "op_types_to_quantize": ["Conv", "ConvTranspose", "Gemm", "MatMul"],
+        "op_types_to_quantize": weighted,
         "extra_options": {
             "ActivationSymmetric": True,
             "WeightSymmetric": True,
             "AddQDQPairToWeight": True,
             "DedicatedQDQPair": True,
+            "OpTypesToExcludeOutputQuantization": weighted,
             "QuantizeBias": False,
         },
     }

@@ -37,7 +37,7 @@ def onnx_decode(model: onnx.ModelProto) -> list[str]:
     producers = {name: node for node in model.graph.node for name in node.output}
 
     def parents(node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        return [producers[name] for name in node.input if name in producers]
+        return [producers[name] for name in node.input if name in producers and node.op_type != "Shape"]
 
     def weight(node: onnx.NodeProto) -> np.ndarray | None:
         if node.op_type not in _ONNX_WEIGHTED:
@@ -51,8 +51,13 @@ def onnx_decode(model: onnx.ModelProto) -> list[str]:
 
 def onnx_cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, list[str]]:
     """The network, the decode, and the names of the tensors that go from one to the other."""
-    names = set(onnx_decode(model))
-    inside = [node for node in model.graph.node if node.name in names]
+    names, inside = set(onnx_decode(model)), []
+    outside = {name for node in model.graph.node if node.name not in names for name in node.input}
+    for node in reversed(model.graph.node):
+        if node.name in names and not outside & set(node.output):
+            inside.append(node)
+        else:  # RT-DETR decodes boxes between its layers as well; what the network needs belongs to it
+            outside |= set(node.input)
     made = {name for node in inside for name in node.output} | {tensor.name for tensor in model.graph.initializer}
     border = sorted({name for node in inside for name in node.input if name and name not in made})
     extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
@@ -70,6 +75,8 @@ def openvino_decode(network) -> list[str]:
     """Friendly names of the operators of the decode of an `openvino.Model`; raises as `onnx_decode` does."""
 
     def parents(node) -> list:
+        if node.get_type_name() == "ShapeOf":
+            return []
         found = (node.input_value(i).get_node() for i in range(node.get_input_size()))
         return [parent for parent in found if parent.get_type_name() not in ("Constant", "Parameter")]
 

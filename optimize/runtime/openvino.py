@@ -27,6 +27,7 @@ class OpenVino:
     def export(self, variant: Variant, folder: Path) -> Variant:
         """Write `<stem>_openvino_model/`, the folder name by which ultralytics knows the format."""
         import openvino as ov
+        from openvino.passes import ConstantFolding, Manager
         from ultralytics.utils import YAML
 
         model = load(variant.path)
@@ -36,6 +37,9 @@ class OpenVino:
             module(example)  # the head makes its anchors at the first call; traced, they must be constants
             traced = torch.jit.trace(module, example, strict=False, check_trace=False)
         network = ov.convert_model(traced, example_input=example, input=list(example.shape))
+        folding = Manager()
+        folding.register_pass(ConstantFolding())  # arithmetic on shapes, which are static
+        folding.run_passes(network)
         target = folder / f"{variant.path.stem}_openvino_model"
         save(network, target)
         YAML.save(target / "metadata.yaml", metadata(module, variant.imgsz))

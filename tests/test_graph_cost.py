@@ -1,0 +1,119 @@
+"""Counts on the exported graph equal torch's own counter to the operation, and formulas written out."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from lively import lively
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from optimize.errors import MeasurementError
+from optimize.measure import onnx_cost, openvino_cost
+from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.openvino import OpenVino, save
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import deployed, load
+
+
+@pytest.mark.parametrize("yaml", ["yolov8n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"])
+def test_exports_have_exactly_the_operations_and_parameters_that_torch_counts(yaml, tmp_path):
+    path = lively(yaml, tmp_path / "tiny.pt")
+    module = deployed(load(path))
+    with (
+        FlopCounterMode(display=False) as counter,
+        torch.no_grad(),
+        nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH),
+    ):
+        module(torch.zeros(1, 3, 64, 64))
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    for runtime in (OnnxRuntime(), OpenVino()):
+        cost = runtime.count(runtime.export(Variant(path, "torch", "fp32", 64), tmp_path))
+        assert cost.float_ops == cost.ops == counter.get_total_flops()
+        assert cost.int_ops == 0
+        assert cost.parameters == parameters
+        assert cost.weight_bytes == 4 * parameters
+        assert {"Sigmoid", "Concat"} <= set(cost.uncounted)
+
+
+class Layers(nn.Module):
+    """A grouped convolution, a transposed one, a linear layer, a product of two activations."""
+
+    def __init__(self):
+        super().__init__()
+        self.grouped = nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=2)
+        self.up = nn.ConvTranspose2d(8, 6, 2, stride=2)
+        self.linear = nn.Linear(6 * 8 * 8, 5)
+
+    def forward(self, x):
+        maps = self.up(self.grouped(x))
+        rows = maps.flatten(2)
+        return self.linear(maps.flatten(1)), rows @ rows.transpose(1, 2)
+
+
+OPERATIONS = 2 * (8 * 4 * 4 * (2 * 9) + 8 * 4 * 4 * (6 * 4) + 6 * 8 * 8 * 5 + 6 * 6 * 64)
+
+
+def test_layers_by_their_formulas_in_onnx(tmp_path):
+    torch.onnx.export(Layers().eval(), (torch.zeros(1, 4, 8, 8),), str(tmp_path / "x.onnx"), dynamo=False)
+    cost = onnx_cost.count(tmp_path / "x.onnx")
+    assert cost.float_ops == OPERATIONS
+    assert cost.parameters == sum(parameter.numel() for parameter in Layers().parameters())
+
+
+def test_layers_by_their_formulas_in_openvino(tmp_path):
+    import openvino as ov
+
+    network = ov.convert_model(Layers().eval(), example_input=torch.zeros(1, 4, 8, 8), input=[1, 4, 8, 8])
+    save(network, tmp_path / "x_openvino_model")
+    cost = openvino_cost.count(tmp_path / "x_openvino_model")
+    assert cost.float_ops == OPERATIONS
+    assert cost.parameters == sum(parameter.numel() for parameter in Layers().parameters())
+
+
+def test_only_two_quantized_factors_make_integer_operations(tmp_path):
+    """Two products; the second has a float weight."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w8", "scale", "zero"], ["w"]),
+        helper.make_node("MatMul", ["d", "w"], ["y"]),
+        helper.make_node("MatMul", ["d", "wf"], ["z"]),
+    ]
+    constants = {
+        "scale": np.float32(0.1),
+        "zero": np.int8(0),
+        "w8": np.ones((4, 3), np.int8),
+        "wf": np.ones((4, 7), np.float32),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 4])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, n]) for name, n in (("y", 3), ("z", 7))],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "x.onnx")
+    cost = onnx_cost.count(tmp_path / "x.onnx")
+    assert (cost.int_ops, cost.float_ops) == (2 * 2 * 3 * 4, 2 * 2 * 7 * 4)
+    assert (cost.parameters, cost.weight_bytes) == (4 * 3 + 4 * 7, 4 * 3 + 4 * 4 * 7)
+    assert cost.uncounted == ("DequantizeLinear", "QuantizeLinear")
+
+
+def test_a_dynamic_shape_gives_no_total(tmp_path):
+    import openvino as ov
+
+    torch.onnx.export(
+        nn.Conv2d(3, 4, 3),
+        (torch.zeros(1, 3, 8, 8),),
+        str(tmp_path / "x.onnx"),
+        dynamo=False,
+        input_names=["x"],
+        dynamic_axes={"x": {2: "height"}},
+    )
+    with pytest.raises(MeasurementError, match="can't be counted"):
+        onnx_cost.count(tmp_path / "x.onnx")
+    save(ov.convert_model(tmp_path / "x.onnx"), tmp_path / "x_openvino_model")
+    with pytest.raises(MeasurementError, match="can't be counted"):
+        openvino_cost.count(tmp_path / "x_openvino_model")
