@@ -127,7 +127,8 @@ def schedule(epochs: int, batch: int) -> dict[str, object]:
         "warmup_epochs": 0.5,
         "warmup_bias_lr": 0.0,
         "nbs": batch,
-        "close_mosaic": epochs // 2,
+        # The last epochs of any training see whole pictures, and a recovery is nothing but last epochs.
+        "close_mosaic": epochs,
         "patience": 0,
     }
 
@@ -183,8 +184,9 @@ def finetune(
         trainer = RTDetr if isinstance(start, RTDETRDetectionModel) else TRAINERS[start.task]
         with ExitStack() as stack, stdout_to_stderr():
             job = trainer(overrides=overrides)
-            job.add_callback("on_train_start", partial(_show_steps, stack))
-            job.add_callback("on_fit_epoch_end", _say_epoch)
+            if not job.ddp:  # the workers of several GPUs print ultralytics' own log
+                job.add_callback("on_train_start", partial(_show_steps, stack))
+                job.add_callback("on_fit_epoch_end", _say_epoch)
             job.train()
     trained, _ = load_checkpoint(last)
     trained = getattr(trained, "student_model", trained)
