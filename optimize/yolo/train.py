@@ -13,6 +13,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import torch
 from torch import nn
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.models.yolo.classify import ClassificationTrainer
@@ -184,6 +185,7 @@ def finetune(
         trainer = RTDetr if isinstance(start, RTDETRDetectionModel) else TRAINERS[start.task]
         with ExitStack() as stack, stdout_to_stderr():
             job = trainer(overrides=overrides)
+            torch.set_num_threads(os.cpu_count())  # its constructor leaves one core idle, which on two halves the speed
             if not job.ddp:  # the workers of several GPUs print ultralytics' own log
                 job.add_callback("on_train_start", partial(_show_steps, stack))
                 job.add_callback("on_fit_epoch_end", _say_epoch)
