@@ -67,7 +67,7 @@ def count(model: nn.Module, imgsz: int) -> Cost:
     finally:
         for hook in hooks:
             hook.remove()
-    missed = sorted(name for name in work.uncounted if any(word in name for word in MULTIPLY_ADD))
+    missed = sorted(n for n in work.uncounted if any(word in n for word in MULTIPLY_ADD) and "upsample" not in n)
     if missed:
         raise MeasurementError(f"{', '.join(missed)} has no FLOPs formula, so no total can be given; please report this model.")
     layers = (_layer(name, module, work) for name, module in model.named_modules())
