@@ -102,7 +102,7 @@ class Training:
     """A finished training.
 
     Attributes:
-        path: the checkpoint: float32, unfused, without the optimizer.
+        path: the checkpoint: float16 as `yolo train` leaves its own, unfused, without the optimizer.
         history: the rows of ultralytics' results.csv, one per epoch: losses, metrics and learning rates by name.
         schedule: the training arguments that are ours, by ultralytics' names.
         seconds: training time, over all calls that it took.
@@ -195,7 +195,7 @@ def finetune(
     _check_shapes(start, trained)
     trained.args = start.args
     result = folder / "finetuned.pt"
-    checkpoint.save(trained, result)
+    checkpoint.save(trained, result, half=True)
     history = _history(run / "results.csv")
     return Training(result, history, ours, _seconds(history), resumed=0 < done < epochs)
 
