@@ -19,7 +19,12 @@ from omegaconf.errors import OmegaConfBaseException
 from optimize.config import CONF
 from optimize.errors import OptimizeError
 
-FULL_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "the folder is read-only"}
+FULL_DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the folder is read-only",
+}
+HELP = "`python -m optimize --help`"
 
 
 def main() -> None:
@@ -81,12 +86,12 @@ def _sentence(error: Exception) -> str | None:
         return known and f"{known}{where}; make room or run in another folder: what was finished is kept."
     text = str(error)
     if text.startswith("Config group override must be"):
-        return "a group takes one of its choices, and `none` turns it off, e.g. quant=none; `python -m optimize --help` lists them."
+        return f"a group takes one of its choices, and `none` turns it off, e.g. quant=none; {HELP} lists them."
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     if key := re.search(r"Could not override '([^']+)'", text):
-        return f"{key[1]} is not a key; `python -m optimize --help` lists all keys."
+        return f"{key[1]} is not a key; {HELP} lists all keys."
     if choice := re.search(r"Could not (?:find|load) '(.+)/(.+)'", text):
         allowed = sorted(file.stem for file in (CONF / choice[1]).glob("*.yaml"))
         return f"{choice[1]}={choice[2]} is not allowed; give one of {', '.join(allowed)}."
-    return f"{' '.join(text.split())}; `python -m optimize --help` shows what is allowed."
+    return f"{' '.join(text.split())}; {HELP} shows what is allowed."

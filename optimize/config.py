@@ -17,7 +17,7 @@ def build(node: DictConfig, where: str, **objects: Any) -> Any:
     """The object that `node` describes: `_target_` names a dataclass, the other keys are its fields.
 
     `hydra.utils.instantiate` checks no types, so the plain fields are merged into a structured config first. Nested
-    nodes with a `_target_` are built the same way; a field that the config can't hold (a data set) comes from `objects`.
+    nodes with a `_target_` are built the same way; a field that no config can hold (a data set) comes from `objects`.
 
     Args:
         node: one config node.

@@ -35,7 +35,7 @@ class Plan:
         shrink: the stages that make the pruned model, in order; those with nothing to do return the variant as it is.
         precisions: stages of which each makes one more precision of an exported float32 model.
         runtimes: where every model is exported to and measured, beside torch.
-        left_out: why other runtimes were left out, by name.
+        remarks: what the report must say besides, e.g. why a runtime was left out; whole sentences.
         threads, rounds, seed: of the latency benchmark.
         store: where finished work lies, shared by all runs.
     """
@@ -45,7 +45,7 @@ class Plan:
     shrink: tuple[Stage, ...]
     precisions: tuple[Stage, ...]
     runtimes: tuple[Runtime, ...]
-    left_out: dict[str, str]
+    remarks: tuple[str, ...]
     threads: int
     rounds: int
     seed: int
@@ -143,6 +143,6 @@ def _measure(plan: Plan, subject: Subject, folder: Path) -> Result:
 def _agree(variant: Variant, counted: Cost, graph: GraphCost | None) -> None:
     if graph and abs(graph.ops - counted.flops) > AGREEMENT * counted.flops:
         raise MeasurementError(
-            f"{variant.name} on {variant.runtime}: the exported graph has {graph.ops} operations, the model it came from "
+            f"{variant.name} on {variant.runtime}: the exported graph has {graph.ops} operations, its model "
             f"{counted.flops}; they must agree within {AGREEMENT:.0%}, so please report this model to us."
         )

@@ -14,6 +14,7 @@ from optimize.data.digits import compose
 from optimize.errors import InputError
 from optimize.pipeline import Plan
 from optimize.quant.bf16 import Bf16
+from optimize.runtime.session import Runtime
 from optimize.settings import Settings
 from optimize.stage import digest
 from optimize.variant import Variant
@@ -21,7 +22,17 @@ from optimize.yolo.checkpoint import load
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 
-LIBRARIES = ("torch", "torchvision", "ultralytics", "torch-pruning", "onnx", "onnxslim", "onnxruntime", "openvino", "nncf")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "torch-pruning",
+    "onnx",
+    "onnxslim",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+)
 STEPS_KEPT = 30  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
 
 
@@ -48,7 +59,7 @@ def prepare(config: DictConfig) -> Plan:
         ),
         precisions=(Bf16(), build(config.quant, "quant", data=data)),
         runtimes=tuple(runtime for runtime in runtimes if runtime.unavailable() is None),
-        left_out={runtime.name: reason for runtime in runtimes if (reason := runtime.unavailable())},
+        remarks=_remarks(settings, runtimes),
         threads=settings.threads or len(os.sched_getaffinity(0)),
         rounds=settings.rounds,
         seed=settings.seed,
@@ -58,7 +69,15 @@ def prepare(config: DictConfig) -> Plan:
 
 def versions() -> dict[str, str]:
     """Versions of everything that takes part in the numbers."""
-    return {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")} | {n: version(n) for n in LIBRARIES}
+    return {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")} | {
+        n: version(n) for n in LIBRARIES
+    }
+
+
+def _remarks(settings: Settings, runtimes: list[Runtime]) -> tuple[str, ...]:
+    made = ["These pictures are made, not photographed: handwritten digits composed on crops of photographs."]
+    left_out = [f"{r.name} was left out: {reason}." for r in runtimes if (reason := r.unavailable())]
+    return (*(made if settings.data == "digits" else []), *left_out)
 
 
 def _check_room(store: Path, checkpoint: Path) -> None:
@@ -66,8 +85,8 @@ def _check_room(store: Path, checkpoint: Path) -> None:
     needed, free = STEPS_KEPT * checkpoint.stat().st_size, shutil.disk_usage(there).free
     if free < needed:
         raise InputError(
-            f"the disk of {there} has {free / 1e6:.0f} MB free, a run with this model needs about {needed / 1e6:.0f} MB; "
-            "free room or run in another folder."
+            f"the disk of {there} has {free / 1e6:.0f} MB free, a run with this model needs about "
+            f"{needed / 1e6:.0f} MB; make room or run in another folder."
         )
 
 

@@ -41,7 +41,9 @@ class Settings:
         _require(self.epochs >= 0, f"epochs={self.epochs}", "0 or more")
         _require(self.batch >= 1, f"batch={self.batch}", "1 or more")
         _require(self.rounds >= 12, f"rounds={self.rounds}", "12 or more, since fewer give no trustworthy median")
-        _require(self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores")
+        _require(
+            self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores"
+        )
         if self.imgsz is not None:
             fits = self.imgsz >= 32 and self.imgsz % 32 == 0
             near = max(32, round(self.imgsz / 32) * 32)

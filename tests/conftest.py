@@ -9,6 +9,8 @@ from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
 
+torch.set_num_threads(1)  # on tiny tensors more threads cost more than they save
+
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory) -> Path:

@@ -11,7 +11,19 @@ from ultralytics import YOLO
 from optimize.cli import main
 from optimize.stage import digest
 
-KEYS = {"name", "runtime", "precision", "path", "sha256", "flops", "macs", "float_ops", "int_ops", "parameters", "size_bytes"} | {
+KEYS = {
+    "name",
+    "runtime",
+    "precision",
+    "path",
+    "sha256",
+    "flops",
+    "macs",
+    "float_ops",
+    "int_ops",
+    "parameters",
+    "size_bytes",
+} | {
     *("map50_95", "map50", "images", "latency_median_ms", "latency_p95_ms", "latency_runs", "threads", "arithmetic"),
 }
 
@@ -96,7 +108,10 @@ def test_nothing_asked_nothing_changed(optimize, given, where):
     code, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[onnxruntime]")
     assert code == 0
     results = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
-    assert [(v["runtime"], v["name"]) for v in results["variants"]] == [("torch", "original"), ("onnxruntime", "original")]
+    assert [(v["runtime"], v["name"]) for v in results["variants"]] == [
+        ("torch", "original"),
+        ("onnxruntime", "original"),
+    ]
 
 
 def test_tensorrt_is_left_out_with_its_reason_where_it_cannot_run(optimize, given):
@@ -107,18 +122,29 @@ def test_tensorrt_is_left_out_with_its_reason_where_it_cannot_run(optimize, give
     assert "tensorrt was left out: " in out
 
 
+CASES = (
+    *("prune", "type", "choice", "runtime", "off", "key", "missing", "text", "imgsz"),
+    *("data", "folder", "classes", "labels", "calibration", "reach"),
+)
+
+
 def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list[str], str]]:
     """Name -> what is given, and how the sentence starts."""
     (tmp_path / "text.pt").write_text("hello")
     (tmp_path / "folder.yaml").write_text("train: images/none\nval: images/none\nnames: {0: dark, 1: bright}\n")
-    (tmp_path / "names.yaml").write_text(dataset.read_text().replace("bright", "cat").replace("images/", f"{dataset.parent}/images/"))
+    (tmp_path / "names.yaml").write_text(
+        dataset.read_text().replace("bright", "cat").replace("images/", f"{dataset.parent}/images/")
+    )
     shutil.copytree(dataset.parent / "images", tmp_path / "plain" / "images")
     shutil.copy(dataset, tmp_path / "plain" / "data.yaml")
     return {
         "prune": (["prune=1.2"], "prune=1.2 is not allowed; give 0 <= prune < 1"),
         "type": (["prune=abc"], "prune=abc is not allowed; give a number."),
         "choice": (["quant=int9"], "quant=int9 is not allowed; give one of fp16, int8, none."),
-        "runtime": (["runtime=[coreml]"], "runtime=coreml is not allowed; give one of onnxruntime, openvino, tensorrt."),
+        "runtime": (
+            ["runtime=[coreml]"],
+            "runtime=coreml is not allowed; give one of onnxruntime, openvino, tensorrt.",
+        ),
         "off": (["quant=null"], "a group takes one of its choices, and `none` turns it off"),
         "key": (["speed=9"], "speed is not a key; `python -m optimize --help` lists all keys."),
         "missing": ([f"model={tmp_path}/no.pt"], f"model={tmp_path}/no.pt does not exist; give the path"),
@@ -127,16 +153,16 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
         "data": ([f"data={tmp_path}/no.yaml"], f"data={tmp_path}/no.yaml can't be used: "),
         "folder": ([f"data={tmp_path}/folder.yaml"], f"data={tmp_path}/folder.yaml can't be used: "),
         "classes": ([f"data={tmp_path}/names.yaml"], f"model={checkpoint} has the classes 2: dark, bright, data="),
-        "labels": ([f"data={tmp_path}/plain/data.yaml"], f"data={tmp_path}/plain/data.yaml has no labels for its train split"),
+        "labels": (
+            [f"data={tmp_path}/plain/data.yaml"],
+            f"data={tmp_path}/plain/data.yaml has no labels for its train split",
+        ),
         "calibration": (["quant.calibration_images=0", "prune=0"], "quant.calibration_images=0 must be at least 1"),
         "reach": (["prune=0.99"], "prune=0.99"),
     }
 
 
-@pytest.mark.parametrize(
-    "case",
-    "prune type choice runtime off key missing text imgsz data folder classes labels calibration reach".split(),
-)
+@pytest.mark.parametrize("case", CASES)
 def test_bad_input_is_one_sentence_and_leaves_nothing(case, monkeypatch, capsys, tmp_path, dataset, checkpoint):
     words, sentence = bad(tmp_path, dataset, checkpoint)[case]
     (tmp_path / "here").mkdir()

@@ -17,7 +17,8 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from optimize.errors import MeasurementError
 
-MULTIPLY_ADD = ("conv", "mm", "matmul", "attention", "einsum", "linear")  # in the name of every operator that needs a formula
+# in the name of every operator that needs a formula
+MULTIPLY_ADD = ("conv", "mm", "mv", "matmul", "attention", "einsum", "linear")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def count(model: nn.Module, imgsz: int) -> Cost:
             hook.remove()
     missed = sorted(n for n in work.uncounted if any(word in n for word in MULTIPLY_ADD) and "upsample" not in n)
     if missed:
-        raise MeasurementError(f"{', '.join(missed)} has no FLOPs formula, so no total can be given; please report this model.")
+        raise MeasurementError(
+            f"{', '.join(missed)} has no FLOPs formula, so no total can be given; please report this model."
+        )
     layers = (_layer(name, module, work) for name, module in model.named_modules())
     used = tuple(layer for layer in layers if layer.flops or layer.parameters or layer.activation_bytes)
     return Cost(used, tuple(sorted(work.uncounted)))

@@ -112,7 +112,10 @@ def _warm_up(session: Callable, image: np.ndarray) -> None:
     times: list[float] = []
     while len(times) < MOST_WARM_UP:
         times += [_milliseconds(session, image) for _ in range(WINDOW)]
-        before, now = np.median(times[-2 * WINDOW : -WINDOW]) if len(times) > WINDOW else 0.0, np.median(times[-WINDOW:])
+        before, now = (
+            np.median(times[-2 * WINDOW : -WINDOW]) if len(times) > WINDOW else 0.0,
+            np.median(times[-WINDOW:]),
+        )
         if abs(before - now) <= STEADY * now:
             return
 

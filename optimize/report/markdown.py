@@ -44,5 +44,8 @@ def _line(cells) -> str:
 
 
 def _stages(report: Report) -> list[str]:
-    plain = {name: {k: v for k, v in done.items() if isinstance(v, int | float | str)} for name, done in report.stages.items()}
+    plain = {
+        name: {k: v for k, v in done.items() if isinstance(v, int | float | str)}
+        for name, done in report.stages.items()
+    }
     return [f"- {name}: {', '.join(f'{key} {value}' for key, value in done.items())}" for name, done in plain.items()]

@@ -19,7 +19,12 @@ def write(report: Report, path: Path) -> None:
     colours = {name: plt.get_cmap("tab10")(i) for i, name in enumerate(names)}
     for result in report.results:
         variant, score, time = result.variant, result.accuracy.map50_95, result.latency
-        style = {"color": colours[variant.name], "marker": MARKERS[variant.runtime], "markersize": 9, "linestyle": "none"}
+        style = {
+            "color": colours[variant.name],
+            "marker": MARKERS[variant.runtime],
+            "markersize": 9,
+            "linestyle": "none",
+        }
         left.plot(result.flops / 1e9, score, **style)
         if time:
             spread = [[time.median_ms - time.q1_ms], [time.q3_ms - time.median_ms]]

@@ -24,12 +24,18 @@ def write(report: Report, plan: Plan, config: DictConfig, path: Path) -> None:
         "versions": versions(),
         "command": sys.argv,
         "config": OmegaConf.to_container(config, resolve=True),
-        "data": {"yaml": str(plan.data.yaml), "fingerprint": plan.data.fingerprint, "train_images": len(plan.data.train)},
+        "data": {
+            "yaml": str(plan.data.yaml),
+            "fingerprint": plan.data.fingerprint,
+            "train_images": len(plan.data.train),
+        },
         "noise": {"a_a_difference": report.noise, "a_a_spread": report.noise_spread},
-        "left_out": plan.left_out,
+        "remarks": plan.remarks,
         "stages": report.stages,
         "variants": [_variant(result) for result in report.results],
-        "layers": {r.variant.name: [asdict(x) for x in r.cost.layers] for r in report.results if r.variant.runtime == "torch"},
+        "layers": {
+            r.variant.name: [asdict(x) for x in r.cost.layers] for r in report.results if r.variant.runtime == "torch"
+        },
         "uncounted_operators": list(report.results[0].cost.uncounted),
     }
     path.write_text(json.dumps(content, indent=2))

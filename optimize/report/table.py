@@ -16,7 +16,9 @@ def show(report: Report, plan: Plan) -> None:
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
     table = Table(title=words.headline(report), title_justify="left", title_style="bold")
     for name in words.COLUMNS:
-        table.add_column(name, justify="left" if name in ("variant", "runtime", "arithmetic") else "right", no_wrap=True)
+        table.add_column(
+            name, justify="left" if name in ("variant", "runtime", "arithmetic") else "right", no_wrap=True
+        )
     runtimes = [result.variant.runtime for result in report.results]
     for row, runtime, following in zip(words.rows(report), runtimes, [*runtimes[1:], None], strict=True):
         table.add_row(*row, end_section=runtime != following)

@@ -61,11 +61,12 @@ def headline(report: Report) -> str:
     if best.latency.speedup < 1 + nothing(report):
         return "No variant is faster than the original in its runtime by more than the noise of this measurement."
     same = next(r for r in report.results if r.variant.runtime == best.variant.runtime and r.variant.name == "original")
+    fewer = _change(100 * (best.flops / original.flops - 1), "%")
+    points = _change(100 * (best.accuracy.map50_95 - original.accuracy.map50_95))
     return (
-        f"Fastest: {best.variant.name} on {best.variant.runtime}: {best.latency.speedup:.2f}x as fast as the original there in "
-        f"{same.latency.arithmetic}, {_change(100 * (best.flops / original.flops - 1), '%')} FLOPs, "
-        f"{_change(100 * (best.accuracy.map50_95 - original.accuracy.map50_95))} points of mAP50-95, "
-        f"{best.size_bytes / 1e6:.2f} MB (the original there: {same.size_bytes / 1e6:.2f} MB)."
+        f"Fastest: {best.variant.name} on {best.variant.runtime}, {best.latency.speedup:.2f}x as fast as the original "
+        f"there in {same.latency.arithmetic}: {fewer} FLOPs, {points} points of mAP50-95, "
+        f"{best.size_bytes / 1e6:.2f} MB instead of {same.size_bytes / 1e6:.2f} MB."
     )
 
 
@@ -76,20 +77,17 @@ def nothing(report: Report) -> float:
 
 def notes(report: Report, plan: Plan) -> list[str]:
     """What a reader must know to believe the table, one sentence each."""
-    images, threads = report.results[0].accuracy.images, plan.threads
-    found = [
-        "FLOPs: 2 per multiply-add, one image, on the fused graph of the one-to-many head; counted again on every exported graph. "
-        "Int8 lowers no operation count, it moves operations from float to integer (`in int8`).",
-        f"Accuracy: ultralytics' validator on {images} pictures, square letterbox (rect=False), batch 1, the same for every row; "
-        "1 point is 0.01 mAP; points and FLOPs are changes against the original in torch.",
-        f"Latency: one call of the graph, without letterbox and NMS, {threads} threads, batch 1, {plan.original.imgsz} px, all rows interleaved in one "
-        "process; `arithmetic` is read back from the runtime. `faster` is the median [quartiles] of the paired ratios to the original in "
-        "fp32 in the same runtime.",
-        f"Noise: the same artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles +-{report.noise_spread:.1%}; "
-        f"call any difference below {nothing(report):.0%} nothing.",
+    images, threads, imgsz = report.results[0].accuracy.images, plan.threads, plan.original.imgsz
+    return [
+        "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "
+        "exported graph. Int8 lowers no operation count, it moves operations from float to integer (`in int8`).",
+        f"Accuracy: ultralytics' validator on {images} pictures, square letterbox (rect=False), batch 1, the same for "
+        "every row; 1 point is 0.01 mAP; points and FLOPs are changes against the original in torch.",
+        f"Latency: one call of the graph, without letterbox and NMS, {threads} threads, batch 1, {imgsz} px, all rows "
+        "interleaved in one process; `arithmetic` is read back from the runtime; `faster` is the median [quartiles] of "
+        "the paired ratios to the original in fp32 in the same runtime.",
+        f"Noise: one artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles "
+        f"+-{report.noise_spread:.1%}; call any difference below {nothing(report):.0%} nothing.",
         "Energy: not measured.",
+        *plan.remarks,
     ]
-    if plan.original.path.name == "digits.pt":
-        found.append("These pictures are made, not photographed: handwritten digits composed on crops of photographs.")
-    found += [f"{name} was left out: {reason}." for name, reason in plan.left_out.items()]
-    return found

@@ -28,7 +28,8 @@ def load(path: Path) -> nn.Module:
         raise InputError(f"model={path} {_reason(path)}; give a .pt checkpoint of ultralytics 8.") from error
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         raise InputError(
-            f"model={path} is fused (it has no BatchNorm left), so it can't be pruned or trained; give the unfused checkpoint."
+            f"model={path} is fused (it has no BatchNorm left), so it can't be pruned or trained; "
+            "give the unfused checkpoint."
         )
     model.criterion = None
     return model.requires_grad_(True)
@@ -42,7 +43,9 @@ def _reason(path: Path) -> str:
     if any(name.startswith("models.") for name in foreign):
         return "is a legacy YOLOv5 checkpoint, which ultralytics 8 can't load"
     unknown = sorted(name for name in foreign if not name.startswith(("ultralytics.", "torch.")))
-    return f"holds a class that is not allowed in a checkpoint ({unknown[0]})" if unknown else "is not a YOLO checkpoint"
+    return (
+        f"holds a class that is not allowed in a checkpoint ({unknown[0]})" if unknown else "is not a YOLO checkpoint"
+    )
 
 
 def save(model: nn.Module, path: Path, *, half: bool = False) -> None:

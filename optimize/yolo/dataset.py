@@ -14,7 +14,7 @@ def resolve(data: str) -> Dataset:
     """The data set of a data.yaml, or of any name that ultralytics knows (downloaded where there is a network).
 
     Raises:
-        InputError: the yaml or a folder is missing, a split has no pictures or no labels, or a label's class is unknown.
+        InputError: the yaml or a folder is missing, a split has no pictures or no labels, or a class is unknown.
     """
     try:
         info = check_det_dataset(data)
@@ -26,10 +26,13 @@ def resolve(data: str) -> Dataset:
     total = sha256(repr(names).encode())
     for split, pictures in splits.items():
         if not pictures:
-            raise InputError(f"data={data} has no pictures in its {split} split ({info[split]}); check the path in {yaml}.")
+            raise InputError(
+                f"data={data} has no pictures in its {split} split ({info[split]}); check the path in {yaml}."
+            )
         if not _hash_labels(data, pictures, len(names), total):
             raise InputError(
-                f"data={data} has no labels for its {split} split; put a .txt per picture into the labels folder beside images."
+                f"data={data} has no labels for its {split} split; put a .txt per picture into the folder labels, "
+                "beside images."
             )
     return Dataset(yaml, names, splits["train"], splits["val"], total.hexdigest()[:16])
 
@@ -53,7 +56,9 @@ def _hash_labels(data: str, pictures: tuple[Path, ...], classes: int, total) -> 
     objects = 0
     for picture, label in zip(pictures, img2label_paths([str(p) for p in pictures]), strict=True):
         if not picture.is_file():
-            raise InputError(f"data={data} lists the picture {picture}, which does not exist; check the list of pictures.")
+            raise InputError(
+                f"data={data} lists the picture {picture}, which does not exist; check the list of pictures."
+            )
         stat = picture.stat()
         total.update(f"{picture.parent.name}/{picture.name} {stat.st_size} {stat.st_mtime_ns}".encode())
         if not Path(label).is_file():
@@ -69,6 +74,8 @@ def _hash_labels(data: str, pictures: tuple[Path, ...], classes: int, total) -> 
             except ValueError:
                 known = False
             if not known:
-                raise InputError(f"{label} has the class {first}, but data={data} has classes 0 to {classes - 1}; mend the label.")
+                raise InputError(
+                    f"{label} has the class {first}, but data={data} has classes 0 to {classes - 1}; mend the label."
+                )
             objects += 1
     return objects

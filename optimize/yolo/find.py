@@ -24,7 +24,9 @@ def find(model: str) -> Path:
     try:
         downloaded = Path(attempt_download_asset(model))
     except Exception as error:  # ultralytics passes on whatever curl, urllib or the disk raise
-        raise InputError(f"model={model} is not here and can't be downloaded ({error}); give the path of a checkpoint.") from error
+        raise InputError(
+            f"model={model} is not here and can't be downloaded ({error}); give the path of a checkpoint."
+        ) from error
     if not downloaded.is_file():
         raise InputError(f"model={model} is not here and can't be downloaded; give the path of a checkpoint.")
     return downloaded

@@ -52,7 +52,11 @@ def validate(session: Callable[[np.ndarray], list[np.ndarray]], data: Dataset, i
     )
     validator(model=_Shim(session, data.names, stride=32))
     if validator.seen != len(data.val):
-        log.warning("%d of %d validation pictures were unreadable or wrongly labelled, and left out", len(data.val) - validator.seen, len(data.val))
+        log.warning(
+            "%d of %d validation pictures were unreadable or wrongly labelled, and left out",
+            len(data.val) - validator.seen,
+            len(data.val),
+        )
     box = validator.metrics.box
     classes = {data.names[i]: float(ap) for i, ap in zip(box.ap_class_index, box.ap, strict=True)}
     return Accuracy(map50_95=float(box.map), map50=float(box.map50), images=validator.seen, classes=classes)

@@ -1,0 +1,53 @@
+"""A run that is killed at any moment and started again goes on where it stopped, and ends with the same numbers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "optimize", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+
+
+def scores(folder: str) -> dict[tuple[str, str], tuple]:
+    variants = json.loads((Path(folder) / "results.json").read_text())["variants"]
+    return {(v["runtime"], v["name"]): (v["flops"], v["map50_95"], v["size_bytes"]) for v in variants}
+
+
+@pytest.mark.slow
+def test_killed_three_times_it_ends_like_an_unbroken_run(tmp_path, dataset, checkpoint):
+    words = (f"model={checkpoint}", f"data={dataset}", "rounds=12", "epochs=3", "batch=4", "runtime=[openvino]")
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    unbroken.mkdir()
+    broken.mkdir()
+    began = time.monotonic()
+    out, _ = start(unbroken, *words).communicate()
+    needed = time.monotonic() - began
+    for share in (0.3, 0.5, 0.7):
+        run = start(broken, *words)
+        time.sleep(share * needed)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        assert not list(broken.glob("runs/*/results.json"))
+    again, _ = start(broken, *words).communicate()
+    assert scores(again.splitlines()[-1]).keys() == scores(out.splitlines()[-1]).keys()
+    assert not list(broken.glob("runs/store/*.partial"))
+    finished = scores(again.splitlines()[-1])
+    for row, (flops, score, size) in scores(out.splitlines()[-1]).items():
+        assert finished[row][0] == flops
+        assert finished[row][1] == pytest.approx(score, abs=0.02)  # a training that was taken up again is not the same
+        assert finished[row][2] == pytest.approx(size, rel=0.01)
