@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 
 from optimize.result import Report
 
+LEAST_SPAN = 0.05  # of the accuracy axis: a finer scale makes noise look like a result
+
 MARKERS = {"torch": "o", "onnxruntime": "s", "openvino": "^", "tensorrt": "D"}
 
 
@@ -31,6 +33,9 @@ def write(report: Report, path: Path) -> None:
             right.errorbar(time.median_ms, score, xerr=spread, capsize=3, **style)
     left.set(xlabel="GFLOPs, 2 per multiply-add (float and integer)", ylabel="mAP50-95")
     right.set(xlabel="latency in ms, median and quartiles")
+    scores = [result.accuracy.map50_95 for result in report.results]
+    margin = max(0.1 * (max(scores) - min(scores)), (LEAST_SPAN - max(scores) + min(scores)) / 2)
+    left.set_ylim(min(scores) - margin, max(scores) + margin)
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.set_xlim(left=0)
