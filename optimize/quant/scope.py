@@ -33,6 +33,15 @@ def onnx_decode(model: onnx.ModelProto) -> list[str]:
     Raises:
         OptimizeError: no operator with weights leads to the outputs, so what must stay float is unknown.
     """
+    return [node.name for node in _onnx_head(model)[0]]
+
+
+def onnx_last(model: onnx.ModelProto) -> list[str]:
+    """Names of the ONNX nodes that feed the decode: the last with weights on every way to the outputs."""
+    return [node.name for node in _onnx_head(model)[1]]
+
+
+def _onnx_head(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     producers = {name: node for node in model.graph.node for name in node.output}
 
@@ -46,7 +55,7 @@ def onnx_decode(model: onnx.ModelProto) -> list[str]:
         return found[0] if found else None
 
     outputs = [producers[output.name] for output in model.graph.output]
-    return [node.name for node in _between(outputs, parents, weight, key=lambda node: node.output[0])]
+    return _walk(outputs, parents, weight, key=lambda node: node.output[0])
 
 
 def onnx_cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, list[str]]:
@@ -88,9 +97,8 @@ def openvino_decode(network) -> list[str]:
         return next((constant for constant in constants if constant is not None), None)
 
     outputs = [result.input_value(0).get_node() for result in network.get_results()]
-    return [
-        node.get_friendly_name() for node in _between(outputs, parents, weight, lambda node: node.get_friendly_name())
-    ]
+    decode, _ = _walk(outputs, parents, weight, key=lambda node: node.get_friendly_name())
+    return [node.get_friendly_name() for node in decode]
 
 
 def _openvino_constant(node) -> np.ndarray | None:
@@ -100,29 +108,30 @@ def _openvino_constant(node) -> np.ndarray | None:
     return node.data if node.get_type_name() == "Constant" else None
 
 
-def _between(
+def _walk(
     outputs: Iterable[Node],
     parents: Callable[[Node], list[Node]],
     weight: Callable[[Node], np.ndarray | None],
     key: Callable[[Node], str],
-) -> list[Node]:
-    """All nodes from `outputs` back to, and without, the nearest ones that have weights."""
+) -> tuple[list[Node], list[Node]]:
+    """All nodes from `outputs` back to the nearest ones that have weights; and these."""
     decode: dict[str, Node] = {}
-    stopped, todo = False, list(outputs)
+    last: dict[str, Node] = {}
+    todo = list(outputs)
     while todo:
         node = todo.pop()
         values = weight(node)
         if values is not None and not _is_dfl(values):
-            stopped = True
+            last[key(node)] = node
         elif key(node) not in decode:
             decode[key(node)] = node
             todo += parents(node)
-    if not stopped:
+    if not last:
         raise OptimizeError(
             "no convolution or linear layer leads to the model's outputs, so the part that must stay float can't be "
             "found and int8 would destroy the scores; use quant=none or quant=fp16 for this model."
         )
-    return list(decode.values())
+    return list(decode.values()), list(last.values())
 
 
 def _is_dfl(values: np.ndarray) -> bool:
