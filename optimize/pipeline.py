@@ -73,7 +73,7 @@ def run(plan: Plan, folder: Path) -> Report:
     runtimes = (Torch(), *plan.runtimes)
     subjects = [s for r in runtimes for m, c in zip(models, costs, strict=True) for s in _subjects(plan, r, m, c)]
     subjects = [replace(subject, variant=_hand_out(subject.variant, folder)) for subject in subjects]
-    results = [_measure(plan, subject, folder) for subject in subjects]
+    results = [_measure(plan, subject) for subject in subjects]
     log.info("timing %d variants on %d threads", len(subjects), plan.threads)
     timing = latency.measure([(s.runtime.open, s.variant) for s in subjects], plan.threads, plan.rounds, plan.seed)
     results = [replace(result, latency=time) for result, time in zip(results, timing.latencies, strict=True)]
@@ -117,14 +117,14 @@ def _hand_out(variant: Variant, folder: Path) -> Variant:
     return replace(variant, path=target)
 
 
-def _measure(plan: Plan, subject: Subject, folder: Path) -> Result:
+def _measure(plan: Plan, subject: Subject) -> Result:
     """Everything but the latency, which is measured for all variants together."""
     variant, sha256 = subject.variant, digest(subject.variant.path)
 
     def validated() -> accuracy.Accuracy:
         session = subject.runtime.open(variant, plan.threads)
         with bar(f"validating {variant.name} on {variant.runtime}", len(plan.data.val)) as tick:
-            found = validate(tick(session), plan.data, variant.imgsz, folder / "validation")
+            found = validate(tick(session), plan.data, variant.imgsz)
         log.info("%s on %s: mAP50-95 %.4f", variant.name, variant.runtime, found.map50_95)
         return found
 

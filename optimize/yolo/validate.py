@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -29,28 +30,19 @@ class _Shim(nn.Module):
         return torch.from_numpy(self.session(images.numpy())[0])
 
 
-def validate(session: Callable[[np.ndarray], list[np.ndarray]], data: Dataset, imgsz: int, folder: Path) -> Accuracy:
+def validate(session: Callable[[np.ndarray], list[np.ndarray]], data: Dataset, imgsz: int) -> Accuracy:
     """Accuracy of a session `(1, 3, imgsz, imgsz) float32 in 0..1 -> [(1, 4 + classes, anchors)]`.
 
     The settings are those of `yolo val` for an exported file, for every variant alike: square letterbox
     (`rect=False`), batch 1, confidence above 0.001, IoU 0.7 for NMS. So the figures equal stock ultralytics' for the
     same file, and a checkpoint is compared with its exports on the same pixels.
     """
-    validator = DetectionValidator(
-        save_dir=folder,
-        args={
-            "task": "detect",
-            "mode": "val",
-            "data": str(data.yaml),
-            "imgsz": imgsz,
-            "batch": 1,
-            "rect": False,
-            "device": "cpu",
-            "plots": False,
-            "verbose": False,
-        },
-    )
-    validator(model=_Shim(session, data.names, stride=32))
+    settings = {"task": "detect", "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "batch": 1, "rect": False}
+    with TemporaryDirectory() as folder:  # ultralytics insists on one, and puts nothing there that we need
+        validator = DetectionValidator(
+            save_dir=Path(folder), args={**settings, "device": "cpu", "plots": False, "verbose": False}
+        )
+        validator(model=_Shim(session, data.names, stride=32))
     if validator.seen != len(data.val):
         log.warning(
             "%d of %d validation pictures were unreadable or wrongly labelled, and left out",
