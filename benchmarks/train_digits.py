@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from ultralytics import YOLO
-from ultralytics import __version__ as ultralytics_version
 
 from optimize.data import digits
 from optimize.yolo import checkpoint
@@ -61,25 +60,12 @@ def main() -> None:
 
 def ship(best: Path, model: str, out: Path) -> None:
     """Write the trained model in float16, without optimizer and without any path of this machine."""
-    module = checkpoint.load(best).half()
+    module = checkpoint.load(best)
     module.args = {"task": "detect", "model": model, "data": "digits", **SETTINGS}
     module.yaml["yaml_file"] = model
     module.pt_path = None
     out.parent.mkdir(exist_ok=True)
-    torch.save(
-        {
-            "epoch": -1,
-            "best_fitness": None,
-            "model": module,
-            "ema": None,
-            "updates": None,
-            "optimizer": None,
-            "train_args": module.args,
-            "date": "",
-            "version": ultralytics_version,
-        },
-        out,
-    )
+    checkpoint.save(module, out, half=True)
 
 
 if __name__ == "__main__":

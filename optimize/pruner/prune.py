@@ -12,6 +12,7 @@ from optimize.measure.cost import Cost, count
 from optimize.pruner.cut import cut
 from optimize.pruner.score import Criterion
 from optimize.pruner.selection import Selection, select
+from optimize.stage import REPORT
 from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
@@ -103,7 +104,7 @@ class Prune:
         model = load(variant.path)
         report = prune(model, variant.imgsz, self.share, self.criterion, self.scope, self.round_to, self.max_ratio)
         save(model, folder / "pruned.pt")
-        (folder / "report.json").write_text(json.dumps(asdict(report), indent=2))
+        (folder / REPORT).write_text(json.dumps(asdict(report), indent=2))
         return replace(variant, path=folder / "pruned.pt", tags=(*variant.tags, "pruned"))
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
+from optimize.stage import REPORT
 from optimize.variant import Variant
 from optimize.yolo import checkpoint
 
@@ -45,7 +46,7 @@ class BatchNorm:
         began, path = time.perf_counter(), folder / "recovered.pt"
         used = reestimate_checkpoint(variant.path, path, self.data, self.bn_images, variant.imgsz, self.seed)
         report = {"method": "bn", "bn_images": used, "seconds": round(time.perf_counter() - began, 1)}
-        (folder / "report.json").write_text(json.dumps(report, indent=2))
+        (folder / REPORT).write_text(json.dumps(report, indent=2))
         return replace(variant, path=path)
 
 

@@ -8,6 +8,7 @@ from shutil import rmtree
 
 from optimize.data.dataset import Dataset
 from optimize.recover.bn import reestimate_checkpoint
+from optimize.stage import REPORT
 from optimize.variant import Variant
 from optimize.yolo.train import Training, finetune
 
@@ -66,7 +67,7 @@ def train_on(settings: Finetune, variant: Variant, folder: Path, teacher: Path |
         training.path.rename(path)
         start.unlink()
         rmtree(folder / "train")  # the optimizer's state is twice the size of the model
-    (folder / "report.json").write_text(json.dumps(report, indent=2))
+    (folder / REPORT).write_text(json.dumps(report, indent=2))
     return replace(variant, path=path)
 
 
