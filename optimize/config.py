@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from optimize.errors import InputError
@@ -51,10 +51,16 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, DictConfig) and "_target_" in value
 
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"} | {
+    tuple[str, ...]: "a list of texts, e.g. [a,b]"
+}
 
 
 def _checked(hint: Any, value: Any, name: str) -> Any:
+    if hint == tuple[str, ...]:
+        if not isinstance(value, ListConfig):
+            raise InputError(f"{name}={value} is not allowed; give {WORDS[hint]}.")
+        return tuple(_checked(str, item, name) for item in value)
     holder = OmegaConf.structured(make_dataclass("Holder", [("value", hint)]))
     try:
         return OmegaConf.to_object(OmegaConf.merge(holder, {"value": value})).value

@@ -80,13 +80,14 @@ def run(plan: Plan, folder: Path) -> Report:
     return Report(tuple(results), timing.noise, timing.noise_spread, stages)
 
 
-def _models(plan: Plan) -> tuple[list[Variant], dict[str, dict]]:
+def _models(plan: Plan) -> tuple[list[Variant], list[dict]]:
     """The original, and the pruned and recovered model if anything was pruned; and what the stages say they did."""
-    variant, stages = plan.original, {}
+    variant, stages = plan.original, []
     for stage in plan.shrink:
         before, variant = variant, apply(stage, variant, plan.store)
         if variant != before:
-            stages[type(stage).__name__.lower()] = json.loads((variant.path.parent / REPORT).read_text())
+            done = json.loads((variant.path.parent / REPORT).read_text())
+            stages.append({"stage": type(stage).__name__.lower(), **done})
     return ([plan.original] if variant == plan.original else [plan.original, variant]), stages
 
 

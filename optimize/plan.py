@@ -3,22 +3,26 @@
 import os
 import platform
 import shutil
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from omegaconf import DictConfig
+from torch import nn
 
 from optimize.config import build, typed
 from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
 from optimize.errors import InputError
 from optimize.pipeline import Plan
+from optimize.pruner.prune import Prune
 from optimize.quant.bf16 import Bf16
+from optimize.recover.finetune import Finetune
 from optimize.runtime.session import Runtime
 from optimize.settings import Settings
-from optimize.stage import digest
+from optimize.stage import Stage, digest
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import load
+from optimize.yolo.checkpoint import load, parameters_of_yaml
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 
@@ -53,18 +57,39 @@ def prepare(config: DictConfig) -> Plan:
     return Plan(
         original=Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions()))),
         data=data,
-        shrink=(
-            build(config.pruner, "pruner", data=data),
-            build(config.recover, "recover", data=data, original=path),
+        shrink=_shrink(
+            build(config.pruner, "pruner", data=data, original=path),
+            [build(config.recover[name], f"recover.{name}", data=data, original=path) for name in _chosen(config)],
         ),
         precisions=(Bf16(), build(config.quant, "quant", data=data)),
         runtimes=tuple(runtime for runtime in runtimes if runtime.unavailable() is None),
-        remarks=_remarks(settings, runtimes),
+        remarks=_remarks(settings, model, runtimes),
         threads=settings.threads or len(os.sched_getaffinity(0)),
         rounds=settings.rounds,
         seed=settings.seed,
         store=settings.store,
     )
+
+
+def _chosen(config: DictConfig) -> list[str]:
+    return list(config.get("recover", {}))  # `recover=[]` leaves no node
+
+
+def _shrink(pruning: Prune, recovery: list[Stage]) -> tuple[Stage, ...]:
+    """Prune and recover, in `pruning.steps` equal cuts that share the epochs out."""
+    stages: list[Stage] = []
+    for step in range(1, pruning.steps + 1):
+        stages.append(replace(pruning, share=pruning.share * step / pruning.steps))
+        stages += [_part(stage, step, pruning.steps) for stage in recovery]
+    return tuple(stages)
+
+
+def _part(stage: Stage, step: int, steps: int) -> Stage:
+    """The recovery after one of several steps: a training gets its part of the epochs, the last one what is left."""
+    if not isinstance(stage, Finetune):
+        return stage
+    done = [stage.epochs * i // steps for i in (step - 1, step)]
+    return replace(stage, epochs=done[1] - done[0])
 
 
 def versions() -> dict[str, str]:
@@ -74,10 +99,16 @@ def versions() -> dict[str, str]:
     }
 
 
-def _remarks(settings: Settings, runtimes: list[Runtime]) -> tuple[str, ...]:
+def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime]) -> tuple[str, ...]:
+    narrower = (
+        f"model={settings.model} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
+        "its yaml describes; prune counts from what it has."
+        for has, full in [parameters_of_yaml(model)]
+        if has < full
+    )
     made = ["These pictures are made, not photographed: handwritten digits composed on crops of photographs."]
     left_out = [f"{r.name} was left out: {reason}." for r in runtimes if (reason := r.unavailable())]
-    return (*(made if settings.data == "digits" else []), *left_out)
+    return (*narrower, *(made if settings.data == "digits" else []), *left_out)
 
 
 def _check_room(store: Path, checkpoint: Path) -> None:

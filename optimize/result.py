@@ -53,10 +53,10 @@ class Report:
         results: the rows.
         noise: how far the paired ratio of one artefact timed against itself (A/A) lay from 1.
         noise_spread: half the distance between the quartiles of these ratios.
-        stages: what the stages that made the pruned model say of their work, by name.
+        stages: what the stages that made the pruned model say of their work, in order, each with its name as `stage`.
     """
 
     results: tuple[Result, ...]
     noise: float
     noise_spread: float
-    stages: dict[str, dict]
+    stages: list[dict]

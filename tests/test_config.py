@@ -1,5 +1,7 @@
 """Every yaml names a class that exists, says how it is used, and is explained by --help."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,18 +31,24 @@ def test_every_yaml_starts_with_a_command_that_uses_it(yaml):
     assert first.startswith("# python -m optimize ")
     if yaml.parent != CONF:
         group = yaml.parent.relative_to(CONF)
-        assert f"{group}={yaml.stem}" in first or f"{group}=[{yaml.stem}]" in first
+        assert re.search(rf"\b{group}=({yaml.stem}\b|\[(\w+,)*{yaml.stem}[,\]])", first)
 
 
 @pytest.mark.parametrize("yaml", [p for p in YAMLS if p.parent.parent == CONF], ids=lambda p: str(p.relative_to(CONF)))
 def test_every_key_of_every_yaml_is_explained_by_help(yaml):
     help_text = OmegaConf.load(CONF / "config.yaml").hydra.help.template
-    node, group = OmegaConf.load(yaml), yaml.parent.name
     assert yaml.stem in help_text
-    for key, value in OmegaConf.to_container(node).items():
-        of_the_root = isinstance(value, str) and value.startswith("${")
-        if not of_the_root and not isinstance(value, dict) and key not in ("_target_", "defaults"):
-            assert f"\n  {group}.{key} " in help_text
+    for name in leaves(OmegaConf.to_container(OmegaConf.load(yaml)), yaml.parent.name):
+        assert f"\n  {name} " in help_text
+
+
+def leaves(node: dict, place: str) -> Iterator[str]:
+    """The keys that a user would set, by their place; those of the root and what names a class are not."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{place}.{key}")
+        elif key not in ("_target_", "defaults", "distill") and not (isinstance(value, str) and value.startswith("${")):
+            yield f"{place}.{key}"
 
 
 def test_every_root_key_is_explained_by_help():
@@ -82,3 +90,13 @@ def test_a_wrong_value_in_a_group_is_named_by_its_place():
     node = OmegaConf.create({"_target_": "optimize.quant.int8.Int8", "calibration_images": "abc", "seed": 0})
     with pytest.raises(InputError, match=r"^quant\.calibration_images=abc is not allowed; give a whole number\.$"):
         build(node, "quant", data=None)
+
+
+def test_a_list_of_texts_becomes_a_tuple_and_nothing_else_is_taken_for_one():
+    node = {"_target_": "optimize.pruner.prune.Prune", "share": 0.3, "criterion": {"_target_": "optimize.pruner.l2.L2"}}
+    made = build(OmegaConf.create(node | {"protect": ["model.0.*", "model.22.*"]}), "pruner")
+    assert made.protect == ("model.0.*", "model.22.*")
+    with pytest.raises(
+        InputError, match=r"^pruner\.protect=model\.0 is not allowed; give a list of texts, e\.g\. \[a,b\]"
+    ):
+        build(OmegaConf.create(node | {"protect": "model.0"}), "pruner")

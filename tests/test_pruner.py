@@ -20,14 +20,18 @@ from optimize.errors import InputError, TargetOutOfReach
 from optimize.measure.cost import count
 from optimize.pruner.blocks import Block, Part, blocks
 from optimize.pruner.bn import BN
-from optimize.pruner.budget import allowed, search
+from optimize.pruner.budget import Goal, allowed, search
 from optimize.pruner.l2 import L2
 from optimize.pruner.lamp import LAMP
 from optimize.pruner.prune import Prune, prune
 from optimize.pruner.random import Random
+from optimize.pruner.score import scores
+from optimize.pruner.taylor import Taylor
 from optimize.pruner.tracker import trace
 from optimize.variant import Variant
+from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
+from optimize.yolo.dataset import resolve
 
 IMGSZ = 64
 
@@ -140,7 +144,7 @@ def test_a_block_nobody_knows_is_left_dense_and_named(yolo11n):
     mixer.i, mixer.f, mixer.type = 1, -1, "Mixer"
     model.model[1] = nn.Sequential(model.model[1], mixer)
     model.model[1].i, model.model[1].f = 1, -1
-    report = prune(model, IMGSZ, 0.3, L2(), round_to=4)
+    report = prune(model, IMGSZ, Prune(0.3, L2(), round_to=4))
     layer = next(layer for layer in report.layers if layer.name == "model.1.0.conv")
     assert layer.width == (32, 32)
     assert layer.dense == "`reshape` in model.1.1 (Mixer) is not known to keep channels apart"
@@ -154,26 +158,28 @@ def test_the_allowed_widths_are_rounded_and_never_too_narrow():
     def block(units: int, per_unit: int = 1) -> Block:
         return Block(units, (Part(0, np.zeros((per_unit, units), int)),))
 
-    assert allowed(block(64), 16, 0.75).tolist() == [16, 32, 48, 64]
-    assert allowed(block(64), 16, 0.5).tolist() == [32, 48, 64]
-    assert allowed(block(40), 16, 0.9).tolist() == [16, 32, 40]
-    assert allowed(block(16), 16, 0.75).tolist() == [16]
-    assert allowed(block(10), 1, 0.7).tolist() == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert allowed(block(64), 16, 0.75, 1).tolist() == [16, 32, 48, 64]
+    assert allowed(block(64), 16, 0.5, 1).tolist() == [32, 48, 64]
+    assert allowed(block(40), 16, 0.9, 1).tolist() == [16, 32, 40]
+    assert allowed(block(16), 16, 0.75, 1).tolist() == [16]
+    assert allowed(block(10), 1, 0.7, 1).tolist() == [3, 4, 5, 6, 7, 8, 9, 10]
     # One unit of attention with four heads is four channels.
-    assert allowed(block(32, per_unit=4), 16, 0.75).tolist() == [8, 12, 16, 20, 24, 28, 32]
+    assert allowed(block(32, per_unit=4), 16, 0.75, 1).tolist() == [8, 12, 16, 20, 24, 28, 32]
 
 
 def test_the_search_ends_where_the_cost_is_met():
     options = [np.arange(1, 101), np.arange(1, 101)]
-    choice = search(lambda kept: float(kept @ [1, 3]), options, lambda ratio: ratio * np.array([100, 100]), 0.3)
+    choice = search(
+        lambda kept: float(kept @ [1, 3]), options, lambda ratio: ratio * np.array([100, 100]), Goal("flops", 400, 0.3)
+    )
     assert float(choice.kept @ [1, 3]) == pytest.approx(280, abs=1)
     assert choice.ratio == pytest.approx(0.3, abs=0.01)
 
 
 def test_a_target_out_of_reach_names_the_largest_that_is_not():
     options = [np.arange(40, 101)]
-    with pytest.raises(TargetOutOfReach, match=r"prune=0\.7 can't be reached.*at most 0\.600 of its FLOPs"):
-        search(lambda kept: float(kept.sum()), options, lambda ratio: ratio * np.array([100]), 0.7)
+    with pytest.raises(TargetOutOfReach, match=r"prune=0\.7 can't be reached.*at most 0\.600 of its flops"):
+        search(lambda kept: float(kept.sum()), options, lambda ratio: ratio * np.array([100]), Goal("flops", 100, 0.7))
 
 
 @pytest.mark.parametrize("scope", ["global", "local"])
@@ -181,7 +187,7 @@ def test_a_target_out_of_reach_names_the_largest_that_is_not():
 def test_the_share_is_met_at_the_default_rounding(yolo11n, share, scope):
     model = deepcopy(yolo11n)
     before = count(deployed(model), 160)
-    report = prune(model, 160, share, L2(), scope)
+    report = prune(model, 160, Prune(share, L2(), scope=scope))
     after = count(deployed(model), 160)
     assert report.reached == pytest.approx(share, abs=0.01)
     assert report.reached == 1 - after.flops / before.flops
@@ -194,8 +200,63 @@ def test_the_share_is_met_at_the_default_rounding(yolo11n, share, scope):
         assert model.get_submodule(layer.name).weight.shape[0] == layer.width[1]
 
 
+@pytest.mark.parametrize("name", ["yolo11n", "yolov10n", "yolo26n-seg", "yolov8n-cls"])
+def test_a_share_of_parameters_is_met_and_counted(name):
+    model = build(name).float()
+    before = count(deployed(model), IMGSZ).parameters
+    report = prune(model, IMGSZ, Prune(0.3, L2(), target="params", round_to=4))
+    after = count(deployed(model), IMGSZ).parameters
+    assert report.parameters == (before, after) and report.reached == 1 - after / before
+    assert report.reached == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_share_of_channels_is_met_and_counted(yolo11n):
+    def channels(model: nn.Module) -> int:
+        return sum(m.out_channels for m in deployed(model).modules() if isinstance(m, nn.Conv2d))
+
+    model, before = deepcopy(yolo11n), channels(yolo11n)
+    report = prune(model, IMGSZ, Prune(0.3, L2(), target="channels", round_to=4))
+    assert report.reached == 1 - channels(model) / before
+    assert report.reached == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_floor_keeps_layers_wide(yolo11n):
+    narrowest = []
+    for min_width in (1, 48):
+        report = prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, L2(), round_to=4, min_width=min_width))
+        narrowest.append(min(new for layer in report.layers for old, new in [layer.width] if new < old))
+    assert narrowest[0] < 48 <= narrowest[1]
+
+
+def test_protected_layers_keep_their_channels_and_say_why(yolo11n):
+    report = prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, L2(), round_to=4, protect=("model.1.*", "model.4.cv?.conv")))
+    free = {layer.name: layer for layer in prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, L2(), round_to=4)).layers}
+    for layer in report.layers:
+        for name, pattern in (("model.1.conv", "model.1.*"), ("model.4.cv2.conv", "model.4.cv?.conv")):
+            if layer.name == name:
+                assert layer.width[0] == layer.width[1] and layer.dense == f"protected by {pattern}"
+                assert free[name].width[1] < free[name].width[0]  # without protection they do shrink
+    assert report.reached == pytest.approx(0.3, abs=0.01)
+
+
+def test_a_protected_name_that_fits_no_layer_is_refused(yolo11n):
+    with pytest.raises(
+        InputError, match=r"pruner\.protect=backbone\.\* fits no layer; give names .* e\.g\. model\.0\.conv"
+    ):
+        prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, L2(), protect=("backbone.*",)))
+
+
+def test_steps_refer_to_the_original(yolo11n, tmp_path):
+    save(yolo11n, tmp_path / "dense.pt")
+    whole, model = count(deployed(yolo11n), IMGSZ).flops, deepcopy(yolo11n)
+    for share in (0.2, 0.4):
+        report = prune(model, IMGSZ, Prune(share, L2(), tmp_path / "dense.pt", round_to=4))
+        assert report.reached == 1 - count(deployed(model), IMGSZ).flops / whole
+        assert report.reached == pytest.approx(share, abs=0.01)
+
+
 def test_training_only_layers_cost_nothing():
-    report = prune(build("yolo26n-pose").float(), IMGSZ, 0.3, L2(), round_to=4)
+    report = prune(build("yolo26n-pose").float(), IMGSZ, Prune(0.3, L2(), round_to=4))
     second_head = [layer for layer in report.layers if "one2one" in layer.name or "sigma" in layer.name]
     assert second_head and all(layer.flops == (0, 0) for layer in second_head)
 
@@ -205,7 +266,7 @@ def test_training_only_layers_cost_nothing():
 
 @pytest.mark.parametrize("criterion", [L2(), BN(), LAMP(), Random(1)])
 def test_every_criterion_meets_the_target(yolo11n, criterion):
-    report = prune(deepcopy(yolo11n), IMGSZ, 0.4, criterion, round_to=4)
+    report = prune(deepcopy(yolo11n), IMGSZ, Prune(0.4, criterion, round_to=4))
     assert report.reached == pytest.approx(0.4, abs=0.01)
     assert report.criterion == repr(criterion)
 
@@ -218,17 +279,57 @@ def test_the_smallest_channels_go_first(yolo11n, criterion, scaled):
         getattr(model.model[1], scaled).weight[tiny] *= 1e-4
         model.model[1].bn.weight[tiny] *= 1e-4
         model.model[2].cv1.conv.weight[:, tiny] *= 1e-4
-    prune(model, IMGSZ, 0.2, criterion, "local", round_to=4)
+    prune(model, IMGSZ, Prune(0.2, criterion, round_to=4))
     scales = model.model[1].bn.weight.abs()
     assert 16 <= len(scales) < 32
     assert int((scales > 1e-3).sum()) == 16
+
+
+def test_taylor_is_the_change_of_the_loss_to_first_order(dataset, checkpoint):
+    """The channels that it calls least important are those whose absence changes the loss least."""
+    model, data = load(checkpoint), resolve(str(dataset))
+    scorer = Taylor(data, images=4)(model, IMGSZ)
+    gradient = model.model[4].cv1.conv.weight.grad.clone()
+    traced = trace(coupling.traceable(model), IMGSZ, coupling.RULES, coupling.HALVING, coupling.predictions)
+    uses = [use.layer for use in traced.uses]
+    block = next(b for b in blocks(traced) if not b.frozen and uses[b.parts[0].use] == "model.3.conv")
+    found = scores(scorer, model, traced, block)
+    weight = model.model[4].cv1.conv.weight
+    read = (weight * gradient).abs().sum((0, 2, 3))
+    made = (model.model[3].conv.weight * model.model[3].conv.weight.grad).abs().sum((1, 2, 3))
+    assert found == pytest.approx(((read + made) / 2 / ((read + made) / 2).mean()).detach().numpy(), rel=1e-4)
+
+
+def test_taylor_sees_the_pictures_that_its_seed_draws(dataset, checkpoint):
+    data, gradients = resolve(str(dataset)), []
+    for images, seed in ((4, 0), (4, 0), (4, 1), (8, 0)):
+        model = load(checkpoint)
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        Taylor(data, images, seed)(model, IMGSZ)
+        assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+        assert not model.training
+        gradients.append(model.model[0].conv.weight.grad)
+    assert torch.equal(gradients[0], gradients[1])
+    assert not torch.equal(gradients[0], gradients[2]) and not torch.equal(gradients[0], gradients[3])
+
+
+def test_taylor_prunes_to_the_target_and_leaves_no_gradient(dataset, checkpoint):
+    model = load(checkpoint)
+    report = prune(model, IMGSZ, Prune(0.3, Taylor(resolve(str(dataset)), 8), round_to=4))
+    assert report.reached == pytest.approx(0.3, abs=0.01)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_taylor_without_pictures_is_refused(dataset):
+    with pytest.raises(InputError, match=r"pruner\.criterion\.images=0 is out of range"):
+        Taylor(resolve(str(dataset)), images=0)
 
 
 def test_random_channels_follow_the_seed(yolo11n):
     kept = []
     for seed in (1, 1, 2):
         model = deepcopy(yolo11n)
-        prune(model, IMGSZ, 0.3, Random(seed), round_to=4)
+        prune(model, IMGSZ, Prune(0.3, Random(seed), round_to=4))
         kept.append(torch.cat([p.flatten() for p in model.parameters()]))
     assert torch.equal(kept[0], kept[1])
     assert kept[0].shape != kept[2].shape or not torch.equal(kept[0], kept[2])
@@ -238,20 +339,20 @@ def test_weights_that_are_not_finite_are_refused(yolo11n):
     model = deepcopy(yolo11n)
     model.model[0].conv.weight.data[0] = torch.nan
     with pytest.raises(InputError, match="not finite"):
-        prune(model, IMGSZ, 0.3, L2())
+        prune(model, IMGSZ, Prune(0.3, L2()))
 
 
 @dataclass(frozen=True)
 class Blind:
     """Can't score anything."""
 
-    def __call__(self, model):
+    def __call__(self, model, imgsz):
         return lambda group: None
 
 
 def test_what_a_criterion_can_not_score_stays(yolo11n):
     with pytest.raises(TargetOutOfReach, match=r"at most 0\.000"):
-        prune(deepcopy(yolo11n), IMGSZ, 0.3, Blind())
+        prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, Blind()))
 
 
 # The stage -----------------------------------------------------------------------------------------------------------
@@ -275,9 +376,9 @@ def test_the_stage_writes_a_checkpoint_and_a_report(variant, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     flops = [count(deployed(load(path)), IMGSZ).flops for path in (variant.path, made.path)]
     assert report["flops"] == flops
-    assert report["target"] == 0.3 and report["reached"] == 1 - flops[1] / flops[0]
+    assert report["asked"] == 0.3 and report["target"] == "flops" and report["reached"] == 1 - flops[1] / flops[0]
     # A pruned model is pruned further like any other.
-    twice = prune(load(made.path), IMGSZ, 0.2, L2(), round_to=4)
+    twice = prune(load(made.path), IMGSZ, Prune(0.2, L2(), round_to=4))
     assert twice.flops[0] == flops[1] and twice.reached == pytest.approx(0.2, abs=0.01)
 
 
@@ -298,13 +399,16 @@ def test_stock_ultralytics_loads_it_where_we_are_not_installed(variant, tmp_path
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"share": 1.2}, r"prune=1\.2 is out of range, allowed is 0 <= prune < 1"),
+        ({"share": 1.2}, r"prune=1\.2 is out of range; allowed is 0 <= prune < 1"),
         ({"share": -0.1}, r"prune=-0\.1 is out of range"),
         ({"share": 1}, r"prune=1 is out of range"),
         ({"share": float("nan")}, r"prune=nan is out of range"),
-        ({"scope": "layer"}, r"pruner\.scope=layer is unknown, allowed are global and local"),
+        ({"scope": "layer"}, r"pruner\.scope=layer is out of range; allowed is global or local"),
         ({"round_to": 0}, r"pruner\.round_to=0 is out of range"),
         ({"max_ratio": 1.0}, r"pruner\.max_ratio=1 is out of range"),
+        ({"target": "macs"}, r"pruner\.target=macs is out of range; allowed is flops or params or channels"),
+        ({"min_width": 0}, r"pruner\.min_width=0 is out of range"),
+        ({"steps": 0}, r"pruner\.steps=0 is out of range"),
     ],
 )
 def test_settings_out_of_range_are_refused_in_one_sentence(settings, message):
@@ -316,6 +420,6 @@ def test_settings_out_of_range_are_refused_in_one_sentence(settings, message):
 def test_every_choice_of_conf_builds_and_starts_with_its_command(path: Path):
     with initialize_config_dir(str(CONF.resolve()), version_base=None):
         config = compose("config", [f"pruner={path.stem}", "prune=0.25", "seed=7"])
-    stage = from_config(config.pruner, "pruner")
+    stage = from_config(config.pruner, "pruner", data=None)
     assert stage.share == 0.25 and type(stage.criterion).__module__ == f"optimize.pruner.{path.stem}"
     assert path.read_text().splitlines()[0] == f"# python -m optimize prune=0.3 pruner={path.stem}"

@@ -14,8 +14,10 @@ from ultralytics import YOLO
 from ultralytics.nn.modules.block import AAttn, Attention
 
 from optimize.measure.cost import count
+from optimize.pruner.budget import Goal
 from optimize.pruner.cut import cut
 from optimize.pruner.l2 import L2
+from optimize.pruner.prune import Prune
 from optimize.pruner.selection import Selection, select
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, save
@@ -44,7 +46,9 @@ def one_thread():
 def case(request) -> Case:
     """A model before and after 40 % of its FLOPs were removed; both float64."""
     dense = build(request.param)
-    chosen = select(dense, count(deployed(dense), IMGSZ), IMGSZ, 0.4, L2(), "global", 4, 0.75)
+    cost = count(deployed(dense), IMGSZ)
+    settings = Prune(0.4, L2(), scope="global", round_to=4, min_width=1)
+    chosen = select(dense, IMGSZ, settings, cost, cost.flops, Goal("flops", cost.flops, 0.4))
     pruned = deepcopy(dense)
     cut(pruned, chosen.trace.uses, chosen.removed())
     coupling.refresh(pruned)

@@ -17,7 +17,6 @@ from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.recover import bn
 from optimize.recover.bn import BatchNorm, reestimate
-from optimize.recover.distill import Distill
 from optimize.recover.finetune import Finetune
 from optimize.variant import Variant
 from optimize.yolo import checkpoint, train
@@ -202,10 +201,10 @@ def test_a_smaller_last_batch_is_left_out(monkeypatch):
 
 def test_every_batchnorm_of_both_heads_is_measured(data, tmp_path):
     path = thinned(tmp_path, "yolo26n")
-    made = BatchNorm(data, bn_images=8)(Variant(path, "torch", "fp32", IMGSZ, ("pruned",)), tmp_path)
+    made = BatchNorm(data, images=8)(Variant(path, "torch", "fp32", IMGSZ, ("pruned",)), tmp_path)
     norms = [m for m in checkpoint.load(made.path).modules() if isinstance(m, nn.BatchNorm2d)]
     assert all(norm.num_batches_tracked == 1 for norm in norms)
-    assert json.loads((tmp_path / "report.json").read_text())["bn_images"] == 8
+    assert json.loads((tmp_path / "report.json").read_text())["images"] == 8
 
 
 @pytest.mark.parametrize("stage", [BatchNorm, lambda data: Finetune(data, epochs=1)])
@@ -223,24 +222,38 @@ def test_finetune_reports_and_cleans_up(data, tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == ["recovered.pt", "report.json"]
     report = json.loads((folder / "report.json").read_text())
     assert [row["epoch"] for row in report["history"]] == [1, 2]
-    assert (report["bn_images"], report["resumed"]) == (8, False)
+    assert (report["epochs"], report["distilled"], report["resumed"]) == (2, False, False)
 
 
-def test_distillation_reports_its_method_and_hides_the_path_from_its_identity(data, tmp_path):
+def test_distillation_says_so_and_hides_the_path_of_the_teacher_from_its_identity(data, tmp_path):
     variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", IMGSZ, ("pruned",))
-    stage = Distill(full_width(tmp_path), data, epochs=1, batch=8)
-    assert repr(stage) == repr(Distill(tmp_path / "elsewhere.pt", data, epochs=1, batch=8))
+    stage = Finetune(data, epochs=1, batch=8, distill=True, original=full_width(tmp_path))
+    assert repr(stage) == repr(Finetune(data, epochs=1, batch=8, distill=True, original=tmp_path / "elsewhere.pt"))
     made = stage(variant, tmp_path)
     assert shapes(made.path) == shapes(variant.path)
-    assert json.loads((tmp_path / "report.json").read_text())["method"] == "distill"
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["distilled"] and "train/dis_loss" in report["history"][0]
 
 
-def test_no_epochs_means_batchnorm_only(data, tmp_path):
+def test_distillation_without_a_teacher_is_refused(data):
+    with pytest.raises(InputError, match="without a teacher"):
+        Finetune(data, epochs=1, distill=True)
+
+
+def test_no_epochs_train_nothing(data, tmp_path):
     variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", IMGSZ, ("pruned",))
-    for name, stage in (("a", Finetune(data, epochs=0)), ("b", BatchNorm(data))):
-        (tmp_path / name).mkdir()
-        made = stage(variant, tmp_path / name)
-        state = checkpoint.load(made.path).state_dict()
-        assert not torch.equal(state["model.0.bn.running_mean"], torch.zeros(8))
-        before = checkpoint.load(variant.path).state_dict()["model.0.conv.weight"]
-        assert torch.equal(state["model.0.conv.weight"], before.half().float())  # as it is handed out
+    assert Finetune(data, epochs=0)(variant, tmp_path) is variant
+
+
+def test_batchnorm_changes_nothing_but_batchnorm(data, tmp_path):
+    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", IMGSZ, ("pruned",))
+    made = BatchNorm(data)(variant, tmp_path)
+    before, after = checkpoint.load(variant.path).state_dict(), checkpoint.load(made.path).state_dict()
+    changed = {name.rpartition(".")[2] for name in before if not torch.equal(before[name].half().float(), after[name])}
+    assert changed == {"running_mean", "running_var", "num_batches_tracked"}
+
+
+@pytest.mark.parametrize("images", [0, -1])
+def test_no_pictures_for_batchnorm_are_refused(images, data):
+    with pytest.raises(InputError, match=rf"recover\.bn\.images={images} is out of range; give 1 or more"):
+        BatchNorm(data, images=images)

@@ -14,5 +14,5 @@ class BN:
     models that were trained with sparse BatchNorm, and little about those whose BatchNorm was folded away once.
     """
 
-    def __call__(self, model: nn.Module) -> tp.importance.Importance:
+    def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
         return tp.importance.BNScaleImportance()

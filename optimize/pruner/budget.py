@@ -1,4 +1,4 @@
-"""Search how many units of each block to keep so that the FLOPs meet a target."""
+"""Search how many units of each block to keep so that a target is met."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from optimize.errors import TargetOutOfReach
 from optimize.pruner.blocks import Block
 
-TOLERANCE = 0.0025  # of the model's FLOPs: close enough to stop refining
+TOLERANCE = 0.0025  # of the whole model: close enough to stop refining
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,31 @@ class Choice:
     ratio: float
 
 
-def allowed(block: Block, round_to: int, max_ratio: float) -> np.ndarray:
+@dataclass(frozen=True)
+class Goal:
+    """What to reach.
+
+    Attributes:
+        target: what shrinks, `flops`, `params` or `channels`.
+        whole: how much of it the original has, which is not the model at hand where pruning goes in steps.
+        share: of `whole`, to be gone.
+    """
+
+    target: str
+    whole: float
+    share: float
+
+
+def allowed(block: Block, round_to: int, max_ratio: float, min_width: int) -> np.ndarray:
     """The numbers of units that a block may keep, ascending; the last is all of them.
 
-    The narrowest layer of the block must have a multiple of `round_to` channels: a unit of attention is one channel
-    in every head, so that it needs fewer units for it.
+    The narrowest layer of the block must have a multiple of `round_to` channels, and at least `min_width`: a unit of
+    attention is one channel in every head, so that it needs fewer units for it.
     """
     narrowest = min(len(part.positions) for part in block.parts)
     step = round_to // gcd(round_to, narrowest)
-    floor = max(step, ceil(round(block.units * (1 - max_ratio), 6)))  # 10 * (1 - 0.7) is a little more than 3
+    share = ceil(round(block.units * (1 - max_ratio), 6))  # 10 * (1 - 0.7) is a little more than 3
+    floor = min(max(step, share, ceil(min_width / narrowest)), block.units)
     return np.array([*range(ceil(floor / step) * step, block.units, step), block.units])
 
 
@@ -36,38 +52,37 @@ def search(
     cost: Callable[[np.ndarray], float],
     options: list[np.ndarray],
     removed: Callable[[float], np.ndarray],
-    share: float,
+    goal: Goal,
 ) -> Choice:
-    """Bisect the ratio of channels, then refine block by block, until `share` of the FLOPs is gone.
+    """Bisect the ratio of channels, then refine block by block, until the cost is that of `goal`.
 
     Args:
-        cost: FLOPs for a number of units per block.
+        cost: FLOPs, or what else is to shrink, for a number of units per block.
         options: for each block the numbers that it may keep, ascending.
         removed: for a ratio between 0 and 1 the number of units that each block should lose, rising with the ratio.
-        share: of the FLOPs of the whole model, to remove.
 
     Raises:
-        TargetOutOfReach: even the narrowest allowed model has more FLOPs than asked.
+        TargetOutOfReach: even the narrowest allowed model costs more than asked; names the largest share that can go.
     """
     full = np.array([option[-1] for option in options])
-    total, budget = cost(full), cost(full) * (1 - share)
+    budget, tolerance = goal.whole * (1 - goal.share), TOLERANCE * goal.whole
 
     def snapped(ratio: float) -> np.ndarray:
         wanted = full - removed(ratio)
         return np.array([option[np.abs(option - w).argmin()] for option, w in zip(options, wanted, strict=True)])
 
-    if cost(snapped(1.0)) > budget + TOLERANCE * total:
-        most = int(1000 * (1 - cost(snapped(1.0)) / total)) / 1000
+    if cost(snapped(1.0)) > budget + tolerance:
+        most = int(1000 * (1 - cost(snapped(1.0)) / goal.whole)) / 1000
         raise TargetOutOfReach(
-            f"prune={share:g} can't be reached: at this rounding and with these limits the model loses at most "
-            f"{most:.3f} of its FLOPs; ask for less, or lower round_to or raise max_ratio."
+            f"prune={goal.share:g} can't be reached: at this rounding and with these limits the model loses at most "
+            f"{most:.3f} of its {goal.target}; ask for less, or lower pruner.round_to or raise pruner.max_ratio."
         )
     low, high = 0.0, 1.0
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (middle, high) if cost(snapped(middle)) > budget else (low, middle)
     kept = _between(cost, snapped(low), snapped(high), budget)
-    return Choice(_polish(cost, options, kept, budget, TOLERANCE * total), high)
+    return Choice(_polish(cost, options, kept, budget, tolerance), high)
 
 
 def _between(cost, wide: np.ndarray, narrow: np.ndarray, budget: float) -> np.ndarray:

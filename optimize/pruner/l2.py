@@ -13,5 +13,5 @@ class L2:
     Li et al., Pruning Filters for Efficient ConvNets (ICLR 2017), over coupled layers as in DepGraph (CVPR 2023).
     """
 
-    def __call__(self, model: nn.Module) -> tp.importance.Importance:
+    def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
         return tp.importance.GroupMagnitudeImportance(p=2)

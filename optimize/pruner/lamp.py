@@ -14,5 +14,5 @@ class LAMP:
     global scope it takes mostly from wide layers.
     """
 
-    def __call__(self, model: nn.Module) -> tp.importance.Importance:
+    def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
         return tp.importance.LAMPImportance()

@@ -1,7 +1,8 @@
 """Remove a share of a model's FLOPs by removing whole channels."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+import time
+from dataclasses import asdict, dataclass, field, replace
 from math import isclose
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from torch import nn
 
 from optimize.errors import InputError, MeasurementError
 from optimize.measure.cost import Cost, count
+from optimize.pruner.budget import Goal
 from optimize.pruner.cut import cut
 from optimize.pruner.score import Criterion
 from optimize.pruner.selection import Selection, select
+from optimize.pruner.size import TARGETS, amount
 from optimize.stage import REPORT
 from optimize.variant import Variant
 from optimize.yolo import coupling
@@ -42,25 +45,31 @@ class Report:
     """What pruning did.
 
     Attributes:
-        target: share of the FLOPs that was asked for.
-        reached: share that is gone, counted on the deployed model before and after.
-        flops: FLOPs (2 per multiply-add) of one picture through the deployed model, before and after.
-        parameters: of the deployed model, before and after.
+        target: what was to shrink: `flops`, `params` or `channels`.
+        asked: share of it that was to be gone, of the original's.
+        reached: share that is gone, counted on the deployed models.
+        flops: FLOPs (2 per multiply-add) of one picture through the deployed model, before and after this cut.
+        parameters: of the deployed model, before and after this cut.
         ratio: share of the removable channels at which the search ended.
-        imgsz, criterion, scope, round_to, max_ratio: the settings.
+        seconds: how long it took, the criterion's gradients included.
+        imgsz, criterion, scope, round_to, max_ratio, min_width, protect: the settings.
         layers: every layer, in the order in which they run.
     """
 
-    target: float
+    target: str
+    asked: float
     reached: float
     flops: tuple[int, int]
     parameters: tuple[int, int]
     ratio: float
+    seconds: float
     imgsz: int
     criterion: str
     scope: str
     round_to: int
     max_ratio: float
+    min_width: int
+    protect: tuple[str, ...]
     layers: tuple[LayerChange, ...]
 
 
@@ -69,85 +78,101 @@ class Prune:
     """The stage that prunes a checkpoint.
 
     Attributes:
-        share: of the model's FLOPs to remove, 0 <= share < 1; 0 leaves the model alone.
+        share: of the original's `target` to remove, 0 <= share < 1; 0 leaves the model alone.
         criterion: which channels matter.
+        original: the checkpoint that `share` refers to, where pruning goes in steps; None for the one that is pruned.
+            Not in the repr, since every variant's first step is its digest.
+        target: what `share` is a share of: `flops`, `params` or `channels`.
         scope: `global` ranks the channels of all layers together, `local` removes the same ratio from each.
         round_to: widths become multiples of this.
         max_ratio: no block of coupled layers loses more than this share of its channels.
+        min_width: no layer becomes narrower than this, unless it is already.
+        protect: names of layers that keep all their channels, as patterns of `fnmatch`, e.g. `model.22.*`.
+        steps: how many times the pipeline prunes and recovers until `share` is gone.
     """
 
     share: float
     criterion: Criterion
-    scope: str = "global"
+    original: Path | None = field(default=None, repr=False)
+    target: str = "flops"
+    scope: str = "local"
     round_to: int = 16
     max_ratio: float = 0.75
+    min_width: int = 8
+    protect: tuple[str, ...] = ()
+    steps: int = 1
 
     def __post_init__(self):
-        if not 0 <= self.share < 1:
-            raise InputError(
-                f"prune={self.share:g} is out of range, allowed is 0 <= prune < 1; give the share of FLOPs to remove."
-            )
-        if self.scope not in ("global", "local"):
-            raise InputError(f"pruner.scope={self.scope} is unknown, allowed are global and local; give one of them.")
-        if self.round_to < 1:
-            raise InputError(
-                f"pruner.round_to={self.round_to} is out of range, allowed is 1 or more; give 8, 16 or 32."
-            )
-        if not 0 < self.max_ratio < 1:
-            raise InputError(
-                f"pruner.max_ratio={self.max_ratio:g} is out of range, allowed is 0 < max_ratio < 1; give a share."
-            )
+        _require(0 <= self.share < 1, f"prune={self.share:g}", "0 <= prune < 1; give the share to remove")
+        _require(self.target in TARGETS, f"pruner.target={self.target}", " or ".join(TARGETS))
+        _require(self.scope in ("global", "local"), f"pruner.scope={self.scope}", "global or local")
+        _require(self.round_to >= 1, f"pruner.round_to={self.round_to}", "1 or more; give 8, 16 or 32")
+        _require(0 < self.max_ratio < 1, f"pruner.max_ratio={self.max_ratio:g}", "0 < max_ratio < 1")
+        _require(self.min_width >= 1, f"pruner.min_width={self.min_width}", "1 or more")
+        _require(self.steps >= 1, f"pruner.steps={self.steps}", "1 or more")
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if self.share == 0:
             return variant
         model = load(variant.path)
-        report = prune(model, variant.imgsz, self.share, self.criterion, self.scope, self.round_to, self.max_ratio)
+        report = prune(model, variant.imgsz, self)
         save(model, folder / "pruned.pt")
         (folder / REPORT).write_text(json.dumps(asdict(report), indent=2))
-        return replace(variant, path=folder / "pruned.pt", tags=(*variant.tags, "pruned"))
+        tags = variant.tags if "pruned" in variant.tags else (*variant.tags, "pruned")
+        return replace(variant, path=folder / "pruned.pt", tags=tags)
 
 
-def prune(
-    model: nn.Module,
-    imgsz: int,
-    share: float,
-    criterion: Criterion,
-    scope: str = "global",
-    round_to: int = 16,
-    max_ratio: float = 0.75,
-) -> Report:
-    """Remove `share` of the FLOPs of `model` at `imgsz` x `imgsz` pixels, in place.
+def prune(model: nn.Module, imgsz: int, settings: Prune) -> Report:
+    """Prune `model` at `imgsz` x `imgsz` pixels, in place.
 
     What is left is made of the same ultralytics modules. FLOPs are those of the deployed graph: fused, with one head.
 
     Raises:
         TargetOutOfReach: the share can't be reached; names the largest that can.
-        MeasurementError: the FLOPs counted afterwards are not those that were calculated.
+        InputError: a protected name fits no layer.
+        MeasurementError: what is counted afterwards is not what was calculated.
     """
-    before = count(deployed(model), imgsz)
-    chosen = select(model, before, imgsz, share, criterion, scope, round_to, max_ratio)
+    began = time.perf_counter()
+    now, before = _measured(model, imgsz, settings.target)
+    whole = _measured(load(settings.original), imgsz, settings.target)[0] if settings.original else now
+    chosen = select(model, imgsz, settings, before, now, Goal(settings.target, whole, settings.share))
     cut(model, chosen.trace.uses, chosen.removed())
     coupling.refresh(model)
-    after = count(deployed(model), imgsz)
-    if not isclose(after.flops, chosen.flops, rel_tol=1e-3):
+    model.zero_grad(set_to_none=True)
+    left, after = _measured(model, imgsz, settings.target)
+    if not isclose(left, chosen.left, rel_tol=1e-3):
         raise MeasurementError(
-            f"The pruned model has {after.flops / 1e9:.4f} GFLOPs where {chosen.flops / 1e9:.4f} were calculated, "
-            "so neither can be trusted; please report this model."
+            f"The pruned model has {left} {settings.target} where {chosen.left:.0f} were calculated, so neither can be "
+            "trusted; please report this model."
         )
     return Report(
-        target=share,
-        reached=1 - after.flops / before.flops,
+        target=settings.target,
+        asked=settings.share,
+        reached=1 - left / whole,
         flops=(before.flops, after.flops),
         parameters=(before.parameters, after.parameters),
         ratio=chosen.ratio,
+        seconds=round(time.perf_counter() - began, 1),
         imgsz=imgsz,
-        criterion=repr(criterion),
-        scope=scope,
-        round_to=round_to,
-        max_ratio=max_ratio,
+        criterion=repr(settings.criterion),
+        scope=settings.scope,
+        round_to=settings.round_to,
+        max_ratio=settings.max_ratio,
+        min_width=settings.min_width,
+        protect=settings.protect,
         layers=_layers(chosen, before, after, coupling.unfused_names(model)),
     )
+
+
+def _measured(model: nn.Module, imgsz: int, target: str) -> tuple[int, Cost]:
+    fused = deployed(model)
+    cost = count(fused, imgsz)
+    return amount(target, fused, cost), cost
+
+
+def _require(holds: bool, given: str, allowed: str) -> None:
+    if not holds:
+        raise InputError(f"{given} is out of range; allowed is {allowed}.")
 
 
 def _layers(chosen: Selection, before: Cost, after: Cost, names: dict[str, str]) -> tuple[LayerChange, ...]:

@@ -13,6 +13,6 @@ class Random:
 
     seed: int = 0
 
-    def __call__(self, model: nn.Module) -> tp.importance.Importance:
+    def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
         torch.manual_seed(self.seed)
         return tp.importance.RandomImportance()

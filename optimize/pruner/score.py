@@ -17,10 +17,10 @@ Importance = Callable[[Group], Tensor | None]
 class Criterion(Protocol):
     """Says which channels matter. Its fields are its settings; a new criterion is one file with one such class."""
 
-    def __call__(self, model: nn.Module) -> Importance:
+    def __call__(self, model: nn.Module, imgsz: int) -> Importance:
         """A scorer for groups of `model`: a higher score stays longer, None if it can't score a group.
 
-        What it needs of the whole model (gradients, statistics) it prepares here.
+        What it needs of the whole model at `imgsz` x `imgsz` pixels (gradients) it prepares here; the caller clears it.
         """
         ...
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
@@ -9,12 +11,15 @@ from torch import nn
 from optimize.errors import InputError
 from optimize.measure.cost import Cost
 from optimize.pruner.blocks import Block, blocks
-from optimize.pruner.budget import allowed, search
-from optimize.pruner.flops import Flops
-from optimize.pruner.score import Criterion, Importance, scores
+from optimize.pruner.budget import Goal, allowed, search
+from optimize.pruner.score import Importance, scores
+from optimize.pruner.size import Size, terms
 from optimize.pruner.trace import Trace
 from optimize.pruner.tracker import trace
 from optimize.yolo import coupling
+
+if TYPE_CHECKING:
+    from optimize.pruner.prune import Prune
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Selection:
         blocks: how they are coupled.
         keep: for each block which units stay, a bool array of shape (units,).
         dense: for each block why it can't shrink, or "".
-        flops: the FLOPs that will be left, calculated.
+        left: how much of the target will be left, calculated.
         ratio: share of the removable channels at which the search ended.
     """
 
@@ -34,7 +39,7 @@ class Selection:
     blocks: list[Block]
     keep: list[np.ndarray]
     dense: list[str]
-    flops: float
+    left: float
     ratio: float
 
     def removed(self) -> list[np.ndarray]:
@@ -54,35 +59,47 @@ class Selection:
         return why
 
 
-def select(
-    model: nn.Module,
-    cost: Cost,
-    imgsz: int,
-    share: float,
-    criterion: Criterion,
-    scope: str,
-    round_to: int,
-    max_ratio: float,
-) -> Selection:
-    """Choose what to remove so that `share` of the FLOPs of `model` is gone; `cost` is that of its deployed form.
+def select(model: nn.Module, imgsz: int, settings: "Prune", cost: Cost, now: float, goal: Goal) -> Selection:
+    """Choose what to remove from `model` to reach `goal`.
+
+    Args:
+        cost: of the deployed form of `model`.
+        now: how much of the goal's target `model` has.
 
     Raises:
-        TargetOutOfReach: the share can't be reached; names the largest that can.
+        TargetOutOfReach: the goal can't be reached; names the largest share that can.
+        InputError: a protected name fits no layer.
     """
     traced = trace(coupling.traceable(model), imgsz, coupling.RULES, coupling.HALVING, coupling.predictions)
     found = blocks(traced)
-    ranks, dense = _rank(criterion(model), model, traced, found)
+    ranks, dense = _rank(settings.criterion(model, imgsz), model, traced, found)
+    protected = _protected(traced, settings.protect)
     options = []
     for i, block in enumerate(found):
-        options.append(np.array([block.units]) if dense[i] else allowed(block, round_to, max_ratio))
+        dense[i] = dense[i] or next((protected[part.use] for part in block.parts if part.use in protected), "")
+        widths = allowed(block, settings.round_to, settings.max_ratio, settings.min_width)
+        options.append(np.array([block.units]) if dense[i] else widths)
         if len(options[i]) == 1:
-            dense[i] = dense[i] or f"too narrow to shrink in steps of {round_to}"
+            dense[i] = dense[i] or f"too narrow to shrink in steps of {settings.round_to}"
     names = coupling.unfused_names(model)
     running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
-    flops = Flops(traced, found, running, cost.flops)
-    choice = search(flops, options, _removal(ranks, options, scope), share)
+    size = Size(traced, found, terms(goal.target, model, traced, running), now)
+    choice = search(size, options, _removal(ranks, options, settings.scope), goal)
     keep = [_best(rank, count, block.units) for rank, count, block in zip(ranks, choice.kept, found, strict=True)]
-    return Selection(traced, found, keep, dense, flops(choice.kept), choice.ratio)
+    return Selection(traced, found, keep, dense, size(choice.kept), choice.ratio)
+
+
+def _protected(traced: Trace, patterns: tuple[str, ...]) -> dict[int, str]:
+    """The uses whose layer makes channels and has a protected name, with the reason that the report gives."""
+    made = {i: use.layer for i, use in enumerate(traced.uses) if use.side in ("out", "both")}
+    found = {i: f"protected by {p}" for p in reversed(patterns) for i, name in made.items() if fnmatchcase(name, p)}
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in made.values()):
+            raise InputError(
+                f"pruner.protect={pattern} fits no layer; give names as they stand in the report, e.g. "
+                f"{next(iter(made.values()))}, or patterns such as model.0.*"
+            )
+    return found
 
 
 def _rank(

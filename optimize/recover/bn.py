@@ -32,32 +32,28 @@ class BatchNorm:
 
     Attributes:
         data: its training pictures are used, without their labels.
-        bn_images: how many of them; fewer if the split is smaller.
+        images: how many of them; fewer if the split is smaller.
         seed: which of them.
     """
 
     data: Dataset
-    bn_images: int = 256
+    images: int = 256
     seed: int = 0
+
+    def __post_init__(self):
+        if self.images < 1:
+            raise InputError(f"recover.bn.images={self.images} is out of range; give 1 or more, 256 is the default.")
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if "pruned" not in variant.tags:
             return variant
         began, path = time.perf_counter(), folder / "recovered.pt"
-        used = reestimate_checkpoint(variant.path, path, self.data, self.bn_images, variant.imgsz, self.seed)
-        report = {"method": "bn", "bn_images": used, "seconds": round(time.perf_counter() - began, 1)}
+        model = checkpoint.load(variant.path)
+        used = reestimate(model, _batches(images(self.data.train, self.images, self.seed, variant.imgsz)))
+        checkpoint.save(model, path, half=True)
+        report = {"images": used, "seconds": round(time.perf_counter() - began, 1)}
         (folder / REPORT).write_text(json.dumps(report, indent=2))
         return replace(variant, path=path)
-
-
-def reestimate_checkpoint(path: Path, target: Path, data: Dataset, count: int, imgsz: int, seed: int) -> int:
-    """Write the checkpoint `path` with statistics of up to `count` training pictures to `target`; return how many."""
-    if count < 1:
-        raise InputError(f"recover.bn_images={count} must be at least 1; 256 is the default.")
-    model = checkpoint.load(path)
-    used = reestimate(model, _batches(images(data.train, count, seed, imgsz)))
-    checkpoint.save(model, target, half=True)
-    return used
 
 
 def _batches(pictures: Iterable[np.ndarray]) -> Iterator[Tensor]:

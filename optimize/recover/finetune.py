@@ -1,13 +1,12 @@
-"""Win accuracy back by training on: BatchNorm first, then the weights."""
+"""Win accuracy back by training on, alone or with the unpruned original as the teacher."""
 
 import json
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
 
 from optimize.data.dataset import Dataset
-from optimize.recover.bn import reestimate_checkpoint
+from optimize.errors import InputError
 from optimize.stage import REPORT
 from optimize.variant import Variant
 from optimize.yolo.train import Training, finetune
@@ -15,15 +14,17 @@ from optimize.yolo.train import Training, finetune
 
 @dataclass(frozen=True)
 class Finetune:
-    """Stage: a pruned variant gets new BatchNorm statistics and is trained on; any other is returned as it is.
+    """Stage: a pruned variant is trained on; any other is returned as it is.
 
     Attributes:
         data: trained on its training split; the accuracy after each epoch is that on its validation split.
-        epochs: the dial from which the schedule follows; 0 leaves it at BatchNorm.
+        epochs: the dial from which the schedule follows; 0 trains nothing.
         batch: pictures per step.
         device: as in ultralytics: `cpu`, `0`, `0,1` ...; None for the first GPU, else the CPU.
         seed: of the order and the augmentation of the pictures.
-        bn_images: training pictures for the BatchNorm statistics.
+        distill: also draw the features before the head to those of the original, by ultralytics' `distill_model`: a 1x1
+            projection per feature level, and the squared difference weighted by the teacher's class scores.
+        original: the checkpoint of the unpruned model; not in the repr, since every variant's first step is its digest.
     """
 
     data: Dataset
@@ -31,44 +32,32 @@ class Finetune:
     batch: int = 16
     device: str | None = None
     seed: int = 0
-    bn_images: int = 256
+    distill: bool = False
+    original: Path | None = field(default=None, repr=False)
+
+    def __post_init__(self):
+        if self.distill and self.original is None:
+            raise InputError("distillation was asked for without a teacher; give the checkpoint of the unpruned model.")
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
-        return train_on(self, variant, folder)
-
-
-def train_on(settings: Finetune, variant: Variant, folder: Path, teacher: Path | None = None) -> Variant:
-    """What `Finetune` does, with or without a teacher whose features the model learns to repeat."""
-    if "pruned" not in variant.tags:
-        return variant
-    began, start, path = time.perf_counter(), folder / "start.pt", folder / "recovered.pt"
-    used = reestimate_checkpoint(variant.path, start, settings.data, settings.bn_images, variant.imgsz, settings.seed)
-    report = {
-        "method": "distill" if teacher else "finetune",
-        "epochs": settings.epochs,
-        "bn_images": used,
-        "bn_seconds": round(time.perf_counter() - began, 1),
-    }
-    if settings.epochs == 0:
-        start.rename(path)
-    else:
+        if "pruned" not in variant.tags or self.epochs == 0:
+            return variant
         training = finetune(
-            start,
-            settings.data.yaml,
+            variant.path,
+            self.data.yaml,
             folder,
-            epochs=settings.epochs,
+            epochs=self.epochs,
             imgsz=variant.imgsz,
-            batch=settings.batch,
-            device=settings.device,
-            seed=settings.seed,
-            teacher=teacher,
+            batch=self.batch,
+            device=self.device,
+            seed=self.seed,
+            teacher=self.original if self.distill else None,
         )
-        report |= _summary(training)
-        training.path.rename(path)
-        start.unlink()
+        path = training.path.rename(folder / "recovered.pt")
         rmtree(folder / "train")  # the optimizer's state is twice the size of the model
-    (folder / REPORT).write_text(json.dumps(report, indent=2))
-    return replace(variant, path=path)
+        report = {"epochs": self.epochs, "distilled": self.distill} | _summary(training)
+        (folder / REPORT).write_text(json.dumps(report, indent=2))
+        return replace(variant, path=path)
 
 
 def _summary(training: Training) -> dict[str, object]:

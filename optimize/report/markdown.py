@@ -6,7 +6,7 @@ from pathlib import Path
 
 from optimize.pipeline import Plan
 from optimize.plan import versions
-from optimize.report import words
+from optimize.report import layers, words
 from optimize.report.results import host
 from optimize.result import Report
 
@@ -35,6 +35,8 @@ def write(report: Report, plan: Plan, path: Path) -> None:
         "- Every figure, by layer and class, with the hash of each artefact: results.json.",
         "",
         *_stages(report),
+        "",
+        *layers.section(report.stages),
     ]
     path.write_text("\n".join(lines))
 
@@ -44,8 +46,8 @@ def _line(cells) -> str:
 
 
 def _stages(report: Report) -> list[str]:
-    plain = {
-        name: {k: v for k, v in done.items() if isinstance(v, int | float | str)}
-        for name, done in report.stages.items()
-    }
-    return [f"- {name}: {', '.join(f'{key} {value}' for key, value in done.items())}" for name, done in plain.items()]
+    return [f"- {', '.join(f'{key} {value}' for key, value in _plain(done).items())}" for done in report.stages]
+
+
+def _plain(done: dict) -> dict:
+    return {key: value for key, value in done.items() if isinstance(value, int | float | str)}

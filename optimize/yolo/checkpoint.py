@@ -72,6 +72,12 @@ def save(model: nn.Module, path: Path, *, half: bool = False) -> None:
     )
 
 
+def parameters_of_yaml(model: nn.Module) -> tuple[int, int]:
+    """Parameters that `model` has, and that a new one has by the yaml inside it; fewer means it was pruned before."""
+    new = type(model)(deepcopy(model.yaml), verbose=False)
+    return tuple(sum(p.numel() for p in m.parameters()) for m in (model, new))
+
+
 def deployed(model: nn.Module) -> nn.Module:
     """A fused eval copy with only the head that is deployed: what FLOPs, accuracy, export and latency all see.
 

@@ -185,7 +185,7 @@ def finetune(
         trainer = RTDetr if isinstance(start, RTDETRDetectionModel) else TRAINERS[start.task]
         with ExitStack() as stack, stdout_to_stderr():
             job = trainer(overrides=overrides)
-            torch.set_num_threads(os.cpu_count())  # its constructor leaves one core idle, which on two halves the speed
+            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # its constructor leaves one core idle
             if not job.ddp:  # the workers of several GPUs print ultralytics' own log
                 job.add_callback("on_train_start", partial(_show_steps, stack))
                 job.add_callback("on_fit_epoch_end", _say_epoch)

@@ -1,0 +1,36 @@
+"""What pruning did to each layer, and why it left some as they were."""
+
+HEAD = ("layer", "width", "MFLOPs", "parameters", "FLOPs left", "why nothing was removed")
+
+
+def section(stages: list[dict]) -> list[str]:
+    """Markdown lines: a table with a row per layer, from before the first cut to after the last; none without a cut."""
+    cuts = [stage["layers"] for stage in stages if stage["stage"] == "prune"]
+    if not cuts:
+        return []
+    # The first cut names every layer, and so does the last, in the same order.
+    rows = [_row(first, last) for first, last in zip(cuts[0], cuts[-1], strict=True)]
+    return [
+        "## Layer by layer",
+        "",
+        "Before and after pruning, of one picture, in the deployed graph; layers with 0 FLOPs run in training only.",
+        "",
+        *(f"| {' | '.join(cells)} |" for cells in (HEAD, ("---",) * len(HEAD), *rows)),
+        "",
+    ]
+
+
+def _row(first: dict, last: dict) -> tuple[str, ...]:
+    flops, left = first["flops"][0], last["flops"][1]
+    return (
+        first["name"],
+        _change(first["width"][0], last["width"][1], "d"),
+        _change(flops / 1e6, left / 1e6, ".2f"),
+        _change(first["parameters"][0], last["parameters"][1], ","),
+        f"{left / flops:.0%}" if flops else "-",
+        last["dense"] if first["width"][0] == last["width"][1] else "",
+    )
+
+
+def _change(before: float, after: float, form: str) -> str:
+    return f"{before:{form}}" if before == after else f"{before:{form}} -> {after:{form}}"

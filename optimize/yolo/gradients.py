@@ -1,0 +1,84 @@
+"""Gradients of the task's own loss on labelled pictures, for criteria that see it."""
+
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+from ultralytics.cfg import get_cfg
+from ultralytics.data.utils import check_cls_dataset, check_det_dataset
+from ultralytics.models.rtdetr.val import RTDETRValidator
+from ultralytics.models.yolo.classify import ClassificationValidator
+from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.models.yolo.obb import OBBValidator
+from ultralytics.models.yolo.pose import PoseValidator
+from ultralytics.models.yolo.segment import SegmentationValidator
+from ultralytics.nn.tasks import RTDETRDetectionModel
+
+from optimize.data.dataset import Dataset
+from optimize.errors import MeasurementError
+from optimize.progress import bar
+
+BATCH = 16
+VALIDATORS = {
+    "detect": DetectionValidator,
+    "segment": SegmentationValidator,
+    "pose": PoseValidator,
+    "obb": OBBValidator,
+    "classify": ClassificationValidator,
+}
+
+
+def accumulate(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int) -> None:
+    """Leave in `.grad` of every parameter the gradient of the loss, summed over up to `count` training pictures.
+
+    The pictures are those of validation (letterboxed, not augmented), and BatchNorm keeps its statistics, so that the
+    loss is that of the model as it is.
+
+    Raises:
+        MeasurementError: a gradient is not finite.
+    """
+    criterion, args = getattr(model, "criterion", None), model.args
+    # The loss reads its gains from the arguments, of which a checkpoint need not hold all.
+    model.args, model.criterion = get_cfg(overrides=_known(args)), None
+    model.train()
+    for module in model.modules():
+        if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.Dropout)):
+            module.eval()
+    torch.manual_seed(seed)  # RT-DETR adds noise to its queries
+    model.zero_grad(set_to_none=True)
+    with TemporaryDirectory() as folder, bar("gradients", min(count, len(data.train))) as tick:
+        validator = _validator(model, data, imgsz, Path(folder))
+        step = tick(lambda: None)
+        for batch in _batches(validator, count, seed):
+            loss, _ = model.loss(validator.preprocess(batch))
+            loss.sum().backward()
+            for _ in batch["img"]:
+                step()
+    model.eval()
+    model.args, model.criterion = args, criterion
+    if not all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None):
+        raise MeasurementError("the gradients of the loss are not finite, so no channel can be judged by them.")
+
+
+def _validator(model: nn.Module, data: Dataset, imgsz: int, folder: Path):
+    """ultralytics' validator of the model's task: it knows how pictures and labels of the task become a batch."""
+    kind = RTDETRValidator if isinstance(model, RTDETRDetectionModel) else VALIDATORS[model.task]
+    settings = {"task": model.task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "rect": False}
+    made = kind(save_dir=folder, args={**settings, "device": "cpu", "plots": False, "verbose": False})
+    made.data = (check_cls_dataset if model.task == "classify" else check_det_dataset)(str(data.yaml))
+    made.device, made.stride, made.names = torch.device("cpu"), 32, dict(enumerate(data.names))
+    return made
+
+
+def _batches(validator, count: int, seed: int) -> DataLoader:
+    pictures = validator.build_dataset(validator.data["train"])
+    chosen = Subset(pictures, Random(seed).sample(range(len(pictures)), min(count, len(pictures))))
+    return DataLoader(chosen, BATCH, collate_fn=getattr(pictures, "collate_fn", None))
+
+
+def _known(args: dict) -> dict:
+    """The arguments of a checkpoint that this ultralytics still has."""
+    return {key: value for key, value in args.items() if key in vars(get_cfg())}
