@@ -55,7 +55,7 @@ def reestimate_checkpoint(path: Path, target: Path, data: Dataset, count: int, i
     if count < 1:
         raise InputError(f"recover.bn_images={count} must be at least 1; 256 is the default.")
     model = checkpoint.load(path)
-    used = reestimate(model, _batches(images(data.train, count, seed, imgsz)))
+    used = reestimate(model, _batches(images(data, count, seed, imgsz)))
     checkpoint.save(model, target, half=True)
     return used
 
