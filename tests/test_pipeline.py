@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import command
 from ultralytics import YOLO
 
-from optimize.cli import main
 from optimize.stage import digest
 
 KEYS = {
@@ -36,19 +36,6 @@ KEYS = {
         "arithmetic",
     ),
 }
-
-
-def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `python -m optimize WORDS` in the current folder."""
-    monkeypatch.setattr(sys, "argv", ["optimize", *words])
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    out = capsys.readouterr()
-    return code, out.out, out.err
 
 
 @pytest.fixture(scope="module")
