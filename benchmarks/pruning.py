@@ -1,10 +1,11 @@
 """What pruning and recovery keep of a detector, against what its user could do instead.
 
-    python benchmarks/pruning.py --data ../shared/data/bccd/data.yaml --weights ../shared/weights/yolov8n-coco-rebuilt.pt
+    python benchmarks/pruning.py --data bccd/data.yaml --weights yolov8n-coco-rebuilt.pt
 
-Trains a baseline with stock ultralytics, then gives every row the same number of epochs. Rivals: the unpruned model at a
-smaller input with the same FLOPs, as it is and trained on at that size for the same budget; a narrower model from the
-same yaml, trained for the same budget; random channels; and, as the control, the unpruned model trained on at full size.
+Trains a baseline with stock ultralytics, then gives every row the same number of epochs. Rivals: the unpruned model at
+a smaller input with the same FLOPs, as it is and trained on at that size for the same budget; a narrower model from the
+same yaml, trained for the same budget; random channels; and, as the control, the unpruned model trained on at full
+size.
 
 Each row is made once and kept in --work, so a killed benchmark goes on where it stopped, and more --seeds or --epochs
 add rows. Jobs run side by side with one thread each, which is more work per second than one job on all cores.
@@ -159,7 +160,7 @@ def measure(row: Row, baseline: Path, data: Dataset, work: Path) -> dict:
     session = Torch().open(variant, 1)
     identity = (digest(variant.path), str(row.imgsz), data.fingerprint)
     found = accuracy.once(work, identity, lambda: validate(session, data, row.imgsz))
-    return {**asdict(replace(row, stages=())), "flops": cost.flops, "map": found.map50_95, "seconds": round(seconds)}
+    return {**asdict(replace(row, stages=())), "flops": cost.flops, "map": found.score, "seconds": round(seconds)}
 
 
 def table(done: list[dict], epochs: int) -> str:

@@ -126,7 +126,7 @@ def _measure(plan: Plan, subject: Subject) -> Result:
         session = subject.runtime.open(variant, plan.threads)
         with bar(f"validating {variant.name} on {variant.runtime}", len(plan.data.val)) as tick:
             found = validate(tick(session), plan.data, variant.imgsz)
-        log.info("%s on %s: mAP50-95 %.4f", variant.name, variant.runtime, found.map50_95)
+        log.info("%s on %s: %s %.4f", variant.name, variant.runtime, found.metric, found.score)
         return found
 
     files = [variant.path] if variant.path.is_file() else [p for p in variant.path.rglob("*") if p.is_file()]

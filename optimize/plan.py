@@ -22,9 +22,10 @@ from optimize.runtime.session import Runtime
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import load, parameters_of_yaml
+from optimize.yolo.checkpoint import keypoints, load, names, parameters_of_yaml, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
+from optimize.yolo.metrics import METRICS
 
 LIBRARIES = (
     "torch",
@@ -50,7 +51,9 @@ def prepare(config: DictConfig) -> Plan:
     path = find(settings.model)
     model = load(path)
     _check_room(settings.store, path)
-    data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data)
+    if task(model) not in METRICS:
+        raise InputError(f"model={settings.model} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
+    data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
     _check_fit(settings, model, data)
     imgsz = settings.imgsz or int(model.args["imgsz"])
     runtimes = [build(config.runtime[name], f"runtime.{name}") for name in config.runtime]
@@ -122,15 +125,17 @@ def _check_room(store: Path, checkpoint: Path) -> None:
 
 
 def _check_fit(settings: Settings, model, data: Dataset) -> None:
-    if model.task != "detect":
-        raise InputError(f"model={settings.model} is a {model.task} model; only detect models are supported so far.")
-    names = tuple(model.names[i] for i in sorted(model.names))
-    if names != data.names:
+    if names(model) != data.names:
         raise InputError(
-            f"model={settings.model} has the classes {_short(names)}, data={settings.data} has {_short(data.names)}; "
-            "give data with the classes that the model was trained on."
+            f"model={settings.model} has the classes {_short(names(model))}, data={settings.data} has "
+            f"{_short(data.names)}; give data with the classes that the model was trained on."
+        )
+    if keypoints(model) != data.keypoints:
+        raise InputError(
+            f"model={settings.model} has kpt_shape {list(keypoints(model))}, data={settings.data} has "
+            f"{list(data.keypoints)}; give data with the keypoints that the model was trained on."
         )
 
 
-def _short(names: tuple[str, ...]) -> str:
-    return f"{len(names)}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+def _short(classes: tuple[str, ...]) -> str:
+    return f"{len(classes)}: {', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''}"

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import command
 from ultralytics import YOLO
 
-from optimize.cli import main
 from optimize.stage import digest
 
 KEYS = {
@@ -24,21 +24,18 @@ KEYS = {
     "parameters",
     "size_bytes",
 } | {
-    *("map50_95", "map50", "images", "latency_median_ms", "latency_p95_ms", "latency_runs", "threads", "arithmetic"),
+    *(
+        "metric",
+        "accuracy",
+        "accuracy_all",
+        "images",
+        "latency_median_ms",
+        "latency_p95_ms",
+        "latency_runs",
+        "threads",
+        "arithmetic",
+    ),
 }
-
-
-def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `python -m optimize WORDS` in the current folder."""
-    monkeypatch.setattr(sys, "argv", ["optimize", *words])
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
-    out = capsys.readouterr()
-    return code, out.out, out.err
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +60,7 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     folder = Path(out.splitlines()[-1])
     assert folder.parent == where / "runs"
     results = json.loads((folder / "results.json").read_text())
-    assert results["schema"] == 1
+    assert results["schema"] == 2
     assert {"host", "versions", "config", "stages", "noise"} <= results.keys()
     rows = {(v["runtime"], v["name"]): v for v in results["variants"]}
     assert len(rows) == len(results["variants"])
@@ -87,7 +84,7 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     stock = YOLO(rows["onnxruntime", "pruned+int8"]["path"], task="detect").val(
         data=str(dataset), imgsz=64, device="cpu", plots=False, save_dir=where / "stock"
     )
-    assert round(stock.box.map, 4) == round(rows["onnxruntime", "pruned+int8"]["map50_95"], 4)
+    assert round(stock.box.map, 4) == round(rows["onnxruntime", "pruned+int8"]["accuracy"], 4)
 
 
 def test_the_same_command_finds_what_is_finished_and_gives_the_same_numbers(optimize, given, where, monkeypatch):
@@ -100,7 +97,7 @@ def test_the_same_command_finds_what_is_finished_and_gives_the_same_numbers(opti
     second = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
     both = {(v["runtime"], v["name"]): v for v in first["variants"]}
     for row in second["variants"]:
-        assert row["map50_95"] == both[row["runtime"], row["name"]]["map50_95"]
+        assert row["accuracy"] == both[row["runtime"], row["name"]]["accuracy"]
         assert row["sha256"] == both[row["runtime"], row["name"]]["sha256"]
 
 

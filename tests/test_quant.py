@@ -54,7 +54,7 @@ def signal_to_noise(variant: Variant, reference: Variant, data: Dataset) -> tupl
     run, truth = (
         (OpenVino() if v.runtime == "openvino" else OnnxRuntime()).open(v, threads=1) for v in (variant, reference)
     )
-    pictures = list(images(data.val, len(data.val), seed=0, imgsz=64))
+    pictures = list(images(replace(data, train=data.val), len(data.val), seed=0, imgsz=64))
     found, expected = (np.concatenate([session(picture)[0] for picture in pictures]) for session in (run, truth))
 
     def ratio(rows: slice) -> float:
@@ -67,7 +67,7 @@ def signal_to_noise(variant: Variant, reference: Variant, data: Dataset) -> tupl
 def test_int8_keeps_boxes_and_scores_where_a_naive_int8_loses_the_scores(name, exported, int8, data, tmp_path):
     assert min(signal_to_noise(int8[name], exported[name], data)) > BOUND  # 26 and more were seen
     source, target = exported[name], tmp_path / "naive.onnx"
-    reader = _Reader("images", images(data.train, 8, 0, 64), lambda function: function)
+    reader = _Reader("images", images(data, 8, 0, 64), lambda function: function)
     activations = {"onnxruntime": QuantType.QUInt8, "tensorrt": QuantType.QInt8}[name]
     quantize_static(source.path, target, reader, per_channel=True, activation_type=activations)
     _, scores = signal_to_noise(replace(source, path=target), source, data)
@@ -86,7 +86,7 @@ def test_int8_keeps_boxes_and_scores_in_openvino_with_the_decode_in_float(export
         return [op for op in fakes if op.input_value(0).get_node().get_friendly_name() in decode]
 
     assert not quantized_results(read(int8["openvino"].path))
-    pictures = nncf.Dataset(images(data.train, 8, 0, 64))
+    pictures = nncf.Dataset(images(data, 8, 0, 64))
     assert quantized_results(nncf.quantize(network, pictures, subset_size=8))
 
 
@@ -199,11 +199,11 @@ def test_without_weights_there_is_no_naive_int8():
 
 def test_bad_calibration_is_one_sentence(data, tmp_path):
     with pytest.raises(InputError, match=r"calibration_images=0 must be at least 1"):
-        images(data.train, 0, 0, 64)
+        images(data, 0, 0, 64)
     with pytest.raises(InputError, match="no pictures to calibrate"):
-        images((), 8, 0, 64)
+        images(replace(data, train=()), 8, 0, 64)
     broken = tmp_path / "broken.png"
     broken.write_text("no picture")
     for file in (broken, tmp_path / "missing.png"):
         with pytest.raises(InputError, match=rf"{file.name} can't be read as a picture"):
-            next(iter(images((file,), 8, 0, 64)))
+            next(iter(images(replace(data, train=(file,)), 8, 0, 64)))

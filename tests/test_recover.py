@@ -94,7 +94,7 @@ def test_stock_training_loses_the_pruned_architecture(data, tmp_path):
     assert shapes(tmp_path / "stock/run/weights/last.pt") != shapes(path)
 
 
-@pytest.mark.parametrize("trainer", [*train.TRAINERS.values(), train.RTDetr])
+@pytest.mark.parametrize("trainer", train.TRAINERS.values())
 def test_a_worker_of_multi_gpu_training_finds_the_trainer_by_name(trainer):
     assert pickle.loads(pickle.dumps(trainer)) is trainer
     assert trainer.get_model is train.KeepArchitecture.get_model

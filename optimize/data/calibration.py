@@ -1,12 +1,13 @@
 """Pictures of the training split, prepared for calibration one at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import numpy as np
 
+from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo.image import validation_image
 
@@ -17,22 +18,24 @@ class CalibrationImages:
 
     files: tuple[Path, ...]
     imgsz: int
+    task: str
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (validation_image(file, self.imgsz) for file in self.files)
+        return (validation_image(file, self.imgsz, self.task) for file in self.files)
 
     def __len__(self) -> int:
         return len(self.files)
 
 
-def images(train: Sequence[Path], count: int, seed: int, imgsz: int) -> CalibrationImages:
-    """A seeded sample of `count` of the `train` pictures, or all where there are fewer.
+def images(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImages:
+    """A seeded sample of `count` pictures of the training split, or all where there are fewer.
 
     Raises:
         InputError: there is nothing to choose from, or nothing to choose.
     """
     if count < 1:
         raise InputError(f"quant.calibration_images={count} must be at least 1; 128 is the default.")
-    if not train:
+    if not data.train:
         raise InputError("the training split has no pictures to calibrate int8 with; give data= a set that has some.")
-    return CalibrationImages(tuple(Random(seed).sample(sorted(train), min(count, len(train)))), imgsz)
+    chosen = Random(seed).sample(sorted(data.train), min(count, len(data.train)))
+    return CalibrationImages(tuple(chosen), imgsz, data.task)

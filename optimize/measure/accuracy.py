@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -10,19 +10,28 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Detection accuracy of one variant on one validation split.
+    """Accuracy of one variant on one validation split.
 
     Attributes:
-        map50_95: mean average precision over IoU 0.50 to 0.95 in steps of 0.05 and over classes, 0 to 1 (COCO's AP).
-        map50: the same at IoU 0.50.
+        metrics: what the task is judged by, 0 to 1, by name; the main metric comes first. mAP50-95 is the mean average
+            precision over IoU 0.50 to 0.95 in steps of 0.05 and over classes (COCO's AP), mAP50 the same at IoU 0.50.
         images: number of pictures validated.
-        classes: AP 0.50:0.95 for each class that occurs in the split, by name.
+        classes: the main metric for each class that occurs in the split, by name.
     """
 
-    map50_95: float
-    map50: float
+    metrics: dict[str, float]
     images: int
     classes: dict[str, float]
+
+    @property
+    def metric(self) -> str:
+        """Name of the main metric."""
+        return next(iter(self.metrics))
+
+    @property
+    def score(self) -> float:
+        """The main metric, 0 to 1."""
+        return self.metrics[self.metric]
 
 
 def once(store: Path, identity: tuple[str, ...], validate: Callable[[], Accuracy]) -> Accuracy:
@@ -33,7 +42,8 @@ def once(store: Path, identity: tuple[str, ...], validate: Callable[[], Accuracy
         identity: everything that the result depends on: artefact, precision, data.
         validate: measures it.
     """
-    key = sha256("\n".join((*identity, version("ultralytics"))).encode()).hexdigest()[:16]
+    shape = (field.name for field in fields(Accuracy))  # a store of an older version holds other figures
+    key = sha256("\n".join((*identity, version("ultralytics"), *shape)).encode()).hexdigest()[:16]
     path = store / f"{key}.accuracy.json"
     if not path.is_file():
         partial = path.with_suffix(".partial")

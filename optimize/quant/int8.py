@@ -27,7 +27,7 @@ class Int8:
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if variant.runtime == "torch":
             return variant
-        pictures = images(self.data.train, self.calibration_images, self.seed, variant.imgsz)
+        pictures = images(self.data, self.calibration_images, self.seed, variant.imgsz)
         target = folder / variant.path.name
         if variant.runtime == "openvino":
             from optimize.quant.openvino_int8 import quantize

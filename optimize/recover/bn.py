@@ -49,7 +49,7 @@ class BatchNorm:
             return variant
         began, path = time.perf_counter(), folder / "recovered.pt"
         model = checkpoint.load(variant.path)
-        used = reestimate(model, _batches(images(self.data.train, self.images, self.seed, variant.imgsz)))
+        used = reestimate(model, _batches(images(self.data, self.images, self.seed, variant.imgsz)))
         checkpoint.save(model, path, half=True)
         report = {"images": used, "seconds": round(time.perf_counter() - began, 1)}
         (folder / REPORT).write_text(json.dumps(report, indent=2))

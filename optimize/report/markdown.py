@@ -13,14 +13,14 @@ from optimize.result import Report
 
 def write(report: Report, plan: Plan, path: Path) -> None:
     """Write headline, table, picture, and how everything was measured."""
-    machine = host()
+    machine, columns = host(), words.columns(report)
     lines = [
         "# Optimization report",
         "",
         words.headline(report),
         "",
-        _line(words.COLUMNS),
-        _line(["---"] * len(words.COLUMNS)),
+        _line(columns),
+        _line(["---"] * len(columns)),
         *(_line(row) for row in words.rows(report)),
         "",
         "![accuracy against FLOPs and latency](report.png)",

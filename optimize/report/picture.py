@@ -20,7 +20,7 @@ def write(report: Report, path: Path) -> None:
     names = list(dict.fromkeys(result.variant.name for result in report.results))
     colours = {name: plt.get_cmap("tab10")(i) for i, name in enumerate(names)}
     for result in report.results:
-        variant, score, time = result.variant, result.accuracy.map50_95, result.latency
+        variant, score, time = result.variant, result.accuracy.score, result.latency
         style = {
             "color": colours[variant.name],
             "marker": MARKERS[variant.runtime],
@@ -31,9 +31,9 @@ def write(report: Report, path: Path) -> None:
         if time:
             spread = [[time.median_ms - time.q1_ms], [time.q3_ms - time.median_ms]]
             right.errorbar(time.median_ms, score, xerr=spread, capsize=3, **style)
-    left.set(xlabel="GFLOPs, 2 per multiply-add (float and integer)", ylabel="mAP50-95")
+    left.set(xlabel="GFLOPs, 2 per multiply-add (float and integer)", ylabel=report.results[0].accuracy.metric)
     right.set(xlabel="latency in ms, median and quartiles")
-    scores = [result.accuracy.map50_95 for result in report.results]
+    scores = [result.accuracy.score for result in report.results]
     margin = max(0.1 * (max(scores) - min(scores)), (LEAST_SPAN - max(scores) + min(scores)) / 2)
     left.set_ylim(min(scores) - margin, max(scores) + margin)
     for axes in (left, right):

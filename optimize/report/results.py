@@ -13,7 +13,7 @@ from optimize.pipeline import Plan
 from optimize.plan import versions
 from optimize.result import Report, Result
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def write(report: Report, plan: Plan, config: DictConfig, path: Path) -> None:
@@ -25,6 +25,7 @@ def write(report: Report, plan: Plan, config: DictConfig, path: Path) -> None:
         "command": sys.argv,
         "config": OmegaConf.to_container(config, resolve=True),
         "data": {
+            "task": plan.data.task,
             "yaml": str(plan.data.yaml),
             "fingerprint": plan.data.fingerprint,
             "train_images": len(plan.data.train),
@@ -58,10 +59,11 @@ def _variant(result: Result) -> dict:
         "size_bytes": result.size_bytes,
         "weight_bytes": result.graph.weight_bytes if result.graph else cost.weight_bytes,
         "activation_bytes_fp32": cost.activation_bytes,
-        "map50_95": accuracy.map50_95,
-        "map50": accuracy.map50,
+        "metric": accuracy.metric,
+        "accuracy": accuracy.score,
+        "accuracy_all": accuracy.metrics,
+        "accuracy_per_class": accuracy.classes,
         "images": accuracy.images,
-        "map50_95_per_class": accuracy.classes,
         "latency_median_ms": time and time.median_ms,
         "latency_p95_ms": time and time.p95_ms,
         "latency_quartiles_ms": time and [time.q1_ms, time.q3_ms],

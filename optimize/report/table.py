@@ -15,7 +15,7 @@ def show(report: Report, plan: Plan) -> None:
     """Print the table and its notes to stdout."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
     table = Table(title=words.headline(report), title_justify="left", title_style="bold")
-    for name in words.COLUMNS:
+    for name in words.columns(report):
         table.add_column(
             name, justify="left" if name in ("variant", "runtime", "arithmetic") else "right", no_wrap=True
         )

@@ -4,22 +4,19 @@ from optimize.pipeline import Plan
 from optimize.result import Report, Result
 
 DASH = "-"
-COLUMNS = (
-    "variant",
-    "runtime",
-    "arithmetic",
-    "GFLOPs",
-    "FLOPs",
-    "in int8",
-    "params M",
-    "MB",
-    "mAP50-95",
-    "points",
-    "mAP50",
-    "median ms",
-    "p95 ms",
-    "faster",
-)
+FITTED = {  # how ultralytics' validator makes a picture square, where it is not by a letterbox
+    "classify": "shorter side resized and the middle cut out",
+    "rtdetr": "pictures stretched to a square",
+}
+
+
+def columns(report: Report) -> tuple[str, ...]:
+    """The table's head: the task's two first metrics stand in it."""
+    main, second, *_ = report.results[0].accuracy.metrics
+    return (
+        *("variant", "runtime", "arithmetic", "GFLOPs", "FLOPs", "in int8", "params M", "MB"),
+        *(main, "points", second, "median ms", "p95 ms", "faster"),
+    )
 
 
 def rows(report: Report) -> list[tuple[str, ...]]:
@@ -29,6 +26,7 @@ def rows(report: Report) -> list[tuple[str, ...]]:
 
 def _row(result: Result, original: Result) -> tuple[str, ...]:
     time, itself = result.latency, result is original
+    main, second, *_ = result.accuracy.metrics.values()
     return (
         result.variant.name,
         result.variant.runtime,
@@ -38,9 +36,9 @@ def _row(result: Result, original: Result) -> tuple[str, ...]:
         f"{result.int_ops / result.flops:.0%}" if result.int_ops else DASH,
         f"{result.cost.parameters / 1e6:.2f}",
         f"{result.size_bytes / 1e6:.2f}",
-        f"{result.accuracy.map50_95:.4f}",
-        DASH if itself else _change(100 * (result.accuracy.map50_95 - original.accuracy.map50_95)),
-        f"{result.accuracy.map50:.4f}",
+        f"{main:.4f}",
+        DASH if itself else _change(100 * (main - original.accuracy.score)),
+        f"{second:.4f}",
         f"{time.median_ms:.2f}" if time else DASH,
         f"{time.p95_ms:.2f}" if time else DASH,
         f"{time.speedup:.2f}x [{time.speedup_low:.2f}-{time.speedup_high:.2f}]" if time else DASH,
@@ -62,10 +60,10 @@ def headline(report: Report) -> str:
         return "No variant is faster than the original in its runtime by more than the noise of this measurement."
     same = next(r for r in report.results if r.variant.runtime == best.variant.runtime and r.variant.name == "original")
     fewer = _change(100 * (best.flops / original.flops - 1), "%")
-    points = _change(100 * (best.accuracy.map50_95 - original.accuracy.map50_95))
+    points = _change(100 * (best.accuracy.score - original.accuracy.score))
     return (
         f"Fastest: {best.variant.name} on {best.variant.runtime}, {best.latency.speedup:.2f}x as fast as the original "
-        f"there in {same.latency.arithmetic}: {fewer} FLOPs, {points} points of mAP50-95, "
+        f"there in {same.latency.arithmetic}: {fewer} FLOPs, {points} points of {best.accuracy.metric}, "
         f"{best.size_bytes / 1e6:.2f} MB instead of {same.size_bytes / 1e6:.2f} MB."
     )
 
@@ -77,15 +75,16 @@ def nothing(report: Report) -> float:
 
 def notes(report: Report, plan: Plan) -> list[str]:
     """What a reader must know to believe the table, one sentence each."""
-    images, threads, imgsz = report.results[0].accuracy.images, plan.threads, plan.original.imgsz
+    accuracy, threads, imgsz = report.results[0].accuracy, plan.threads, plan.original.imgsz
+    fitted = FITTED.get(plan.data.task, "square letterbox (rect=False)")
     return [
         "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "
         "exported graph. Int8 lowers no operation count, it moves operations from float to integer (`in int8`).",
-        f"Accuracy: ultralytics' validator on {images} pictures, square letterbox (rect=False), batch 1, the same for "
-        "every row; 1 point is 0.01 mAP; points and FLOPs are changes against the original in torch.",
-        f"Latency: one call of the graph, without letterbox and NMS, {threads} threads, batch 1, {imgsz} px, all rows "
-        "interleaved in one process; `arithmetic` is read back from the runtime; `faster` is the median [quartiles] of "
-        "the paired ratios to the original in fp32 in the same runtime.",
+        f"Accuracy: ultralytics' validator on {accuracy.images} pictures, {fitted}, batch 1, the same for every row; "
+        f"1 point is 0.01 {accuracy.metric}; points and FLOPs are changes against the original in torch.",
+        f"Latency: one call of the graph, without preparing the picture and without NMS, {threads} threads, batch 1, "
+        f"{imgsz} px, all rows interleaved in one process; `arithmetic` is read back from the runtime; `faster` is the "
+        "median [quartiles] of the paired ratios to the original in fp32 in the same runtime.",
         f"Noise: one artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles "
         f"+-{report.noise_spread:.1%}; call any difference below {nothing(report):.0%} nothing.",
         "Energy: not measured.",

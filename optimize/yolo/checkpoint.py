@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.serialization import get_unsafe_globals_in_checkpoint
 from ultralytics import __version__ as ultralytics_version
-from ultralytics.nn.tasks import load_checkpoint
+from ultralytics.nn.autobackend import check_class_names
+from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
 
 from optimize.errors import InputError
 
@@ -33,6 +34,22 @@ def load(path: Path) -> nn.Module:
         )
     model.criterion = None
     return model.requires_grad_(True)
+
+
+def task(model: nn.Module) -> str:
+    """`detect`, `segment`, `pose`, `obb`, `classify` as ultralytics says, or `rtdetr`, which has its own validator."""
+    return "rtdetr" if isinstance(model, RTDETRDetectionModel) else model.task
+
+
+def names(model: nn.Module) -> tuple[str, ...]:
+    """Class names in the order of their ids; the codes of ImageNet's classes are given as names."""
+    found = check_class_names(model.names)
+    return tuple(found[i] for i in sorted(found))
+
+
+def keypoints(model: nn.Module) -> tuple[int, ...] | None:
+    """How many keypoints a pose model finds and the numbers of each; None for other tasks."""
+    return tuple(model.model[-1].kpt_shape) if model.task == "pose" else None
 
 
 def _reason(path: Path) -> str:

@@ -9,26 +9,14 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 from ultralytics.cfg import get_cfg
 from ultralytics.data.utils import check_cls_dataset, check_det_dataset
-from ultralytics.models.rtdetr.val import RTDETRValidator
-from ultralytics.models.yolo.classify import ClassificationValidator
-from ultralytics.models.yolo.detect import DetectionValidator
-from ultralytics.models.yolo.obb import OBBValidator
-from ultralytics.models.yolo.pose import PoseValidator
-from ultralytics.models.yolo.segment import SegmentationValidator
-from ultralytics.nn.tasks import RTDETRDetectionModel
+from ultralytics.engine.validator import BaseValidator
 
 from optimize.data.dataset import Dataset
 from optimize.errors import MeasurementError
 from optimize.progress import bar
+from optimize.yolo.validate import VALIDATORS
 
 BATCH = 16
-VALIDATORS = {
-    "detect": DetectionValidator,
-    "segment": SegmentationValidator,
-    "pose": PoseValidator,
-    "obb": OBBValidator,
-    "classify": ClassificationValidator,
-}
 
 
 def accumulate(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int) -> None:
@@ -50,7 +38,7 @@ def accumulate(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: in
     torch.manual_seed(seed)  # RT-DETR adds noise to its queries
     model.zero_grad(set_to_none=True)
     with TemporaryDirectory() as folder, bar("gradients", min(count, len(data.train))) as tick:
-        validator = _validator(model, data, imgsz, Path(folder))
+        validator = _validator(data, imgsz, Path(folder))
         step = tick(lambda: None)
         for batch in _batches(validator, count, seed):
             loss, _ = model.loss(validator.preprocess(batch))
@@ -63,17 +51,17 @@ def accumulate(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: in
         raise MeasurementError("the gradients of the loss are not finite, so no channel can be judged by them.")
 
 
-def _validator(model: nn.Module, data: Dataset, imgsz: int, folder: Path):
-    """ultralytics' validator of the model's task: it knows how pictures and labels of the task become a batch."""
-    kind = RTDETRValidator if isinstance(model, RTDETRDetectionModel) else VALIDATORS[model.task]
-    settings = {"task": model.task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "rect": False}
-    made = kind(save_dir=folder, args={**settings, "device": "cpu", "plots": False, "verbose": False})
-    made.data = (check_cls_dataset if model.task == "classify" else check_det_dataset)(str(data.yaml))
+def _validator(data: Dataset, imgsz: int, folder: Path) -> BaseValidator:
+    """ultralytics' validator of the task: it knows how pictures and labels become a batch."""
+    task = "detect" if data.task == "rtdetr" else data.task
+    settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "rect": False, "device": "cpu"}
+    made = VALIDATORS[data.task](save_dir=folder, args={**settings, "plots": False, "verbose": False})
+    made.data = (check_cls_dataset if task == "classify" else check_det_dataset)(str(data.yaml))
     made.device, made.stride, made.names = torch.device("cpu"), 32, dict(enumerate(data.names))
     return made
 
 
-def _batches(validator, count: int, seed: int) -> DataLoader:
+def _batches(validator: BaseValidator, count: int, seed: int) -> DataLoader:
     pictures = validator.build_dataset(validator.data["train"])
     chosen = Subset(pictures, Random(seed).sample(range(len(pictures)), min(count, len(pictures))))
     return DataLoader(chosen, BATCH, collate_fn=getattr(pictures, "collate_fn", None))

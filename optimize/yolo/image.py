@@ -5,27 +5,44 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from ultralytics.data.augment import LetterBox
+from PIL import Image
+from ultralytics.data.augment import LetterBox, classify_transforms
+from ultralytics.data.dataset import ClassificationDataset
 from ultralytics.utils.patches import imread
 
 from optimize.errors import InputError
 
 
-def validation_image(path: Path, imgsz: int) -> np.ndarray:
-    """`path` as (1, 3, imgsz, imgsz) float32 in 0..1, RGB: the pixels of ultralytics' validator with `rect=False`.
+def validation_image(path: Path, imgsz: int, task: str = "detect") -> np.ndarray:
+    """`path` as (1, 3, imgsz, imgsz) float32 in 0..1, RGB: the pixels of the task's validator with `rect=False`.
 
-    The longer side is scaled to `imgsz` (the shorter one rounded up), then grey padding makes it square.
+    `classify` resizes the shorter side and cuts out the middle, `rtdetr` stretches, all others keep the proportions
+    and pad.
 
     Raises:
         InputError: the file is missing or can't be decoded.
     """
-    picture = imread(path)
+    picture = ClassificationDataset.imread(str(path)) if task == "classify" else imread(path)
     if picture is None:
         raise InputError(f"{path} can't be read as a picture; remove it from the training split or replace it.")
+    if task == "classify":
+        rgb = Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        return classify_transforms(imgsz)(rgb).numpy()[None]
+    square = _stretched(picture, imgsz) if task == "rtdetr" else _letterboxed(picture, imgsz)
+    return np.ascontiguousarray(square[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+
+
+def _stretched(picture: np.ndarray, imgsz: int) -> np.ndarray:
+    if picture.shape[:2] == (imgsz, imgsz):
+        return picture
+    return cv2.resize(picture, (imgsz, imgsz), interpolation=cv2.INTER_LINEAR)
+
+
+def _letterboxed(picture: np.ndarray, imgsz: int) -> np.ndarray:
+    """The longer side is scaled to `imgsz` (the shorter one rounded up), then grey padding makes it square."""
     height, width = picture.shape[:2]
     scale = imgsz / max(height, width)
     if scale != 1:
         size = (min(math.ceil(width * scale), imgsz), min(math.ceil(height * scale), imgsz))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
-    square = LetterBox((imgsz, imgsz), scaleup=False)(image=picture)
-    return np.ascontiguousarray(square[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+    return LetterBox((imgsz, imgsz), scaleup=False)(image=picture)

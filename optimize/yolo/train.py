@@ -21,11 +21,12 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
-from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
+from ultralytics.nn.tasks import load_checkpoint
 
 from optimize.errors import InputError, MeasurementError
 from optimize.progress import bar
 from optimize.yolo import checkpoint
+from optimize.yolo.metrics import METRICS
 from optimize.yolo.progress import stdout_to_stderr
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ class Classify(KeepArchitecture, ClassificationTrainer): ...
 class RTDetr(KeepArchitecture, RTDETRTrainer): ...
 
 
-TRAINERS = {"detect": Detect, "segment": Segment, "pose": Pose, "obb": Obb, "classify": Classify}
+TRAINERS = {"detect": Detect, "segment": Segment, "pose": Pose, "obb": Obb, "classify": Classify, "rtdetr": RTDetr}
 
 
 @dataclass(frozen=True)
@@ -182,13 +183,13 @@ def finetune(
             **({"distill_model": str(teacher)} if teacher else {}),
             **({"resume": str(last)} if done else {}),
         }
-        trainer = RTDetr if isinstance(start, RTDETRDetectionModel) else TRAINERS[start.task]
+        task = checkpoint.task(start)
         with ExitStack() as stack, stdout_to_stderr():
-            job = trainer(overrides=overrides)
+            job = TRAINERS[task](overrides=overrides)
             torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # its constructor leaves one core idle
             if not job.ddp:  # the workers of several GPUs print ultralytics' own log
                 job.add_callback("on_train_start", partial(_show_steps, stack))
-                job.add_callback("on_fit_epoch_end", _say_epoch)
+                job.add_callback("on_fit_epoch_end", partial(_say_epoch, *next(iter(METRICS[task].items()))))
             job.train()
     trained, _ = load_checkpoint(last)
     trained = getattr(trained, "student_model", trained)
@@ -206,10 +207,10 @@ def _show_steps(stack: ExitStack, trainer) -> None:
     trainer.add_callback("on_train_batch_end", tick(lambda trainer: None))
 
 
-def _say_epoch(trainer) -> None:
-    score = trainer.metrics.get("metrics/mAP50-95(B)", trainer.fitness)
-    left = (trainer.epochs - trainer.epoch - 1) * trainer.epoch_time
-    log.info("epoch %d of %d: %.4f on validation, %d s left", trainer.epoch + 1, trainer.epochs, score, left)
+def _say_epoch(metric: str, key: str, trainer) -> None:
+    score, left = trainer.metrics[key], (trainer.epochs - trainer.epoch - 1) * trainer.epoch_time
+    progress = trainer.epoch + 1, trainer.epochs
+    log.info("epoch %d of %d: %s %.4f on validation, %d s left", *progress, metric, score, left)
 
 
 def _epochs_done(last: Path) -> int:

@@ -1,0 +1,18 @@
+"""Run the command line inside the test's own process."""
+
+import sys
+
+from optimize.cli import main
+
+
+def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `python -m optimize WORDS` in the current folder."""
+    monkeypatch.setattr(sys, "argv", ["optimize", *words])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    out = capsys.readouterr()
+    return code, out.out, out.err
