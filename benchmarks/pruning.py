@@ -26,6 +26,7 @@ import torch
 from optimize.data.dataset import Dataset
 from optimize.measure import accuracy
 from optimize.measure.cost import count
+from optimize.plan import shrink
 from optimize.pruner.bn import BN
 from optimize.pruner.l2 import L2
 from optimize.pruner.lamp import LAMP
@@ -134,6 +135,10 @@ def rows(baseline: Path, data: Dataset, imgsz: int, epochs: int, seeds: int) -> 
                 for seed in range(repeated):
                     stages = (Prune(share, criterion(seed)), BatchNorm(data), recover(seed))
                     found.append(Row(f"{name}, {how}", share, seed, imgsz, stages))
+        steps = shrink(
+            Prune(share, Taylor(data), original=baseline, steps=3), [BatchNorm(data), recovery["fine-tuned"](0)]
+        )
+        found.append(Row("Taylor in 3 steps, fine-tuned", share, 0, imgsz, steps))
         side = small[0]
         found.append(Row(f"original at {side} px, trained on", share, 0, side, (TrainOn(data, epochs, 0),)))
         narrow = (Narrow(share, 0), TrainOn(data, epochs, 0))

@@ -60,7 +60,7 @@ def prepare(config: DictConfig) -> Plan:
     return Plan(
         original=Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions()))),
         data=data,
-        shrink=_shrink(
+        shrink=shrink(
             build(config.pruner, "pruner", data=data, original=path),
             [build(config.recover[name], f"recover.{name}", data=data, original=path) for name in _chosen(config)],
         ),
@@ -78,7 +78,14 @@ def _chosen(config: DictConfig) -> list[str]:
     return list(config.get("recover", {}))  # `recover=[]` leaves no node
 
 
-def _shrink(pruning: Prune, recovery: list[Stage]) -> tuple[Stage, ...]:
+def versions() -> dict[str, str]:
+    """Versions of everything that takes part in the numbers."""
+    return {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")} | {
+        n: version(n) for n in LIBRARIES
+    }
+
+
+def shrink(pruning: Prune, recovery: list[Stage]) -> tuple[Stage, ...]:
     """Prune and recover, in `pruning.steps` equal cuts that share the epochs out."""
     stages: list[Stage] = []
     for step in range(1, pruning.steps + 1):
@@ -93,13 +100,6 @@ def _part(stage: Stage, step: int, steps: int) -> Stage:
         return stage
     done = [stage.epochs * i // steps for i in (step - 1, step)]
     return replace(stage, epochs=done[1] - done[0])
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that takes part in the numbers."""
-    return {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")} | {
-        n: version(n) for n in LIBRARIES
-    }
 
 
 def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime]) -> tuple[str, ...]:

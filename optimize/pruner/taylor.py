@@ -7,15 +7,17 @@ from torch import nn
 
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
-from optimize.yolo.gradients import accumulate
+from optimize.yolo.gradients import measure
 
 
 @dataclass(frozen=True)
 class Taylor:
     """How much the loss on labelled training pictures would change without a channel, to first order.
 
-    Molchanov et al., Importance Estimation for Neural Network Pruning (CVPR 2019): the sum of |weight x gradient| over
-    all weights of a channel, relative to the mean of its block.
+    After Molchanov et al., Importance Estimation for Neural Network Pruning (CVPR 2019): the sum of |weight x gradient|
+    over all weights of a channel, relative to the mean of its block. The gradient is the root mean square over batches
+    of four pictures; with the plain sum a cut of half the FLOPs left 0.07 of 0.61 mAP50-95 instead of 0.17 (yolov8n on
+    bccd, all 205 training pictures, BatchNorm re-estimated, no training).
 
     Attributes:
         data: its training pictures and their labels give the gradients.
@@ -24,13 +26,13 @@ class Taylor:
     """
 
     data: Dataset
-    images: int = 96
+    images: int = 128
     seed: int = 0
 
     def __post_init__(self):
         if self.images < 1:
-            raise InputError(f"pruner.criterion.images={self.images} is out of range; give 1 or more, e.g. 96.")
+            raise InputError(f"pruner.criterion.images={self.images} is out of range; give 1 or more, e.g. 128.")
 
     def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
-        accumulate(model, self.data, self.images, self.seed, imgsz)
+        measure(model, self.data, self.images, self.seed, imgsz)
         return tp.importance.GroupTaylorImportance()

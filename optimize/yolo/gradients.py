@@ -1,5 +1,6 @@
 """Gradients of the task's own loss on labelled pictures, for criteria that see it."""
 
+import math
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -16,14 +17,15 @@ from optimize.errors import MeasurementError
 from optimize.progress import bar
 from optimize.yolo.validate import VALIDATORS
 
-BATCH = 16
+BATCH = 4
 
 
-def accumulate(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int) -> None:
-    """Leave in `.grad` of every parameter the gradient of the loss, summed over up to `count` training pictures.
+def measure(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int) -> None:
+    """Leave in `.grad` of every parameter the root mean square of its gradients over up to `count` training pictures.
 
-    The pictures are those of validation (letterboxed, not augmented), and BatchNorm keeps its statistics, so that the
-    loss is that of the model as it is.
+    The square is that of the gradient of a few pictures: a trained model lies near a minimum, where the sum over all
+    pictures is near zero whatever a weight is worth. The pictures are prepared as for validation, not augmented, and
+    BatchNorm keeps its statistics, so that the loss is that of the model as it is.
 
     Raises:
         MeasurementError: a gradient is not finite.
@@ -36,18 +38,25 @@ def accumulate(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: in
         if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.Dropout)):
             module.eval()
     torch.manual_seed(seed)  # RT-DETR adds noise to its queries
-    model.zero_grad(set_to_none=True)
+    squares = {parameter: torch.zeros_like(parameter) for parameter in model.parameters()}
     with TemporaryDirectory() as folder, bar("gradients", min(count, len(data.train))) as tick:
         validator = _validator(data, imgsz, Path(folder))
         step = tick(lambda: None)
         for batch in _batches(validator, count, seed):
+            model.zero_grad(set_to_none=True)
             loss, _ = model.loss(validator.preprocess(batch))
             loss.sum().backward()
+            for parameter, total in squares.items():
+                if parameter.grad is not None:
+                    total += parameter.grad**2
             for _ in batch["img"]:
                 step()
     model.eval()
     model.args, model.criterion = args, criterion
-    if not all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None):
+    batches = math.ceil(min(count, len(data.train)) / BATCH)
+    for parameter, total in squares.items():
+        parameter.grad = (total / batches).sqrt()
+    if not all(parameter.grad.isfinite().all() for parameter in squares):
         raise MeasurementError("the gradients of the loss are not finite, so no channel can be judged by them.")
 
 
