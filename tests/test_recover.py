@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 from ultralytics import YOLO
+from ultralytics.utils.torch_utils import unwrap_model
 
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
@@ -60,8 +61,8 @@ def thinned(folder: Path, family: str, classes: int = 2, **args) -> Path:
     return path
 
 
-def full_width(folder: Path) -> Path:
-    model = type(YOLO("yolov8n.yaml").model)("yolov8n.yaml", nc=2, verbose=False)
+def full_width(folder: Path, family: str = "yolov8n") -> Path:
+    model = type(YOLO(f"{family}.yaml").model)(f"{family}.yaml", nc=2, verbose=False)
     model.args = {}
     checkpoint.save(model, folder / "teacher.pt")
     return folder / "teacher.pt"
@@ -85,6 +86,20 @@ def test_training_keeps_the_pruned_architecture(family, data, tmp_path):
     before, after = checkpoint.load(path).state_dict(), checkpoint.load(done.path).state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before if name.endswith("conv.weight"))
     assert "optimizer" not in {k for k, v in torch.load(done.path, weights_only=False).items() if v is not None}
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_the_deployed_head_of_yolo26_keeps_its_weight(distilled, data, tmp_path, monkeypatch):
+    seen, save_model = [], train.KeepArchitecture.save_model
+
+    def watched(self):
+        seen.append(unwrap_model(self.model).criterion.o2m)
+        return save_model(self)
+
+    monkeypatch.setattr(train.KeepArchitecture, "save_model", watched)
+    teacher = full_width(tmp_path, "yolo26n") if distilled else None
+    run(thinned(tmp_path, "yolo26n"), data, tmp_path / "work", epochs=3, teacher=teacher)
+    assert seen == [0.8, 0.8, 0.8]
 
 
 def test_stock_training_loses_the_pruned_architecture(data, tmp_path):

@@ -1,6 +1,7 @@
-"""Every task end to end: made and measured by the pipeline, then measured and loaded again by stock ultralytics."""
+"""Every task from end to end: made and measured by the pipeline, then measured and loaded by stock ultralytics."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,22 +10,26 @@ from lively import lively
 from tiny_tasks import CLASSES, SIDE, TASKS, write_dataset
 from ultralytics import RTDETR, YOLO
 
+from optimize.errors import InputError
+from optimize.yolo.dataset import resolve
 from optimize.yolo.metrics import METRICS
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # training on more threads takes longer for pictures this small
     data = write_dataset(tmp_path / "data", task)
     model = lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task])
-    given = f"model={model}", f"data={data}", "rounds=12", "threads=1", "epochs=0", "runtime=[onnxruntime]"
+    given = f"model={model}", f"data={data}", "rounds=12", "threads=1", "epochs=1", "batch=4", "runtime=[onnxruntime]"
     code, out, err = command(monkeypatch, capsys, *given, "prune=0.3", "quant=none")
     assert code == 0, err
+    main = next(iter(METRICS[task]))
+    assert f"epoch 1 of 1: {main} " in err
     rows = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())["variants"]
     rows = {(row["runtime"], row["name"]): row for row in rows}
     original, pruned = rows["onnxruntime", "original"], rows["onnxruntime", "pruned"]
     assert 0.28 <= 1 - pruned["flops"] / original["flops"] <= 0.32
-    main = next(iter(METRICS[task]))
     assert f"│ {main}" in out or f" {main} " in out
     for row in rows.values():
         assert (row["metric"], row["accuracy"]) == (main, row["accuracy_all"][main])
@@ -39,3 +44,59 @@ def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch
     assert loaded.names == {i: f"class{i}" for i in range(CLASSES[task])}
     assert sum(p.numel() for p in loaded.model.parameters()) < sum(p.numel() for p in stock(model).model.parameters())
     loaded.predict(next(tmp_path.glob("data/**/*.png")), imgsz=SIDE, verbose=False)
+
+
+def labelled(root: Path, task: str, row: str) -> Path:
+    """A data set of `task` in which one training picture has the label `row`."""
+    yaml = write_dataset(root, task)
+    (root / "labels" / "train" / "0.txt").write_text(f"{row}\n")
+    return yaml
+
+
+BAD = {
+    "segment": ("0 0.5 0.5 0.2 0.2", r"0\.txt has a plain box, but a model of the task segment needs a polygon"),
+    "obb": ("0 0.5 0.5 0.2 0.2", r"0\.txt has a plain box, but a model of the task obb needs four corners"),
+    "pose": ("0 0.5 0.5 0.2 0.2", r"0\.txt has a row of 5 numbers, but kpt_shape \[2, 3\] of data=.* needs 11"),
+}
+
+
+@pytest.mark.parametrize("task", BAD)
+def test_labels_of_another_task_are_refused(task, tmp_path):
+    row, sentence = BAD[task]
+    with pytest.raises(InputError, match=sentence):
+        resolve(str(labelled(tmp_path, task, row)), task)
+
+
+def test_a_pose_data_set_without_keypoints_or_with_others_is_refused(monkeypatch, capsys, tmp_path):
+    yaml = write_dataset(tmp_path / "data", "pose")
+    yaml.write_text(yaml.read_text().replace("kpt_shape: [2, 3]\n", ""))
+    with pytest.raises(InputError, match=r"has kpt_shape None; a pose data set needs \[keypoints, 2 or 3\]"):
+        resolve(str(yaml), "pose")
+    yaml.write_text(yaml.read_text() + "kpt_shape: [3, 2]\n")  # 6 numbers as well
+    monkeypatch.chdir(tmp_path)
+    model = lively(TASKS["pose"], tmp_path / "tiny.pt")
+    code, _, err = command(monkeypatch, capsys, f"model={model}", f"data={yaml}")
+    assert code == 1
+    assert f"error: model={model} has kpt_shape [2, 3], data={yaml} has [3, 2]; give data with the keypoints" in err
+
+
+def test_classify_data_is_a_folder_of_folders(tmp_path):
+    root = write_dataset(tmp_path / "data", "classify")
+    found = resolve(str(root), "classify")
+    assert (found.names, len(found.train), len(found.val)) == (tuple(f"class{i}" for i in range(6)), 12, 12)
+    picture = root / "train" / "class0" / "0.png"
+    shutil.copy(picture, root / "train" / "class1" / "copy.png")
+    assert resolve(str(root), "classify").fingerprint != found.fingerprint
+    (root / "val" / "class9").mkdir()
+    shutil.copy(picture, root / "val" / "class9" / "0.png")
+    with pytest.raises(InputError, match=r"class9/0\.png lies in no folder of a class"):
+        resolve(str(root), "classify")
+    shutil.rmtree(root / "val")
+    with pytest.raises(InputError, match=r"has no folder val; give a folder that holds train and val"):
+        resolve(str(root), "classify")
+    (root / "train").rename(root / "other")
+    with pytest.raises(InputError, match=r"has no folder train; give a folder"):
+        resolve(str(root), "classify")
+    assert not (tmp_path / "data_split").exists()  # which ultralytics would make
+    with pytest.raises(InputError, match=r"data\.yaml can't be used: .* must be a directory"):
+        resolve(str(tmp_path / "data.yaml"), "classify")

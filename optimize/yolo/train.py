@@ -22,6 +22,7 @@ from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn.tasks import load_checkpoint
+from ultralytics.utils.torch_utils import unwrap_model
 
 from optimize.errors import InputError, MeasurementError
 from optimize.progress import bar
@@ -63,6 +64,19 @@ class KeepArchitecture:
             )
         weights.criterion = None
         return weights.float()
+
+    def _setup_train(self) -> None:
+        """Hold the weights of YOLO26's two heads where a training begins.
+
+        ultralytics lowers that of the one-to-many head from 0.8 to 0.1 over a training, in favour of the other; we
+        deploy the one-to-many head.
+        """
+        super()._setup_train()
+        model = unwrap_model(self.model)
+        criterion = model.init_criterion()
+        if hasattr(criterion, "update"):
+            criterion.update = lambda: None
+            model.criterion = criterion
 
     def save_model(self) -> bool:
         """Write last.pt beside its place and rename it, since a kill while it is written would leave half a file."""
