@@ -18,6 +18,7 @@ DETECT = (
     "yolo12n",
     "yolo26n",
 )
+TRANSFORMERS = ("yolov8n-rtdetr",)
 TASKS = tuple(f"{name}-{task}" for name in ("yolov8n", "yolo11n", "yolo26n") for task in ("seg", "pose", "cls", "obb"))
 
 
@@ -25,7 +26,7 @@ def build(name: str) -> nn.Module:
     """A float64 model in eval mode; BatchNorm is not the identity, attention is not flat."""
     torch.manual_seed(0)
     model = (RTDETR if "rtdetr" in name else YOLO)(f"{name}.yaml").model.double().eval()
-    model.args = get_cfg()
+    model.args, model.nc = get_cfg(), len(model.names)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

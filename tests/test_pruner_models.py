@@ -4,33 +4,20 @@ The core test: a dense model whose removed channels are zeroed computes what the
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
 
 import pytest
 import torch
-from random_models import DETECT, TASKS, batch, build
-from torch import Tensor, nn
+from masking import Case, difference, masked, pruned, raw
+from random_models import DETECT, TASKS, TRANSFORMERS, batch
 from ultralytics import YOLO
 from ultralytics.nn.modules.block import AAttn, Attention
 
-from optimize.measure.cost import count
-from optimize.pruner.budget import Goal
-from optimize.pruner.cut import cut
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import Prune
-from optimize.pruner.selection import Selection, select
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, save
 
 IMGSZ = 64
-
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    dense: nn.Module
-    pruned: nn.Module
-    chosen: Selection
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,49 +29,9 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module", params=DETECT + TASKS)
+@pytest.fixture(scope="module", params=DETECT + TASKS + TRANSFORMERS)
 def case(request) -> Case:
-    """A model before and after 40 % of its FLOPs were removed; both float64."""
-    dense = build(request.param)
-    cost = count(deployed(dense), IMGSZ)
-    settings = Prune(0.4, L2(), scope="global", round_to=4, min_width=1)
-    chosen = select(dense, IMGSZ, settings, cost, cost.flops, Goal("flops", cost.flops, 0.4))
-    pruned = deepcopy(dense)
-    cut(pruned, chosen.trace.uses, chosen.removed())
-    coupling.refresh(pruned)
-    return Case(request.param, dense, pruned, chosen)
-
-
-@torch.no_grad()
-def masked(case: Case) -> nn.Module:
-    """The dense model in which everything that touches a removed channel is zero."""
-    model = deepcopy(case.dense)
-    for use, gone in zip(case.chosen.trace.uses, case.chosen.removed(), strict=True):
-        if use.side != "none":
-            layer = model.get_submodule(use.layer)
-            dim = int((use.side == "in") != getattr(layer, "transposed", False))
-            layer.weight.index_fill_(dim, torch.from_numpy(gone), 0)
-            if use.side != "in" and layer.bias is not None:
-                layer.bias[gone] = 0
-    return model
-
-
-@torch.no_grad()
-def raw(model: nn.Module, size: tuple[int, int] = (IMGSZ, IMGSZ)) -> list[Tensor]:
-    """The outputs of all branches, those of training too."""
-    torch.manual_seed(1)
-    image = torch.rand(1, 3, *size, dtype=torch.float64)
-    for module in model.modules():
-        module.training = not isinstance(module, nn.BatchNorm2d)
-    outputs = coupling.predictions(model(image))
-    model.eval()
-    return outputs
-
-
-def difference(first: list[Tensor], second: list[Tensor]) -> float:
-    """Largest difference, relative to the largest output of its tensor."""
-    assert [t.shape for t in first] == [t.shape for t in second]
-    return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(first, second, strict=True))
+    return pruned(request.param, IMGSZ, Prune(0.4, L2(), scope="global", round_to=4, min_width=1))
 
 
 @pytest.mark.parametrize("size", [(IMGSZ, IMGSZ), (96, 64)])
@@ -101,7 +48,7 @@ def test_a_wrong_attention_scale_would_show(case):
         if isinstance(module, (Attention, AAttn)):
             module.qkv.bn.weight.data *= 1.1
             found = True
-    assert (difference(raw(wrong), raw(case.dense)) > 1e-6) is found
+    assert (difference(raw(wrong, (IMGSZ, IMGSZ)), raw(case.dense, (IMGSZ, IMGSZ))) > 1e-6) is found
 
 
 def test_every_parameter_still_trains(case):

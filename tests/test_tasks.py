@@ -11,6 +11,9 @@ from tiny_tasks import CLASSES, SIDE, TASKS, write_dataset
 from ultralytics import RTDETR, YOLO
 
 from optimize.errors import InputError
+from optimize.pruner.prune import Prune, prune
+from optimize.pruner.taylor import Taylor
+from optimize.yolo.checkpoint import load
 from optimize.yolo.dataset import resolve
 from optimize.yolo.metrics import METRICS
 
@@ -18,7 +21,7 @@ from optimize.yolo.metrics import METRICS
 @pytest.mark.parametrize("task", TASKS)
 def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("os.cpu_count", lambda: 1)  # training on more threads takes longer for pictures this small
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # training on more threads takes longer for pictures this small
     data = write_dataset(tmp_path / "data", task)
     model = lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task])
     given = f"model={model}", f"data={data}", "rounds=12", "threads=1", "epochs=1", "batch=4", "runtime=[onnxruntime]"
@@ -44,6 +47,14 @@ def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch
     assert loaded.names == {i: f"class{i}" for i in range(CLASSES[task])}
     assert sum(p.numel() for p in loaded.model.parameters()) < sum(p.numel() for p in stock(model).model.parameters())
     loaded.predict(next(tmp_path.glob("data/**/*.png")), imgsz=SIDE, verbose=False)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_loss_of_every_task_gives_a_gradient(task, tmp_path):
+    model = load(lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task]))
+    data = resolve(str(write_dataset(tmp_path / "data", task)), task)
+    report = prune(model, SIDE, Prune(0.3, Taylor(data, images=4), round_to=4))
+    assert report.reached == pytest.approx(0.3, abs=0.01)
 
 
 def labelled(root: Path, task: str, row: str) -> Path:

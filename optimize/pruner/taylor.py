@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import torch_pruning as tp
-from torch import nn
+from torch import Tensor, nn
+from torch_pruning.dependency import Group
 
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
+from optimize.pruner.score import Importance
 from optimize.yolo.gradients import measure
 
 
@@ -33,6 +35,13 @@ class Taylor:
         if self.images < 1:
             raise InputError(f"pruner.criterion.images={self.images} is out of range; give 1 or more, e.g. 128.")
 
-    def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
+    def __call__(self, model: nn.Module, imgsz: int) -> Importance:
         measure(model, self.data, self.images, self.seed, imgsz)
-        return tp.importance.GroupTaylorImportance()
+        absolute = tp.importance.GroupTaylorImportance(normalizer=None)
+
+        def relative(group: Group) -> Tensor | None:
+            found = absolute(group)
+            # No gradient reaches a layer whose part of the loss no label took part in, e.g. that of large objects.
+            return found / found.mean() if found is not None and found.any() else found
+
+        return relative

@@ -31,8 +31,8 @@ def measure(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int) 
         MeasurementError: a gradient is not finite.
     """
     criterion, args = getattr(model, "criterion", None), model.args
-    # The loss reads its gains from the arguments, of which a checkpoint need not hold all.
-    model.args, model.criterion = get_cfg(overrides=_known(args)), None
+    # The loss reads its gains from the arguments, of which a checkpoint need not hold all, and RT-DETR's the classes.
+    model.args, model.criterion, model.nc = get_cfg(overrides=_known(args)), None, len(data.names)
     model.train()
     for module in model.modules():
         if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.Dropout)):
