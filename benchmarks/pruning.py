@@ -117,12 +117,13 @@ def rows(baseline: Path, data: Dataset, imgsz: int, epochs: int, seeds: int) -> 
         "fine-tuned": lambda seed: Finetune(data, epochs, device="cpu", seed=seed),
         "distilled": lambda seed: Finetune(data, epochs, device="cpu", seed=seed, distill=True, original=baseline),
     }
-    criteria = {
-        "Taylor": lambda seed: Taylor(data, seed=seed),
-        "L2": lambda seed: L2(),
-        "LAMP": lambda seed: LAMP(),
-        "BatchNorm scale": lambda seed: BN(),
-        "random": Random,
+    cuts = {
+        "Taylor": lambda share, seed: Prune(share, Taylor(data, seed=seed)),
+        "L2": lambda share, seed: Prune(share, L2()),
+        # within a layer it ranks as L2 does
+        "LAMP, global": lambda share, seed: Prune(share, LAMP(), scope="global", max_ratio=0.5),
+        "BatchNorm scale": lambda share, seed: Prune(share, BN()),
+        "random": lambda share, seed: Prune(share, Random(seed)),
     }
     found = [Row("original", 0, 0, imgsz, ())]
     found += [Row("original, trained on", 0, 0, imgsz, (TrainOn(data, epochs, 0),))]
@@ -130,10 +131,10 @@ def rows(baseline: Path, data: Dataset, imgsz: int, epochs: int, seeds: int) -> 
         small = _smaller(imgsz, share)
         found += [Row(f"original at {side} px", share, 0, side, ()) for side in small]
         for how, recover in recovery.items():
-            for name, criterion in criteria.items():
+            for name, cut in cuts.items():
                 repeated = seeds if (name, how) == ("Taylor", "fine-tuned") else 1
                 for seed in range(repeated):
-                    stages = (Prune(share, criterion(seed)), BatchNorm(data), recover(seed))
+                    stages = (cut(share, seed), BatchNorm(data), recover(seed))
                     found.append(Row(f"{name}, {how}", share, seed, imgsz, stages))
         steps = shrink(
             Prune(share, Taylor(data), original=baseline, steps=3), [BatchNorm(data), recovery["fine-tuned"](0)]

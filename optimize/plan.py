@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from torch import nn
@@ -56,13 +57,13 @@ def prepare(config: DictConfig) -> Plan:
     data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
     _check_fit(settings, model, data)
     imgsz = settings.imgsz or int(model.args["imgsz"])
-    runtimes = [build(config.runtime[name], f"runtime.{name}") for name in config.runtime]
+    runtimes = _chosen(config, "runtime")
     return Plan(
         original=Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions()))),
         data=data,
         shrink=shrink(
             build(config.pruner, "pruner", data=data, original=path),
-            [build(config.recover[name], f"recover.{name}", data=data, original=path) for name in _chosen(config)],
+            _chosen(config, "recover", data=data, original=path),
         ),
         precisions=(Bf16(), build(config.quant, "quant", data=data)),
         runtimes=tuple(runtime for runtime in runtimes if runtime.unavailable() is None),
@@ -74,8 +75,9 @@ def prepare(config: DictConfig) -> Plan:
     )
 
 
-def _chosen(config: DictConfig) -> list[str]:
-    return list(config.get("recover", {}))  # `recover=[]` leaves no node
+def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:
+    """What was chosen of a group that takes a list; `recover=[]` leaves no node at all."""
+    return [build(node, f"{group}.{name}", **objects) for name, node in config.get(group, {}).items()]
 
 
 def versions() -> dict[str, str]:

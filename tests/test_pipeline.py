@@ -7,9 +7,19 @@ from pathlib import Path
 
 import pytest
 from commands import command
+from hydra import compose, initialize_config_dir
 from ultralytics import YOLO
 
+from optimize.config import CONF
+from optimize.plan import prepare, shrink
+from optimize.pruner.l2 import L2
+from optimize.pruner.prune import Prune
+from optimize.recover.bn import BatchNorm
+from optimize.recover.finetune import Finetune
 from optimize.stage import digest
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import deployed, load, save
+from optimize.yolo.dataset import resolve
 
 KEYS = {
     "name",
@@ -101,6 +111,51 @@ def test_the_same_command_finds_what_is_finished_and_gives_the_same_numbers(opti
         assert row["sha256"] == both[row["runtime"], row["name"]]["sha256"]
 
 
+def test_pruning_in_steps_reaches_the_share_and_reports_every_layer(optimize, given):
+    words = "prune=0.3", "quant=none", "runtime=[]", "pruner=l2", "pruner.steps=2", "recover=[bn]", "pruner.round_to=4"
+    code, out, err = optimize(*given, *words)
+    assert code == 0, err
+    folder = Path(out.splitlines()[-1])
+    results = json.loads((folder / "results.json").read_text())
+    assert [stage["stage"] for stage in results["stages"]] == ["prune", "batchnorm", "prune", "batchnorm"]
+    first, last = results["stages"][0], results["stages"][2]
+    original, pruned = (row["flops"] for row in results["variants"])
+    assert (first["asked"], last["asked"]) == (0.15, 0.3)
+    assert last["reached"] == 1 - pruned / original == pytest.approx(0.3, abs=0.01)
+    lines = (folder / "report.md").read_text().splitlines()
+    layers = [line for line in lines if line.startswith("| model.")]
+    assert [line.split()[1] for line in layers] == [layer["name"] for layer in first["layers"]]
+    both = zip(layers, first["layers"], last["layers"], strict=True)
+    line, old, new = next(three for three in both if three[1]["width"][0] != three[2]["width"][1])
+    widths, flops, weights = ((old[key][0], new[key][1]) for key in ("width", "flops", "parameters"))
+    assert line == (
+        f"| {old['name']} | {widths[0]} -> {widths[1]} | {flops[0] / 1e6:.2f} -> {flops[1] / 1e6:.2f} | "
+        f"{weights[0]:,} -> {weights[1]:,} | {flops[1] / flops[0]:.0%} |  |"
+    )
+    assert any("is not known to keep channels apart" in line or "output of the model" in line for line in layers)
+
+
+def test_steps_share_out_the_ratio_and_the_epochs(dataset):
+    data = resolve(str(dataset))
+    stages = shrink(Prune(0.3, L2(), steps=3), [BatchNorm(data), Finetune(data, epochs=10)])
+    assert [type(stage) for stage in stages] == 3 * [Prune, BatchNorm, Finetune]
+    assert [stage.share for stage in stages[::3]] == pytest.approx([0.1, 0.2, 0.3])
+    assert [stage.epochs for stage in stages[2::3]] == [3, 3, 4]
+
+
+def test_a_pruned_model_is_pruned_further_and_the_report_says_so(tmp_path, monkeypatch, dataset, checkpoint):
+    monkeypatch.chdir(tmp_path)
+    made = Prune(0.3, L2(), round_to=4)(Variant(checkpoint, "torch", "fp32", 64), tmp_path)
+    remarks = []
+    for model in (checkpoint, made.path):
+        with initialize_config_dir(str(CONF.resolve()), version_base=None):
+            config = compose("config", [f"model={model}", f"data={dataset}", "runtime=[onnxruntime]"])
+        remarks.append(prepare(config).remarks)
+    assert remarks[0] == ()
+    assert remarks[1][0].startswith(f"model={made.path} was pruned before: it has 2.")
+    assert remarks[1][0].endswith("M of the 3.01 M parameters that its yaml describes; prune counts from what it has.")
+
+
 def test_nothing_asked_nothing_changed(optimize, given, where):
     code, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[onnxruntime]")
     assert code == 0
@@ -122,6 +177,7 @@ def test_tensorrt_is_left_out_with_its_reason_where_it_cannot_run(optimize, give
 CASES = (
     *("prune", "type", "choice", "runtime", "off", "key", "missing", "text", "imgsz"),
     *("data", "folder", "classes", "labels", "calibration", "reach"),
+    *("fused", "exported", "protect", "pictures", "recovery", "target"),
 )
 
 
@@ -132,6 +188,8 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
     (tmp_path / "names.yaml").write_text(
         dataset.read_text().replace("bright", "cat").replace("images/", f"{dataset.parent}/images/")
     )
+    save(deployed(load(checkpoint)), tmp_path / "fused.pt")
+    (tmp_path / "net.onnx").write_bytes(b"")
     shutil.copytree(dataset.parent / "images", tmp_path / "plain" / "images")
     shutil.copy(dataset, tmp_path / "plain" / "data.yaml")
     return {
@@ -155,7 +213,22 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
             f"data={tmp_path}/plain/data.yaml has no labels for its train split",
         ),
         "calibration": (["quant.calibration_images=0", "prune=0"], "quant.calibration_images=0 must be at least 1"),
-        "reach": (["prune=0.99"], "prune=0.99"),
+        "reach": (
+            ["prune=0.99"],
+            "prune=0.99 can't be reached: at this rounding and with these limits the model",
+        ),
+        "fused": ([f"model={tmp_path}/fused.pt"], f"model={tmp_path}/fused.pt is fused (it has no BatchNorm left)"),
+        "exported": (
+            [f"model={tmp_path}/net.onnx"],
+            f"model={tmp_path}/net.onnx is not a .pt checkpoint; give the .pt",
+        ),
+        "protect": (["pruner.protect=[head.*]"], "pruner.protect=head.* fits no layer; give names as they stand in"),
+        "pictures": (["pruner.criterion.images=0"], "pruner.criterion.images=0 is out of range; give 1 or more"),
+        "recovery": (["recover=[bn,sgd]"], "recover=sgd is not allowed; give one of bn, distill, finetune."),
+        "target": (
+            ["pruner.target=macs"],
+            "pruner.target=macs is out of range; allowed is flops or params or",
+        ),
     }
 
 

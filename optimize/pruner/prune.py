@@ -160,7 +160,7 @@ def prune(model: nn.Module, imgsz: int, settings: Prune) -> Report:
         max_ratio=settings.max_ratio,
         min_width=settings.min_width,
         protect=settings.protect,
-        layers=_layers(chosen, before, after, coupling.unfused_names(model)),
+        layers=_layers(chosen, before, after, coupling.unfused_names(model), settings),
     )
 
 
@@ -175,7 +175,13 @@ def _require(holds: bool, given: str, allowed: str) -> None:
         raise InputError(f"{given} is out of range; allowed is {allowed}.")
 
 
-def _layers(chosen: Selection, before: Cost, after: Cost, names: dict[str, str]) -> tuple[LayerChange, ...]:
+def _layers(
+    chosen: Selection, before: Cost, after: Cost, names: dict[str, str], settings: Prune
+) -> tuple[LayerChange, ...]:
+    spared = {
+        "global": "its channels matter more than those that were removed",
+        "local": f"the nearest step of {settings.round_to} is its full width",
+    }[settings.scope]
     old, new = ({names.get(layer.name, layer.name): layer for layer in cost.layers} for cost in (before, after))
     changes = []
     for use, gone, reason in zip(chosen.trace.uses, chosen.removed(), chosen.reasons(), strict=True):
@@ -187,7 +193,7 @@ def _layers(chosen: Selection, before: Cost, after: Cost, names: dict[str, str])
                     width=(len(use.ids), len(use.ids) - len(gone)),
                     flops=tuple(layer.flops if layer else 0 for layer in pair),
                     parameters=tuple(layer.parameters if layer else 0 for layer in pair),
-                    dense="" if len(gone) else reason or "its channels matter more than those that were removed",
+                    dense="" if len(gone) else reason or spared,
                 )
             )
     return tuple(changes)

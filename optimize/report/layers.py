@@ -33,4 +33,5 @@ def _row(first: dict, last: dict) -> tuple[str, ...]:
 
 
 def _change(before: float, after: float, form: str) -> str:
-    return f"{before:{form}}" if before == after else f"{before:{form}} -> {after:{form}}"
+    first, last = f"{before:{form}}", f"{after:{form}}"
+    return first if first == last else f"{first} -> {last}"

@@ -46,8 +46,9 @@ def _line(cells) -> str:
 
 
 def _stages(report: Report) -> list[str]:
-    return [f"- {', '.join(f'{key} {value}' for key, value in _plain(done).items())}" for done in report.stages]
+    return [f"- {', '.join(_settings(done))}" for done in report.stages]
 
 
-def _plain(done: dict) -> dict:
-    return {key: value for key, value in done.items() if isinstance(value, int | float | str)}
+def _settings(done: dict) -> list[str]:
+    plain = {key: value for key, value in done.items() if isinstance(value, int | float | str)}
+    return [f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in plain.items()]
