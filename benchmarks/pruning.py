@@ -117,13 +117,16 @@ def rows(baseline: Path, data: Dataset, imgsz: int, epochs: int, seeds: int) -> 
         "fine-tuned": lambda seed: Finetune(data, epochs, device="cpu", seed=seed),
         "distilled": lambda seed: Finetune(data, epochs, device="cpu", seed=seed, distill=True, original=baseline),
     }
+    measured = {"scope": "measured", "data": data}
     cuts = {
+        "Taylor, measured layers": lambda share, seed: Prune(share, Taylor(data, seed=seed), **measured, seed=seed),
+        "random channels, measured layers": lambda share, seed: Prune(share, Random(seed), **measured),
         "Taylor": lambda share, seed: Prune(share, Taylor(data, seed=seed)),
         "L2": lambda share, seed: Prune(share, L2()),
         # within a layer it ranks as L2 does
         "LAMP, global": lambda share, seed: Prune(share, LAMP(), scope="global", max_ratio=0.5),
         "BatchNorm scale": lambda share, seed: Prune(share, BN()),
-        "random": lambda share, seed: Prune(share, Random(seed)),
+        "random channels": lambda share, seed: Prune(share, Random(seed)),
     }
     found = [Row("original", 0, 0, imgsz, ())]
     found += [Row("original, trained on", 0, 0, imgsz, (TrainOn(data, epochs, 0),))]
@@ -132,7 +135,7 @@ def rows(baseline: Path, data: Dataset, imgsz: int, epochs: int, seeds: int) -> 
         found += [Row(f"original at {side} px", share, 0, side, ()) for side in small]
         for how, recover in recovery.items():
             for name, cut in cuts.items():
-                repeated = seeds if (name, how) == ("Taylor", "fine-tuned") else 1
+                repeated = seeds if name.startswith("Taylor") and how == "fine-tuned" else 1
                 for seed in range(repeated):
                     stages = (cut(share, seed), BatchNorm(data), recover(seed))
                     found.append(Row(f"{name}, {how}", share, seed, imgsz, stages))
@@ -202,8 +205,8 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--baseline-epochs", type=int, default=30)
     parser.add_argument("--epochs", type=int, default=10, help="of recovery, the same for every row")
-    parser.add_argument("--seeds", type=int, default=3, help="of the default")
-    parser.add_argument("--only", default="", help="rows whose name holds this")
+    parser.add_argument("--seeds", type=int, default=3, help="of the rows with Taylor, fine-tuned")
+    parser.add_argument("--only", default="", help="of the rows that are made, those whose name holds this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark_pruning"))
     args = parser.parse_args()

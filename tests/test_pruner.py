@@ -16,22 +16,27 @@ from torch import Tensor, nn
 
 from optimize.config import CONF
 from optimize.config import build as from_config
+from optimize.data.dataset import Dataset
+from optimize.data.digits import WEIGHTS
+from optimize.data.digits import compose as compose_digits
 from optimize.errors import InputError, TargetOutOfReach
 from optimize.measure.cost import count
 from optimize.pruner.blocks import Block, Part, blocks
 from optimize.pruner.bn import BN
-from optimize.pruner.budget import Goal, allowed, search
+from optimize.pruner.budget import Goal, allowed, cheapest, search
 from optimize.pruner.l2 import L2
 from optimize.pruner.lamp import LAMP
 from optimize.pruner.prune import Prune, prune
 from optimize.pruner.random import Random
 from optimize.pruner.score import scores
+from optimize.pruner.sensitivity import rises
 from optimize.pruner.taylor import Taylor
 from optimize.pruner.tracker import trace
 from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
 from optimize.yolo.dataset import resolve
+from optimize.yolo.loss import batches, losing, loss
 
 IMGSZ = 64
 
@@ -47,6 +52,12 @@ def one_thread():
 @pytest.fixture(scope="module")
 def yolo11n() -> nn.Module:
     return build("yolo11n").float()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Dataset:
+    """What the shipped model was trained on, since only trained weights are sensitive."""
+    return resolve(str(compose_digits(tmp_path_factory.mktemp("digits"), train=64, val=4)))
 
 
 class Toy(nn.Module):
@@ -174,6 +185,56 @@ def test_the_search_ends_where_the_cost_is_met():
     )
     assert float(choice.kept @ [1, 3]) == pytest.approx(280, abs=1)
     assert choice.ratio == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_cheapest_cuts_are_made_first():
+    """Two blocks that cost alike: one whose narrowing is free, one where it is dear."""
+    options, rises = [np.array([4, 8]), np.array([2, 4, 6, 8])], [np.array([0.5, 0]), np.array([0.3, 0.01, 0, 0])]
+    cost = lambda kept: float(kept.sum())  # noqa: E731
+    assert cheapest(cost, options, rises, Goal("flops", 16, 2 / 16)).kept.tolist() == [8, 6]
+    assert cheapest(cost, options, rises, Goal("flops", 16, 4 / 16)).kept.tolist() == [8, 4]
+    assert cheapest(cost, options, rises, Goal("flops", 16, 6 / 16)).kept.tolist() == [8, 2]  # 0.3 is less than 0.5
+    assert cheapest(cost, options, rises, Goal("flops", 16, 10 / 16)).kept.tolist() == [4, 2]
+    with pytest.raises(TargetOutOfReach, match=r"at most 0\.625 of its flops"):
+        cheapest(cost, options, rises, Goal("flops", 16, 0.7))
+
+
+def test_the_sensitivity_of_a_block_is_the_loss_without_its_least_important_channels(digits):
+    model, data = load(WEIGHTS), digits
+    traced = trace(coupling.traceable(model), IMGSZ, coupling.RULES, coupling.HALVING, coupling.predictions)
+    found = blocks(traced)
+    options = [np.array([block.units]) for block in found]
+    ranks: list[np.ndarray | None] = [None] * len(found)
+    index = next(i for i, b in enumerate(found) if [traced.uses[p.use].layer for p in b.parts][:1] == ["model.1.conv"])
+    options[index], ranks[index] = np.array([16, 32]), np.arange(32.0)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    rise = rises(model, traced, found, options, ranks, data, 8, 0, IMGSZ)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert [len(r) for r in rise] == [len(o) for o in options] and all(r[-1] == 0 for r in rise)
+
+    (batch,) = batches(data, 8, 16, 0, IMGSZ)
+    with torch.no_grad(), losing(model, data):
+        whole = float(loss(model, batch, 0))
+        for weights in (model.model[1].conv.weight, model.model[1].bn.weight, model.model[1].bn.bias):
+            weights[:16] = 0
+        narrowed = float(loss(model, batch, 0))
+    assert rise[index][0] == pytest.approx(max(narrowed - whole, 0) / 8, rel=1e-4)
+    assert rise[index][0] > 0
+
+
+def test_measured_ratios_meet_the_share_and_spare_the_sensitive(digits):
+    left = {}
+    for scope in ("local", "measured"):
+        model = load(WEIGHTS)
+        report = prune(model, IMGSZ, Prune(0.4, L2(), scope=scope, data=digits, images=16))
+        assert report.reached == pytest.approx(0.4, abs=0.01)
+        left[scope] = model
+    (batch,) = batches(digits, 16, 16, 1, IMGSZ)  # other pictures than those that were measured on
+    losses = {}
+    for scope, model in left.items():
+        with torch.no_grad(), losing(model, digits):
+            losses[scope] = float(loss(model, batch, 0))
+    assert losses["measured"] < losses["local"]
 
 
 def test_a_target_out_of_reach_names_the_largest_that_is_not():
@@ -403,12 +464,14 @@ def test_stock_ultralytics_loads_it_where_we_are_not_installed(variant, tmp_path
         ({"share": -0.1}, r"prune=-0\.1 is out of range"),
         ({"share": 1}, r"prune=1 is out of range"),
         ({"share": float("nan")}, r"prune=nan is out of range"),
-        ({"scope": "layer"}, r"pruner\.scope=layer is out of range; allowed is global or local"),
+        ({"scope": "layer"}, r"pruner\.scope=layer is out of range; allowed is measured or local or global"),
         ({"round_to": 0}, r"pruner\.round_to=0 is out of range"),
         ({"max_ratio": 1.0}, r"pruner\.max_ratio=1 is out of range"),
         ({"target": "macs"}, r"pruner\.target=macs is out of range; allowed is flops or params or channels"),
         ({"min_width": 0}, r"pruner\.min_width=0 is out of range"),
         ({"steps": 0}, r"pruner\.steps=0 is out of range"),
+        ({"images": 0}, r"pruner\.images=0 is out of range"),
+        ({"scope": "measured"}, r"pruner\.scope=measured needs labelled pictures; give data, or pruner\.scope=local"),
     ],
 )
 def test_settings_out_of_range_are_refused_in_one_sentence(settings, message):
@@ -417,9 +480,9 @@ def test_settings_out_of_range_are_refused_in_one_sentence(settings, message):
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "pruner").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_choice_of_conf_builds_and_starts_with_its_command(path: Path):
+def test_every_choice_of_conf_builds_and_starts_with_its_command(path: Path, digits):
     with initialize_config_dir(str(CONF.resolve()), version_base=None):
         config = compose("config", [f"pruner={path.stem}", "prune=0.25", "seed=7"])
-    stage = from_config(config.pruner, "pruner", data=None)
+    stage = from_config(config.pruner, "pruner", data=digits)
     assert stage.share == 0.25 and type(stage.criterion).__module__ == f"optimize.pruner.{path.stem}"
     assert path.read_text().splitlines()[0] == f"# python -m optimize prune=0.3 pruner={path.stem}"

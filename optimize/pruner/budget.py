@@ -14,10 +14,10 @@ TOLERANCE = 0.0025  # of the whole model: close enough to stop refining
 
 @dataclass(frozen=True)
 class Choice:
-    """How many units of each block stay, and the ratio of channels that led there."""
+    """How many units of each block stay, and the ratio of channels that led there; None where no ratio did."""
 
     kept: np.ndarray
-    ratio: float
+    ratio: float | None
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,54 @@ def search(
         wanted = full - removed(ratio)
         return np.array([option[np.abs(option - w).argmin()] for option, w in zip(options, wanted, strict=True)])
 
-    if cost(snapped(1.0)) > budget + tolerance:
-        most = int(1000 * (1 - cost(snapped(1.0)) / goal.whole)) / 1000
-        raise TargetOutOfReach(
-            f"prune={goal.share:g} can't be reached: at this rounding and with these limits the model loses at most "
-            f"{most:.3f} of its {goal.target}; ask for less, or lower pruner.round_to or raise pruner.max_ratio."
-        )
+    _check_reach(cost(snapped(1.0)), goal)
     low, high = 0.0, 1.0
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (middle, high) if cost(snapped(middle)) > budget else (low, middle)
     kept = _between(cost, snapped(low), snapped(high), budget)
     return Choice(_polish(cost, options, kept, budget, tolerance), high)
+
+
+def cheapest(
+    cost: Callable[[np.ndarray], float], options: list[np.ndarray], rises: list[np.ndarray], goal: Goal
+) -> Choice:
+    """Narrow the block whose next cut raises the loss least for what it saves, again and again, until `goal` is met.
+
+    Args:
+        cost, options: as in `search`.
+        rises: for each block the rise of the loss at each of its options, see `sensitivity.rises`.
+
+    Raises:
+        TargetOutOfReach: as `search` does.
+    """
+    budget, tolerance = goal.whole * (1 - goal.share), TOLERANCE * goal.whole
+    _check_reach(cost(np.array([option[0] for option in options])), goal)
+    at = [len(option) - 1 for option in options]
+    kept = np.array([option[-1] for option in options])
+    while (now := cost(kept)) > budget + tolerance:
+        moves = []
+        for block, option in enumerate(options):
+            for lower in range(at[block]):
+                trial = kept.copy()
+                trial[block] = option[lower]
+                saved = now - cost(trial)
+                if 0 < saved <= now - budget + tolerance:
+                    moves.append(((rises[block][lower] - rises[block][at[block]]) / saved, -saved, block, lower))
+        if not moves:  # every cut that is left overshoots
+            return Choice(_polish(cost, options, kept, budget, tolerance), None)
+        *_, block, lower = min(moves)
+        at[block], kept[block] = lower, options[block][lower]
+    return Choice(kept, None)
+
+
+def _check_reach(least: float, goal: Goal) -> None:
+    if least > goal.whole * (1 - goal.share + TOLERANCE):
+        most = int(1000 * (1 - least / goal.whole)) / 1000
+        raise TargetOutOfReach(
+            f"prune={goal.share:g} can't be reached: at this rounding and with these limits the model loses at most "
+            f"{most:.3f} of its {goal.target}; ask for less, or lower pruner.round_to or raise pruner.max_ratio."
+        )
 
 
 def _between(cost, wide: np.ndarray, narrow: np.ndarray, budget: float) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from optimize.data.dataset import Dataset
 from optimize.errors import InputError, MeasurementError
 from optimize.measure.cost import Cost, count
 from optimize.pruner.budget import Goal
@@ -19,6 +20,8 @@ from optimize.stage import REPORT
 from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
+
+SCOPES = ("measured", "local", "global")
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Report:
         reached: share that is gone, counted on the deployed models.
         flops: FLOPs (2 per multiply-add) of one picture through the deployed model, before and after this cut.
         parameters: of the deployed model, before and after this cut.
-        ratio: share of the removable channels at which the search ended.
+        ratio: share of the removable channels at which the search ended; None for `measured`.
         seconds: how long it took, the criterion's gradients included.
         imgsz, criterion, scope, round_to, max_ratio, min_width, protect: the settings.
         layers: every layer, in the order in which they run.
@@ -61,7 +64,7 @@ class Report:
     reached: float
     flops: tuple[int, int]
     parameters: tuple[int, int]
-    ratio: float
+    ratio: float | None
     seconds: float
     imgsz: int
     criterion: str
@@ -83,12 +86,16 @@ class Prune:
         original: the checkpoint that `share` refers to, where pruning goes in steps; None for the one that is pruned.
             Not in the repr, since every variant's first step is its digest.
         target: what `share` is a share of: `flops`, `params` or `channels`.
-        scope: `global` ranks the channels of all layers together, `local` removes the same ratio from each.
+        scope: how much each layer loses. `measured`: most where narrowing it raises the loss on labelled pictures least;
+            `local`: all the same ratio; `global`: what a ranking of all channels says.
         round_to: widths become multiples of this.
         max_ratio: no block of coupled layers loses more than this share of its channels.
         min_width: no layer becomes narrower than this, unless it is already.
         protect: names of layers that keep all their channels, as patterns of `fnmatch`, e.g. `model.22.*`.
         steps: how many times the pipeline prunes and recovers until `share` is gone.
+        data: whose training pictures `measured` looks at; None for the other scopes.
+        images: how many of them.
+        seed: which of them.
     """
 
     share: float
@@ -101,15 +108,21 @@ class Prune:
     min_width: int = 8
     protect: tuple[str, ...] = ()
     steps: int = 1
+    data: Dataset | None = None
+    images: int = 32
+    seed: int = 0
 
     def __post_init__(self):
         _require(0 <= self.share < 1, f"prune={self.share:g}", "0 <= prune < 1; give the share to remove")
         _require(self.target in TARGETS, f"pruner.target={self.target}", " or ".join(TARGETS))
-        _require(self.scope in ("global", "local"), f"pruner.scope={self.scope}", "global or local")
+        _require(self.scope in SCOPES, f"pruner.scope={self.scope}", " or ".join(SCOPES))
+        if self.scope == "measured" and self.data is None:
+            raise InputError("pruner.scope=measured needs labelled pictures; give data, or pruner.scope=local.")
         _require(self.round_to >= 1, f"pruner.round_to={self.round_to}", "1 or more; give 8, 16 or 32")
         _require(0 < self.max_ratio < 1, f"pruner.max_ratio={self.max_ratio:g}", "0 < max_ratio < 1")
         _require(self.min_width >= 1, f"pruner.min_width={self.min_width}", "1 or more")
         _require(self.steps >= 1, f"pruner.steps={self.steps}", "1 or more")
+        _require(self.images >= 1, f"pruner.images={self.images}", "1 or more")
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if self.share == 0:
@@ -179,6 +192,7 @@ def _layers(
     chosen: Selection, before: Cost, after: Cost, names: dict[str, str], settings: Prune
 ) -> tuple[LayerChange, ...]:
     spared = {
+        "measured": "narrowing it raises the loss too much for what it saves",
         "global": "its channels matter more than those that were removed",
         "local": f"the nearest step of {settings.round_to} is its full width",
     }[settings.scope]

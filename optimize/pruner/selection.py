@@ -11,8 +11,9 @@ from torch import nn
 from optimize.errors import InputError
 from optimize.measure.cost import Cost
 from optimize.pruner.blocks import Block, blocks
-from optimize.pruner.budget import Goal, allowed, search
+from optimize.pruner.budget import Goal, allowed, cheapest, search
 from optimize.pruner.score import Importance, scores
+from optimize.pruner.sensitivity import rises
 from optimize.pruner.size import Size, terms
 from optimize.pruner.trace import Trace
 from optimize.pruner.tracker import trace
@@ -32,7 +33,7 @@ class Selection:
         keep: for each block which units stay, a bool array of shape (units,).
         dense: for each block why it can't shrink, or "".
         left: how much of the target will be left, calculated.
-        ratio: share of the removable channels at which the search ended.
+        ratio: share of the removable channels at which the search ended; None where layers were measured one by one.
     """
 
     trace: Trace
@@ -40,7 +41,7 @@ class Selection:
     keep: list[np.ndarray]
     dense: list[str]
     left: float
-    ratio: float
+    ratio: float | None
 
     def removed(self) -> list[np.ndarray]:
         """For each use of the trace the positions of the channels that go, ascending."""
@@ -84,7 +85,11 @@ def select(model: nn.Module, imgsz: int, settings: "Prune", cost: Cost, now: flo
     names = coupling.unfused_names(model)
     running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
     size = Size(traced, found, terms(goal.target, model, traced, running), now)
-    choice = search(size, options, _removal(ranks, options, settings.scope), goal)
+    if settings.scope == "measured":
+        pictures = settings.data, settings.images, settings.seed, imgsz
+        choice = cheapest(size, options, rises(model, traced, found, options, ranks, *pictures), goal)
+    else:
+        choice = search(size, options, _removal(ranks, options, settings.scope), goal)
     keep = [_best(rank, count, block.units) for rank, count, block in zip(ranks, choice.kept, found, strict=True)]
     return Selection(traced, found, keep, dense, size(choice.kept), choice.ratio)
 

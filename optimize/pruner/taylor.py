@@ -9,7 +9,7 @@ from torch_pruning.dependency import Group
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.pruner.score import Importance
-from optimize.yolo.gradients import measure
+from optimize.yolo.loss import gradients
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Taylor:
             raise InputError(f"pruner.criterion.images={self.images} is out of range; give 1 or more, e.g. 128.")
 
     def __call__(self, model: nn.Module, imgsz: int) -> Importance:
-        measure(model, self.data, self.images, self.seed, imgsz)
+        gradients(model, self.data, self.images, self.seed, imgsz)
         absolute = tp.importance.GroupTaylorImportance(normalizer=None)
 
         def relative(group: Group) -> Tensor | None:

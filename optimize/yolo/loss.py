@@ -1,0 +1,99 @@
+"""The task's own loss on labelled training pictures, for a pruning that sees it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+from ultralytics.cfg import get_cfg
+from ultralytics.data.utils import check_cls_dataset, check_det_dataset
+from ultralytics.engine.validator import BaseValidator
+
+from optimize.data.dataset import Dataset
+from optimize.errors import MeasurementError
+from optimize.progress import bar
+from optimize.yolo.validate import VALIDATORS
+
+FEW = 4  # pictures whose gradients are summed before they are squared
+
+
+def batches(data: Dataset, count: int, size: int, seed: int, imgsz: int) -> list[dict[str, Tensor]]:
+    """Up to `count` training pictures with their labels in batches of `size`, prepared as for validation."""
+    with TemporaryDirectory() as folder:
+        validator = _validator(data, imgsz, Path(folder))
+        pictures = validator.build_dataset(validator.data["train"])
+        chosen = Subset(pictures, Random(seed).sample(range(len(pictures)), min(count, len(pictures))))
+        loader = DataLoader(chosen, size, collate_fn=getattr(pictures, "collate_fn", None))
+        return [validator.preprocess(batch) for batch in loader]
+
+
+@contextmanager
+def losing(model: nn.Module, data: Dataset) -> Iterator[nn.Module]:
+    """`model` in training mode and with all that ultralytics' losses ask for; afterwards it is as it was, in eval mode.
+
+    A loss reads its gains from the arguments, of which a checkpoint need not hold all; RT-DETR's reads the classes.
+    """
+    args, criterion = model.args, getattr(model, "criterion", None)
+    known = vars(get_cfg())
+    model.args = get_cfg(overrides={key: value for key, value in dict(args).items() if key in known})
+    model.criterion, model.nc = None, len(data.names)
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    yield model
+    model.eval()
+    model.args, model.criterion = args, criterion
+
+
+def loss(model: nn.Module, batch: dict[str, Tensor], seed: int) -> Tensor:
+    """The loss of a batch, summed over its pictures; `model` is one that `losing` gave."""
+    torch.manual_seed(seed)  # RT-DETR adds noise to its queries
+    return model.loss(dict(batch))[0].sum()
+
+
+def gradients(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int) -> None:
+    """Leave in `.grad` of every parameter the root mean square of its gradients over up to `count` training pictures.
+
+    The square is that of the gradient of a few pictures: a trained model lies near a minimum, where the sum over all
+    pictures is near zero whatever a weight is worth. BatchNorm keeps its statistics, so that the loss is that of the
+    model as it is.
+
+    Raises:
+        MeasurementError: a gradient is not finite.
+    """
+    squares = {parameter: torch.zeros_like(parameter) for parameter in model.parameters()}
+    given = batches(data, count, FEW, seed, imgsz)
+    with losing(model, data), bar("gradients of the loss", len(given)) as tick:
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+        @tick
+        def add(batch: dict[str, Tensor]) -> None:
+            model.zero_grad(set_to_none=True)
+            loss(model, batch, seed).backward()
+            for parameter, total in squares.items():
+                if parameter.grad is not None:
+                    total += parameter.grad**2
+
+        for batch in given:
+            add(batch)
+    for parameter, total in squares.items():
+        parameter.grad = (total / len(given)).sqrt()
+    if not all(parameter.grad.isfinite().all() for parameter in squares):
+        raise MeasurementError("the gradients of the loss are not finite, so no channel can be judged by them.")
+
+
+def _validator(data: Dataset, imgsz: int, folder: Path) -> BaseValidator:
+    """ultralytics' validator of the task: it knows how pictures and labels become a batch."""
+    task = "detect" if data.task == "rtdetr" else data.task
+    settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "rect": False, "device": "cpu"}
+    made = VALIDATORS[data.task](save_dir=folder, args={**settings, "plots": False, "verbose": False})
+    made.data = (check_cls_dataset if task == "classify" else check_det_dataset)(str(data.yaml))
+    made.device, made.stride, made.names = torch.device("cpu"), 32, dict(enumerate(data.names))
+    return made
