@@ -86,7 +86,7 @@ class Prune:
         original: the checkpoint that `share` refers to, where pruning goes in steps; None for the one that is pruned.
             Not in the repr, since every variant's first step is its digest.
         target: what `share` is a share of: `flops`, `params` or `channels`.
-        scope: how much each layer loses. `measured`: most where narrowing it raises the loss on labelled pictures least;
+        scope: how much each layer loses. `measured`: most where that raises the loss on labelled pictures least;
             `local`: all the same ratio; `global`: what a ranking of all channels says.
         round_to: widths become multiples of this.
         max_ratio: no block of coupled layers loses more than this share of its channels.
