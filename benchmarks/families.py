@@ -20,7 +20,8 @@ import torch
 from torch import nn
 
 from optimize.pruner.l2 import L2
-from optimize.pruner.prune import Prune, prune
+from optimize.pruner.prune import prune
+from optimize.pruner.settings import Pruning
 from optimize.yolo import checkpoint
 from optimize.yolo.export import to_onnx, traceable
 
@@ -33,7 +34,7 @@ HEAD = ("model", "target", "reached", "seconds", "equality error", "stock reload
 
 def row(name: str, share: float, imgsz: int, folder: Path) -> tuple[str, ...]:
     """The table's cells of one model."""
-    settings, size = Prune(share, L2()), (imgsz, imgsz)
+    settings, size = Pruning(share, L2()), (imgsz, imgsz)
     case = pruned(name, imgsz, settings)
     error = difference(raw(case.pruned, size), raw(masked(case), size))
     model = build(name).float()

@@ -32,6 +32,7 @@ from optimize.pruner.l2 import L2
 from optimize.pruner.lamp import LAMP
 from optimize.pruner.prune import Prune
 from optimize.pruner.random import Random
+from optimize.pruner.settings import Pruning
 from optimize.pruner.taylor import Taylor
 from optimize.recover.bn import BatchNorm
 from optimize.recover.finetune import Finetune
@@ -119,14 +120,14 @@ def rows(baseline: Path, data: Dataset, imgsz: int, epochs: int, seeds: int) -> 
     }
     measured = {"scope": "measured", "data": data}
     cuts = {
-        "Taylor, measured layers": lambda share, seed: Prune(share, Taylor(data, seed=seed), **measured, seed=seed),
-        "random channels, measured layers": lambda share, seed: Prune(share, Random(seed), **measured),
-        "Taylor": lambda share, seed: Prune(share, Taylor(data, seed=seed)),
-        "L2": lambda share, seed: Prune(share, L2()),
+        "Taylor, measured layers": lambda share, seed: Pruning(share, Taylor(data, seed=seed), **measured, seed=seed),
+        "random channels, measured layers": lambda share, seed: Pruning(share, Random(seed), **measured),
+        "Taylor": lambda share, seed: Pruning(share, Taylor(data, seed=seed)),
+        "L2": lambda share, seed: Pruning(share, L2()),
         # within a layer it ranks as L2 does
-        "LAMP, global": lambda share, seed: Prune(share, LAMP(), scope="global", max_ratio=0.5),
-        "BatchNorm scale": lambda share, seed: Prune(share, BN()),
-        "random channels": lambda share, seed: Prune(share, Random(seed)),
+        "LAMP, global": lambda share, seed: Pruning(share, LAMP(), scope="global", max_ratio=0.5),
+        "BatchNorm scale": lambda share, seed: Pruning(share, BN()),
+        "random channels": lambda share, seed: Pruning(share, Random(seed)),
     }
     found = [Row("original", 0, 0, imgsz, ())]
     found += [Row("original, trained on", 0, 0, imgsz, (TrainOn(data, epochs, 0),))]
@@ -137,10 +138,10 @@ def rows(baseline: Path, data: Dataset, imgsz: int, epochs: int, seeds: int) -> 
             for name, cut in cuts.items():
                 repeated = seeds if name.startswith("Taylor") and how == "fine-tuned" else 1
                 for seed in range(repeated):
-                    stages = (cut(share, seed), BatchNorm(data), recover(seed))
+                    stages = (Prune(cut(share, seed)), BatchNorm(data), recover(seed))
                     found.append(Row(f"{name}, {how}", share, seed, imgsz, stages))
         steps = shrink(
-            Prune(share, Taylor(data), original=baseline, steps=3), [BatchNorm(data), recovery["fine-tuned"](0)]
+            Pruning(share, Taylor(data), original=baseline, steps=3), [BatchNorm(data), recovery["fine-tuned"](0)]
         )
         found.append(Row("Taylor in 3 steps, fine-tuned", share, 0, imgsz, steps))
         side = small[0]

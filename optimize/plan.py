@@ -17,6 +17,7 @@ from optimize.data.digits import compose
 from optimize.errors import InputError
 from optimize.pipeline import Plan
 from optimize.pruner.prune import Prune
+from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
 from optimize.recover.finetune import Finetune
 from optimize.runtime.session import Runtime
@@ -87,11 +88,11 @@ def versions() -> dict[str, str]:
     }
 
 
-def shrink(pruning: Prune, recovery: list[Stage]) -> tuple[Stage, ...]:
+def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
     """Prune and recover, in `pruning.steps` equal cuts that share the epochs out."""
     stages: list[Stage] = []
     for step in range(1, pruning.steps + 1):
-        stages.append(replace(pruning, share=pruning.share * step / pruning.steps))
+        stages.append(Prune(replace(pruning, share=pruning.share * step / pruning.steps)))
         stages += [_part(stage, step, pruning.steps) for stage in recovery]
     return tuple(stages)
 

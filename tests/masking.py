@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from optimize.measure.cost import count
 from optimize.pruner.budget import Goal
 from optimize.pruner.cut import cut
-from optimize.pruner.prune import Prune
 from optimize.pruner.selection import Selection, select
+from optimize.pruner.settings import Pruning
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed
 
@@ -24,7 +24,7 @@ class Case:
     chosen: Selection
 
 
-def pruned(name: str, imgsz: int, settings: Prune) -> Case:
+def pruned(name: str, imgsz: int, settings: Pruning) -> Case:
     """A random model of the family before and after; both float64."""
     dense = build(name)
     cost = count(deployed(dense), imgsz)

@@ -93,7 +93,11 @@ def test_a_wrong_value_in_a_group_is_named_by_its_place():
 
 
 def test_a_list_of_texts_becomes_a_tuple_and_nothing_else_is_taken_for_one():
-    node = {"_target_": "optimize.pruner.prune.Prune", "share": 0.3, "criterion": {"_target_": "optimize.pruner.l2.L2"}}
+    node = {
+        "_target_": "optimize.pruner.settings.Pruning",
+        "share": 0.3,
+        "criterion": {"_target_": "optimize.pruner.l2.L2"},
+    }
     made = build(OmegaConf.create(node | {"protect": ["model.0.*", "model.22.*"]}), "pruner")
     assert made.protect == ("model.0.*", "model.22.*")
     with pytest.raises(

@@ -14,6 +14,7 @@ from optimize.config import CONF
 from optimize.plan import prepare, shrink
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import Prune
+from optimize.pruner.settings import Pruning
 from optimize.recover.bn import BatchNorm
 from optimize.recover.finetune import Finetune
 from optimize.stage import digest
@@ -137,15 +138,15 @@ def test_pruning_in_steps_reaches_the_share_and_reports_every_layer(optimize, gi
 
 def test_steps_share_out_the_ratio_and_the_epochs(dataset):
     data = resolve(str(dataset))
-    stages = shrink(Prune(0.3, L2(), steps=3), [BatchNorm(data), Finetune(data, epochs=10)])
+    stages = shrink(Pruning(0.3, L2(), steps=3), [BatchNorm(data), Finetune(data, epochs=10)])
     assert [type(stage) for stage in stages] == 3 * [Prune, BatchNorm, Finetune]
-    assert [stage.share for stage in stages[::3]] == pytest.approx([0.1, 0.2, 0.3])
+    assert [stage.settings.share for stage in stages[::3]] == pytest.approx([0.1, 0.2, 0.3])
     assert [stage.epochs for stage in stages[2::3]] == [3, 3, 4]
 
 
 def test_a_pruned_model_is_pruned_further_and_the_report_says_so(tmp_path, monkeypatch, dataset, checkpoint):
     monkeypatch.chdir(tmp_path)
-    made = Prune(0.3, L2(), round_to=4)(Variant(checkpoint, "torch", "fp32", 64), tmp_path)
+    made = Prune(Pruning(0.3, L2(), round_to=4))(Variant(checkpoint, "torch", "fp32", 64), tmp_path)
     remarks = []
     for model in (checkpoint, made.path):
         with initialize_config_dir(str(CONF.resolve()), version_base=None):

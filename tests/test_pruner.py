@@ -30,6 +30,7 @@ from optimize.pruner.prune import Prune, prune
 from optimize.pruner.random import Random
 from optimize.pruner.score import scores
 from optimize.pruner.sensitivity import rises
+from optimize.pruner.settings import Pruning
 from optimize.pruner.taylor import Taylor
 from optimize.pruner.tracker import trace
 from optimize.variant import Variant
@@ -155,7 +156,7 @@ def test_a_block_nobody_knows_is_left_dense_and_named(yolo11n):
     mixer.i, mixer.f, mixer.type = 1, -1, "Mixer"
     model.model[1] = nn.Sequential(model.model[1], mixer)
     model.model[1].i, model.model[1].f = 1, -1
-    report = prune(model, IMGSZ, Prune(0.3, L2(), round_to=4))
+    report = prune(model, IMGSZ, Pruning(0.3, L2(), round_to=4))
     layer = next(layer for layer in report.layers if layer.name == "model.1.0.conv")
     assert layer.width == (32, 32)
     assert layer.dense == "`reshape` in model.1.1 (Mixer) is not known to keep channels apart"
@@ -226,7 +227,7 @@ def test_measured_ratios_meet_the_share_and_spare_the_sensitive(digits):
     left = {}
     for scope in ("local", "measured"):
         model = load(WEIGHTS)
-        report = prune(model, IMGSZ, Prune(0.4, L2(), scope=scope, data=digits, images=16))
+        report = prune(model, IMGSZ, Pruning(0.4, L2(), scope=scope, data=digits, images=16))
         assert report.reached == pytest.approx(0.4, abs=0.01)
         left[scope] = model
     (batch,) = batches(digits, 16, 16, 1, IMGSZ)  # other pictures than those that were measured on
@@ -248,7 +249,7 @@ def test_a_target_out_of_reach_names_the_largest_that_is_not():
 def test_the_share_is_met_at_the_default_rounding(yolo11n, share, scope):
     model = deepcopy(yolo11n)
     before = count(deployed(model), 160)
-    report = prune(model, 160, Prune(share, L2(), scope=scope))
+    report = prune(model, 160, Pruning(share, L2(), scope=scope))
     after = count(deployed(model), 160)
     assert report.reached == pytest.approx(share, abs=0.01)
     assert report.reached == 1 - after.flops / before.flops
@@ -265,7 +266,7 @@ def test_the_share_is_met_at_the_default_rounding(yolo11n, share, scope):
 def test_a_share_of_parameters_is_met_and_counted(name):
     model = build(name).float()
     before = count(deployed(model), IMGSZ).parameters
-    report = prune(model, IMGSZ, Prune(0.3, L2(), target="params", round_to=4))
+    report = prune(model, IMGSZ, Pruning(0.3, L2(), target="params", round_to=4))
     after = count(deployed(model), IMGSZ).parameters
     assert report.parameters == (before, after) and report.reached == 1 - after / before
     assert report.reached == pytest.approx(0.3, abs=0.01)
@@ -276,7 +277,7 @@ def test_a_share_of_channels_is_met_and_counted(yolo11n):
         return sum(m.out_channels for m in deployed(model).modules() if isinstance(m, nn.Conv2d))
 
     model, before = deepcopy(yolo11n), channels(yolo11n)
-    report = prune(model, IMGSZ, Prune(0.3, L2(), target="channels", round_to=4))
+    report = prune(model, IMGSZ, Pruning(0.3, L2(), target="channels", round_to=4))
     assert report.reached == 1 - channels(model) / before
     assert report.reached == pytest.approx(0.3, abs=0.01)
 
@@ -284,14 +285,14 @@ def test_a_share_of_channels_is_met_and_counted(yolo11n):
 def test_a_floor_keeps_layers_wide(yolo11n):
     narrowest = []
     for min_width in (1, 48):
-        report = prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, L2(), round_to=4, min_width=min_width))
+        report = prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, L2(), round_to=4, min_width=min_width))
         narrowest.append(min(new for layer in report.layers for old, new in [layer.width] if new < old))
     assert narrowest[0] < 48 <= narrowest[1]
 
 
 def test_protected_layers_keep_their_channels_and_say_why(yolo11n):
-    report = prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, L2(), round_to=4, protect=("model.1.*", "model.4.cv?.conv")))
-    free = {layer.name: layer for layer in prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, L2(), round_to=4)).layers}
+    report = prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, L2(), round_to=4, protect=("model.1.*", "model.4.cv?.conv")))
+    free = {layer.name: layer for layer in prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, L2(), round_to=4)).layers}
     for layer in report.layers:
         for name, pattern in (("model.1.conv", "model.1.*"), ("model.4.cv2.conv", "model.4.cv?.conv")):
             if layer.name == name:
@@ -304,20 +305,20 @@ def test_a_protected_name_that_fits_no_layer_is_refused(yolo11n):
     with pytest.raises(
         InputError, match=r"pruner\.protect=backbone\.\* fits no layer; give names .* e\.g\. model\.0\.conv"
     ):
-        prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, L2(), protect=("backbone.*",)))
+        prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, L2(), protect=("backbone.*",)))
 
 
 def test_steps_refer_to_the_original(yolo11n, tmp_path):
     save(yolo11n, tmp_path / "dense.pt")
     whole, model = count(deployed(yolo11n), IMGSZ).flops, deepcopy(yolo11n)
     for share in (0.2, 0.4):
-        report = prune(model, IMGSZ, Prune(share, L2(), tmp_path / "dense.pt", round_to=4))
+        report = prune(model, IMGSZ, Pruning(share, L2(), tmp_path / "dense.pt", round_to=4))
         assert report.reached == 1 - count(deployed(model), IMGSZ).flops / whole
         assert report.reached == pytest.approx(share, abs=0.01)
 
 
 def test_training_only_layers_cost_nothing():
-    report = prune(build("yolo26n-pose").float(), IMGSZ, Prune(0.3, L2(), round_to=4))
+    report = prune(build("yolo26n-pose").float(), IMGSZ, Pruning(0.3, L2(), round_to=4))
     second_head = [layer for layer in report.layers if "one2one" in layer.name or "sigma" in layer.name]
     assert second_head and all(layer.flops == (0, 0) for layer in second_head)
 
@@ -327,7 +328,7 @@ def test_training_only_layers_cost_nothing():
 
 @pytest.mark.parametrize("criterion", [L2(), BN(), LAMP(), Random(1)])
 def test_every_criterion_meets_the_target(yolo11n, criterion):
-    report = prune(deepcopy(yolo11n), IMGSZ, Prune(0.4, criterion, round_to=4))
+    report = prune(deepcopy(yolo11n), IMGSZ, Pruning(0.4, criterion, round_to=4))
     assert report.reached == pytest.approx(0.4, abs=0.01)
     assert report.criterion == repr(criterion)
 
@@ -340,7 +341,7 @@ def test_the_smallest_channels_go_first(yolo11n, criterion, scaled):
         getattr(model.model[1], scaled).weight[tiny] *= 1e-4
         model.model[1].bn.weight[tiny] *= 1e-4
         model.model[2].cv1.conv.weight[:, tiny] *= 1e-4
-    prune(model, IMGSZ, Prune(0.2, criterion, round_to=4))
+    prune(model, IMGSZ, Pruning(0.2, criterion, round_to=4))
     scales = model.model[1].bn.weight.abs()
     assert 16 <= len(scales) < 32
     assert int((scales > 1e-3).sum()) == 16
@@ -376,7 +377,7 @@ def test_taylor_sees_the_pictures_that_its_seed_draws(dataset, checkpoint):
 
 def test_taylor_prunes_to_the_target_and_leaves_no_gradient(dataset, checkpoint):
     model = load(checkpoint)
-    report = prune(model, IMGSZ, Prune(0.3, Taylor(resolve(str(dataset)), 8), round_to=4))
+    report = prune(model, IMGSZ, Pruning(0.3, Taylor(resolve(str(dataset)), 8), round_to=4))
     assert report.reached == pytest.approx(0.3, abs=0.01)
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -390,7 +391,7 @@ def test_random_channels_follow_the_seed(yolo11n):
     kept = []
     for seed in (1, 1, 2):
         model = deepcopy(yolo11n)
-        prune(model, IMGSZ, Prune(0.3, Random(seed), round_to=4))
+        prune(model, IMGSZ, Pruning(0.3, Random(seed), round_to=4))
         kept.append(torch.cat([p.flatten() for p in model.parameters()]))
     assert torch.equal(kept[0], kept[1])
     assert kept[0].shape != kept[2].shape or not torch.equal(kept[0], kept[2])
@@ -400,7 +401,7 @@ def test_weights_that_are_not_finite_are_refused(yolo11n):
     model = deepcopy(yolo11n)
     model.model[0].conv.weight.data[0] = torch.nan
     with pytest.raises(InputError, match="not finite"):
-        prune(model, IMGSZ, Prune(0.3, L2()))
+        prune(model, IMGSZ, Pruning(0.3, L2()))
 
 
 @dataclass(frozen=True)
@@ -413,7 +414,7 @@ class Blind:
 
 def test_what_a_criterion_can_not_score_stays(yolo11n):
     with pytest.raises(TargetOutOfReach, match=r"at most 0\.000"):
-        prune(deepcopy(yolo11n), IMGSZ, Prune(0.3, Blind()))
+        prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, Blind()))
 
 
 # The stage -----------------------------------------------------------------------------------------------------------
@@ -427,24 +428,24 @@ def variant(tmp_path_factory, yolo11n) -> Variant:
 
 
 def test_nothing_to_prune_returns_the_variant_itself(variant, tmp_path):
-    assert Prune(0, L2())(variant, tmp_path) is variant
+    assert Prune(Pruning(0, L2()))(variant, tmp_path) is variant
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_stage_writes_a_checkpoint_and_a_report(variant, tmp_path):
-    made = Prune(0.3, L2(), round_to=4)(variant, tmp_path)
+    made = Prune(Pruning(0.3, L2(), round_to=4))(variant, tmp_path)
     assert made.path == tmp_path / "pruned.pt" and made.tags == ("pruned",) and made.name == "pruned"
     report = json.loads((tmp_path / "report.json").read_text())
     flops = [count(deployed(load(path)), IMGSZ).flops for path in (variant.path, made.path)]
     assert report["flops"] == flops
     assert report["asked"] == 0.3 and report["target"] == "flops" and report["reached"] == 1 - flops[1] / flops[0]
     # A pruned model is pruned further like any other.
-    twice = prune(load(made.path), IMGSZ, Prune(0.2, L2(), round_to=4))
+    twice = prune(load(made.path), IMGSZ, Pruning(0.2, L2(), round_to=4))
     assert twice.flops[0] == flops[1] and twice.reached == pytest.approx(0.2, abs=0.01)
 
 
 def test_stock_ultralytics_loads_it_where_we_are_not_installed(variant, tmp_path):
-    made = Prune(0.4, L2(), round_to=4)(variant, tmp_path)
+    made = Prune(Pruning(0.4, L2(), round_to=4))(variant, tmp_path)
     script = (
         "import sys, torch, ultralytics; sys.modules['optimize'] = None\n"
         f"model = ultralytics.YOLO(r'{made.path}').model.float().eval()\n"
@@ -476,7 +477,7 @@ def test_stock_ultralytics_loads_it_where_we_are_not_installed(variant, tmp_path
 )
 def test_settings_out_of_range_are_refused_in_one_sentence(settings, message):
     with pytest.raises(InputError, match=message):
-        Prune(**{"share": 0.3, "criterion": L2()} | settings)
+        Pruning(**{"share": 0.3, "criterion": L2()} | settings)
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "pruner").glob("*.yaml")), ids=lambda path: path.stem)

@@ -13,7 +13,7 @@ from ultralytics import YOLO
 from ultralytics.nn.modules.block import AAttn, Attention
 
 from optimize.pruner.l2 import L2
-from optimize.pruner.prune import Prune
+from optimize.pruner.settings import Pruning
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, save
 
@@ -31,7 +31,7 @@ def one_thread():
 
 @pytest.fixture(scope="module", params=DETECT + TASKS + TRANSFORMERS)
 def case(request) -> Case:
-    return pruned(request.param, IMGSZ, Prune(0.4, L2(), scope="global", round_to=4, min_width=1))
+    return pruned(request.param, IMGSZ, Pruning(0.4, L2(), scope="global", round_to=4, min_width=1))
 
 
 @pytest.mark.parametrize("size", [(IMGSZ, IMGSZ), (96, 64)])

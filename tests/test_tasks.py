@@ -11,7 +11,8 @@ from tiny_tasks import CLASSES, SIDE, TASKS, write_dataset
 from ultralytics import RTDETR, YOLO
 
 from optimize.errors import InputError
-from optimize.pruner.prune import Prune, prune
+from optimize.pruner.prune import prune
+from optimize.pruner.settings import Pruning
 from optimize.pruner.taylor import Taylor
 from optimize.yolo.checkpoint import load
 from optimize.yolo.dataset import resolve
@@ -53,7 +54,9 @@ def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch
 def test_the_loss_of_every_task_ranks_channels_and_layers(task, tmp_path):
     model = load(lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task]))
     data = resolve(str(write_dataset(tmp_path / "data", task)), task)
-    report = prune(model, SIDE, Prune(0.3, Taylor(data, images=4), round_to=16, scope="measured", data=data, images=4))
+    report = prune(
+        model, SIDE, Pruning(0.3, Taylor(data, images=4), round_to=16, scope="measured", data=data, images=4)
+    )
     assert report.reached == pytest.approx(0.3, abs=0.01)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
@@ -14,13 +13,11 @@ from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import Goal, allowed, cheapest, search
 from optimize.pruner.score import Importance, scores
 from optimize.pruner.sensitivity import rises
+from optimize.pruner.settings import Pruning
 from optimize.pruner.size import Size, terms
 from optimize.pruner.trace import Trace
 from optimize.pruner.tracker import trace
 from optimize.yolo import coupling
-
-if TYPE_CHECKING:
-    from optimize.pruner.prune import Prune
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Selection:
         return why
 
 
-def select(model: nn.Module, imgsz: int, settings: "Prune", cost: Cost, now: float, goal: Goal) -> Selection:
+def select(model: nn.Module, imgsz: int, settings: Pruning, cost: Cost, now: float, goal: Goal) -> Selection:
     """Choose what to remove from `model` to reach `goal`.
 
     Args:

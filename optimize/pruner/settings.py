@@ -1,0 +1,65 @@
+"""The settings of pruning, checked."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optimize.data.dataset import Dataset
+from optimize.errors import InputError
+from optimize.pruner.score import Criterion
+from optimize.pruner.size import TARGETS
+
+SCOPES = ("measured", "local", "global")
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """How to prune.
+
+    Attributes:
+        share: of the original's `target` to remove, 0 <= share < 1; 0 leaves the model alone.
+        criterion: which channels matter.
+        original: the checkpoint that `share` refers to, where pruning goes in steps; None for the one that is pruned.
+            Not in the repr, since every variant's first step is its digest.
+        target: what `share` is a share of: `flops`, `params` or `channels`.
+        scope: how much each layer loses. `measured`: most where that raises the loss on labelled pictures least;
+            `local`: all the same ratio; `global`: what a ranking of all channels says.
+        round_to: widths become multiples of this.
+        max_ratio: no block of coupled layers loses more than this share of its channels.
+        min_width: no layer becomes narrower than this, unless it is already.
+        protect: names of layers that keep all their channels, as patterns of `fnmatch`, e.g. `model.22.*`.
+        steps: how many times the pipeline prunes and recovers until `share` is gone.
+        data: whose training pictures `measured` looks at; None for the other scopes.
+        images: how many of them.
+        seed: which of them.
+    """
+
+    share: float
+    criterion: Criterion
+    original: Path | None = field(default=None, repr=False)
+    target: str = "flops"
+    scope: str = "local"
+    round_to: int = 16
+    max_ratio: float = 0.75
+    min_width: int = 8
+    protect: tuple[str, ...] = ()
+    steps: int = 1
+    data: Dataset | None = None
+    images: int = 32
+    seed: int = 0
+
+    def __post_init__(self):
+        _require(0 <= self.share < 1, f"prune={self.share:g}", "0 <= prune < 1; give the share to remove")
+        _require(self.target in TARGETS, f"pruner.target={self.target}", " or ".join(TARGETS))
+        _require(self.scope in SCOPES, f"pruner.scope={self.scope}", " or ".join(SCOPES))
+        if self.scope == "measured" and self.data is None:
+            raise InputError("pruner.scope=measured needs labelled pictures; give data, or pruner.scope=local.")
+        _require(self.round_to >= 1, f"pruner.round_to={self.round_to}", "1 or more; give 8, 16 or 32")
+        _require(0 < self.max_ratio < 1, f"pruner.max_ratio={self.max_ratio:g}", "0 < max_ratio < 1")
+        _require(self.min_width >= 1, f"pruner.min_width={self.min_width}", "1 or more")
+        _require(self.steps >= 1, f"pruner.steps={self.steps}", "1 or more")
+        _require(self.images >= 1, f"pruner.images={self.images}", "1 or more")
+
+
+def _require(holds: bool, given: str, allowed: str) -> None:
+    if not holds:
+        raise InputError(f"{given} is out of range; allowed is {allowed}.")
