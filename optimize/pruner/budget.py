@@ -48,21 +48,33 @@ def allowed(block: Block, round_to: int, max_ratio: float, min_width: int) -> np
     return np.array([*range(ceil(floor / step) * step, block.units, step), block.units])
 
 
+def check_reach(cost: Callable[[np.ndarray], float], options: list[np.ndarray], goal: Goal) -> None:
+    """Whether the narrowest allowed model costs little enough; `cost` and `options` as in `search`.
+
+    Raises:
+        TargetOutOfReach: it does not; names the largest share that can go.
+    """
+    least = cost(np.array([option[0] for option in options]))
+    if least > goal.whole * (1 - goal.share + TOLERANCE):
+        most = int(1000 * (1 - least / goal.whole)) / 1000
+        raise TargetOutOfReach(
+            f"prune={goal.share:g} can't be reached: at this rounding and with these limits the model loses at most "
+            f"{most:.3f} of its {goal.target}; ask for less, or lower pruner.round_to or raise pruner.max_ratio."
+        )
+
+
 def search(
     cost: Callable[[np.ndarray], float],
     options: list[np.ndarray],
     removed: Callable[[float], np.ndarray],
     goal: Goal,
 ) -> Choice:
-    """Bisect the ratio of channels, then refine block by block, until the cost is that of `goal`.
+    """Bisect the ratio of channels, then refine block by block, until the cost is that of `goal`, which is in reach.
 
     Args:
         cost: FLOPs, or what else is to shrink, for a number of units per block.
         options: for each block the numbers that it may keep, ascending.
         removed: for a ratio between 0 and 1 the number of units that each block should lose, rising with the ratio.
-
-    Raises:
-        TargetOutOfReach: even the narrowest allowed model costs more than asked; names the largest share that can go.
     """
     full = np.array([option[-1] for option in options])
     budget, tolerance = goal.whole * (1 - goal.share), TOLERANCE * goal.whole
@@ -71,7 +83,6 @@ def search(
         wanted = full - removed(ratio)
         return np.array([option[np.abs(option - w).argmin()] for option, w in zip(options, wanted, strict=True)])
 
-    _check_reach(cost(snapped(1.0)), goal)
     low, high = 0.0, 1.0
     for _ in range(30):
         middle = (low + high) / 2
@@ -83,17 +94,13 @@ def search(
 def cheapest(
     cost: Callable[[np.ndarray], float], options: list[np.ndarray], rises: list[np.ndarray], goal: Goal
 ) -> Choice:
-    """Narrow the block whose next cut raises the loss least for what it saves, again and again, until `goal` is met.
+    """Narrow the block whose next cut raises the loss least for what it saves, until `goal` is met.
 
     Args:
         cost, options: as in `search`.
         rises: for each block the rise of the loss at each of its options, see `sensitivity.rises`.
-
-    Raises:
-        TargetOutOfReach: as `search` does.
     """
     budget, tolerance = goal.whole * (1 - goal.share), TOLERANCE * goal.whole
-    _check_reach(cost(np.array([option[0] for option in options])), goal)
     at = [len(option) - 1 for option in options]
     kept = np.array([option[-1] for option in options])
     while (now := cost(kept)) > budget + tolerance:
@@ -110,15 +117,6 @@ def cheapest(
         *_, block, lower = min(moves)
         at[block], kept[block] = lower, options[block][lower]
     return Choice(kept, None)
-
-
-def _check_reach(least: float, goal: Goal) -> None:
-    if least > goal.whole * (1 - goal.share + TOLERANCE):
-        most = int(1000 * (1 - least / goal.whole)) / 1000
-        raise TargetOutOfReach(
-            f"prune={goal.share:g} can't be reached: at this rounding and with these limits the model loses at most "
-            f"{most:.3f} of its {goal.target}; ask for less, or lower pruner.round_to or raise pruner.max_ratio."
-        )
 
 
 def _between(cost, wide: np.ndarray, narrow: np.ndarray, budget: float) -> np.ndarray:

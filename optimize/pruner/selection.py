@@ -10,7 +10,7 @@ from torch import nn
 from optimize.errors import InputError
 from optimize.measure.cost import Cost
 from optimize.pruner.blocks import Block, blocks
-from optimize.pruner.budget import Goal, allowed, cheapest, search
+from optimize.pruner.budget import Goal, allowed, cheapest, check_reach, search
 from optimize.pruner.score import Importance, scores
 from optimize.pruner.sensitivity import rises
 from optimize.pruner.settings import Pruning
@@ -82,6 +82,7 @@ def select(model: nn.Module, imgsz: int, settings: Pruning, cost: Cost, now: flo
     names = coupling.unfused_names(model)
     running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
     size = Size(traced, found, terms(goal.target, model, traced, running), now)
+    check_reach(size, options, goal)
     if settings.scope == "measured":
         pictures = settings.data, settings.images, settings.seed, imgsz
         choice = cheapest(size, options, rises(model, traced, found, options, ranks, *pictures), goal)
