@@ -51,8 +51,13 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, DictConfig) and "_target_" in value
 
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"} | {
-    tuple[str, ...]: "a list of texts, e.g. [a,b]"
+WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    Path: "a path",
+    tuple[str, ...]: "a list of texts, e.g. [a,b]",
 }
 
 

@@ -41,6 +41,9 @@ CARRIED = (
     *("box", "cls", "cls_pw", "dfl", "pose", "kobj", "rle", "angle", "dlog", "dgrad", "dlam"),
 )
 
+# Our own in every training; amp's check would download a model.
+FIXED = {"amp": False, "plots": False, "exist_ok": True, "deterministic": True}
+
 
 class KeepArchitecture:
     """Mixin before a task's trainer: the architecture is the checkpoint's."""
@@ -188,15 +191,13 @@ def finetune(
     last = run / "weights" / "last.pt"
     done = _epochs_done(last)
     if done < epochs:
-        overrides = {
-            **{key: start.args[key] for key in CARRIED if key in start.args},
-            **ours,
-            **{"task": start.task, "mode": "train", "model": str(path), "data": str(data), "save_dir": str(run)},
-            **{"epochs": epochs, "imgsz": imgsz, "batch": batch, "device": device, "seed": seed},
-            **{"amp": False, "plots": False, "exist_ok": True, "deterministic": True},
-            **({"distill_model": str(teacher)} if teacher else {}),
-            **({"resume": str(last)} if done else {}),
-        }
+        given = {"data": str(data), "epochs": epochs, "imgsz": imgsz, "batch": batch, "device": device, "seed": seed}
+        task_and_model = {"task": start.task, "mode": "train", "model": str(path), "save_dir": str(run)}
+        overrides = _carried(start) | ours | task_and_model | given | FIXED
+        if teacher:
+            overrides["distill_model"] = str(teacher)
+        if done:
+            overrides["resume"] = str(last)
         task = checkpoint.task(start)
         with ExitStack() as stack, stdout_to_stderr():
             job = TRAINERS[task](overrides=overrides)
@@ -213,6 +214,10 @@ def finetune(
     checkpoint.save(trained, result, half=True)
     history = _history(run / "results.csv")
     return Training(result, history, ours, _seconds(history), resumed=0 < done < epochs)
+
+
+def _carried(model: nn.Module) -> dict[str, object]:
+    return {key: model.args[key] for key in CARRIED if key in model.args}
 
 
 def _show_steps(stack: ExitStack, trainer) -> None:
