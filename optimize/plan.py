@@ -106,15 +106,14 @@ def _part(stage: Stage, step: int, steps: int) -> Stage:
 
 
 def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime]) -> tuple[str, ...]:
-    narrower = (
+    has, full = parameters_of_yaml(model)
+    narrower = [
         f"model={settings.model} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
         "its yaml describes; prune counts from what it has."
-        for has, full in [parameters_of_yaml(model)]
-        if has < full
-    )
+    ]
     made = ["These pictures are made, not photographed: handwritten digits composed on crops of photographs."]
     left_out = [f"{r.name} was left out: {reason}." for r in runtimes if (reason := r.unavailable())]
-    return (*narrower, *(made if settings.data == "digits" else []), *left_out)
+    return (*(narrower if has < full else []), *(made if settings.data == "digits" else []), *left_out)
 
 
 def _check_room(store: Path, checkpoint: Path) -> None:
