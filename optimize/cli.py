@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
-from optimize.errors import OptimizeError
+from optimize.errors import LimitMissed, OptimizeError
 
 FULL_DISK = {
     errno.ENOSPC: "the disk is full",
@@ -58,11 +58,13 @@ def _run(config: DictConfig, folder: Path) -> None:
         raise
     write(report, plan, config, folder)
     print(folder)
+    if report.missed:
+        raise LimitMissed(" ".join(report.missed))
 
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Whatever the user can mend becomes one sentence on stderr and exit code 1."""
+    """Whatever the user can mend becomes one sentence on stderr; exit code 1, or 3 for a limit that was missed."""
     try:
         yield
     except (OptimizeError, HydraException, OmegaConfBaseException, OSError, ValueError) as error:
@@ -70,7 +72,7 @@ def _one_sentence() -> Iterator[None]:
         if sentence is None:
             raise
         print(f"error: {sentence}", file=sys.stderr)
-        raise SystemExit(1) from error
+        raise SystemExit(getattr(error, "exit_code", 1)) from error
     except KeyboardInterrupt:
         print("stopped: what was finished is kept, and the same command goes on from there.", file=sys.stderr)
         raise SystemExit(130) from None

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from optimize.data.dataset import Dataset
 from optimize.errors import MeasurementError
-from optimize.measure import accuracy, cost, latency
+from optimize.measure import cost
 from optimize.measure.cost import Cost
 from optimize.measure.graph_cost import GraphCost
-from optimize.progress import bar
+from optimize.measure.judge import Judge
+from optimize.quant.int8 import Int8
 from optimize.result import Report, Result
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.stage import REPORT, Stage, apply, digest
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load
-from optimize.yolo.validate import validate
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +34,10 @@ class Plan:
         data: where to train, calibrate and validate.
         shrink: the stages that make the pruned model, in order; those with nothing to do return the variant as it is.
         precisions: stages of which each makes one more precision of an exported float32 model.
+        qat: the stage that trains a model whose int8 loses more than allowed; None where there is nothing to train with.
         runtimes: where every model is exported to and measured, beside torch.
         remarks: what the report must say besides, e.g. why a runtime was left out; whole sentences.
-        threads, rounds, seed: of the latency benchmark.
+        judge: measures accuracy and latency.
         store: where finished work lies, shared by all runs.
     """
 
@@ -44,22 +45,21 @@ class Plan:
     data: Dataset
     shrink: tuple[Stage, ...]
     precisions: tuple[Stage, ...]
+    qat: Stage | None
     runtimes: tuple[Runtime, ...]
     remarks: tuple[str, ...]
-    threads: int
-    rounds: int
-    seed: int
+    judge: Judge
     store: Path
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A variant to be measured, the runtime that runs it, and what it costs: in torch, and in the exported graph."""
+    """A variant to be measured, what it costs in torch and in the exported graph, and how it was quantized."""
 
     variant: Variant
-    runtime: Runtime
     cost: Cost
     graph: GraphCost | None
+    quantization: dict | None
 
 
 def run(plan: Plan, folder: Path) -> Report:
@@ -73,38 +73,51 @@ def run(plan: Plan, folder: Path) -> Report:
     runtimes = (Torch(), *plan.runtimes)
     subjects = [s for r in runtimes for m, c in zip(models, costs, strict=True) for s in _subjects(plan, r, m, c)]
     subjects = [replace(subject, variant=_hand_out(subject.variant, folder)) for subject in subjects]
-    results = [_measure(plan, subject) for subject in subjects]
-    log.info("timing %d variants on %d threads", len(subjects), plan.threads)
-    timing = latency.measure([(s.runtime.open, s.variant) for s in subjects], plan.threads, plan.rounds, plan.seed)
+    results = [_measure(plan.judge, subject) for subject in subjects]
+    log.info("timing %d variants on %d threads", len(subjects), plan.judge.threads)
+    timing = plan.judge.time([subject.variant for subject in subjects])
     results = [replace(result, latency=time) for result, time in zip(results, timing.latencies, strict=True)]
     return Report(tuple(results), timing.noise, timing.noise_spread, stages)
 
 
 def _models(plan: Plan) -> tuple[list[Variant], list[dict]]:
-    """The original, and the pruned and recovered model if anything was pruned; and what the stages say they did."""
+    """The original, and the pruned and recovered model if anything was changed; and what the stages say they did."""
     variant, stages = plan.original, []
     for stage in plan.shrink:
         before, variant = variant, apply(stage, variant, plan.store)
         if variant != before:
-            done = json.loads((variant.path.parent / REPORT).read_text())
-            stages.append({"stage": type(stage).__name__.lower(), **done})
+            stages.append({"stage": type(stage).__name__.lower(), **_said(variant)})
     return ([plan.original] if variant == plan.original else [plan.original, variant]), stages
+
+
+def _said(variant: Variant) -> dict | None:
+    """What the stage that made `variant` reports of its work, where it has something to say."""
+    report = variant.path.parent / REPORT
+    return json.loads(report.read_text()) if report.is_file() else None
 
 
 def _subjects(plan: Plan, runtime: Runtime, model: Variant, counted: Cost) -> list[Subject]:
     """One model as `runtime` deploys it: in float32, and in every other precision."""
     exported = apply(runtime.export, model, plan.store)
-    variants = [exported]
-    for precision in plan.precisions:
-        made = apply(precision, exported, plan.store)
-        if made != exported:
-            variants.append(made)
+    made = [_in_precision(plan, stage, runtime, model, exported) for stage in plan.precisions]
     subjects = []
-    for variant in variants:
+    for variant in (exported, *(variant for variant in made if variant != exported)):
         graph = runtime.count(variant)  # of what is built, since a built engine has no operators left to count
         _agree(variant, counted, graph)
-        subjects.append(Subject(apply(runtime.build, variant, plan.store), runtime, counted, graph))
+        quantization = _said(variant) if variant != exported else None
+        subjects.append(Subject(plan.judge.built(variant), counted, graph, quantization))
     return subjects
+
+
+def _in_precision(plan: Plan, stage: Stage, runtime: Runtime, model: Variant, exported: Variant) -> Variant:
+    """`exported` in another precision; where int8 loses too much, that of the model trained for it, if that is better."""
+    made = apply(stage, exported, plan.store)
+    if not isinstance(stage, Int8) or plan.qat is None or made == exported or _said(made)["reached"]:
+        return made
+    log.info("%s on %s lost more than allowed: training the model for int8", made.name, made.runtime)
+    trained = apply(runtime.export, apply(plan.qat, model, plan.store), plan.store)
+    again = apply(replace(stage, reference=exported), trained, plan.store)
+    return max(made, again, key=lambda variant: plan.judge.score(variant).score)
 
 
 def _hand_out(variant: Variant, folder: Path) -> Variant:
@@ -118,26 +131,19 @@ def _hand_out(variant: Variant, folder: Path) -> Variant:
     return replace(variant, path=target)
 
 
-def _measure(plan: Plan, subject: Subject) -> Result:
+def _measure(judge: Judge, subject: Subject) -> Result:
     """Everything but the latency, which is measured for all variants together."""
-    variant, sha256 = subject.variant, digest(subject.variant.path)
-
-    def validated() -> accuracy.Accuracy:
-        session = subject.runtime.open(variant, plan.threads)
-        with bar(f"validating {variant.name} on {variant.runtime}", len(plan.data.val)) as tick:
-            found = validate(tick(session), plan.data, variant.imgsz)
-        log.info("%s on %s: %s %.4f", variant.name, variant.runtime, found.metric, found.score)
-        return found
-
+    variant = subject.variant
     files = [variant.path] if variant.path.is_file() else [p for p in variant.path.rglob("*") if p.is_file()]
     return Result(
         variant=variant,
-        sha256=sha256,
+        sha256=digest(variant.path),
         size_bytes=sum(file.stat().st_size for file in files),
         cost=subject.cost,
         graph=subject.graph,
-        accuracy=accuracy.once(plan.store, (sha256, variant.precision, plan.data.fingerprint), validated),
+        accuracy=judge.score(variant),
         latency=None,
+        quantization=subject.quantization,
     )
 
 

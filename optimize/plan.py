@@ -15,12 +15,14 @@ from optimize.config import build, typed
 from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
 from optimize.errors import InputError
+from optimize.measure.judge import Judge
 from optimize.pipeline import Plan
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
 from optimize.recover.finetune import Finetune
 from optimize.runtime.session import Runtime
+from optimize.runtime.torch import Torch
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.variant import Variant
@@ -59,6 +61,9 @@ def prepare(config: DictConfig) -> Plan:
     _check_fit(settings, model, data)
     imgsz = settings.imgsz or int(model.args["imgsz"])
     runtimes = _chosen(config, "runtime")
+    usable = tuple(runtime for runtime in runtimes if runtime.unavailable() is None)
+    threads = settings.threads or len(os.sched_getaffinity(0))
+    judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
     return Plan(
         original=Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions()))),
         data=data,
@@ -66,12 +71,11 @@ def prepare(config: DictConfig) -> Plan:
             build(config.pruner, "pruner", data=data, original=path),
             _chosen(config, "recover", data=data, original=path),
         ),
-        precisions=(Bf16(), build(config.quant, "quant", data=data)),
-        runtimes=tuple(runtime for runtime in runtimes if runtime.unavailable() is None),
+        precisions=(Bf16(), build(config.quant, "quant", data=data, judge=judge)),
+        qat=None,
+        runtimes=usable,
         remarks=_remarks(settings, model, runtimes),
-        threads=settings.threads or len(os.sched_getaffinity(0)),
-        rounds=settings.rounds,
-        seed=settings.seed,
+        judge=judge,
         store=settings.store,
     )
 

@@ -21,6 +21,7 @@ class Result:
         graph: the same counted on the exported artefact itself; None for a checkpoint, which is not exported.
         accuracy: on the validation split.
         latency: None where it was not measured.
+        quantization: what the int8 stage says of its work: recipe, calibration, drop, layers left in float; else None.
     """
 
     variant: Variant
@@ -30,6 +31,7 @@ class Result:
     graph: GraphCost | None
     accuracy: Accuracy
     latency: Latency | None
+    quantization: dict | None = None
 
     @property
     def float_ops(self) -> int:
@@ -38,6 +40,17 @@ class Result:
     @property
     def int_ops(self) -> int:
         return self.graph.int_ops if self.graph else 0
+
+    @property
+    def missed(self) -> str | None:
+        """What must be said of an int8 that loses more than `quant.max_drop`."""
+        if self.quantization is None or self.quantization["reached"]:
+            return None
+        return (
+            f"{self.variant.name} on {self.variant.runtime} loses {self.quantization['drop']:.1f} points of "
+            f"{self.accuracy.metric} at best, quant.max_drop={self.quantization['max_drop']} is allowed; allow more, give "
+            "epochs and recover=[bn,finetune,qat] to train for int8, or take quant=fp16."
+        )
 
     @property
     def flops(self) -> int:
@@ -60,3 +73,8 @@ class Report:
     noise: float
     noise_spread: float
     stages: list[dict]
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Limits that what was reached misses, a sentence each."""
+        return tuple(result.missed for result in self.results if result.missed)

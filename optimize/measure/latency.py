@@ -33,7 +33,7 @@ class Latency:
         threads, batch, device: what the call was given.
         arithmetic: what really ran, read back from the runtime, e.g. `fp32`, `bf16`, `int8+fp32`.
         speedup: the reference's time over this one's, the median of the paired ratios of all rounds; the reference is
-            the original model in the same runtime, in fp32.
+            the original model in the same runtime, in fp32 (where it is not timed, the first of that runtime).
         speedup_low, speedup_high: the quartiles of those ratios.
     """
 
@@ -97,8 +97,9 @@ def _measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int
 
 
 def _reference(variant: Variant, variants: list[Variant]) -> int:
-    """Where the original in the same runtime stands."""
-    return next(i for i, v in enumerate(variants) if v.runtime == variant.runtime and v.name == "original")
+    """Where the original in the same runtime stands, or the first of that runtime where the original is not timed."""
+    same = [i for i, v in enumerate(variants) if v.runtime == variant.runtime]
+    return next((i for i in same if variants[i].name == "original"), same[0])
 
 
 def _milliseconds(session: Callable, image: np.ndarray) -> float:

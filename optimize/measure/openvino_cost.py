@@ -38,7 +38,7 @@ def count(folder: Path) -> GraphCost:
     operations, weights = {True: 0, False: 0}, []
     for node in nodes:
         if node.get_type_name() in COUNTED:
-            operations[_quantized(node)] += 2 * _multiply_adds(node)
+            operations[quantized(node)] += 2 * _multiply_adds(node)
             weights += _weights(node)
     stored = {
         constant.get_friendly_name(): constant for constant in weights
@@ -64,7 +64,7 @@ def _multiply_adds(node) -> int:
     return prod(data if kind in TRANSPOSED else output) * prod(weight[2 if kind.startswith("Group") else 1 :])
 
 
-def _quantized(node) -> bool:
+def quantized(node) -> bool:
     """Both factors pass a FakeQuantize or are stored in 8 bits."""
     return all(_comes_quantized(node.input_value(i).get_node()) for i in range(2))
 
@@ -86,14 +86,14 @@ _UNPACKS = {"Convert", "Multiply", "Subtract"}  # what a stored 8-bit weight goe
 
 def _weights(node) -> list:
     """The stored weight, and the bias that an Add behind the operator holds."""
-    found = [_stored(node.input_value(i).get_node()) for i in range(2)]
+    found = [stored(node.input_value(i).get_node()) for i in range(2)]
     for consumer in node.output(0).get_target_inputs():
         if consumer.get_node().get_type_name() == "Add":
-            found += [_stored(consumer.get_node().input_value(i).get_node()) for i in range(2)]
+            found += [stored(consumer.get_node().input_value(i).get_node()) for i in range(2)]
     return [constant for constant in found if constant is not None]
 
 
-def _stored(node):
+def stored(node):
     while node.get_type_name() in {*_UNPACKS, "FakeQuantize", "Reshape"}:
         node = node.input_value(0).get_node()
     return node if node.get_type_name() == "Constant" else None

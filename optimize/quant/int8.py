@@ -1,40 +1,148 @@
-"""int8 after training, by the route that proved best for each runtime."""
+"""int8 after training: the recipe that proved best for each runtime, and layers back to float where it loses too much."""
 
-from dataclasses import dataclass, replace
+import json
+import logging
+import shutil
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 
-from optimize.data.calibration import images
+from optimize.data.calibration import CalibrationImages, images
 from optimize.data.dataset import Dataset
+from optimize.errors import InputError
+from optimize.measure.judge import Judge
+from optimize.quant.fallback import Trial, toward_float
+from optimize.quant.sensitivity import Quantizer
+from optimize.stage import REPORT
 from optimize.variant import Variant
+
+log = logging.getLogger(__name__)
+
+ALIKE = 0.05  # by experience with A/A checks, times that differ by less can't be told apart
 
 
 @dataclass(frozen=True)
 class Int8:
     """Effect: weights and activations of the network in 8 bits, the decode of the head in float32.
 
-    Reads the exported float32 file; torch runs no int8 here, so its variants come back unchanged.
+    Reads the exported float32 file; torch runs no int8 here, so its variants come back unchanged. The file must not
+    lose more than `max_drop`: where it does, layers return to float one by one, those first whose return wins most,
+    until it holds. report.json says what was done, and as `reached` whether it holds.
 
     Attributes:
         data: the data set whose training split calibrates.
+        judge: measures accuracy, and latency where candidates are compared.
         calibration_images: how many of its pictures; 16 to 128 made no measurable difference on a small set.
         seed: chooses the pictures.
+        max_drop: points (0.01) of the task's main metric that int8 may lose on the validation split.
+        search: try every recipe for the runtime, and keep the fastest that holds `max_drop`.
+        reference: the float32 variant to lose against, where it is not the one that is quantized.
     """
 
     data: Dataset
+    judge: Judge = field(repr=False)
     calibration_images: int = 128
     seed: int = 0
+    max_drop: float = 1.0
+    search: bool = False
+    reference: Variant | None = field(default=None, repr=False)
+
+    def __post_init__(self):
+        if self.max_drop < 0:
+            raise InputError(f"quant.max_drop={self.max_drop} is not allowed; give 0 or more points, e.g. 1.0.")
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if variant.runtime == "torch":
             return variant
+        began = perf_counter()
+        shutil.rmtree(folder / "tries", ignore_errors=True)  # of a killed call, whose scores are in the store
         pictures = images(self.data, self.calibration_images, self.seed, variant.imgsz)
-        target = folder / variant.path.name
-        if variant.runtime == "openvino":
-            from optimize.quant.openvino_int8 import quantize
+        before = self.judge.score(self.judge.built(self.reference or variant)).score
+        goal = before - self.max_drop / 100
+        recipes = _recipes(variant.runtime)
+        tries = [
+            self._try(variant, _calibrated(variant, pictures, recipe, folder), recipe.name, (), folder)
+            for recipe in (recipes if self.search else recipes[:1])
+        ]
+        best = max(tries, key=lambda trial: trial.score)
+        report: dict = {"calibration": pictures.described() if hasattr(pictures,"described") else {}, "max_drop": self.max_drop}
+        if self.search:
+            speeds = self._speeds(variant, tries)
+            report["candidates"] = [_candidate(t, before, s) for t, s in zip(tries, speeds, strict=True)]
+            best = _fastest([(s, t) for s, t in zip(speeds, tries, strict=True) if t.score >= goal]) or best
+        if best.score < goal:
+            log.info("%s loses %.1f points: returning layers to float", best.recipe, 100 * (before - best.score))
 
-            quantize(variant.path, target, pictures)
-        else:
-            from optimize.quant.onnx_int8 import quantize
+            def attempt(floats: tuple[str, ...]) -> Trial:
+                return self._try(variant, best.quantizer, best.recipe, floats, folder)
 
-            quantize(variant.path, target, pictures, symmetric=variant.runtime == "tensorrt")
-        return replace(variant, path=target, precision="int8", tags=(*variant.tags, "int8"))
+            path = list(toward_float(best, attempt, self.judge, variant, goal, folder))
+            chosen = max(path, key=lambda trial: (trial.score >= goal, trial.score))
+            path = path[: path.index(chosen) + 1]
+            report["float_layers"] = _float_layers(path, self._speeds(variant, path), before)
+            best = chosen
+        report |= {
+            "recipe": best.recipe,
+            "drop": 100 * (before - best.score),
+            "reached": best.score >= goal,
+            "seconds": round(perf_counter() - began, 1),
+        }
+        (folder / REPORT).write_text(json.dumps(report, indent=2))
+        path = best.variant.path.rename(folder / variant.path.name)
+        shutil.rmtree(folder / "tries")
+        return replace(best.variant, path=path, steps=variant.steps)
+
+    def _try(
+        self, variant: Variant, quantizer: Quantizer, recipe: str, floats: tuple[str, ...], folder: Path
+    ) -> Trial:
+        tries = folder / "tries"
+        tries.mkdir(exist_ok=True)
+        target = tries / str(len(list(tries.iterdir()))) / variant.path.name
+        target.parent.mkdir()
+        quantizer.write(target, floats)
+        made = replace(variant, path=target, precision="int8", tags=(*variant.tags, "int8"))
+        made = made.after(f"{self!r} {recipe} {floats}")
+        return Trial(recipe, quantizer, floats, made, self.judge.score(self.judge.built(made)).score)
+
+    def _speeds(self, variant: Variant, tries: list[Trial]) -> list[float]:
+        """How many times as fast as `variant` each is, all interleaved."""
+        timing = self.judge.time([self.judge.built(v) for v in (variant, *(trial.variant for trial in tries))])
+        return [latency.speedup for latency in timing.latencies[1:]]
+
+
+def _fastest(timed: list[tuple[float, Trial]]) -> Trial | None:
+    """The fastest; of those that are as fast within what can be told apart, the most accurate."""
+    top = max((speed for speed, _ in timed), default=None)
+    return max((t for speed, t in timed if speed >= top * (1 - ALIKE)), key=lambda t: t.score, default=None)
+
+
+def _candidate(trial: Trial, before: float, speed: float) -> dict:
+    return {"recipe": trial.recipe, "drop": 100 * (before - trial.score), "faster": speed}
+
+
+def _float_layers(path: list[Trial], speeds: list[float], before: float) -> list[dict]:
+    """One entry per layer that returned: the drop that was left then, and how much longer a picture took."""
+    return [
+        {"layer": now.floats[-1], "drop": 100 * (before - now.score), "slower": speeds[i] / speeds[i + 1] - 1}
+        for i, now in enumerate(path[1:])
+    ]
+
+
+def _recipes(runtime: str) -> tuple:
+    if runtime == "openvino":
+        from optimize.quant.openvino_int8 import OPENVINO
+
+        return OPENVINO
+    from optimize.quant.onnx_int8 import ONNXRUNTIME, TENSORRT
+
+    return TENSORRT if runtime == "tensorrt" else ONNXRUNTIME
+
+
+def _calibrated(variant: Variant, pictures: CalibrationImages, recipe, folder: Path) -> Quantizer:
+    if variant.runtime == "openvino":
+        from optimize.quant.openvino_int8 import OpenvinoInt8
+
+        return OpenvinoInt8(variant.path, pictures, recipe)
+    from optimize.quant.onnx_int8 import OnnxInt8
+
+    return OnnxInt8(variant.path, pictures, recipe, folder)

@@ -1,16 +1,152 @@
 """Static int8 for ONNX: quantize/dequantize pairs around the operators, weights per channel."""
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quant_pre_process, quantize_static
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quant_pre_process,
+    quantize_static,
+)
 
 from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
 from optimize.quant.scope import onnx_decode, onnx_last
+
+WEIGHTED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
+
+
+@dataclass(frozen=True)
+class OnnxRecipe:
+    """One way to make an ONNX file int8; the decode of the head is float in all of them.
+
+    Attributes:
+        name: for the report.
+        signed: activations in S8 around zero instead of U8; weights are always S8, per output channel.
+        weighted_only: only convolutions and matrix products, not the operators between them.
+        last: also the convolutions that feed the decode.
+        ranges: `mean` of each picture's extremes, `extremes` over all pictures, or `entropy`.
+    """
+
+    name: str
+    signed: bool = False
+    weighted_only: bool = False
+    last: bool = False
+    ranges: str = "mean"
+
+
+# The first is the default. Measured on x86 in docs/quantization.md: a range over the extremes of all pictures is widened
+# by one odd picture (yolov8n on COCO: mAP50-95 0.421 instead of 0.448); int8 kernels would round the raw boxes and
+# scores of the last convolutions to one scale, 1.4 points for 2 % of the operations; signed activations run at half
+# the speed of float, and convolutions alone gain nothing.
+ONNXRUNTIME = (
+    OnnxRecipe("u8s8"),
+    OnnxRecipe("u8s8, extremes", ranges="extremes"),
+    OnnxRecipe("u8s8, entropy", ranges="entropy"),
+    OnnxRecipe("u8s8, last layers too", last=True),
+    OnnxRecipe("u8s8, weighted layers only", weighted_only=True),
+    OnnxRecipe("s8s8", signed=True),
+)
+# Both signed with zero point 0, pairs before weighted operators only, and biases in float, as its parser demands
+# (NVIDIA TensorRT documentation, "Explicit Quantization").
+TENSORRT = (OnnxRecipe("s8s8, explicit", signed=True, weighted_only=True, last=True),)
+
+
+class OnnxInt8:
+    """A calibrated ONNX model, from which int8 files are written with more or fewer layers left in float.
+
+    Attributes:
+        layers: names of the operators with weights that `recipe` makes int8, in the graph's order.
+    """
+
+    def __init__(self, source: Path, pictures: CalibrationImages, recipe: OnnxRecipe, folder: Path):
+        """`folder` keeps the calibrated ranges, so that a second call needs no pictures."""
+        self.model, self.pictures = onnx.load(source), pictures
+        self.source, self.recipe = source, recipe
+        self.ranges = folder / f"{recipe.ranges}{'_weighted' if recipe.weighted_only else ''}.json"
+        self.float = set(onnx_decode(self.model)) | (set() if recipe.last else set(onnx_last(self.model)))
+        weights = {tensor.name for tensor in self.model.graph.initializer}
+        self.layers = [
+            node.name
+            for node in self.model.graph.node
+            if node.op_type in WEIGHTED and weights & set(node.input) and node.name not in self.float
+        ]
+
+    def write(self, target: Path, floats: Sequence[str] = ()) -> None:
+        """Write the int8 file; `floats` are layers that stay in float, with the activation that follows each."""
+        excluded = self.float | {name for layer in floats for name in self._with_activation(layer)}
+        partial, reader = self.ranges.with_suffix(".partial"), None
+        # what the quantizer prints goes to stderr, since stdout belongs to the report
+        with TemporaryDirectory() as folder, bar("calibrating", len(self.pictures)) as tick, redirect_stdout(sys.stderr):
+            prepared = Path(folder) / "prepared.onnx"  # shapes written into the graph, as the quantizer asks for
+            quant_pre_process(self.source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+            if not self.ranges.is_file():
+                partial.unlink(missing_ok=True)
+                reader = _Reader(self.model.graph.input[0].name, self.pictures, tick)
+            quantize_static(
+                prepared,
+                target,
+                reader,
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                activation_type=QuantType.QInt8 if self.recipe.signed else QuantType.QUInt8,
+                op_types_to_quantize=WEIGHTED if self.recipe.weighted_only else None,
+                nodes_to_exclude=sorted(excluded),
+                calibrate_method=CalibrationMethod.Entropy
+                if self.recipe.ranges == "entropy"
+                else CalibrationMethod.MinMax,
+                calibration_cache_path=self.ranges if self.ranges.is_file() else partial,
+                extra_options={"CalibMovingAverage": self.recipe.ranges == "mean"} | self._extra(),
+            )
+        if partial.is_file():
+            partial.rename(self.ranges)
+
+    def _extra(self) -> dict:
+        if not self.recipe.signed:
+            return {}
+        symmetric = {"ActivationSymmetric": True, "WeightSymmetric": True}
+        return symmetric | (_TENSORRT if self.recipe in TENSORRT else {})
+
+    def _with_activation(self, layer: str) -> list[str]:
+        """A layer and the nodes of its activation function, e.g. the Sigmoid and Mul of a SiLU."""
+        names, tensors = [layer], set(next(node for node in self.model.graph.node if node.name == layer).output)
+        for node in self.model.graph.node:  # in topological order
+            if node.op_type in ("Sigmoid", "Mul", "Relu", "LeakyRelu") and set(node.input) <= tensors:
+                names.append(node.name)
+                tensors |= set(node.output)
+        return names
+
+    def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+        """A function from a picture to what the network hands to the decode, in the file `path`."""
+        import onnxruntime as ort
+
+        model = onnx.load(path)
+        last = set(onnx_last(self.model))
+        names = [node.output[0] for node in self.model.graph.node if node.name in last]
+        del model.graph.output[:]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return lambda picture: session.run(None, {model.graph.input[0].name: picture})
+
+
+_TENSORRT = {
+    "AddQDQPairToWeight": True,
+    "DedicatedQDQPair": True,
+    "OpTypesToExcludeOutputQuantization": WEIGHTED,
+    "QuantizeBias": False,
+}
 
 
 class _Reader(CalibrationDataReader):
@@ -22,57 +158,3 @@ class _Reader(CalibrationDataReader):
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self.feeds, None)
-
-
-def quantize(source: Path, target: Path, pictures: CalibrationImages, *, symmetric: bool) -> None:
-    """Write `source` in int8 to `target`, in the form that its runtime computes in.
-
-    A range is the mean over the pictures of each picture's extremes: with the extremes of all, one odd picture widens a
-    range, and more pictures made it worse (yolov8n on COCO: mAP50-95 0.438 with 32, 0.421 with 106; 0.448 so).
-
-    ONNX Runtime on x86 (`symmetric=False`): unsigned activations and signed weights in every operator, since signed
-    activations run at half the speed of float and convolutions alone gain nothing. The last convolutions stay float:
-    its int8 kernels would round the raw boxes and scores to one scale, 1.4 points of mAP for 2 % of the operations.
-
-    TensorRT (`symmetric=True`): both signed with zero point 0, pairs before weighted operators only, and biases in
-    float, as its parser demands (NVIDIA TensorRT documentation, "Explicit Quantization").
-    """
-    model = onnx.load(source)
-    with TemporaryDirectory() as folder, bar("calibrating", len(pictures)) as tick:
-        prepared = Path(folder) / "prepared.onnx"  # shapes written into the graph, as the quantizer asks for
-        quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            target,
-            _Reader(model.graph.input[0].name, pictures, tick),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            **(_tensorrt(model) if symmetric else _x86(model)),
-        )
-
-
-def _x86(model: onnx.ModelProto) -> dict:
-    return {
-        "activation_type": QuantType.QUInt8,
-        "nodes_to_exclude": onnx_decode(model) + onnx_last(model),
-        "extra_options": {"CalibMovingAverage": True},
-    }
-
-
-def _tensorrt(model: onnx.ModelProto) -> dict:
-    weighted = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
-    return {
-        "activation_type": QuantType.QInt8,
-        "nodes_to_exclude": onnx_decode(model),
-        "op_types_to_quantize": weighted,
-        "extra_options": {
-            "CalibMovingAverage": True,
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            "AddQDQPairToWeight": True,
-            "DedicatedQDQPair": True,
-            "OpTypesToExcludeOutputQuantization": weighted,
-            "QuantizeBias": False,
-        },
-    }

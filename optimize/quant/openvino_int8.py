@@ -3,33 +3,109 @@
 import logging
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import nncf
+import numpy as np
 
 from optimize.data.calibration import CalibrationImages
-from optimize.quant.scope import openvino_decode
+from optimize.measure.openvino_cost import COUNTED, quantized, stored
+from optimize.quant.scope import openvino_constant, openvino_decode, openvino_last
 from optimize.runtime.openvino import read, save
 
 
-def quantize(source: Path, target: Path, pictures: CalibrationImages) -> None:
-    """Write the OpenVINO folder `source` in int8 to `target`.
+@dataclass(frozen=True)
+class OpenvinoRecipe:
+    """One way to make an OpenVINO model int8; the decode of the head is float in all of them.
 
-    Preset MIXED (asymmetric activations): SiLU is hardly ever negative, so a symmetric range (PERFORMANCE) wastes half
-    of it. yolov8n on COCO: mAP50-95 0.455 and not 0.434 (float 0.444), at a speed that could not be told apart on AMX.
-    The last convolutions may be int8: OpenVINO's kernels take int8 and give float.
+    Attributes:
+        name: for the report.
+        preset: `mixed` for asymmetric activations, `performance` for symmetric ones; weights are symmetric in both.
+        last: also the convolutions that feed the decode, which OpenVINO's kernels run from int8 to float.
     """
-    network = read(source)
-    nncf.set_log_level(logging.WARNING)
-    with redirect_stdout(sys.stderr):  # its progress bars; stdout belongs to the report
-        quantized = nncf.quantize(
-            network,
-            nncf.Dataset(pictures),
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(pictures),
-            fast_bias_correction=True,
-            ignored_scope=nncf.IgnoredScope(names=openvino_decode(network)),
+
+    name: str
+    preset: str = "mixed"
+    last: bool = True
+
+
+# The first is the default. SiLU is hardly ever negative, so a symmetric range wastes half of it: yolov8n on COCO has
+# mAP50-95 0.455 with `mixed` and 0.434 with `performance` (float 0.444), at speeds that can't be told apart.
+OPENVINO = (
+    OpenvinoRecipe("mixed"),
+    OpenvinoRecipe("performance", preset="performance"),
+    OpenvinoRecipe("mixed, last layers float", last=False),
+)
+
+
+class OpenvinoInt8:
+    """A calibrated OpenVINO model, from which int8 folders are written with more or fewer layers left in float.
+
+    Attributes:
+        layers: names of the operators with weights that are int8, in the graph's order.
+    """
+
+    def __init__(self, source: Path, pictures: CalibrationImages, recipe: OpenvinoRecipe):
+        self.source, self.network = source, read(source)
+        decode, self.last = openvino_decode(self.network), openvino_last(self.network)
+        nncf.set_log_level(logging.WARNING)
+        with redirect_stdout(sys.stderr):  # its progress bars; stdout belongs to the report
+            self.quantized = nncf.quantize(
+                self.network,
+                nncf.Dataset(pictures),
+                preset=nncf.QuantizationPreset(recipe.preset),
+                subset_size=len(pictures),
+                fast_bias_correction=True,
+                ignored_scope=nncf.IgnoredScope(names=decode + ([] if recipe.last else self.last)),
+            )
+        self.layers = [op.get_friendly_name() for op in self.quantized.get_ordered_ops() if _is_int8(op)]
+
+    def write(self, target: Path, floats: Sequence[str] = ()) -> None:
+        """Write the int8 folder; `floats` are layers that stay in float."""
+        network = self.quantized.clone()
+        originals = {op.get_friendly_name(): op for op in self.network.get_ops()}
+        for op in network.get_ops():
+            if op.get_friendly_name() in floats:
+                _revert(op, originals)
+        save(network, target)
+        shutil.copy(self.source / "metadata.yaml", target)
+
+    def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+        """A function from a picture to what the network hands to the decode, in the folder `path`."""
+        import openvino as ov
+
+        network = read(path)
+        names = {op.get_friendly_name(): op for op in network.get_ops()}
+        outputs = [names[name].output(0) for name in self.last]
+        compiled = ov.Core().compile_model(
+            ov.Model(outputs, network.get_parameters()), "CPU", {"INFERENCE_PRECISION_HINT": ov.Type.f32}
         )
-    save(quantized, target)
-    shutil.copy(source / "metadata.yaml", target)
+        return lambda picture: list(compiled(picture).values())
+
+
+def _is_int8(op) -> bool:
+    return op.get_type_name() in COUNTED and quantized(op) and stored(op.input_value(1).get_node()) is not None
+
+
+def _revert(op, originals: dict) -> None:
+    """Give an operator its float input, weights and bias back; NNCF corrected the bias for what int8 shifts."""
+    from openvino import opset13
+
+    original = originals[op.get_friendly_name()]
+    fake = op.input_value(0).get_node()
+    if fake.get_type_name() == "FakeQuantize":
+        op.input(0).replace_source_output(fake.input_value(0))
+    weights = openvino_constant(original.input_value(1).get_node())
+    constant = opset13.constant(weights.reshape(op.get_input_shape(1)))
+    op.input(1).replace_source_output(constant.output(0))
+    for target in op.output(0).get_target_inputs():
+        add = target.get_node()
+        if add.get_type_name() == "Add" and add.get_friendly_name() in originals:
+            before = originals[add.get_friendly_name()]
+            for i in range(2):
+                bias = openvino_constant(before.input_value(i).get_node())
+                if bias is not None:
+                    add.input(i).replace_source_output(opset13.constant(bias).output(0))

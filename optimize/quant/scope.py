@@ -82,6 +82,15 @@ def onnx_cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, 
 
 def openvino_decode(network) -> list[str]:
     """Friendly names of the operators of the decode of an `openvino.Model`; raises as `onnx_decode` does."""
+    return [node.get_friendly_name() for node in _openvino_head(network)[0]]
+
+
+def openvino_last(network) -> list[str]:
+    """Friendly names of the operators that feed the decode."""
+    return [node.get_friendly_name() for node in _openvino_head(network)[1]]
+
+
+def _openvino_head(network) -> tuple[list, list]:
 
     def parents(node) -> list:
         if node.get_type_name() == "ShapeOf":
@@ -93,15 +102,14 @@ def openvino_decode(network) -> list[str]:
         if node.get_type_name() not in _OPENVINO_WEIGHTED:
             return None
         found = (node.input_value(i).get_node() for i in range(2))
-        constants = [_openvino_constant(parent) for parent in found]
+        constants = [openvino_constant(parent) for parent in found]
         return next((constant for constant in constants if constant is not None), None)
 
     outputs = [result.input_value(0).get_node() for result in network.get_results()]
-    decode, _ = _walk(outputs, parents, weight, key=lambda node: node.get_friendly_name())
-    return [node.get_friendly_name() for node in decode]
+    return _walk(outputs, parents, weight, key=lambda node: node.get_friendly_name())
 
 
-def _openvino_constant(node) -> np.ndarray | None:
+def openvino_constant(node) -> np.ndarray | None:
     """The value of a constant, also behind the reshape or conversion that the converter puts between."""
     while node.get_type_name() in ("Convert", "Reshape") and node.get_input_size():
         node = node.input_value(0).get_node()

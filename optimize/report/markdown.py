@@ -6,7 +6,7 @@ from pathlib import Path
 
 from optimize.pipeline import Plan
 from optimize.plan import versions
-from optimize.report import layers, words
+from optimize.report import int8, layers, words
 from optimize.report.results import host
 from optimize.result import Report
 
@@ -18,6 +18,7 @@ def write(report: Report, plan: Plan, path: Path) -> None:
         "# Optimization report",
         "",
         words.headline(report),
+        *(f"\n**{sentence}**" for sentence in report.missed),
         "",
         _line(columns),
         _line(["---"] * len(columns)),
@@ -36,6 +37,7 @@ def write(report: Report, plan: Plan, path: Path) -> None:
         "",
         *_stages(report),
         "",
+        *int8.section(report),
         *layers.section(report.stages),
     ]
     path.write_text("\n".join(lines))

@@ -32,6 +32,7 @@ def write(report: Report, plan: Plan, config: DictConfig, path: Path) -> None:
         },
         "noise": {"a_a_difference": report.noise, "a_a_spread": report.noise_spread},
         "remarks": plan.remarks,
+        "missed": report.missed,
         "stages": report.stages,
         "variants": [_variant(result) for result in report.results],
         "layers": {
@@ -74,6 +75,7 @@ def _variant(result: Result) -> dict:
         "batch": time and time.batch,
         "device": time and time.device,
         "arithmetic": time and time.arithmetic,
+        "quantization": result.quantization,
     }
 
 

@@ -75,7 +75,7 @@ def nothing(report: Report) -> float:
 
 def notes(report: Report, plan: Plan) -> list[str]:
     """What a reader must know to believe the table, one sentence each."""
-    accuracy, threads, imgsz = report.results[0].accuracy, plan.threads, plan.original.imgsz
+    accuracy, threads, imgsz = report.results[0].accuracy, plan.judge.threads, plan.original.imgsz
     fitted = FITTED.get(plan.data.task, "square letterbox (rect=False)")
     return [
         "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "

@@ -1,0 +1,55 @@
+"""Which layers int8 hurts most: the signal to noise that each gives back when it alone returns to float."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from optimize.progress import bar
+
+PICTURES = 8  # noise differs little between pictures, and every layer needs a run of each
+
+
+class Quantizer(Protocol):
+    """A calibrated model, as OnnxInt8 and OpenvinoInt8 are."""
+
+    layers: list[str]
+    pictures: object
+
+    def write(self, target: Path, floats: list[str]) -> None: ...
+
+    def logits(self, path: Path): ...
+
+
+def signal_to_noise(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
+    """SQNR in dB, 10 log10 of signal power over noise power, the mean over the tensors."""
+    pairs = zip(expected, found, strict=True)
+    return float(np.mean([10 * np.log10(np.var(e) / max(np.mean((f - e) ** 2), 1e-30)) for e, f in pairs]))
+
+
+def rank(quantizer: Quantizer, source: Path, folder: Path) -> list[tuple[str, float]]:
+    """Layers with the dB that the decode's inputs gain when the layer is in float, the largest gain first.
+
+    Args:
+        quantizer: calibrated for `source`.
+        source: the float file.
+        folder: for one file at a time.
+    """
+    pictures = list(islice(quantizer.pictures, PICTURES))
+
+    def run(path: Path) -> list[np.ndarray]:
+        logits = quantizer.logits(path)
+        return [np.stack(tensors) for tensors in zip(*(logits(picture) for picture in pictures), strict=True)]
+
+    expected = run(source)
+
+    def noise(floats: list[str]) -> float:
+        target = folder / f"rank{source.suffix or '_openvino_model'}"
+        quantizer.write(target, floats)
+        return signal_to_noise(expected, run(target))
+
+    start = noise([])
+    with bar("ranking layers", len(quantizer.layers)) as tick:
+        gains = [(layer, tick(noise)([layer]) - start) for layer in quantizer.layers]
+    return sorted(gains, key=lambda pair: -pair[1])
