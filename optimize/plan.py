@@ -3,8 +3,9 @@
 import os
 import platform
 import shutil
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,30 @@ from torch import nn
 from optimize.config import build, typed
 from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
-from optimize.errors import InputError
+from optimize.errors import InputError, RuntimeUnavailable
 from optimize.measure.judge import Judge
 from optimize.pipeline import Plan
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
+from optimize.quant.int8 import Int8
 from optimize.recover.finetune import Finetune
+from optimize.runtime.cpu import computes_int8
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import keypoints, load, names, parameters_of_yaml, task
+from optimize.yolo.checkpoint import (
+    QUANTIZED,
+    channels,
+    is_quantized,
+    keypoints,
+    load,
+    names,
+    parameters_of_yaml,
+    task,
+)
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 from optimize.yolo.metrics import METRICS
@@ -55,15 +67,15 @@ def prepare(config: DictConfig) -> Plan:
     path = find(settings.model)
     model = load(path)
     _check_room(settings.store, path)
-    if task(model) not in METRICS:
-        raise InputError(f"model={settings.model} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
+    _check_model(settings, model)
     data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
     _check_fit(settings, model, data)
     imgsz = settings.imgsz or int(model.args["imgsz"])
     runtimes = _chosen(config, "runtime")
-    usable = tuple(runtime for runtime in runtimes if runtime.unavailable() is None)
+    usable = _usable(runtimes)
     threads = settings.threads or len(os.sched_getaffinity(0))
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
+    quant = build(config.quant, "quant", data=data, judge=judge)
     return Plan(
         original=Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions()))),
         data=data,
@@ -71,10 +83,10 @@ def prepare(config: DictConfig) -> Plan:
             build(config.pruner, "pruner", data=data, original=path),
             _chosen(config, "recover", data=data, original=path),
         ),
-        precisions=(Bf16(), build(config.quant, "quant", data=data, judge=judge)),
+        precisions=(Bf16(), quant),
         qat=None,
         runtimes=usable,
-        remarks=_remarks(settings, model, runtimes),
+        remarks=_remarks(settings, model, runtimes, quant),
         judge=judge,
         store=settings.store,
     )
@@ -85,11 +97,24 @@ def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:
     return [build(node, f"{group}.{name}", **objects) for name, node in config.get(group, {}).items()]
 
 
+def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
+    """Those that can run here; where none of those asked for can, measuring torch alone is not what was wanted."""
+    usable = tuple(runtime for runtime in runtimes if runtime.unavailable() is None)
+    if runtimes and not usable:
+        raise RuntimeUnavailable(
+            f"runtime=[{','.join(r.name for r in runtimes)}] can't be used here: "
+            f"{', '.join(r.unavailable() for r in runtimes)}; install what is missing or give another runtime."
+        )
+    return usable
+
+
 def versions() -> dict[str, str]:
-    """Versions of everything that takes part in the numbers."""
-    return {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")} | {
-        n: version(n) for n in LIBRARIES
-    }
+    """Versions of everything that takes part in the numbers, as far as it is installed."""
+    found = {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")}
+    for library in LIBRARIES:
+        with suppress(PackageNotFoundError):  # a runtime may be missing, or come in another package
+            found[library] = version(library)
+    return found
 
 
 def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
@@ -109,7 +134,7 @@ def _part(stage: Stage, step: int, steps: int) -> Stage:
     return replace(stage, epochs=done[1] - done[0])
 
 
-def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime]) -> tuple[str, ...]:
+def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: Stage) -> tuple[str, ...]:
     has, full = parameters_of_yaml(model)
     narrower = [
         f"model={settings.model} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
@@ -117,7 +142,16 @@ def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime]) -> t
     ]
     made = ["These pictures are made, not photographed: handwritten digits composed on crops of photographs."]
     left_out = [f"{r.name} was left out: {reason}." for r in runtimes if (reason := r.unavailable())]
-    return (*(narrower if has < full else []), *(made if settings.data == "digits" else []), *left_out)
+    slow = [
+        "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): its files are smaller, but expect "
+        "little speed."
+    ]
+    return (
+        *(narrower if has < full else []),
+        *(made if settings.data == "digits" else []),
+        *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
+        *left_out,
+    )
 
 
 def _check_room(store: Path, checkpoint: Path) -> None:
@@ -127,6 +161,18 @@ def _check_room(store: Path, checkpoint: Path) -> None:
         raise InputError(
             f"the disk of {there} has {free / 1e6:.0f} MB free, a run with this model needs about "
             f"{needed / 1e6:.0f} MB; make room or run in another folder."
+        )
+
+
+def _check_model(settings: Settings, model: nn.Module) -> None:
+    if task(model) not in METRICS:
+        raise InputError(f"model={settings.model} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
+    if is_quantized(model):
+        raise InputError(QUANTIZED.format(settings.model))
+    if channels(model) != 3:
+        raise InputError(
+            f"model={settings.model} takes pictures of {channels(model)} channels; only models of 3 (RGB) can be used, "
+            "so train one on the same pictures without `channels` in the data.yaml."
         )
 
 

@@ -171,7 +171,7 @@ def test_tensorrt_is_left_out_with_its_reason_where_it_cannot_run(optimize, give
     pytest.importorskip("openvino")
     if shutil.which("nvidia-smi"):
         pytest.skip("this machine may run TensorRT")
-    _, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[tensorrt]")
+    _, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[onnxruntime,tensorrt]")
     assert "tensorrt was left out: " in out
 
 

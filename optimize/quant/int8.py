@@ -65,7 +65,7 @@ class Int8:
             for recipe in (recipes if self.search else recipes[:1])
         ]
         best = max(tries, key=lambda trial: trial.score)
-        report: dict = {"calibration": pictures.described() if hasattr(pictures,"described") else {}, "max_drop": self.max_drop}
+        report: dict = {"calibration": pictures.described(), "max_drop": self.max_drop}
         if self.search:
             speeds = self._speeds(variant, tries)
             report["candidates"] = [_candidate(t, before, s) for t, s in zip(tries, speeds, strict=True)]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from optimize.data.calibration import images
+from optimize.data.calibration import sample
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.stage import REPORT
@@ -49,7 +49,7 @@ class BatchNorm:
             return variant
         began, path = time.perf_counter(), folder / "recovered.pt"
         model = checkpoint.load(variant.path)
-        used = reestimate(model, _batches(images(self.data, self.images, self.seed, variant.imgsz)))
+        used = reestimate(model, _batches(sample(self.data, self.images, self.seed, variant.imgsz)))
         checkpoint.save(model, path, half=True)
         report = {"images": used, "seconds": round(time.perf_counter() - began, 1)}
         (folder / REPORT).write_text(json.dumps(report, indent=2))

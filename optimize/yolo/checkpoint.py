@@ -9,8 +9,11 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
+from ultralytics.utils.torch_utils import is_qat
 
 from optimize.errors import InputError
+
+QUANTIZED = "model={} is quantized already; give the float .pt checkpoint that it was made from."
 
 
 def load(path: Path) -> nn.Module:
@@ -19,13 +22,15 @@ def load(path: Path) -> nn.Module:
     Raises:
         InputError: the file is missing, is no checkpoint of ultralytics 8, or is fused.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"model={path} does not exist; give the path of a trained .pt checkpoint.")
-    if path.suffix != ".pt":
-        raise InputError(f"model={path} is not a .pt checkpoint; give the .pt that it was exported from.")
+    if path.suffix != ".pt" or path.is_dir():
+        raise InputError(f"model={path} is not a .pt checkpoint; give the float .pt that it was exported from.")
     try:
         model, _ = load_checkpoint(path)
     except Exception as error:  # whatever a broken or foreign pickle raises, the user can only give another file
+        if _is_quantized_file(path, error):
+            raise InputError(QUANTIZED.format(path)) from error
         raise InputError(f"model={path} {_reason(path)}; give a .pt checkpoint of ultralytics 8.") from error
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         raise InputError(
@@ -50,6 +55,26 @@ def names(model: nn.Module) -> tuple[str, ...]:
 def keypoints(model: nn.Module) -> tuple[int, ...] | None:
     """How many keypoints a pose model finds and the numbers of each; None for other tasks."""
     return tuple(model.model[-1].kpt_shape) if model.task == "pose" else None
+
+
+def channels(model: nn.Module) -> int:
+    """Channels of the pictures that the model takes; 3 is RGB."""
+    return model.yaml.get("channels", 3)
+
+
+def is_quantized(model: nn.Module) -> bool:
+    """Whether the model rounds to 8 bits already: trained quantization-aware, or converted by torch.ao."""
+    return is_qat(model) or any(type(module).__module__.startswith("torch.ao.") for module in model.modules())
+
+
+def _is_quantized_file(path: Path, error: Exception) -> bool:
+    """Whether `error` came up because ModelOpt isn't here to load its layers, or layers of torch.ao aren't allowed."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("modelopt"):
+        return True
+    try:
+        return any(name.startswith("torch.ao.") for name in get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # not even a torch archive
+        return False
 
 
 def _reason(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Find a data set the way ultralytics does, and refuse one that can't be measured on."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,8 @@ from ultralytics.nn.autobackend import check_class_names
 
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
+
+FIRST = re.compile(rb"^\s*(\S+)", re.MULTILINE)  # the class in each row of a label file
 
 
 def resolve(data: str, task: str = "detect") -> Dataset:
@@ -26,9 +29,33 @@ def resolve(data: str, task: str = "detect") -> Dataset:
     return _classified(data) if task == "classify" else _labelled(data, task)
 
 
+def classes_shown(data: Dataset, pictures: Iterable[Path]) -> list[frozenset[int]]:
+    """The classes that each of `pictures`, all of the training split, is labelled with; without labels an empty set."""
+    if data.task == "classify":
+        root = data.yaml / "train"
+        ids = {folder.name: i for i, folder in enumerate(sorted(p for p in root.iterdir() if p.is_dir()))}
+        return [frozenset([ids[picture.relative_to(root).parts[0]]]) for picture in pictures]
+    return [_classes(label) for label in img2label_paths([str(p) for p in pictures])]
+
+
+def _classes(label: str) -> frozenset[int]:
+    """Without Path and without splitting rows: 2 s of CPU for COCO's 118,000 labels, and not 4."""
+    try:
+        with open(label, "rb") as file:
+            rows = file.read()
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(int(float(first)) for first in set(FIRST.findall(rows)))
+
+
 def _labelled(data: str, task: str) -> Dataset:
     info = _checked(check_det_dataset, data, "give a data.yaml with train, val and names")
     yaml, names = Path(info["yaml_file"]), tuple(info["names"][i] for i in range(info["nc"]))
+    if info["channels"] != 3:
+        raise InputError(
+            f"data={data} has channels: {info['channels']} in its yaml, but only models that see three channels can be "
+            "used; leave the key out (grey and transparent pictures are then read as RGB) and train such a model."
+        )
     splits = {split: tuple(sorted(_pictures(data, split, info[split]))) for split in ("train", "val")}
     total, keypoints = sha256(repr(names).encode()), None
     if task == "pose":

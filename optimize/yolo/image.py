@@ -20,11 +20,15 @@ def validation_image(path: Path, imgsz: int, task: str = "detect") -> np.ndarray
     and pad.
 
     Raises:
-        InputError: the file is missing or can't be decoded.
+        InputError: the file is missing, can't be decoded, or has pixels that are no integers.
     """
     picture = ClassificationDataset.imread(str(path)) if task == "classify" else imread(path)
     if picture is None:
         raise InputError(f"{path} can't be read as a picture; remove it from the training split or replace it.")
+    if picture.dtype != np.uint8:
+        raise InputError(
+            f"{path} holds {picture.dtype} pixels; only pictures of 8 or 16 bits can be used, so convert it."
+        )
     if task == "classify":
         rgb = Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
         return classify_transforms(imgsz)(rgb).numpy()[None]

@@ -1,0 +1,166 @@
+"""What can't be quantized, or not here, ends before any work in one sentence; what only disappoints is remarked."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from commands import command
+from hydra import compose, initialize_config_dir
+from torch import nn
+from ultralytics.nn.tasks import DetectionModel
+
+from optimize import plan
+from optimize.config import CONF
+from optimize.runtime.cpu import computes_int8
+from optimize.yolo.checkpoint import is_quantized, load, save
+
+
+@pytest.fixture
+def optimize(monkeypatch, capsys, tmp_path):
+    """Runs a command that must fail, and gives its sentence."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def failing(*words: str) -> str:
+        code, out, err = command(monkeypatch, capsys, "rounds=12", "threads=1", *words)
+        assert (code, out) == (1, "")
+        assert "Traceback" not in err
+        assert not [folder for folder in (tmp_path / "here" / "runs").glob("*") if folder.name != "store"]
+        return err.splitlines()[-1]
+
+    return failing
+
+
+def copied(dataset: Path, target: Path) -> Path:
+    shutil.copytree(dataset.parent, target, ignore=shutil.ignore_patterns("*.cache"))
+    return target / "data.yaml"
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_picture_that_does_not_decode_ends_the_run(runtime, optimize, tmp_path, dataset, checkpoint):
+    data = copied(dataset, tmp_path / "data")
+    broken = tmp_path / "data" / "images" / "train" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    sentence = optimize(f"model={checkpoint}", f"data={data}", "prune=0", "quant=int8", f"runtime=[{runtime}]")
+    assert sentence == (f"error: {broken} can't be read as a picture; remove it from the training split or replace it.")
+    made = [json.loads(file.read_text())["precision"] for file in Path("runs/store").glob("*/variant.json")]
+    assert made and "int8" not in made
+
+
+def test_no_training_pictures(optimize, tmp_path, dataset, checkpoint):
+    data = copied(dataset, tmp_path / "data")
+    for picture in (tmp_path / "data" / "images" / "train").iterdir():
+        picture.unlink()
+    sentence = optimize(f"model={checkpoint}", f"data={data}", "prune=0", "quant=int8")
+    assert sentence.startswith(f"error: data={data} has no pictures in its train split (")
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net_openvino_model", "net.engine", "folder.pt"])
+def test_an_exported_model_is_no_start(name, optimize, tmp_path, dataset):
+    path = tmp_path / name
+    path.mkdir() if path.suffix in ("", ".pt") else path.write_bytes(b"")
+    sentence = optimize(f"model={path}", f"data={dataset}")
+    assert sentence == (f"error: model={path} is not a .pt checkpoint; give the float .pt that it was exported from.")
+
+
+class TensorQuantizer(nn.Module):
+    """ModelOpt's is known to ultralytics by its name."""
+
+
+def quantized_aware(checkpoint: Path, path: Path) -> None:
+    """As `yolo train quantize=8` leaves it: a plain module, and how to make it a quantized one beside it."""
+    content = torch.load(checkpoint, weights_only=False)
+    torch.save(content | {"modelopt": {"modelopt": {"modelopt_state_dict": []}, "ranges": {}}}, path)
+
+
+def test_a_quantized_checkpoint_is_no_start(optimize, tmp_path, dataset, checkpoint, monkeypatch):
+    sentence = "error: model={} is quantized already; give the float .pt checkpoint that it was made from."
+    given = f"data={dataset}", "quant=int8"
+
+    converted = tmp_path / "converted.pt"
+    torch.save({"model": nn.Sequential(torch.ao.nn.quantized.ReLU6())}, converted)
+    assert optimize(f"model={converted}", *given) == sentence.format(converted)
+
+    trained = tmp_path / "trained.pt"
+    quantized_aware(checkpoint, trained)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "modelopt", None)  # ModelOpt isn't installed
+        assert optimize(f"model={trained}", *given) == sentence.format(trained)
+
+    model = load(checkpoint)
+    assert not is_quantized(model)
+    model.model[0].conv.input_quantizer = TensorQuantizer()  # it is, and has put its layers in
+    assert is_quantized(model)
+    monkeypatch.setattr(plan, "load", lambda path: model)
+    assert optimize(f"model={checkpoint}", *given) == sentence.format(checkpoint)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_only_models_and_data_of_three_channels(channels, optimize, tmp_path, dataset, checkpoint):
+    model = DetectionModel("yolov8n.yaml", ch=channels, nc=2, verbose=False)
+    model.names, model.args, model.task = {0: "dark", 1: "bright"}, {"imgsz": 64, "task": "detect"}, "detect"
+    save(model, tmp_path / "other.pt")
+    data = copied(dataset, tmp_path / "data")
+    data.write_text(f"channels: {channels}\n{data.read_text()}")
+    assert optimize(f"model={tmp_path}/other.pt", f"data={data}").startswith(
+        f"error: model={tmp_path}/other.pt takes pictures of {channels} channels; only models of 3 (RGB) can be used"
+    )
+    assert optimize(f"model={checkpoint}", f"data={data}").startswith(
+        f"error: data={data} has channels: {channels} in its yaml, but only models that see three channels can be used"
+    )
+
+
+def prepared(*words: str) -> plan.Plan:
+    with initialize_config_dir(str(CONF.resolve()), version_base=None):
+        return plan.prepare(compose("config", list(words)))
+
+
+def test_where_no_runtime_is_installed_nothing_goes_on(optimize, dataset, checkpoint, monkeypatch):
+    given = f"model={checkpoint}", f"data={dataset}"
+    monkeypatch.setattr("optimize.runtime.openvino.find_spec", lambda name: None)
+    monkeypatch.setattr("optimize.runtime.tensorrt.find_spec", lambda name: None)
+    sentence = "error: runtime=[{}] can't be used here: {}; install what is missing or give another runtime."
+    openvino, tensorrt = (f"{name} is not installed (pip install {name})" for name in ("openvino", "tensorrt"))
+    assert optimize(*given, "runtime=[openvino]") == sentence.format("openvino", openvino)
+    both = sentence.format("openvino,tensorrt", f"{openvino}, {tensorrt}")
+    assert optimize(*given, "runtime=[openvino,tensorrt]") == both
+
+    some = prepared(*given, "runtime=[onnxruntime,openvino]")
+    assert [runtime.name for runtime in some.runtimes] == ["onnxruntime"]
+    assert f"openvino was left out: {openvino}." in some.remarks
+    assert prepared(*given, "runtime=[]").runtimes == ()
+
+
+def test_a_library_that_is_not_installed_has_no_version(monkeypatch):
+    monkeypatch.setattr(plan, "LIBRARIES", ("torch", "not-installed"))
+    assert plan.versions().keys() == {"python", "yolo-optimize", "torch"}
+
+
+CPUS = {
+    "Cascade Lake": ({"avx512_vnni": True, "avx_vnni": False}, True),
+    "Alder Lake": ({"avx512_vnni": False, "avx_vnni": True}, True),
+    "Haswell": ({"avx2": True, "avx512_vnni": False, "avx_vnni": False}, False),
+    "Neoverse N1": ({"neon": True, "dot": True, "i8mm": False}, True),
+    "Cortex-A72": ({"neon": True, "dot": False, "i8mm": False}, False),
+    "POWER10": ({"architecture": "ppc64le"}, None),
+}
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_a_cpu_without_int8_instructions_is_remarked(cpu, dataset, checkpoint, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found, expected = CPUS[cpu]
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert computes_int8() is expected
+    given = f"model={checkpoint}", f"data={dataset}", "runtime=[onnxruntime]"
+    remarks = {quant: " ".join(prepared(*given, f"quant={quant}").remarks) for quant in ("int8", "fp16", "none")}
+    said = "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM)"
+    assert [said in remarks[quant] for quant in remarks] == [expected is False, False, False]
+
+
+def test_an_older_torch_cannot_tell(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert computes_int8() is None
