@@ -38,7 +38,7 @@ def count(folder: Path) -> GraphCost:
     operations, weights = {True: 0, False: 0}, []
     for node in nodes:
         if node.get_type_name() in COUNTED:
-            operations[_quantized(node)] += 2 * _multiply_adds(node)
+            operations[_quantized(node)] += 2 * multiply_adds(node)
             weights += _weights(node)
     stored = {
         constant.get_friendly_name(): constant for constant in weights
@@ -52,8 +52,12 @@ def count(folder: Path) -> GraphCost:
     )
 
 
-def _multiply_adds(node) -> int:
-    """Every output element takes as many as there are weights that lead to it; transposed, every input element."""
+def multiply_adds(node) -> int:
+    """Of one counted operator: per output element the weights that lead to it; transposed, per input element.
+
+    Raises:
+        MeasurementError: its shape is dynamic.
+    """
     if any(shape.is_dynamic for shape in (node.get_input_partial_shape(0), node.get_output_partial_shape(0))):
         raise MeasurementError(f"{node.get_friendly_name()} has a dynamic shape, so its operations can't be counted.")
     data, weight, output = node.get_input_shape(0), node.get_input_shape(1), node.get_output_shape(0)
