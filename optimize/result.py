@@ -39,6 +39,7 @@ class Result:
 
     @property
     def int_ops(self) -> int:
+        """Operations that the file asks for in int8; what ran is `int8_share`."""
         return self.graph.int_ops if self.graph else 0
 
     @property
@@ -56,6 +57,12 @@ class Result:
     def flops(self) -> int:
         """All operations, two per multiply-add, in whatever arithmetic."""
         return self.float_ops + self.int_ops
+
+    @property
+    def int8_share(self) -> float | None:
+        """The share of `flops` that the compiled model executes in int8; None where it was not measured."""
+        known = self.latency is not None and self.latency.int8_ops is not None
+        return self.latency.int8_ops / self.flops if known else None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from layers import OPERATIONS, Layers
 from lively import lively
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
@@ -35,24 +36,6 @@ def test_exports_have_exactly_the_operations_and_parameters_that_torch_counts(ya
         assert cost.parameters == parameters
         assert cost.weight_bytes == 4 * parameters
         assert {"Sigmoid", "Concat"} <= set(cost.uncounted)
-
-
-class Layers(nn.Module):
-    """A grouped convolution, a transposed one, a linear layer, a product of two activations."""
-
-    def __init__(self):
-        super().__init__()
-        self.grouped = nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=2)
-        self.up = nn.ConvTranspose2d(8, 6, 2, stride=2)
-        self.linear = nn.Linear(6 * 8 * 8, 5)
-
-    def forward(self, x):
-        maps = self.up(self.grouped(x))
-        rows = maps.flatten(2)
-        return self.linear(maps.flatten(1)), rows @ rows.transpose(1, 2)
-
-
-OPERATIONS = 2 * (8 * 4 * 4 * (2 * 9) + 8 * 4 * 4 * (6 * 4) + 6 * 8 * 8 * 5 + 6 * 6 * 64)
 
 
 def test_layers_by_their_formulas_in_onnx(tmp_path):

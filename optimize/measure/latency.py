@@ -16,6 +16,7 @@ import numpy as np
 from rich.progress import track
 
 from optimize.progress import CONSOLE
+from optimize.runtime.session import Session
 from optimize.variant import Variant
 
 CALLS = 3
@@ -32,6 +33,7 @@ class Latency:
         runs: number of timed calls.
         threads, batch, device: what the call was given.
         arithmetic: what really ran, read back from the runtime, e.g. `fp32`, `bf16`, `int8+fp32`.
+        int8_ops: operations, 2 per multiply-add, that ran in integer kernels, read back too; None where not known.
         speedup: the reference's time over this one's, the median of the paired ratios of all rounds; the reference is
             the original model in the same runtime, in fp32 (where it is not timed, the first of that runtime).
         speedup_low, speedup_high: the quartiles of those ratios.
@@ -46,6 +48,7 @@ class Latency:
     batch: int
     device: str
     arithmetic: str
+    int8_ops: int | None
     speedup: float
     speedup_low: float
     speedup_high: float
@@ -66,7 +69,7 @@ class Timing:
 
 
 def measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int, seed: int) -> Timing:
-    """Time each `(open, variant)` in a fresh process; `open(variant, threads)` gives a session with `.arithmetic`.
+    """Time each `(open, variant)` in a fresh process; `open(variant, threads)` gives a `Session`.
 
     The process is fresh so that no thread pool or memory of training and validation is left in it.
     """
@@ -89,7 +92,7 @@ def _measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int
             times[this_round, i] = [_milliseconds(sessions[i], images[i]) for _ in range(CALLS)]
     per_round = np.median(times, axis=2)
     latencies = tuple(
-        _latency(times[:, i], per_round[:, reference[i]] / per_round[:, i], threads, sessions[i].arithmetic)
+        _latency(times[:, i], per_round[:, reference[i]] / per_round[:, i], threads, sessions[i])
         for i in range(len(subjects))
     )
     low, middle, high = np.percentile(per_round[:, twin] / per_round[:, twin - 1], [25, 50, 75])
@@ -121,7 +124,7 @@ def _warm_up(session: Callable, image: np.ndarray) -> None:
             return
 
 
-def _latency(times: np.ndarray, ratios: np.ndarray, threads: int, arithmetic: str) -> Latency:
+def _latency(times: np.ndarray, ratios: np.ndarray, threads: int, session: Session) -> Latency:
     q1, median, q3, p95 = np.percentile(times, [25, 50, 75, 95])
     low, speedup, high = np.percentile(ratios, [25, 50, 75])
     return Latency(
@@ -133,7 +136,8 @@ def _latency(times: np.ndarray, ratios: np.ndarray, threads: int, arithmetic: st
         threads=threads,
         batch=1,
         device="cpu",
-        arithmetic=arithmetic,
+        arithmetic=session.arithmetic,
+        int8_ops=session.int8_ops,
         speedup=float(speedup),
         speedup_low=float(low),
         speedup_high=float(high),

@@ -38,7 +38,7 @@ def count(folder: Path) -> GraphCost:
     operations, weights = {True: 0, False: 0}, []
     for node in nodes:
         if node.get_type_name() in COUNTED:
-            operations[quantized(node)] += 2 * _multiply_adds(node)
+            operations[quantized(node)] += 2 * multiply_adds(node)
             weights += _weights(node)
     stored = {
         constant.get_friendly_name(): constant for constant in weights
@@ -52,8 +52,12 @@ def count(folder: Path) -> GraphCost:
     )
 
 
-def _multiply_adds(node) -> int:
-    """Every output element takes as many as there are weights that lead to it; transposed, every input element."""
+def multiply_adds(node) -> int:
+    """Of one counted operator: per output element the weights that lead to it; transposed, per input element.
+
+    Raises:
+        MeasurementError: its shape is dynamic.
+    """
     if any(shape.is_dynamic for shape in (node.get_input_partial_shape(0), node.get_output_partial_shape(0))):
         raise MeasurementError(f"{node.get_friendly_name()} has a dynamic shape, so its operations can't be counted.")
     data, weight, output = node.get_input_shape(0), node.get_input_shape(1), node.get_output_shape(0)
@@ -86,14 +90,14 @@ _UNPACKS = {"Convert", "Multiply", "Subtract"}  # what a stored 8-bit weight goe
 
 def _weights(node) -> list:
     """The stored weight, and the bias that an Add behind the operator holds."""
-    found = [stored(node.input_value(i).get_node()) for i in range(2)]
+    found = [stored_constant(node.input_value(i).get_node()) for i in range(2)]
     for consumer in node.output(0).get_target_inputs():
         if consumer.get_node().get_type_name() == "Add":
-            found += [stored(consumer.get_node().input_value(i).get_node()) for i in range(2)]
+            found += [stored_constant(consumer.get_node().input_value(i).get_node()) for i in range(2)]
     return [constant for constant in found if constant is not None]
 
 
-def stored(node):
+def stored_constant(node):
     while node.get_type_name() in {*_UNPACKS, "FakeQuantize", "Reshape"}:
         node = node.input_value(0).get_node()
     return node if node.get_type_name() == "Constant" else None

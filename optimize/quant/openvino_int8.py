@@ -12,7 +12,7 @@ import nncf
 import numpy as np
 
 from optimize.data.calibration import CalibrationImages
-from optimize.measure.openvino_cost import COUNTED, quantized, stored
+from optimize.measure.openvino_cost import COUNTED, quantized, stored_constant
 from optimize.quant.scope import openvino_constant, openvino_decode, openvino_last
 from optimize.runtime.openvino import read, save
 
@@ -87,7 +87,7 @@ class OpenvinoInt8:
 
 
 def _is_int8(op) -> bool:
-    return op.get_type_name() in COUNTED and quantized(op) and stored(op.input_value(1).get_node()) is not None
+    return op.get_type_name() in COUNTED and quantized(op) and stored_constant(op.input_value(1).get_node()) is not None
 
 
 def _revert(op, originals: dict) -> None:

@@ -1,16 +1,21 @@
 """What is said of a run: a table on the terminal, results.json, report.md and its picture."""
 
+import logging
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from optimize.pipeline import Plan
-from optimize.report import markdown, picture, results, table
+from optimize.report import markdown, picture, results, table, words
 from optimize.result import Report
+
+log = logging.getLogger(__name__)
 
 
 def write(report: Report, plan: Plan, config: DictConfig, folder: Path) -> None:
-    """Write all of them into `folder`, and the table to stdout."""
+    """Write all of them into `folder`, and the table to stdout; warn of an int8 that runs in float."""
+    for sentence in words.mostly_float(report):
+        log.warning(sentence)
     results.write(report, plan, config, folder / "results.json")
     picture.write(report, folder / "report.png")
     markdown.write(report, plan, folder / "report.md")

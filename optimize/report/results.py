@@ -75,6 +75,8 @@ def _variant(result: Result) -> dict:
         "batch": time and time.batch,
         "device": time and time.device,
         "arithmetic": time and time.arithmetic,
+        "int8_ops_executed": time and time.int8_ops,
+        "int8_share": result.int8_share,
         "quantization": result.quantization,
     }
 

@@ -1,16 +1,15 @@
 """ONNX Runtime on the CPU."""
 
-import json
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
 
 from optimize.measure import onnx_cost
 from optimize.measure.graph_cost import GraphCost
+from optimize.runtime import onnx_profile
 from optimize.runtime.session import Session
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load
@@ -48,44 +47,9 @@ class OnnxRuntime:
         def run(images: np.ndarray) -> list[np.ndarray]:
             return session.run(None, {name: images})
 
-        return Session(run, _arithmetic(variant.path, options))
+        kernels = onnx_profile.run(variant.path, options)  # a session of its own: the one in use has no profiler
+        int8_ops, _ = onnx_profile.operations(kernels)
+        return Session(run, onnx_profile.arithmetic(kernels), int8_ops)
 
     def count(self, variant: Variant) -> GraphCost:
         return onnx_cost.count(variant.path)
-
-
-def _arithmetic(path: Path, options) -> str:
-    """The precisions that the kernels of one profiled run really computed in; the session in use has no profiler.
-
-    The file doesn't tell: Q/DQ pairs become int8 kernels only where they fuse, and a CPU without fp16 kernels runs fp16
-    as fp32.
-    """
-    import onnxruntime as ort
-
-    with TemporaryDirectory() as folder:
-        options.enable_profiling = True
-        options.profile_file_prefix = f"{folder}/profile"
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        feed = session.get_inputs()[0]
-        session.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
-        events = json.loads(Path(session.end_profiling()).read_text())
-    kernels = (event["args"] for event in events if event["name"].endswith("_kernel_time"))
-    outputs = (kernel["output_type_shape"] for kernel in kernels if kernel["op_name"] not in _MOVES)
-    types = {name for output in outputs for tensor in output for name in tensor}
-    return "+".join(precision for precision, names in _PRECISIONS.items() if types & names)
-
-
-_PRECISIONS = {"int8": {"int8", "uint8"}, "bf16": {"bfloat16"}, "fp16": {"float16"}, "fp32": {"float"}}
-_MOVES = {  # operators that move or convert numbers and compute none
-    *(
-        "Cast",
-        "Concat",
-        "DequantizeLinear",
-        "Gather",
-        "QLinearConcat",
-        "QuantizeLinear",
-        "ReorderInput",
-        "ReorderOutput",
-    ),
-    *("Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
-}

@@ -11,6 +11,7 @@ import torch
 
 from optimize.measure import openvino_cost
 from optimize.measure.graph_cost import GraphCost
+from optimize.runtime import openvino_kernels
 from optimize.runtime.session import Session
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load
@@ -51,9 +52,10 @@ class OpenVino:
     def open(self, variant: Variant, threads: int) -> Session:
         import openvino as ov
 
+        network = read(variant.path)
         hint = ov.Type.bf16 if variant.precision == "bf16" else ov.Type.f32
         compiled = ov.Core().compile_model(
-            read(variant.path),
+            network,
             "CPU",
             {
                 "PERFORMANCE_HINT": "LATENCY",
@@ -65,7 +67,8 @@ class OpenVino:
         def run(images: np.ndarray) -> list[np.ndarray]:
             return list(compiled(images).values())
 
-        return Session(run, arithmetic=_arithmetic(compiled))
+        int8_ops, _ = openvino_kernels.operations(compiled, network)
+        return Session(run, openvino_kernels.arithmetic(compiled), int8_ops)
 
     def count(self, variant: Variant) -> GraphCost:
         return openvino_cost.count(variant.path)
@@ -92,28 +95,3 @@ def cpu_computes_bf16() -> bool:
     import openvino as ov
 
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-_PRECISIONS = {"int8": ("_I8", "_U8", "_i8", "_u8"), "bf16": "_bf16", "fp16": "_f16", "fp32": "_f32"}
-_MOVES = {
-    "Concatenation",
-    "Const",
-    "Convert",
-    "Input",
-    "Output",
-    "Reorder",
-    "Reshape",
-    "Split",
-    "StridedSlice",
-    "Transpose",
-}
-
-
-def _arithmetic(compiled) -> str:
-    """The precisions of the kernels that were really compiled, without those that only move or convert numbers.
-
-    A kernel's name ends with what it computes in; the layer's `runtimePrecision` is only that of its stored weights.
-    """
-    layers = (layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops())
-    kernels = [info["primitiveType"].astype(str) for info in layers if info["layerType"].astype(str) not in _MOVES]
-    return "+".join(name for name, ends in _PRECISIONS.items() if any(kernel.endswith(ends) for kernel in kernels))

@@ -18,10 +18,13 @@ class Session:
     Attributes:
         run: (1, 3, H, W) float32 in 0..1, RGB -> the model's outputs. Exported graphs take batch 1 and one size.
         arithmetic: the number formats that the compiled model computes in, read back from it, e.g. `int8+fp32`.
+        int8_ops: operations for one image, 2 per multiply-add, that its integer kernels take, read back from it; None
+            where the runtime doesn't tell.
     """
 
     run: Callable[[np.ndarray], list[np.ndarray]]
     arithmetic: str
+    int8_ops: int | None
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         return self.run(images)

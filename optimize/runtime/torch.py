@@ -38,7 +38,7 @@ class Torch:
             outputs = module(torch.from_numpy(images))
             return [out.numpy() for out in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
-        return Session(run, arithmetic=_arithmetic(module))
+        return Session(run, _arithmetic(module), int8_ops=0)
 
     def count(self, variant: Variant) -> None:
         """A checkpoint holds no graph."""
