@@ -165,7 +165,7 @@ def _gpu() -> str:
 
 
 def _attach(config, content: bytes):
-    """Give `config` the timing cache in `content`, or an empty one where TensorRT doesn't accept that: it costs time."""
+    """Give `config` the timing cache in `content`, or an empty one where TensorRT refuses that: it costs time."""
     for stored in (content, b""):
         cache = config.create_timing_cache(stored)
         if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
