@@ -61,6 +61,7 @@ class Fake(ModuleType):
     Attributes:
         layers: what the inspector reports.
         refuses: `parse`, `build`, `load`, `context`, `run` or `cache` fails, as documented: with False or None.
+        parsed: the file that was read last.
         timed: what every timing cache was begun with.
     """
 
@@ -87,7 +88,7 @@ class Fake(ModuleType):
 
     def OnnxParser(self, network, logger) -> SimpleNamespace:
         error = SimpleNamespace(node_name=lambda: "/model.0/Conv", desc=lambda: "no kernel for it")
-        return SimpleNamespace(parse_from_file=lambda path: self.refuses != "parse", get_error=lambda index: error)
+        return SimpleNamespace(parse_from_file=self._parse, get_error=lambda index: error)
 
     def Runtime(self, logger) -> SimpleNamespace:
         report = json.dumps({"Layers": self.layers})
@@ -101,6 +102,10 @@ class Fake(ModuleType):
             get_tensor_mode=lambda name: "input" if name == "images" else "output",
         )
         return SimpleNamespace(deserialize_cuda_engine=lambda plan: None if self.refuses == "load" else engine)
+
+    def _parse(self, path: str) -> bool:
+        self.parsed = path
+        return self.refuses != "parse"
 
     def _context(self) -> SimpleNamespace:
         """Its engine writes the sum of the picture to output0, and one more to output1."""
@@ -317,16 +322,24 @@ def test_an_engine_that_names_no_type_has_no_arithmetic(installed):
         tensorrt._arithmetic(fake.Runtime(None).deserialize_cuda_engine(b""))
 
 
-def typed(path) -> tuple[onnx.GraphProto, dict[str, int]]:
+@pytest.fixture
+def parsed(installed, int8, tmp_path) -> str:
+    """The ONNX file from which an int8 engine is built."""
+    fake = installed(Fake())
+    TensorRT().build(int8, tmp_path)
+    return fake.parsed
+
+
+def typed(path: str) -> tuple[onnx.GraphProto, dict[str, int]]:
     """A graph that passes ONNX's own strict check of types, and the type of every tensor."""
-    onnx.checker.check_model(str(path), full_check=True)
+    onnx.checker.check_model(path, full_check=True)
     graph = onnx.shape_inference.infer_shapes(onnx.load(path), strict_mode=True).graph
     types = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.value_info, *graph.output)}
     return graph, types | {tensor.name: tensor.data_type for tensor in graph.initializer}
 
 
-def test_int8_is_between_fp16_with_the_decode_in_float32(exported, int8):
-    graph, types = typed(int8.path)
+def test_int8_is_between_fp16_with_the_decode_in_float32(exported, parsed):
+    graph, types = typed(parsed)
     decode = set(onnx_decode(onnx.load(exported.path)))
     assert {types[value.name] for value in (*graph.input, *graph.output)} == {TensorProto.FLOAT}
     for node in graph.node:
@@ -338,8 +351,8 @@ def test_int8_is_between_fp16_with_the_decode_in_float32(exported, int8):
             assert {types[name] for name in node.output} == {TensorProto.FLOAT16}
 
 
-def test_int8_is_every_convolution_of_the_network_and_every_residual(exported, int8):
-    graph, types = typed(int8.path)
+def test_int8_is_every_convolution_of_the_network_and_every_residual(exported, parsed):
+    graph, types = typed(parsed)
     decode = set(onnx_decode(onnx.load(exported.path)))
     made = {name: node for node in graph.node for name in node.output}
     convolutions = [node for node in graph.node if node.op_type == "Conv" and node.name not in decode]
@@ -355,9 +368,10 @@ def test_int8_is_every_convolution_of_the_network_and_every_residual(exported, i
         assert sorted(made[name].op_type for name in node.input) == ["DequantizeLinear", "Mul"]
 
 
-def test_the_int8_graph_computes_what_the_float_graph_does(exported, int8):
+def test_the_int8_graph_computes_what_the_float_graph_does(exported, parsed):
     image = np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)
-    found, expected = (OnnxRuntime().open(variant, threads=1)(image) for variant in (int8, exported))
+    variants = replace(exported, path=parsed), exported
+    found, expected = (OnnxRuntime().open(variant, threads=1)(image) for variant in variants)
     assert len(found) == len(expected) == 2
     for rows in (slice(4), slice(4, 6)):  # boxes, scores
         error = (found[0] - expected[0])[:, rows]

@@ -10,7 +10,6 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
-from optimize.quant.fp16 import to_half
 from optimize.quant.scope import onnx_decode, onnx_last
 
 
@@ -38,8 +37,7 @@ def quantize(source: Path, target: Path, pictures: CalibrationImages, *, symmetr
     TensorRT (`symmetric=True`): both signed with zero point 0, pairs before weighted operators only, and biases in
     float, as its parser demands (NVIDIA TensorRT documentation, "Explicit Quantization"). An addition reads its
     residual through the pair of the convolution beside it, as the same page recommends: the quantizer's pair stands
-    before all that reads a tensor. Engines compute in the types of the graph, so the rest is fp16: in float32 they
-    would be a fifth slower (ultralytics#26167). Its scales in fp16 need opset 19.
+    before all that reads a tensor.
     """
     model = onnx.load(source)
     with TemporaryDirectory() as folder, bar("calibrating", len(pictures)) as tick:
@@ -54,8 +52,6 @@ def quantize(source: Path, target: Path, pictures: CalibrationImages, *, symmetr
             weight_type=QuantType.QInt8,
             **(_tensorrt(model) if symmetric else _x86(model)),
         )
-    if symmetric:
-        to_half(target, target)
 
 
 def _x86(model: onnx.ModelProto) -> dict:
