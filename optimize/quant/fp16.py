@@ -22,7 +22,7 @@ class Fp16:
         if variant.runtime == "openvino":
             _openvino(variant.path, target)
         else:
-            _onnx(variant.path, target)
+            to_half(variant.path, target)
         return replace(variant, path=target, precision="fp16", tags=(*variant.tags, "fp16"))
 
 
@@ -33,7 +33,8 @@ def _openvino(source: Path, target: Path) -> None:
     shutil.copy(source / "metadata.yaml", target)
 
 
-def _onnx(source: Path, target: Path) -> None:
+def to_half(source: Path, target: Path) -> None:
+    """Write ONNX `source` to `target`: the network in fp16, scales of Q/DQ pairs too, and the decode in float32."""
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel

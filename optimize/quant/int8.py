@@ -92,9 +92,7 @@ class Int8:
         shutil.rmtree(folder / "tries")
         return replace(best.variant, path=path, steps=variant.steps)
 
-    def _try(
-        self, variant: Variant, quantizer: Quantizer, recipe: str, floats: tuple[str, ...], folder: Path
-    ) -> Trial:
+    def _try(self, variant: Variant, quantizer: Quantizer, recipe: str, floats: tuple[str, ...], folder: Path) -> Trial:
         tries = folder / "tries"
         tries.mkdir(exist_ok=True)
         target = tries / str(len(list(tries.iterdir()))) / variant.path.name

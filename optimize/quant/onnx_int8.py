@@ -22,7 +22,8 @@ from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
 from optimize.quant.scope import onnx_decode, onnx_last
 
-WEIGHTED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
+# No ConvTranspose: TensorRT takes a scale per input channel (NVIDIA/TensorRT#2380), the quantizer gives one per output.
+WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ ONNXRUNTIME = (
     OnnxRecipe("s8s8", signed=True),
 )
 # Both signed with zero point 0, pairs before weighted operators only, and biases in float, as its parser demands
-# (NVIDIA TensorRT documentation, "Explicit Quantization").
+# (NVIDIA TensorRT documentation, "Explicit Quantization"). An addition reads its residual through the pair of the
+# convolution beside it, as the same page recommends: the quantizer's pair stands before all that reads a tensor.
 TENSORRT = (OnnxRecipe("s8s8, explicit", signed=True, weighted_only=True, last=True),)
 
 
@@ -86,7 +88,11 @@ class OnnxInt8:
         excluded = self.float | {name for layer in floats for name in self._with_activation(layer)}
         partial, reader = self.ranges.with_suffix(".partial"), None
         # what the quantizer prints goes to stderr, since stdout belongs to the report
-        with TemporaryDirectory() as folder, bar("calibrating", len(self.pictures)) as tick, redirect_stdout(sys.stderr):
+        with (
+            TemporaryDirectory() as folder,
+            bar("calibrating", len(self.pictures)) as tick,
+            redirect_stdout(sys.stderr),
+        ):
             prepared = Path(folder) / "prepared.onnx"  # shapes written into the graph, as the quantizer asks for
             quant_pre_process(self.source, prepared, skip_optimization=True, skip_symbolic_shape=True)
             if not self.ranges.is_file():

@@ -18,6 +18,7 @@ from optimize.errors import OptimizeError
 Node = TypeVar("Node")
 
 _ONNX_WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_ONNX_QUANTIZERS = {"QuantizeLinear", "DequantizeLinear"}
 _OPENVINO_WEIGHTED = {
     "Convolution",
     "GroupConvolution",
@@ -48,10 +49,16 @@ def _onnx_head(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], list[onnx.
     def parents(node: onnx.NodeProto) -> list[onnx.NodeProto]:
         return [producers[name] for name in node.input if name in producers and node.op_type != "Shape"]
 
+    def stored(name: str) -> str:
+        while name in producers and producers[name].op_type in _ONNX_QUANTIZERS:
+            name = producers[name].input[0]
+        return name
+
     def weight(node: onnx.NodeProto) -> np.ndarray | None:
         if node.op_type not in _ONNX_WEIGHTED:
             return None
-        found = [onnx.numpy_helper.to_array(weights[name]) for name in node.input[:2] if name in weights]
+        names = (stored(name) for name in node.input[:2])
+        found = [onnx.numpy_helper.to_array(weights[name]) for name in names if name in weights]
         return found[0] if found else None
 
     outputs = [producers[output.name] for output in model.graph.output]

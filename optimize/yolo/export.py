@@ -71,7 +71,7 @@ def metadata(model: nn.Module, imgsz: int) -> dict:
     return found
 
 
-def to_onnx(model: nn.Module, imgsz: int, path: Path) -> None:
+def to_onnx(model: nn.Module, imgsz: int, path: Path, opset: int = OPSET) -> None:
     """Write the deployed graph of `model` as ONNX: float32, static shape, batch 1, constants folded."""
     module, example = traceable(model), example_input(model, imgsz)
     with torch.no_grad(), warnings.catch_warnings():
@@ -81,7 +81,7 @@ def to_onnx(model: nn.Module, imgsz: int, path: Path) -> None:
             module,
             (example,),
             str(path),
-            opset_version=OPSET,
+            opset_version=opset,
             dynamo=False,
             input_names=["images"],
             output_names=["output0", "output1"] if module.task == "segment" else ["output0"],
