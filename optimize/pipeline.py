@@ -34,7 +34,7 @@ class Plan:
         data: where to train, calibrate and validate.
         shrink: the stages that make the pruned model, in order; those with nothing to do return the variant as it is.
         precisions: stages of which each makes one more precision of an exported float32 model.
-        qat: the stage that trains a model whose int8 loses more than allowed; None where there is nothing to train with.
+        qat: the stage that trains a model whose int8 loses more than allowed; None where nothing may be trained.
         runtimes: where every model is exported to and measured, beside torch.
         remarks: what the report must say besides, e.g. why a runtime was left out; whole sentences.
         judge: measures accuracy and latency.
@@ -110,7 +110,7 @@ def _subjects(plan: Plan, runtime: Runtime, model: Variant, counted: Cost) -> li
 
 
 def _in_precision(plan: Plan, stage: Stage, runtime: Runtime, model: Variant, exported: Variant) -> Variant:
-    """`exported` in another precision; where int8 loses too much, that of the model trained for it, if that is better."""
+    """`exported` in another precision; where int8 loses too much, the better of it and one trained for int8."""
     made = apply(stage, exported, plan.store)
     if not isinstance(stage, Int8) or plan.qat is None or made == exported or _said(made)["reached"]:
         return made

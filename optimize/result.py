@@ -49,8 +49,8 @@ class Result:
             return None
         return (
             f"{self.variant.name} on {self.variant.runtime} loses {self.quantization['drop']:.1f} points of "
-            f"{self.accuracy.metric} at best, quant.max_drop={self.quantization['max_drop']} is allowed; allow more, give "
-            "epochs and recover=[bn,finetune,qat] to train for int8, or take quant=fp16."
+            f"{self.accuracy.metric} at best, quant.max_drop={self.quantization['max_drop']} is allowed; allow more, "
+            "train for int8 with epochs= and recover=[bn,finetune,qat], or take quant=fp16."
         )
 
     @property

@@ -18,13 +18,13 @@ from layers import OPERATIONS, TRANSPOSED, Layers
 from lively import lively, write_blocks
 from omegaconf import OmegaConf
 from onnxruntime.quantization import QuantType, quantize_static
+from quantized import quantized
 
 from optimize import report
 from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.measure import cost, latency, onnx_cost
 from optimize.measure.accuracy import Accuracy
-from optimize.quant.int8 import Int8
 from optimize.quant.onnx_int8 import _Reader
 from optimize.quant.scope import onnx_decode
 from optimize.report import words
@@ -73,7 +73,9 @@ def exported(model, tmp_path_factory) -> dict[str, Variant]:
 
 @pytest.fixture(scope="module")
 def int8(exported, data, tmp_path_factory) -> dict[str, Variant]:
-    return {name: Int8(data)(variant, tmp_path_factory.mktemp(f"{name}_int8")) for name, variant in exported.items()}
+    return {
+        name: quantized(variant, data, tmp_path_factory.mktemp(f"{name}_int8")) for name, variant in exported.items()
+    }
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from lively import lively, write_blocks
 from onnx import TensorProto, helper
 from onnxruntime.quantization import QuantType, quantize_static
+from quantized import quantized
 from tiny_tasks import CLASSES, TASKS, write_dataset
 
 from optimize.data.calibration import images
@@ -49,7 +50,9 @@ def exported(tmp_path_factory) -> dict[str, Variant]:
 
 @pytest.fixture(scope="module")
 def int8(exported, data, tmp_path_factory) -> dict[str, Variant]:
-    return {name: Int8(data)(variant, tmp_path_factory.mktemp(f"{name}_int8")) for name, variant in exported.items()}
+    return {
+        name: quantized(variant, data, tmp_path_factory.mktemp(f"{name}_int8")) for name, variant in exported.items()
+    }
 
 
 def signal_to_noise(variant: Variant, reference: Variant, data: Dataset) -> tuple[float, float]:
@@ -107,7 +110,7 @@ def test_int8_keeps_every_output_of_every_task(task, tmp_path):
     path = lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task])
     source = OnnxRuntime().export(Variant(path, "torch", "fp32", 64), tmp_path)
     (tmp_path / "int8").mkdir()
-    sessions = [OnnxRuntime().open(v, threads=1) for v in (Int8(data)(source, tmp_path / "int8"), source)]
+    sessions = [OnnxRuntime().open(v, threads=1) for v in (quantized(source, data, tmp_path / "int8"), source)]
     pictures = [validation_image(file, 64, task) for file in data.val]
     pairs = zip(*(zip(*(parts(task, session(p)) for p in pictures), strict=True) for session in sessions), strict=True)
     for found, expected in ((np.stack(f), np.stack(e)) for f, e in pairs):
@@ -142,16 +145,25 @@ def test_tensorrt_gets_symmetric_pairs_around_weighted_operators_and_float_biase
 
 def test_torch_variants_and_quant_none_stay_as_they_are(data, exported, tmp_path):
     model = Variant(tmp_path / "tiny.pt", "torch", "fp32", 64)
-    assert all(stage(model, tmp_path) is model for stage in (NoQuant(), Int8(data), Fp16(), Bf16()))
+    assert all(stage(model, tmp_path) is model for stage in (NoQuant(), Int8(data, None), Fp16(), Bf16()))
     assert NoQuant()(exported["openvino"], tmp_path) is exported["openvino"]
     assert Bf16()(exported["onnxruntime"], tmp_path) is exported["onnxruntime"]
 
 
 def test_identity_is_the_content_of_the_data_not_its_paths(data):
     elsewhere = replace(data, train=tuple(Path("/elsewhere") / file.name for file in data.train))
-    assert repr(Int8(data)) == repr(Int8(elsewhere))
-    assert len({repr(Int8(data)), repr(Int8(replace(data, fingerprint="beef"))), repr(Int8(data, seed=1))}) == 3
-    assert len(repr(Int8(data))) < 200
+    assert repr(Int8(data, None)) == repr(Int8(elsewhere, None))
+    assert (
+        len(
+            {
+                repr(Int8(data, None)),
+                repr(Int8(replace(data, fingerprint="beef"), None)),
+                repr(Int8(data, None, seed=1)),
+            }
+        )
+        == 3
+    )
+    assert len(repr(Int8(data, None))) < 200
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])

@@ -17,12 +17,12 @@ import pytest
 import torch
 from lively import lively, write_blocks
 from onnx import TensorProto
+from quantized import quantized
 from ultralytics.nn.backends.base import BaseBackend
 
 from optimize.data.dataset import Dataset
 from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
 from optimize.quant.fp16 import Fp16
-from optimize.quant.int8 import Int8
 from optimize.quant.scope import onnx_decode
 from optimize.runtime import tensorrt
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -52,7 +52,7 @@ def exported(model, tmp_path_factory) -> Variant:
 
 @pytest.fixture(scope="module")
 def int8(exported, data, tmp_path_factory) -> Variant:
-    return Int8(data)(exported, tmp_path_factory.mktemp("int8"))
+    return quantized(exported, data, tmp_path_factory.mktemp("int8"))
 
 
 class Fake(ModuleType):

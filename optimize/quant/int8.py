@@ -1,4 +1,4 @@
-"""int8 after training: the recipe that proved best for each runtime, and layers back to float where it loses too much."""
+"""int8 after training: the recipe that proved best for each runtime, layers back to float where it loses too much."""
 
 import json
 import logging
@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
-from optimize.data.calibration import CalibrationImages, images
+from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.measure.judge import Judge
 from optimize.quant.fallback import Trial, toward_float
+from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import Quantizer
 from optimize.stage import REPORT
 from optimize.variant import Variant
@@ -59,9 +60,9 @@ class Int8:
         pictures = images(self.data, self.calibration_images, self.seed, variant.imgsz)
         before = self.judge.score(self.judge.built(self.reference or variant)).score
         goal = before - self.max_drop / 100
-        recipes = _recipes(variant.runtime)
+        recipes = recipes_for(variant.runtime)
         tries = [
-            self._try(variant, _calibrated(variant, pictures, recipe, folder), recipe.name, (), folder)
+            self._try(variant, calibrated(variant, pictures, recipe, folder), recipe.name, (), folder)
             for recipe in (recipes if self.search else recipes[:1])
         ]
         best = max(tries, key=lambda trial: trial.score)
@@ -124,23 +125,3 @@ def _float_layers(path: list[Trial], speeds: list[float], before: float) -> list
         {"layer": now.floats[-1], "drop": 100 * (before - now.score), "slower": speeds[i] / speeds[i + 1] - 1}
         for i, now in enumerate(path[1:])
     ]
-
-
-def _recipes(runtime: str) -> tuple:
-    if runtime == "openvino":
-        from optimize.quant.openvino_int8 import OPENVINO
-
-        return OPENVINO
-    from optimize.quant.onnx_int8 import ONNXRUNTIME, TENSORRT
-
-    return TENSORRT if runtime == "tensorrt" else ONNXRUNTIME
-
-
-def _calibrated(variant: Variant, pictures: CalibrationImages, recipe, folder: Path) -> Quantizer:
-    if variant.runtime == "openvino":
-        from optimize.quant.openvino_int8 import OpenvinoInt8
-
-        return OpenvinoInt8(variant.path, pictures, recipe)
-    from optimize.quant.onnx_int8 import OnnxInt8
-
-    return OnnxInt8(variant.path, pictures, recipe, folder)

@@ -45,9 +45,9 @@ class OnnxRecipe:
     ranges: str = "mean"
 
 
-# The first is the default. Measured on x86 in docs/quantization.md: a range over the extremes of all pictures is widened
-# by one odd picture (yolov8n on COCO: mAP50-95 0.421 instead of 0.448); int8 kernels would round the raw boxes and
-# scores of the last convolutions to one scale, 1.4 points for 2 % of the operations; signed activations run at half
+# The first is the default, as measured on x86 (docs/quantization.md): a range over the extremes of all pictures is
+# widened by one odd picture (yolov8n on COCO: mAP50-95 0.421 instead of 0.448); int8 kernels would round the raw boxes
+# and scores of the last convolutions to one scale, 1.4 points for 2 % of the operations; signed activations run at half
 # the speed of float, and convolutions alone gain nothing.
 ONNXRUNTIME = (
     OnnxRecipe("u8s8"),
@@ -87,11 +87,10 @@ class OnnxInt8:
         """Write the int8 file; `floats` are layers that stay in float, with the activation that follows each."""
         excluded = self.float | {name for layer in floats for name in self._with_activation(layer)}
         partial, reader = self.ranges.with_suffix(".partial"), None
-        # what the quantizer prints goes to stderr, since stdout belongs to the report
         with (
             TemporaryDirectory() as folder,
             bar("calibrating", len(self.pictures)) as tick,
-            redirect_stdout(sys.stderr),
+            redirect_stdout(sys.stderr),  # the quantizer's own words; stdout belongs to the report
         ):
             prepared = Path(folder) / "prepared.onnx"  # shapes written into the graph, as the quantizer asks for
             quant_pre_process(self.source, prepared, skip_optimization=True, skip_symbolic_shape=True)

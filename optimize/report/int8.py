@@ -18,7 +18,7 @@ def section(report: Report) -> list[str]:
         "",
         *_table(HEAD, [_row(result) for result in made]),
         "",
-        f"Calibrated with {seen['pictures']} pictures of {seen['source']}, seed {seen['seed']}; pictures that show each "
+        f"Calibrated with {seen['pictures']} pictures of {seen['source']}, seed {seen['seed']}; how many show each "
         f"class: {', '.join(f'{name} {count}' for name, count in seen['pictures_by_class'].items())}.",
         "",
         *[line for result in made for line in (*_candidates(result), *_float_layers(result))],
