@@ -45,6 +45,7 @@ KEYS = {
         "latency_runs",
         "threads",
         "arithmetic",
+        "int8_ops_executed",
     ),
 }
 
@@ -87,6 +88,8 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     original, pruned = rows["torch", "original"], rows["torch", "pruned"]
     assert 0.29 <= 1 - pruned["flops"] / original["flops"] <= 0.31
     assert original["int_ops"] == 0 and rows["openvino", "int8"]["int_ops"] > 0.9 * original["flops"]
+    for (runtime, name), row in rows.items():
+        assert row["int8_share"] > 0.9 if name.endswith("int8") else row["int8_share"] == 0, (runtime, name)
     assert rows["onnxruntime", "int8"]["size_bytes"] < 0.4 * rows["onnxruntime", "original"]["size_bytes"]
     assert (folder / "report.md").read_text().count("| pruned+int8 |") == 2
     assert (folder / "report.png").stat().st_size > 10_000
