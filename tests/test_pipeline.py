@@ -221,7 +221,7 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
         "fused": ([f"model={tmp_path}/fused.pt"], f"model={tmp_path}/fused.pt is fused (it has no BatchNorm left)"),
         "exported": (
             [f"model={tmp_path}/net.onnx"],
-            f"model={tmp_path}/net.onnx is not a .pt checkpoint; give the .pt",
+            f"model={tmp_path}/net.onnx is not a .pt checkpoint; give the float .pt",
         ),
         "protect": (["pruner.protect=[head.*]"], "pruner.protect=head.* fits no layer; give names as they stand in"),
         "pictures": (["pruner.criterion.images=0"], "pruner.criterion.images=0 is out of range; give 1 or more"),
