@@ -45,6 +45,7 @@ KEYS = {
         "latency_runs",
         "threads",
         "arithmetic",
+        "int8_ops_executed",
     ),
 }
 
@@ -87,6 +88,8 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     original, pruned = rows["torch", "original"], rows["torch", "pruned"]
     assert 0.29 <= 1 - pruned["flops"] / original["flops"] <= 0.31
     assert original["int_ops"] == 0 and rows["openvino", "int8"]["int_ops"] > 0.9 * original["flops"]
+    for (runtime, name), row in rows.items():
+        assert row["int8_share"] > 0.9 if name.endswith("int8") else row["int8_share"] == 0, (runtime, name)
     assert rows["onnxruntime", "int8"]["size_bytes"] < 0.4 * rows["onnxruntime", "original"]["size_bytes"]
     assert (folder / "report.md").read_text().count("| pruned+int8 |") == 2
     assert (folder / "report.png").stat().st_size > 10_000
@@ -221,7 +224,7 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
         "fused": ([f"model={tmp_path}/fused.pt"], f"model={tmp_path}/fused.pt is fused (it has no BatchNorm left)"),
         "exported": (
             [f"model={tmp_path}/net.onnx"],
-            f"model={tmp_path}/net.onnx is not a .pt checkpoint; give the .pt",
+            f"model={tmp_path}/net.onnx is not a .pt checkpoint; give the float .pt",
         ),
         "protect": (["pruner.protect=[head.*]"], "pruner.protect=head.* fits no layer; give names as they stand in"),
         "pictures": (["pruner.criterion.images=0"], "pruner.criterion.images=0 is out of range; give 1 or more"),
