@@ -158,7 +158,7 @@ def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, s
     assert bad.int8_share < 0.2
     assert good.int8_share > words.EXECUTED
 
-    plan = SimpleNamespace(original=model, data=data, threads=1, remarks=())
+    plan = SimpleNamespace(original=model, data=data, judge=SimpleNamespace(threads=1), remarks=())
     with caplog.at_level(logging.WARNING):
         report.write(found, plan, OmegaConf.create({}), tmp_path)
     (sentence,) = words.mostly_float(found)

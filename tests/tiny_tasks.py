@@ -21,7 +21,7 @@ def write_dataset(root: Path, task: str, count: int = 8) -> Path:
     """`data=` for `task`: the data.yaml, or the folder itself for `classify`. Classes are called class0, class1 ..."""
     rng, classes = np.random.default_rng(0), CLASSES[task]
     for split in ("train", "val"):
-        for i in range(count if task != "classify" else 2 * classes):
+        for i in range(count if task != "classify" else max(count, 2 * classes)):
             left, top, right, bottom = rng.integers(0, 6, 2).tolist() + rng.integers(58, 64, 2).tolist()
             pixels = rng.integers(0, 256, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
             pixels[top:bottom, left:right] //= 1 + i % classes

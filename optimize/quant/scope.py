@@ -5,6 +5,10 @@ quantized every score rounds to zero. The decode is all that lies between the ou
 weights, so it is found by walking back from the outputs and stopping there. The convolution inside the decode that
 turns a distribution into a distance (DFL, arXiv:2006.04388) has weights 0, 1, 2, ... and is walked through. Names play
 no part: they differ between exporters.
+
+RT-DETR (arXiv:2304.08069) decodes boxes before every layer of its decoder and reads them again: as the places where
+features are sampled, which are walked back from as outputs are, and as the input of a linear layer, which stays in
+float with them, since rounding its input would round the boxes for all who read them.
 """
 
 from collections.abc import Callable, Iterable
@@ -62,7 +66,8 @@ def _onnx_head(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], list[onnx.
         return found[0] if found else None
 
     outputs = [producers[output.name] for output in model.graph.output]
-    return _walk(outputs, parents, weight, key=lambda node: node.output[0])
+    places = [producers[node.input[1]] for node in model.graph.node if node.op_type == "GridSample"]
+    return _walk(model.graph.node, outputs + places, parents, weight, key=lambda node: node.output[0])
 
 
 def onnx_cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, list[str]]:
@@ -98,7 +103,6 @@ def openvino_last(network) -> list[str]:
 
 
 def _openvino_head(network) -> tuple[list, list]:
-
     def parents(node) -> list:
         if node.get_type_name() == "ShapeOf":
             return []
@@ -113,7 +117,8 @@ def _openvino_head(network) -> tuple[list, list]:
         return next((constant for constant in constants if constant is not None), None)
 
     outputs = [result.input_value(0).get_node() for result in network.get_results()]
-    return _walk(outputs, parents, weight, key=lambda node: node.get_friendly_name())
+    places = [node.input_value(1).get_node() for node in network.get_ops() if node.get_type_name() == "GridSample"]
+    return _walk(network.get_ops(), outputs + places, parents, weight, key=lambda node: node.get_friendly_name())
 
 
 def openvino_constant(node) -> np.ndarray | None:
@@ -124,15 +129,16 @@ def openvino_constant(node) -> np.ndarray | None:
 
 
 def _walk(
-    outputs: Iterable[Node],
+    nodes: Iterable[Node],
+    starts: Iterable[Node],
     parents: Callable[[Node], list[Node]],
     weight: Callable[[Node], np.ndarray | None],
     key: Callable[[Node], str],
 ) -> tuple[list[Node], list[Node]]:
-    """All nodes from `outputs` back to the nearest ones that have weights; and these."""
+    """All nodes from `starts` back to the nearest with weights, and layers that read these alone; and the nearest."""
     decode: dict[str, Node] = {}
     last: dict[str, Node] = {}
-    todo = list(outputs)
+    todo = list(starts)
     while todo:
         node = todo.pop()
         values = weight(node)
@@ -146,9 +152,16 @@ def _walk(
             "no convolution or linear layer leads to the model's outputs, so the part that must stay float can't be "
             "found and int8 would destroy the scores; use quant=none or quant=fp16 for this model."
         )
-    return list(decode.values()), list(last.values())
+    readers: dict[str, Node] = {}
+    for node in nodes:
+        way = [node]
+        while key(way[-1]) not in decode and len(above := parents(way[-1])) == 1:
+            way += above
+        if key(way[-1]) in decode and weight(node) is not None and all(weight(n) is None for n in way[1:-1]):
+            readers |= {key(n): n for n in way}
+    return list((decode | readers).values()), [node for name, node in last.items() if name not in readers]
 
 
 def _is_dfl(values: np.ndarray) -> bool:
-    """A 1x1 convolution to one channel that computes an expected value: its weights are 0, 1, 2, ..."""
-    return values.size > 1 and values.shape[0] == 1 and np.array_equal(values.ravel(), np.arange(values.size))
+    """Whether an operator computes an expected value: its weights are 0, 1, 2, ..."""
+    return values.size > 1 and np.array_equal(values.ravel(), np.arange(values.size))
