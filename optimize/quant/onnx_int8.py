@@ -20,9 +20,8 @@ from onnxruntime.quantization import (
 
 from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
-from optimize.quant.scope import onnx_decode, onnx_last
+from optimize.quant.scope import onnx_decode, onnx_last, onnx_products
 
-# No ConvTranspose: TensorRT takes a scale per input channel (NVIDIA/TensorRT#2380), the quantizer gives one per output.
 WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
 
@@ -35,6 +34,7 @@ class OnnxRecipe:
         signed: activations in S8 around zero instead of U8; weights are always S8, per output channel.
         weighted_only: only convolutions and matrix products, not the operators between them.
         last: also the convolutions that feed the decode.
+        attention: also the products of activations with each other.
         ranges: `mean` of each picture's extremes, `extremes` over all pictures, or `entropy`.
     """
 
@@ -42,6 +42,7 @@ class OnnxRecipe:
     signed: bool = False
     weighted_only: bool = False
     last: bool = False
+    attention: bool = True
     ranges: str = "mean"
 
 
@@ -54,6 +55,7 @@ ONNXRUNTIME = (
     OnnxRecipe("u8s8, extremes", ranges="extremes"),
     OnnxRecipe("u8s8, entropy", ranges="entropy"),
     OnnxRecipe("u8s8, last layers too", last=True),
+    OnnxRecipe("u8s8, attention float", attention=False),
     OnnxRecipe("u8s8, weighted layers only", weighted_only=True),
     OnnxRecipe("s8s8", signed=True),
 )
@@ -75,7 +77,14 @@ class OnnxInt8:
         self.model, self.pictures = onnx.load(source), pictures
         self.source, self.recipe = source, recipe
         self.ranges = folder / f"{recipe.ranges}{'_weighted' if recipe.weighted_only else ''}.json"
-        self.float = set(onnx_decode(self.model)) | (set() if recipe.last else set(onnx_last(self.model)))
+        self.float = {
+            *onnx_decode(self.model),
+            *([] if recipe.last else onnx_last(self.model)),
+            *([] if recipe.attention else onnx_products(self.model)),
+            # Its int8 kernel does not exist in ONNX Runtime, and TensorRT's takes a scale per input channel
+            # (NVIDIA/TensorRT#2380), where the quantizer gives one per output.
+            *(node.name for node in self.model.graph.node if node.op_type == "ConvTranspose"),
+        }
         weights = {tensor.name for tensor in self.model.graph.initializer}
         self.layers = [
             node.name

@@ -13,7 +13,7 @@ import numpy as np
 
 from optimize.data.calibration import CalibrationImages
 from optimize.measure.openvino_cost import COUNTED, quantized, stored_constant
-from optimize.quant.scope import openvino_constant, openvino_decode, openvino_last
+from optimize.quant.scope import openvino_constant, openvino_decode, openvino_last, openvino_products
 from optimize.runtime.openvino import read, save
 
 
@@ -25,11 +25,15 @@ class OpenvinoRecipe:
         name: for the report.
         preset: `mixed` for asymmetric activations, `performance` for symmetric ones; weights are symmetric in both.
         last: also the convolutions that feed the decode, which OpenVINO's kernels run from int8 to float.
+        attention: also the products of activations with each other.
+        bias: whether NNCF corrects biases for the shift that rounding brings.
     """
 
     name: str
     preset: str = "mixed"
     last: bool = True
+    attention: bool = True
+    bias: bool = True
 
 
 # The first is the default. SiLU is hardly ever negative, so a symmetric range wastes half of it: yolov8n on COCO has
@@ -38,6 +42,9 @@ OPENVINO = (
     OpenvinoRecipe("mixed"),
     OpenvinoRecipe("performance", preset="performance"),
     OpenvinoRecipe("mixed, last layers float", last=False),
+    OpenvinoRecipe("mixed, attention float", attention=False),
+    OpenvinoRecipe("mixed, no bias correction", bias=False),
+    OpenvinoRecipe("mixed, only whole layers, uncorrected", last=False, attention=False, bias=False),
 )
 
 
@@ -50,7 +57,12 @@ class OpenvinoInt8:
 
     def __init__(self, source: Path, pictures: CalibrationImages, recipe: OpenvinoRecipe):
         self.source, self.network = source, read(source)
-        decode, self.last = openvino_decode(self.network), openvino_last(self.network)
+        self.last = openvino_last(self.network)
+        floats = {
+            *openvino_decode(self.network),
+            *([] if recipe.last else self.last),
+            *([] if recipe.attention else openvino_products(self.network)),
+        }
         nncf.set_log_level(logging.WARNING)
         with redirect_stdout(sys.stderr):  # its progress bars; stdout belongs to the report
             self.quantized = nncf.quantize(
@@ -59,7 +71,8 @@ class OpenvinoInt8:
                 preset=nncf.QuantizationPreset(recipe.preset),
                 subset_size=len(pictures),
                 fast_bias_correction=True,
-                ignored_scope=nncf.IgnoredScope(names=decode + ([] if recipe.last else self.last)),
+                advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=not recipe.bias),
+                ignored_scope=nncf.IgnoredScope(names=sorted(floats)),
             )
         self.layers = [op.get_friendly_name() for op in self.quantized.get_ordered_ops() if _is_int8(op)]
 

@@ -121,6 +121,23 @@ def _openvino_head(network) -> tuple[list, list]:
     return _walk(network.get_ops(), outputs + places, parents, weight, key=lambda node: node.get_friendly_name())
 
 
+def onnx_products(model: onnx.ModelProto) -> list[str]:
+    """Names of the ONNX nodes that multiply activations with each other, and of the softmax between: attention."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    free = (n.name for n in model.graph.node if n.op_type == "MatMul" and not weights & set(n.input))
+    return [*free, *(n.name for n in model.graph.node if n.op_type == "Softmax")]
+
+
+def openvino_products(network) -> list[str]:
+    """Friendly names of the operators of an `openvino.Model` that multiply activations with each other."""
+    products = (node for node in network.get_ops() if node.get_type_name() == "MatMul")
+    return [
+        node.get_friendly_name()
+        for node in products
+        if all(openvino_constant(node.input_value(i).get_node()) is None for i in range(2))
+    ]
+
+
 def openvino_constant(node) -> np.ndarray | None:
     """The value of a constant, also behind the reshape or conversion that the converter puts between."""
     while node.get_type_name() in ("Convert", "Reshape") and node.get_input_size():
