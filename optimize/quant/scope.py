@@ -87,7 +87,15 @@ def onnx_cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, 
 
 def openvino_decode(network) -> list[str]:
     """Friendly names of the operators of the decode of an `openvino.Model`; raises as `onnx_decode` does."""
+    return [node.get_friendly_name() for node in _openvino_head(network)[0]]
 
+
+def openvino_last(network) -> list[str]:
+    """Friendly names of the operators that feed the decode: the last with weights on every way to the outputs."""
+    return [node.get_friendly_name() for node in _openvino_head(network)[1]]
+
+
+def _openvino_head(network) -> tuple[list, list]:
     def parents(node) -> list:
         if node.get_type_name() == "ShapeOf":
             return []
@@ -103,8 +111,7 @@ def openvino_decode(network) -> list[str]:
 
     outputs = [result.input_value(0).get_node() for result in network.get_results()]
     places = [node.input_value(1).get_node() for node in network.get_ops() if node.get_type_name() == "GridSample"]
-    decode, _ = _walk(network.get_ops(), outputs + places, parents, weight, key=lambda node: node.get_friendly_name())
-    return [node.get_friendly_name() for node in decode]
+    return _walk(network.get_ops(), outputs + places, parents, weight, key=lambda node: node.get_friendly_name())
 
 
 def _openvino_constant(node) -> np.ndarray | None:
