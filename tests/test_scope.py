@@ -12,7 +12,7 @@ from quantized import quantized
 from ultralytics import YOLO
 
 from optimize.data.dataset import Dataset
-from optimize.quant.scope import onnx_decode, onnx_last, openvino_decode
+from optimize.quant.scope import onnx_decode, onnx_last, openvino_decode, openvino_last
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, read
 from optimize.runtime.tensorrt import TensorRT
@@ -117,7 +117,7 @@ def test_the_scope_is_the_decode_of_the_head_and_no_more(model, exported):
         dfl = "26" not in model and not model.endswith(("-cls", "-rtdetr"))
         # the first layer of RT-DETR's positions reads boxes, before each of two layers
         assert len(weighted) == (2 if model.endswith("-rtdetr") else dfl)
-    assert len(onnx_last(graph)) == LAST[model.partition("-")[2]]
+    assert len(onnx_last(graph)) == len(openvino_last(network)) == LAST[model.partition("-")[2]]
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])

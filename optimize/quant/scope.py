@@ -98,7 +98,7 @@ def openvino_decode(network) -> list[str]:
 
 
 def openvino_last(network) -> list[str]:
-    """Friendly names of the operators that feed the decode."""
+    """Friendly names of the operators that feed the decode: the last with weights on every way to the outputs."""
     return [node.get_friendly_name() for node in _openvino_head(network)[1]]
 
 
