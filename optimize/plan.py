@@ -20,6 +20,7 @@ from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
 from optimize.recover.finetune import Finetune
+from optimize.recover.qat import Qat
 from optimize.runtime.session import Runtime
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
@@ -89,12 +90,13 @@ def versions() -> dict[str, str]:
 
 
 def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
-    """Prune and recover, in `pruning.steps` equal cuts that share the epochs out."""
+    """Prune and recover, in `pruning.steps` equal cuts that share the epochs out; int8 is learned once, at the end."""
     stages: list[Stage] = []
+    last = [stage for stage in recovery if isinstance(stage, Qat)]
     for step in range(1, pruning.steps + 1):
         stages.append(Prune(replace(pruning, share=pruning.share * step / pruning.steps)))
-        stages += [_part(stage, step, pruning.steps) for stage in recovery]
-    return tuple(stages)
+        stages += [_part(stage, step, pruning.steps) for stage in recovery if stage not in last]
+    return (*stages, *last)
 
 
 def _part(stage: Stage, step: int, steps: int) -> Stage:

@@ -9,12 +9,15 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
+from ultralytics.utils.torch_utils import strip_qat
 
 from optimize.errors import InputError
 
 
 def load(path: Path) -> nn.Module:
     """The float32 model of a checkpoint: unfused, on the CPU, in eval mode, every parameter trainable.
+
+    One of `yolo train quantize=8` gives its float weights; each runtime gets ranges of its own.
 
     Raises:
         InputError: the file is missing, is no checkpoint of ultralytics 8, or is fused.
@@ -26,12 +29,13 @@ def load(path: Path) -> nn.Module:
     try:
         model, _ = load_checkpoint(path)
     except Exception as error:  # whatever a broken or foreign pickle raises, the user can only give another file
-        raise InputError(f"model={path} {_reason(path)}; give a .pt checkpoint of ultralytics 8.") from error
+        raise InputError(f"model={path} {_reason(path, error)}; give a .pt checkpoint of ultralytics 8.") from error
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         raise InputError(
             f"model={path} is fused (it has no BatchNorm left), so it can't be pruned or trained; "
             "give the unfused checkpoint."
         )
+    strip_qat(model)
     model.criterion = None
     return model.requires_grad_(True)
 
@@ -52,7 +56,9 @@ def keypoints(model: nn.Module) -> tuple[int, ...] | None:
     return tuple(model.model[-1].kpt_shape) if model.task == "pose" else None
 
 
-def _reason(path: Path) -> str:
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("modelopt"):
+        return "was trained with quantize=8, so nvidia-modelopt must read it (pip install 'yolo-optimize[qat]')"
     try:
         foreign = get_unsafe_globals_in_checkpoint(path)
     except Exception:  # not even a torch archive
