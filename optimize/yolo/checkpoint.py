@@ -1,5 +1,7 @@
 """Read and write ultralytics checkpoints, and turn one into the graph that is deployed."""
 
+import sys
+from contextlib import redirect_stdout
 from copy import deepcopy
 from pathlib import Path
 
@@ -12,6 +14,14 @@ from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
 from ultralytics.utils.torch_utils import strip_qat
 
 from optimize.errors import InputError
+
+
+def read(path: Path) -> tuple[nn.Module, dict]:
+    """The float32 module of a checkpoint, without the quantizers of `yolo train quantize=8`, and what is beside it."""
+    with redirect_stdout(sys.stderr):  # ModelOpt says how many quantizers it inserts
+        model, beside = load_checkpoint(path)
+    strip_qat(model)
+    return model, beside
 
 
 def load(path: Path) -> nn.Module:
@@ -27,7 +37,7 @@ def load(path: Path) -> nn.Module:
     if path.suffix != ".pt":
         raise InputError(f"model={path} is not a .pt checkpoint; give the .pt that it was exported from.")
     try:
-        model, _ = load_checkpoint(path)
+        model, _ = read(path)
     except Exception as error:  # whatever a broken or foreign pickle raises, the user can only give another file
         raise InputError(f"model={path} {_reason(path, error)}; give a .pt checkpoint of ultralytics 8.") from error
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
@@ -35,7 +45,6 @@ def load(path: Path) -> nn.Module:
             f"model={path} is fused (it has no BatchNorm left), so it can't be pruned or trained; "
             "give the unfused checkpoint."
         )
-    strip_qat(model)
     model.criterion = None
     return model.requires_grad_(True)
 
