@@ -23,22 +23,14 @@ from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
 from optimize.quant.int8 import Int8
 from optimize.recover.finetune import Finetune
+from optimize.recover.qat import Qat, unavailable
 from optimize.runtime.cpu import computes_int8
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import (
-    QUANTIZED,
-    channels,
-    is_quantized,
-    keypoints,
-    load,
-    names,
-    parameters_of_yaml,
-    task,
-)
+from optimize.yolo.checkpoint import channels, keypoints, load, names, parameters_of_yaml, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 from optimize.yolo.metrics import METRICS
@@ -71,7 +63,7 @@ def prepare(config: DictConfig) -> Plan:
     data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
     _check_fit(settings, model, data)
     imgsz = settings.imgsz or int(model.args["imgsz"])
-    runtimes = _chosen(config, "runtime")
+    runtimes, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
     usable = _usable(runtimes)
     threads = settings.threads or len(os.sched_getaffinity(0))
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
@@ -81,10 +73,10 @@ def prepare(config: DictConfig) -> Plan:
         data=data,
         shrink=shrink(
             build(config.pruner, "pruner", data=data, original=path),
-            _chosen(config, "recover", data=data, original=path),
+            recovery,
         ),
         precisions=(Bf16(), quant),
-        qat=None,
+        qat=_rescue(settings, data, recovery),
         runtimes=usable,
         remarks=_remarks(settings, model, runtimes, quant),
         judge=judge,
@@ -95,6 +87,14 @@ def prepare(config: DictConfig) -> Plan:
 def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:
     """What was chosen of a group that takes a list; `recover=[]` leaves no node at all."""
     return [build(node, f"{group}.{name}", **objects) for name, node in config.get(group, {}).items()]
+
+
+def _rescue(settings: Settings, data: Dataset, recovery: list[Stage]) -> Qat | None:
+    """What trains a model whose int8 loses too much; None where nothing is to be trained or it was trained so before."""
+    chosen = any(isinstance(stage, Qat) for stage in recovery)
+    if not settings.epochs or chosen or unavailable():
+        return None
+    return Qat(data, settings.epochs, settings.batch, settings.device, settings.seed)
 
 
 def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
@@ -118,12 +118,13 @@ def versions() -> dict[str, str]:
 
 
 def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
-    """Prune and recover, in `pruning.steps` equal cuts that share the epochs out."""
+    """Prune and recover, in `pruning.steps` equal cuts that share the epochs out; int8 is learned once, at the end."""
     stages: list[Stage] = []
+    last = [stage for stage in recovery if isinstance(stage, Qat)]
     for step in range(1, pruning.steps + 1):
         stages.append(Prune(replace(pruning, share=pruning.share * step / pruning.steps)))
-        stages += [_part(stage, step, pruning.steps) for stage in recovery]
-    return tuple(stages)
+        stages += [_part(stage, step, pruning.steps) for stage in recovery if stage not in last]
+    return (*stages, *last)
 
 
 def _part(stage: Stage, step: int, steps: int) -> Stage:
@@ -167,8 +168,6 @@ def _check_room(store: Path, checkpoint: Path) -> None:
 def _check_model(settings: Settings, model: nn.Module) -> None:
     if task(model) not in METRICS:
         raise InputError(f"model={settings.model} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
-    if is_quantized(model):
-        raise InputError(QUANTIZED.format(settings.model))
     if channels(model) != 3:
         raise InputError(
             f"model={settings.model} takes pictures of {channels(model)} channels; only models of 3 (RGB) can be used, "

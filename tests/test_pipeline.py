@@ -17,6 +17,7 @@ from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
 from optimize.recover.bn import BatchNorm
 from optimize.recover.finetune import Finetune
+from optimize.recover.qat import Qat
 from optimize.stage import digest
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load, save
@@ -147,6 +148,17 @@ def test_steps_share_out_the_ratio_and_the_epochs(dataset):
     assert [stage.epochs for stage in stages[2::3]] == [3, 3, 4]
 
 
+@pytest.mark.parametrize("position", [0, 1])
+def test_int8_is_learned_once_after_all_steps(position, dataset, monkeypatch):
+    monkeypatch.setattr("optimize.recover.qat.unavailable", lambda: None)
+    data = resolve(str(dataset))
+    recovery = [Finetune(data, epochs=4)]
+    recovery.insert(position, Qat(data, epochs=4))
+    stages = shrink(Pruning(0.3, L2(), steps=2), recovery)
+    assert [type(stage) for stage in stages] == [Prune, Finetune, Prune, Finetune, Qat]
+    assert [stage.epochs for stage in stages if not isinstance(stage, Prune)] == [2, 2, 4]
+
+
 def test_a_pruned_model_is_pruned_further_and_the_report_says_so(tmp_path, monkeypatch, dataset, checkpoint):
     monkeypatch.chdir(tmp_path)
     made = Prune(Pruning(0.3, L2(), round_to=4))(Variant(checkpoint, "torch", "fp32", 64), tmp_path)
@@ -228,7 +240,7 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
         ),
         "protect": (["pruner.protect=[head.*]"], "pruner.protect=head.* fits no layer; give names as they stand in"),
         "pictures": (["pruner.criterion.images=0"], "pruner.criterion.images=0 is out of range; give 1 or more"),
-        "recovery": (["recover=[bn,sgd]"], "recover=sgd is not allowed; give one of bn, distill, finetune."),
+        "recovery": (["recover=[bn,sgd]"], "recover=sgd is not allowed; give one of bn, distill, finetune, qat."),
         "target": (
             ["pruner.target=macs"],
             "pruner.target=macs is out of range; allowed is flops or params or",

@@ -1,15 +1,13 @@
 """Win accuracy back by training on, alone or with the unpruned original as the teacher."""
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import rmtree
 
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
-from optimize.stage import REPORT
+from optimize.recover.training import keep
 from optimize.variant import Variant
-from optimize.yolo.train import Training, finetune
+from optimize.yolo.train import finetune
 
 
 @dataclass(frozen=True)
@@ -53,20 +51,4 @@ class Finetune:
             seed=self.seed,
             teacher=self.original if self.distill else None,
         )
-        path = training.path.rename(folder / "recovered.pt")
-        rmtree(folder / "train")  # the optimizer's state is twice the size of the model
-        report = {"epochs": self.epochs, "distilled": self.distill} | _summary(training)
-        (folder / REPORT).write_text(json.dumps(report, indent=2))
-        return replace(variant, path=path)
-
-
-def _summary(training: Training) -> dict[str, object]:
-    return {
-        "seconds": round(training.seconds, 1),
-        "resumed": training.resumed,
-        "schedule": training.schedule,
-        "history": [
-            {key.removeprefix("metrics/"): value for key, value in row.items() if not key.startswith(("lr/", "time"))}
-            for row in training.history
-        ],
-    }
+        return replace(variant, path=keep(training, folder, epochs=self.epochs, distilled=self.distill))

@@ -1,5 +1,7 @@
 """Read and write ultralytics checkpoints, and turn one into the graph that is deployed."""
 
+import sys
+from contextlib import redirect_stdout
 from copy import deepcopy
 from pathlib import Path
 
@@ -9,15 +11,23 @@ from torch.serialization import get_unsafe_globals_in_checkpoint
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
-from ultralytics.utils.torch_utils import is_qat
+from ultralytics.utils.torch_utils import strip_qat
 
 from optimize.errors import InputError
 
-QUANTIZED = "model={} is quantized already; give the float .pt checkpoint that it was made from."
+
+def read(path: Path) -> tuple[nn.Module, dict]:
+    """The float32 module of a checkpoint, without the quantizers of `yolo train quantize=8`, and what is beside it."""
+    with redirect_stdout(sys.stderr):  # ModelOpt says how many quantizers it inserts
+        model, beside = load_checkpoint(path)
+    strip_qat(model)
+    return model, beside
 
 
 def load(path: Path) -> nn.Module:
     """The float32 model of a checkpoint: unfused, on the CPU, in eval mode, every parameter trainable.
+
+    One of `yolo train quantize=8` gives its float weights; each runtime gets ranges of its own.
 
     Raises:
         InputError: the file is missing, is no checkpoint of ultralytics 8, or is fused.
@@ -27,11 +37,9 @@ def load(path: Path) -> nn.Module:
     if path.suffix != ".pt" or path.is_dir():
         raise InputError(f"model={path} is not a .pt checkpoint; give the float .pt that it was exported from.")
     try:
-        model, _ = load_checkpoint(path)
+        model, _ = read(path)
     except Exception as error:  # whatever a broken or foreign pickle raises, the user can only give another file
-        if _is_quantized_file(path, error):
-            raise InputError(QUANTIZED.format(path)) from error
-        raise InputError(f"model={path} {_reason(path)}; give a .pt checkpoint of ultralytics 8.") from error
+        raise InputError(f"model={path} {_reason(path, error)}; give a .pt checkpoint of ultralytics 8.") from error
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         raise InputError(
             f"model={path} is fused (it has no BatchNorm left), so it can't be pruned or trained; "
@@ -62,26 +70,15 @@ def channels(model: nn.Module) -> int:
     return model.yaml.get("channels", 3)
 
 
-def is_quantized(model: nn.Module) -> bool:
-    """Whether the model rounds to 8 bits already: trained quantization-aware, or converted by torch.ao."""
-    return is_qat(model) or any(type(module).__module__.startswith("torch.ao.") for module in model.modules())
-
-
-def _is_quantized_file(path: Path, error: Exception) -> bool:
-    """Whether `error` came up because ModelOpt isn't here to load its layers, or layers of torch.ao aren't allowed."""
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("modelopt"):
-        return True
-    try:
-        return any(name.startswith("torch.ao.") for name in get_unsafe_globals_in_checkpoint(path))
-    except Exception:  # not even a torch archive
-        return False
-
-
-def _reason(path: Path) -> str:
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("modelopt"):
+        return "was trained with quantize=8, so nvidia-modelopt must read it (pip install 'yolo-optimize[qat]')"
     try:
         foreign = get_unsafe_globals_in_checkpoint(path)
     except Exception:  # not even a torch archive
         return "is not a torch checkpoint"
+    if any(name.startswith("torch.ao.") for name in foreign):
+        return "is quantized already"
     if any(name.startswith("models.") for name in foreign):
         return "is a legacy YOLOv5 checkpoint, which ultralytics 8 can't load"
     unknown = sorted(name for name in foreign if not name.startswith(("ultralytics.", "torch.")))

@@ -21,8 +21,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
-from ultralytics.nn.tasks import load_checkpoint
-from ultralytics.utils.torch_utils import unwrap_model
+from ultralytics.utils.torch_utils import strip_qat, unwrap_model
 
 from optimize.errors import InputError, MeasurementError
 from optimize.progress import bar
@@ -66,6 +65,7 @@ class KeepArchitecture:
                 f"{self.data['nc']}; give data with the classes that the model was trained on."
             )
         weights.criterion = None
+        strip_qat(weights)  # a training that goes on inserts the quantizers of its checkpoint itself
         return weights.float()
 
     def _setup_train(self) -> None:
@@ -152,6 +152,12 @@ def schedule(epochs: int, batch: int) -> dict[str, object]:
     }
 
 
+# Instead, where int8 is simulated. The gradient of rounding is a guess, so its steps are a tenth: 0.594 in int8 after
+# two epochs on bccd, 0.583 with whole steps. The ranges are set once, by pictures that are loaded before `close_mosaic`
+# acts, so these must be whole from the start.
+QUANTIZED = {"quantize": 8, "lr0": 0.0001, "mosaic": 0.0, "mixup": 0.0, "cutmix": 0.0, "copy_paste": 0.0}
+
+
 def finetune(
     path: Path,
     data: Path,
@@ -163,6 +169,7 @@ def finetune(
     device: str | None,
     seed: int,
     teacher: Path | None = None,
+    quantize: bool = False,
 ) -> Training:
     """Train the checkpoint `path` for `epochs` and write `folder`/finetuned.pt, whose architecture is that of `path`.
 
@@ -180,13 +187,14 @@ def finetune(
         device: as in ultralytics, e.g. `cpu`, `0` or `0,1`.
         seed: equal seeds give equal weights on one machine.
         teacher: a checkpoint to distill from with ultralytics' `distill_model`, or None.
+        quantize: simulate int8 while training; what is written holds no trace of it.
 
     Raises:
         InputError: the checkpoint is fused or the data has another number of classes.
         MeasurementError: the trained model has other shapes than the checkpoint.
     """
     start = checkpoint.load(path)
-    ours = schedule(epochs, batch)
+    ours = schedule(epochs, batch) | (QUANTIZED if quantize else {})
     run = folder / "train"
     last = run / "weights" / "last.pt"
     done = _epochs_done(last)
@@ -206,7 +214,7 @@ def finetune(
                 job.add_callback("on_train_start", partial(_show_steps, stack))
                 job.add_callback("on_fit_epoch_end", partial(_say_epoch, *next(iter(METRICS[task].items()))))
             job.train()
-    trained, _ = load_checkpoint(last)
+    trained, _ = checkpoint.read(last)
     trained = getattr(trained, "student_model", trained)
     _check_shapes(start, trained)
     trained.args = start.args
@@ -233,7 +241,7 @@ def _say_epoch(metric: str, key: str, trainer) -> None:
 
 
 def _epochs_done(last: Path) -> int:
-    return load_checkpoint(last)[1]["epoch"] + 1 if last.is_file() else 0
+    return checkpoint.read(last)[1]["epoch"] + 1 if last.is_file() else 0
 
 
 def _check_shapes(start: nn.Module, trained: nn.Module) -> None:

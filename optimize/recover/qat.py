@@ -1,0 +1,67 @@
+"""Quantization-aware training: weights that learn, in float, to bear being rounded to 8 bits.
+
+Every convolution before the head's last sees its input and its weights rounded as in int8, with the gradient of no
+rounding (straight-through estimator; Jacob et al., "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference", CVPR 2018). ultralytics' trainer does it with NVIDIA's ModelOpt. The simulated
+ranges are then thrown away: what is kept is an ordinary checkpoint, which each runtime quantizes by its own recipe.
+"""
+
+import warnings
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from optimize.data.dataset import Dataset
+from optimize.errors import InputError
+from optimize.recover.training import keep
+from optimize.variant import Variant
+from optimize.yolo.train import finetune
+
+
+def unavailable() -> str | None:
+    """Why nothing can be trained for int8 here, or None."""
+    if all(find_spec(name) for name in ("modelopt", "huggingface_hub")):
+        return None
+    return "nvidia-modelopt is not installed (pip install 'yolo-optimize[qat]')"
+
+
+@dataclass(frozen=True)
+class Qat:
+    """Stage: a variant, pruned or not, is trained on with its int8 simulated; it stays a float32 checkpoint.
+
+    Attributes:
+        data: trained on its training split; the accuracy after each epoch is that on its validation split, in int8.
+        epochs: the dial from which the schedule follows; 0 trains nothing.
+        batch: pictures per step.
+        device: as in ultralytics: `cpu`, `0`, `0,1` ...; None for the first GPU, else the CPU.
+        seed: of the order and the augmentation of the pictures.
+    """
+
+    data: Dataset
+    epochs: int
+    batch: int = 16
+    device: str | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.epochs and (reason := unavailable()):
+            raise InputError(f"recover=qat can't train, since {reason}.")
+
+    def __call__(self, variant: Variant, folder: Path) -> Variant:
+        if self.epochs == 0:
+            return variant
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="modelopt")  # of what it could do with other libraries
+            training = finetune(
+                variant.path,
+                self.data.yaml,
+                folder,
+                epochs=self.epochs,
+                imgsz=variant.imgsz,
+                batch=self.batch,
+                device=self.device,
+                seed=self.seed,
+                quantize=True,
+            )
+        path = keep(training, folder, epochs=self.epochs)
+        return replace(variant, path=path, tags=(*variant.tags, "qat"))
