@@ -71,10 +71,7 @@ def prepare(config: DictConfig) -> Plan:
     return Plan(
         original=Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions()))),
         data=data,
-        shrink=shrink(
-            build(config.pruner, "pruner", data=data, original=path),
-            recovery,
-        ),
+        shrink=shrink(build(config.pruner, "pruner", data=data, original=path), recovery),
         precisions=(Bf16(), quant),
         qat=_rescue(settings, data, recovery),
         runtimes=usable,
@@ -90,7 +87,7 @@ def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:
 
 
 def _rescue(settings: Settings, data: Dataset, recovery: list[Stage]) -> Qat | None:
-    """What trains a model whose int8 loses too much; None where nothing is to be trained or it was trained so before."""
+    """What trains a model whose int8 loses too much; None where nothing may be trained, or was trained so already."""
     chosen = any(isinstance(stage, Qat) for stage in recovery)
     if not settings.epochs or chosen or unavailable():
         return None
