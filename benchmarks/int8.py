@@ -48,7 +48,7 @@ def files(model: Variant, runtime: Runtime, data: Dataset, folder: Path) -> list
 
         def write(target: Path, recipe=recipe) -> Path:
             pictures = images(data, 128, seed=0, imgsz=model.imgsz)
-            calibrated(float32, pictures, recipe, target).write(target / source.name)
+            calibrated(float32, pictures, recipe).write(target / source.name)
             return target / source.name
 
         path, seconds = made(folder / recipe.name, write)

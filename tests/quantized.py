@@ -13,5 +13,5 @@ def quantized(variant: Variant, data: Dataset, folder: Path, recipe: int = 0, fl
     """`variant`, exported, in int8 by the recipe of that index; 0 is the default of its runtime."""
     target = folder / variant.path.name
     pictures = images(data, 128, seed=0, imgsz=variant.imgsz)
-    calibrated(variant, pictures, recipes_for(variant.runtime)[recipe], folder).write(target, floats)
+    calibrated(variant, pictures, recipes_for(variant.runtime)[recipe]).write(target, floats)
     return replace(variant, path=target, precision="int8", tags=(*variant.tags, "int8"))

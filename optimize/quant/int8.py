@@ -62,7 +62,7 @@ class Int8:
         goal = before - self.max_drop / 100
         recipes = recipes_for(variant.runtime)
         tries = [
-            self._try(variant, calibrated(variant, pictures, recipe, folder), recipe.name, (), folder)
+            self._try(variant, calibrated(variant, pictures, recipe), recipe.name, (), folder)
             for recipe in (recipes if self.search else recipes[:1])
         ]
         best = max(tries, key=lambda trial: trial.score)

@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
 
 from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
-from optimize.quant.scope import onnx_decode, onnx_last, onnx_products
+from optimize.quant.scope import onnx_decode, onnx_first, onnx_last, onnx_products
 
 WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
@@ -33,6 +33,7 @@ class OnnxRecipe:
         name: for the report.
         signed: activations in S8 around zero instead of U8; weights are always S8, per output channel.
         weighted_only: only convolutions and matrix products, not the operators between them.
+        first: also the convolution that reads the picture.
         last: also the convolutions that feed the decode.
         attention: also the products of activations with each other.
         ranges: `mean` of each picture's extremes, `extremes` over all pictures, or `entropy`.
@@ -41,6 +42,7 @@ class OnnxRecipe:
     name: str
     signed: bool = False
     weighted_only: bool = False
+    first: bool = True
     last: bool = False
     attention: bool = True
     ranges: str = "mean"
@@ -54,6 +56,7 @@ ONNXRUNTIME = (
     OnnxRecipe("u8s8"),
     OnnxRecipe("u8s8, extremes", ranges="extremes"),
     OnnxRecipe("u8s8, entropy", ranges="entropy"),
+    OnnxRecipe("u8s8, first layer float", first=False),
     OnnxRecipe("u8s8, last layers too", last=True),
     OnnxRecipe("u8s8, attention float", attention=False),
     OnnxRecipe("u8s8, weighted layers only", weighted_only=True),
@@ -72,13 +75,11 @@ class OnnxInt8:
         layers: names of the operators with weights that `recipe` makes int8, in the graph's order.
     """
 
-    def __init__(self, source: Path, pictures: CalibrationImages, recipe: OnnxRecipe, folder: Path):
-        """`folder` keeps the calibrated ranges, so that a second call needs no pictures."""
+    def __init__(self, source: Path, pictures: CalibrationImages, recipe: OnnxRecipe):
         self.model, self.pictures = onnx.load(source), pictures
-        self.source, self.recipe = source, recipe
-        self.ranges = folder / f"{recipe.ranges}{'_weighted' if recipe.weighted_only else ''}.json"
-        self.float = {
+        floats = {
             *onnx_decode(self.model),
+            *([] if recipe.first else onnx_first(self.model)),
             *([] if recipe.last else onnx_last(self.model)),
             *([] if recipe.attention else onnx_products(self.model)),
             # Its int8 kernel does not exist in ONNX Runtime, and TensorRT's takes a scale per input channel
@@ -89,47 +90,28 @@ class OnnxInt8:
         self.layers = [
             node.name
             for node in self.model.graph.node
-            if node.op_type in WEIGHTED and weights & set(node.input) and node.name not in self.float
+            if node.op_type in WEIGHTED and weights & set(node.input) and node.name not in floats
         ]
+        with TemporaryDirectory() as folder:
+            self.quantized = _quantize(source, Path(folder), self.pictures, recipe, sorted(floats))
 
     def write(self, target: Path, floats: Sequence[str] = ()) -> None:
         """Write the int8 file; `floats` are layers that stay in float, with the activation that follows each."""
-        excluded = self.float | {name for layer in floats for name in self._with_activation(layer)}
-        partial, reader = self.ranges.with_suffix(".partial"), None
-        with (
-            TemporaryDirectory() as folder,
-            bar("calibrating", len(self.pictures)) as tick,
-            redirect_stdout(sys.stderr),  # the quantizer's own words; stdout belongs to the report
-        ):
-            prepared = Path(folder) / "prepared.onnx"  # shapes written into the graph, as the quantizer asks for
-            quant_pre_process(self.source, prepared, skip_optimization=True, skip_symbolic_shape=True)
-            if not self.ranges.is_file():
-                partial.unlink(missing_ok=True)
-                reader = _Reader(self.model.graph.input[0].name, self.pictures, tick)
-            quantize_static(
-                prepared,
-                target,
-                reader,
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-                activation_type=QuantType.QInt8 if self.recipe.signed else QuantType.QUInt8,
-                op_types_to_quantize=WEIGHTED if self.recipe.weighted_only else None,
-                nodes_to_exclude=sorted(excluded),
-                calibrate_method=CalibrationMethod.Entropy
-                if self.recipe.ranges == "entropy"
-                else CalibrationMethod.MinMax,
-                calibration_cache_path=self.ranges if self.ranges.is_file() else partial,
-                extra_options={"CalibMovingAverage": self.recipe.ranges == "mean"} | self._extra(),
-            )
-        if partial.is_file():
-            partial.rename(self.ranges)
-
-    def _extra(self) -> dict:
-        if not self.recipe.signed:
-            return {}
-        symmetric = {"ActivationSymmetric": True, "WeightSymmetric": True}
-        return symmetric | (_TENSORRT if self.recipe in TENSORRT else {})
+        names = {name for layer in floats for name in self._with_activation(layer)}
+        originals = {node.name: node for node in self.model.graph.node}
+        weights = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        inner = {tensor for name in names for tensor in originals[name].output}
+        made = onnx.ModelProto()
+        made.CopyFrom(self.quantized)
+        there = {tensor.name for tensor in made.graph.initializer}
+        for node in made.graph.node:
+            for i, name in enumerate(originals[node.name].input if node.name in names else ()):
+                if name in weights.keys() | inner:
+                    node.input[i] = name
+                if name in weights.keys() - there:
+                    made.graph.initializer.append(weights[name])
+                    there.add(name)
+        onnx.save(_without_unused(made), target)
 
     def _with_activation(self, layer: str) -> list[str]:
         """A layer and the nodes of its activation function, e.g. the Sigmoid and Mul of a SiLU."""
@@ -155,12 +137,52 @@ class OnnxInt8:
         return lambda picture: session.run(None, {model.graph.input[0].name: picture})
 
 
-_TENSORRT = {
-    "AddQDQPairToWeight": True,
-    "DedicatedQDQPair": True,
-    "OpTypesToExcludeOutputQuantization": WEIGHTED,
-    "QuantizeBias": False,
-}
+def _quantize(
+    source: Path, folder: Path, pictures: CalibrationImages, recipe: OnnxRecipe, floats: list[str]
+) -> onnx.ModelProto:
+    prepared, target = folder / "prepared.onnx", folder / "int8.onnx"
+    # writes shapes into the graph, as the quantizer asks for
+    quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+    name = onnx.load(source).graph.input[0].name
+    options = {"CalibMovingAverage": recipe.ranges == "mean"}
+    if recipe.signed:
+        options |= {"ActivationSymmetric": True, "WeightSymmetric": True}
+    if recipe in TENSORRT:
+        options |= {
+            "AddQDQPairToWeight": True,
+            "DedicatedQDQPair": True,
+            "OpTypesToExcludeOutputQuantization": WEIGHTED,
+            "QuantizeBias": False,
+        }
+    with bar("calibrating", len(pictures)) as tick, redirect_stdout(sys.stderr):  # stdout belongs to the report
+        quantize_static(
+            prepared,
+            target,
+            _Reader(name, pictures, tick),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            activation_type=QuantType.QInt8 if recipe.signed else QuantType.QUInt8,
+            op_types_to_quantize=WEIGHTED if recipe.weighted_only else None,
+            nodes_to_exclude=floats,
+            calibrate_method=CalibrationMethod.Entropy if recipe.ranges == "entropy" else CalibrationMethod.MinMax,
+            extra_options=options,
+        )
+    return onnx.load(target)
+
+
+def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` without the nodes and constants that no output depends on."""
+    used, kept = {output.name for output in model.graph.output}, []
+    for node in reversed(model.graph.node):
+        if used & set(node.output):
+            used |= set(node.input)
+            kept.append(node)
+    constants = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(reversed(kept))
+    model.graph.initializer.extend(constants)
+    return model
 
 
 class _Reader(CalibrationDataReader):

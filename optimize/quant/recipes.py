@@ -1,7 +1,5 @@
 """The ways to make int8 that each runtime has, and a model calibrated for one of them."""
 
-from pathlib import Path
-
 from optimize.data.calibration import CalibrationImages
 from optimize.quant.sensitivity import Quantizer
 from optimize.variant import Variant
@@ -18,14 +16,13 @@ def recipes_for(runtime: str) -> tuple:
     return TENSORRT if runtime == "tensorrt" else ONNXRUNTIME
 
 
-def calibrated(variant: Variant, pictures: CalibrationImages, recipe, folder: Path) -> Quantizer:
+def calibrated(variant: Variant, pictures: CalibrationImages, recipe) -> Quantizer:
     """What writes int8 files of `variant` by `recipe`, one of `recipes_for(variant.runtime)`.
 
     Args:
         variant: an exported float32 file.
         pictures: set the ranges.
         recipe: how.
-        folder: for what is kept between two files.
     """
     if variant.runtime == "openvino":
         from optimize.quant.openvino_int8 import OpenvinoInt8
@@ -33,4 +30,4 @@ def calibrated(variant: Variant, pictures: CalibrationImages, recipe, folder: Pa
         return OpenvinoInt8(variant.path, pictures, recipe)
     from optimize.quant.onnx_int8 import OnnxInt8
 
-    return OnnxInt8(variant.path, pictures, recipe, folder)
+    return OnnxInt8(variant.path, pictures, recipe)

@@ -70,6 +70,12 @@ def _onnx_head(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], list[onnx.
     return _walk(model.graph.node, outputs + places, parents, weight, key=lambda node: node.output[0])
 
 
+def onnx_first(model: onnx.ModelProto) -> list[str]:
+    """Names of the ONNX nodes with weights that read the picture itself."""
+    pictures = {value.name for value in model.graph.input}
+    return [node.name for node in model.graph.node if node.op_type in _ONNX_WEIGHTED and pictures & set(node.input)]
+
+
 def onnx_cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, list[str]]:
     """The network, the decode, and the names of the tensors that go from one to the other."""
     names, inside = set(onnx_decode(model)), []
@@ -100,6 +106,12 @@ def openvino_decode(network) -> list[str]:
 def openvino_last(network) -> list[str]:
     """Friendly names of the operators that feed the decode: the last with weights on every way to the outputs."""
     return [node.get_friendly_name() for node in _openvino_head(network)[1]]
+
+
+def openvino_first(network) -> list[str]:
+    """Friendly names of the operators with weights that read the picture itself."""
+    readers = (target.get_node() for value in network.inputs for target in value.get_target_inputs())
+    return [node.get_friendly_name() for node in readers if node.get_type_name() in _OPENVINO_WEIGHTED]
 
 
 def _openvino_head(network) -> tuple[list, list]:
