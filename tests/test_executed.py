@@ -124,7 +124,7 @@ def test_attention_that_is_fused_is_counted(tmp_path):
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_good_int8_executes_what_its_file_says(name, exported, int8):
-    for variant, share in ((exported[name], 0), (int8[name], 0.99)):
+    for variant, share in ((exported[name], 0), (int8[name], 0.98)):
         file, session = RUNTIMES[name].count(variant), RUNTIMES[name].open(variant, threads=1)
         integer, floating = executed(variant)
         assert session.int8_ops == integer == file.int_ops >= share * file.ops

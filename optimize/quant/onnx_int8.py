@@ -103,14 +103,14 @@ class OnnxInt8:
         inner = {tensor for name in names for tensor in originals[name].output}
         made = onnx.ModelProto()
         made.CopyFrom(self.quantized)
-        there = {tensor.name for tensor in made.graph.initializer}
         for node in made.graph.node:
             for i, name in enumerate(originals[node.name].input if node.name in names else ()):
-                if name in weights.keys() | inner:
+                if name in inner:
                     node.input[i] = name
-                if name in weights.keys() - there:
-                    made.graph.initializer.append(weights[name])
-                    there.add(name)
+                elif name in weights:
+                    node.input[i] = f"{node.name}/{name}"  # its own name may be that of the dequantized one
+                    made.graph.initializer.add().CopyFrom(weights[name])
+                    made.graph.initializer[-1].name = node.input[i]
         onnx.save(_without_unused(made), target)
 
     def _with_activation(self, layer: str) -> list[str]:

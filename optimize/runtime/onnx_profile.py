@@ -62,7 +62,7 @@ def _multiply_adds(kernel: dict) -> tuple[bool, int]:
     if "Conv" in kernel["op_name"]:
         return integer, prod(output) * prod(weight[1:])
     # however transposed, every element meets each column of the other factor; a first factor may serve a whole batch
-    return integer, prod(output[:-2]) * prod(data[-2:]) * output[-1]
+    return integer, max(prod(output[:-2]), prod(data[:-2])) * prod(data[-2:]) * output[-1]
 
 
 _PRECISIONS = {"int8": {"int8", "uint8"}, "bf16": {"bfloat16"}, "fp16": {"float16"}, "fp32": {"float"}}

@@ -37,7 +37,7 @@ def _multiply_adds(layer, products: dict) -> int:
     output = tuple(layer.get_output_shape(0))
     if kind in ("FullyConnected", "MatMul"):
         # however transposed, each element meets every column of the other factor; the first may serve a whole batch
-        return prod(output[:-2]) * prod(data[-2:]) * output[-1]
+        return max(prod(output[:-2]), prod(data[:-2])) * prod(data[-2:]) * output[-1]
     per_element = prod(weight[1 + len(weight) - len(data) :])  # a grouped weight has one dimension more, in front
     return prod(output if kind == "Convolution" else data) * per_element
 
