@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import (
     CalibrationDataReader,
-    CalibrationMethod,
     QuantFormat,
     QuantType,
     quant_pre_process,
@@ -36,7 +35,7 @@ class OnnxRecipe:
         first: also the convolution that reads the picture.
         last: also the convolutions that feed the decode.
         attention: also the products of activations with each other.
-        ranges: `mean` of each picture's extremes, `extremes` over all pictures, or `entropy`.
+        extremes: ranges are the extremes over all pictures instead of the mean of each picture's.
     """
 
     name: str
@@ -45,7 +44,7 @@ class OnnxRecipe:
     first: bool = True
     last: bool = False
     attention: bool = True
-    ranges: str = "mean"
+    extremes: bool = False
 
 
 # The first is the default, as measured on x86 (docs/quantization.md): a range over the extremes of all pictures is
@@ -54,8 +53,7 @@ class OnnxRecipe:
 # the speed of float, and convolutions alone gain nothing.
 ONNXRUNTIME = (
     OnnxRecipe("u8s8"),
-    OnnxRecipe("u8s8, extremes", ranges="extremes"),
-    OnnxRecipe("u8s8, entropy", ranges="entropy"),
+    OnnxRecipe("u8s8, extremes", extremes=True),
     OnnxRecipe("u8s8, first layer float", first=False),
     OnnxRecipe("u8s8, last layers too", last=True),
     OnnxRecipe("u8s8, attention float", attention=False),
@@ -144,7 +142,7 @@ def _quantize(
     # writes shapes into the graph, as the quantizer asks for
     quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
     name = onnx.load(source).graph.input[0].name
-    options = {"CalibMovingAverage": recipe.ranges == "mean"}
+    options = {"CalibMovingAverage": not recipe.extremes}
     if recipe.signed:
         options |= {"ActivationSymmetric": True, "WeightSymmetric": True}
     if recipe in TENSORRT:
@@ -165,7 +163,6 @@ def _quantize(
             activation_type=QuantType.QInt8 if recipe.signed else QuantType.QUInt8,
             op_types_to_quantize=WEIGHTED if recipe.weighted_only else None,
             nodes_to_exclude=floats,
-            calibrate_method=CalibrationMethod.Entropy if recipe.ranges == "entropy" else CalibrationMethod.MinMax,
             extra_options=options,
         )
     return onnx.load(target)
