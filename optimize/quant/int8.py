@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -14,6 +15,7 @@ from optimize.measure.judge import Judge
 from optimize.quant.fallback import Trial, toward_float
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import Quantizer
+from optimize.runtime import cpu
 from optimize.stage import REPORT
 from optimize.variant import Variant
 
@@ -38,6 +40,7 @@ class Int8:
         max_drop: points (0.01) of the task's main metric that int8 may lose on the validation split.
         search: try every recipe for the runtime, and keep the fastest that holds `max_drop`.
         reference: the float32 variant to lose against, where it is not the one that is quantized.
+        machine: where a search takes its times; elsewhere it may end otherwise.
     """
 
     data: Dataset
@@ -47,8 +50,11 @@ class Int8:
     max_drop: float = 1.0
     search: bool = False
     reference: Variant | None = field(default=None, repr=False)
+    machine: str = field(default="", init=False)
 
     def __post_init__(self):
+        if self.search:
+            object.__setattr__(self, "machine", f"{self.judge.threads} threads of {cpu.name()}")
         if self.max_drop < 0:
             raise InputError(f"quant.max_drop={self.max_drop} is not allowed; give 0 or more points, e.g. 1.0.")
 
@@ -59,35 +65,26 @@ class Int8:
         shutil.rmtree(folder / "tries", ignore_errors=True)  # of a killed call, whose scores are in the store
         pictures = images(self.data, self.calibration_images, self.seed, variant.imgsz)
         before = self.judge.score(self.judge.built(self.reference or variant)).score
-        goal = before - self.max_drop / 100
+        goal, report = before - self.max_drop / 100, {"calibration": pictures.described(), "max_drop": self.max_drop}
         recipes = recipes_for(variant.runtime)
         tries = [
             self._try(variant, calibrated(variant, pictures, recipe), recipe.name, (), folder)
             for recipe in (recipes if self.search else recipes[:1])
         ]
         best = max(tries, key=lambda trial: trial.score)
-        report: dict = {"calibration": pictures.described(), "max_drop": self.max_drop}
         if self.search:
             speeds = self._speeds(variant, tries)
             report["candidates"] = [_candidate(t, before, s) for t, s in zip(tries, speeds, strict=True)]
             best = _fastest([(s, t) for s, t in zip(speeds, tries, strict=True) if t.score >= goal]) or best
         if best.score < goal:
             log.info("%s loses %.1f points: returning layers to float", best.recipe, 100 * (before - best.score))
-
-            def attempt(floats: tuple[str, ...]) -> Trial:
-                return self._try(variant, best.quantizer, best.recipe, floats, folder)
-
-            path = list(toward_float(best, attempt, self.judge, variant, goal, folder))
-            chosen = max(path, key=lambda trial: (trial.score >= goal, trial.score))
-            path = path[: path.index(chosen) + 1]
-            report["float_layers"] = _float_layers(path, self._speeds(variant, path), before)
-            best = chosen
-        report |= {
-            "recipe": best.recipe,
-            "drop": 100 * (before - best.score),
-            "reached": best.score >= goal,
-            "seconds": round(perf_counter() - began, 1),
-        }
+            attempt = partial(self._try, variant, best.quantizer, best.recipe, folder=folder)
+            way = list(toward_float(best, attempt, self.judge, variant, goal, folder))
+            best = max(way, key=lambda trial: (trial.score >= goal, trial.score))
+            way = way[: way.index(best) + 1]
+            report["float_layers"] = _float_layers(way, self._speeds(variant, way), before)
+        report |= {"recipe": best.recipe, "drop": 100 * (before - best.score), "reached": best.score >= goal}
+        report["seconds"] = round(perf_counter() - began, 1)
         (folder / REPORT).write_text(json.dumps(report, indent=2))
         path = best.variant.path.rename(folder / variant.path.name)
         shutil.rmtree(folder / "tries")
@@ -119,9 +116,9 @@ def _candidate(trial: Trial, before: float, speed: float) -> dict:
     return {"recipe": trial.recipe, "drop": 100 * (before - trial.score), "faster": speed}
 
 
-def _float_layers(path: list[Trial], speeds: list[float], before: float) -> list[dict]:
+def _float_layers(way: list[Trial], speeds: list[float], before: float) -> list[dict]:
     """One entry per layer that returned: the drop that was left then, and how much longer a picture took."""
     return [
         {"layer": now.floats[-1], "drop": 100 * (before - now.score), "slower": speeds[i] / speeds[i + 1] - 1}
-        for i, now in enumerate(path[1:])
+        for i, now in enumerate(way[1:])
     ]

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from optimize.pipeline import Plan
 from optimize.plan import versions
 from optimize.result import Report, Result
+from optimize.runtime import cpu
 
 SCHEMA = 2
 
@@ -83,18 +84,11 @@ def _variant(result: Result) -> dict:
 
 def host() -> dict:
     """The machine, as far as it decides over the numbers."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = dict(line.split("\t: ") for line in _first_processor(cpuinfo)) if cpuinfo.is_file() else {}
-    lines = {key.strip(): value for key, value in lines.items()}
     return {
         "system": platform.platform(),
         "machine": platform.machine(),
-        "cpu": lines.get("model name", platform.processor()) or None,
-        "cpu_flags": [f for f in lines.get("flags", "").split() if f.startswith(("avx", "amx", "fma", "sse4"))],
+        "cpu": cpu.name(),
+        "cpu_flags": cpu.flags(),
         "cores": os.cpu_count(),
         "load_average_before_report": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
-
-
-def _first_processor(cpuinfo: Path) -> list[str]:
-    return [line for line in cpuinfo.read_text().split("\n\n")[0].splitlines() if "\t: " in line]

@@ -1,4 +1,7 @@
-"""What this CPU has instructions for."""
+"""What this CPU is, and what it has instructions for."""
+
+import platform
+from pathlib import Path
 
 import torch
 
@@ -15,3 +18,20 @@ def computes_int8() -> bool | None:
     found = torch.cpu.get_capabilities()
     known = [found[name] for name in INT8 if name in found]
     return any(known) if known else None
+
+
+def name() -> str | None:
+    """What the processor calls itself."""
+    return _cpuinfo().get("model name", platform.processor()) or None
+
+
+def flags() -> list[str]:
+    """Its vector instructions, by Linux' names; none where the system does not list them."""
+    return [f for f in _cpuinfo().get("flags", "").split() if f.startswith(("avx", "amx", "fma", "sse4"))]
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first processor's lines of /proc/cpuinfo."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().split("\n\n")[0].splitlines() if file.is_file() else []
+    return {key.strip(): value for key, value in (line.split("\t: ") for line in lines if "\t: " in line)}
