@@ -77,6 +77,7 @@ class Judge:
     speeds: tuple[float, ...] = ()
     always: float = 0.0
     trained: float = 0.0
+    threads: int = 1
 
     def built(self, variant: Variant) -> Variant:
         return variant
@@ -160,6 +161,8 @@ def test_a_search_keeps_the_fastest_that_holds(exported, data, tmp_path):
     assert [entry["faster"] for entry in report["candidates"]] == list(speeds[1:])
     assert report["recipe"] == recipes_for("openvino")[1].name
     assert report["drop"] == pytest.approx(10)
+    assert "1 threads of " in repr(Int8(data, Judge(), search=True))  # its times are those of this machine
+    assert "threads" not in repr(Int8(data, Judge()))
 
 
 def test_the_report_says_with_what_it_was_calibrated(exported, data, tmp_path):
