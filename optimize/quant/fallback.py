@@ -64,6 +64,7 @@ def toward_float(
         cost = judge.count(trial.variant)
         if cost.int_ops < LEAST_INT8 * cost.ops:
             return
+        log.info("%s in float: %.4f", order[count - 1], trial.score)
         yield trial
         if trial.score >= goal:
             return

@@ -107,8 +107,8 @@ def mostly_float(report: Report) -> list[str]:
     """A sentence for each int8 variant that executes less than `EXECUTED` of its operations in int8."""
     return [
         f"{r.variant.name} on {r.variant.runtime} executes only {r.int8_share:.1%} of its operations in int8, less "
-        f"than {EXECUTED:.0%}, while its file asks for {r.int_ops / r.flops:.1%}: the runtime computes the rest in "
-        "float and converts in between, which costs speed and, far below that, makes int8 slower than fp32."
+        f"than {EXECUTED:.0%}, while its file asks for {r.int_ops / r.flops:.1%}: what is computed in float, and the "
+        "conversions in between, cost speed and, far below that, make int8 slower than fp32."
         for r in report.results
         if r.variant.precision == "int8" and r.int8_share is not None and r.int8_share < EXECUTED
     ]
