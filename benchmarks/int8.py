@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
-from optimize.measure.judge import Judge
+from optimize.judge import Judge
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from optimize.data.dataset import Dataset
 from optimize.errors import MeasurementError
+from optimize.judge import Judge
 from optimize.measure import cost
 from optimize.measure.cost import Cost
 from optimize.measure.graph_cost import GraphCost
-from optimize.measure.judge import Judge
 from optimize.quant.int8 import Int8
 from optimize.result import Report, Result
 from optimize.runtime.session import Runtime

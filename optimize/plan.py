@@ -16,7 +16,7 @@ from optimize.config import build, typed
 from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
 from optimize.errors import InputError, RuntimeUnavailable
-from optimize.measure.judge import Judge
+from optimize.judge import Judge
 from optimize.pipeline import Plan
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning

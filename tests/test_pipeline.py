@@ -106,7 +106,7 @@ def test_the_same_command_finds_what_is_finished_and_gives_the_same_numbers(opti
     _, out, _ = optimize(*given, "prune=0.3", "quant=int8")
     first = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
     monkeypatch.setattr("optimize.recover.finetune.finetune", None)  # nothing may train again
-    monkeypatch.setattr("optimize.measure.judge.validate", None)
+    monkeypatch.setattr("optimize.judge.validate", None)
     code, out, _ = optimize(*given, "prune=0.3", "quant=none", "runtime=[openvino]")
     assert code == 0
     second = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimize.measure.judge import Judge
+from optimize.judge import Judge
 from optimize.quant.sensitivity import Quantizer, rank
 from optimize.variant import Variant
 

@@ -11,7 +11,7 @@ from time import perf_counter
 from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
-from optimize.measure.judge import Judge
+from optimize.judge import Judge
 from optimize.quant.fallback import Trial, toward_float
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import Quantizer
