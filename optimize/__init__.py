@@ -1,3 +1,3 @@
 """Make YOLO models cheaper to run, and measure what that did. Start at `cli.py`; the story is in `pipeline.py`."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

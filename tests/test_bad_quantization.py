@@ -39,12 +39,11 @@ def copied(dataset: Path, target: Path) -> Path:
     return target / "data.yaml"
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_a_picture_that_does_not_decode_ends_the_run(runtime, optimize, tmp_path, dataset, checkpoint):
+def test_a_picture_that_does_not_decode_ends_the_run(optimize, tmp_path, dataset, checkpoint):
     data = copied(dataset, tmp_path / "data")
     broken = tmp_path / "data" / "images" / "train" / "3.png"
     broken.write_bytes(broken.read_bytes()[:200])
-    sentence = optimize(f"model={checkpoint}", f"data={data}", "prune=0", "quant=int8", f"runtime=[{runtime}]")
+    sentence = optimize(f"model={checkpoint}", f"data={data}", "prune=0", "quant=int8", "runtime=[onnxruntime]")
     assert sentence == (f"error: {broken} can't be read as a picture; remove it from the training split or replace it.")
     made = [json.loads(file.read_text())["precision"] for file in Path("runs/store").glob("*/variant.json")]
     assert made and "int8" not in made

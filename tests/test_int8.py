@@ -152,14 +152,13 @@ def test_where_nothing_helps_the_best_is_kept_and_named(exported, data, tmp_path
     assert 0.5 * cost.ops < cost.int_ops < 0.9 * cost.ops
 
 
-def test_a_search_keeps_the_fastest_that_holds(exported, data, tmp_path):
-    """Recipes 2 and 4 are the fastest; among equals the first stays, since the judge sees no difference."""
-    count = len(recipes_for("openvino"))
-    speeds = (1.0, *(1.5 + (i == 1) for i in range(count)))
+def test_a_search_keeps_the_fastest_that_holds(exported, data, tmp_path, monkeypatch):
+    recipes, speeds = recipes_for("openvino")[:3], (1.0, 1.5, 2.5, 1.5)
+    monkeypatch.setattr("optimize.quant.int8.recipes_for", lambda runtime: recipes)
     _, report = made(exported["openvino"], tmp_path, data=data, judge=Judge(speeds), max_drop=11, search=True)
-    assert [entry["recipe"] for entry in report["candidates"]] == [recipe.name for recipe in recipes_for("openvino")]
+    assert [entry["recipe"] for entry in report["candidates"]] == [recipe.name for recipe in recipes]
     assert [entry["faster"] for entry in report["candidates"]] == list(speeds[1:])
-    assert report["recipe"] == recipes_for("openvino")[1].name
+    assert report["recipe"] == recipes[1].name
     assert report["drop"] == pytest.approx(10)
     assert "1 threads of " in repr(Int8(data, Judge(), search=True))  # its times are those of this machine
     assert "threads" not in repr(Int8(data, Judge()))
@@ -195,9 +194,8 @@ def test_a_model_is_trained_for_int8_where_it_loses_too_much(exported, data, har
     assert trainings == [model, model]
 
 
-@pytest.mark.parametrize(("allowed", "code"), [(25, 0), (10, 3)])
 def test_an_int8_that_loses_more_than_allowed_is_reported_and_ends_with_code_3(
-    allowed, code, monkeypatch, capsys, tmp_path, dataset, checkpoint
+    monkeypatch, capsys, tmp_path, dataset, checkpoint
 ):
     monkeypatch.chdir(tmp_path)
 
@@ -207,13 +205,15 @@ def test_an_int8_that_loses_more_than_allowed_is_reported_and_ends_with_code_3(
     monkeypatch.setattr("optimize.judge.Judge.score", score)
     monkeypatch.setattr("optimize.quant.int8.toward_float", lambda first, *rest: iter([first]))
     words = f"model={checkpoint}", f"data={dataset}", "prune=0", "epochs=0", "rounds=12", "runtime=[onnxruntime]"
-    found, out, err = command(monkeypatch, capsys, *words, f"quant.max_drop={allowed}")
-    assert found == code
+    code, out, err = command(monkeypatch, capsys, *words, "quant.max_drop=10")
+    assert code == 3
     folder = Path(out.splitlines()[-1])
     report, results = (folder / "report.md").read_text(), json.loads((folder / "results.json").read_text())
     assert "## Int8" in report
     sentence = "int8 on onnxruntime loses 20.0 points of mAP50-95 at best, quant.max_drop=10.0 is allowed"
-    assert (sentence in err) == (sentence in report) == bool(results["missed"]) == (code == 3)
+    assert sentence in err
+    assert sentence in report
+    assert results["missed"][0].startswith(sentence)
     assert [row["quantization"]["drop"] for row in results["variants"] if row["precision"] == "int8"] == [
         pytest.approx(20)
     ]
