@@ -9,11 +9,11 @@ import pytest
 import torch
 from hard import harden
 from lively import lively
+from quantized import quantized
 
 from optimize.data import digits
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
-from optimize.quant.int8 import Int8
 from optimize.recover import qat
 from optimize.recover.qat import Qat
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -152,7 +152,7 @@ def test_qat_wins_back_what_int8_loses(tmp_path):
     for made in (variant, Qat(data, epochs=3, device="cpu")(variant, tmp_path)):
         exported = OnnxRuntime().export(made, tmp_path)
         (tmp_path / made.name).mkdir()
-        for precision in (exported, Int8(data, calibration_images=32)(exported, tmp_path / made.name)):
+        for precision in (exported, quantized(exported, data, tmp_path / made.name)):
             score = validate(OnnxRuntime().open(precision, threads=1), data, digits.SIDE).score
             scores[made.name, precision.precision] = score
     assert scores["original", "int8"] < scores["original", "fp32"] - 0.03
