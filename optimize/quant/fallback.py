@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from optimize.judge import Judge
 from optimize.quant.sensitivity import Quantizer, rank
@@ -40,7 +39,6 @@ def toward_float(
     judge: Judge,
     source: Variant,
     goal: float,
-    folder: Path,
 ) -> Iterator[Trial]:
     """`first`, then trials of which each has one more layer in float, until one scores `goal` or too little is int8.
 
@@ -53,10 +51,9 @@ def toward_float(
         judge: counts operations.
         source: the float variant.
         goal: the score to reach, 0 to 1.
-        folder: for temporary files.
     """
     yield first
-    ranked = [layer for layer, _ in rank(first.quantizer, source.path, folder)]
+    ranked = [layer for layer, _ in rank(first.quantizer, source.path)]
     worst = sorted(ranked[:WORST], key=lambda layer: -attempt((layer,)).score)
     order = (*worst, *ranked[WORST:])
     for count in range(1, len(order) + 1):

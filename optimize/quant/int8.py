@@ -79,7 +79,7 @@ class Int8:
         if best.score < goal:
             log.info("%s loses %.1f points: returning layers to float", best.recipe, 100 * (before - best.score))
             attempt = partial(self._try, variant, best.quantizer, best.recipe, folder=folder)
-            way = list(toward_float(best, attempt, self.judge, variant, goal, folder))
+            way = list(toward_float(best, attempt, self.judge, variant, goal))
             best = max(way, key=lambda trial: (trial.score >= goal, trial.score))
             way = way[: way.index(best) + 1]
             report["float_layers"] = _float_layers(way, self._speeds(variant, way), before)

@@ -1,11 +1,14 @@
 """Which layers int8 hurts most: the signal to noise that each gives back when it alone returns to float."""
 
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
 
+from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
 
 PICTURES = 8  # noise differs little between pictures, and every layer needs a run of each
@@ -15,11 +18,11 @@ class Quantizer(Protocol):
     """A calibrated model, as OnnxInt8 and OpenvinoInt8 are."""
 
     layers: list[str]
-    pictures: object
+    pictures: CalibrationImages
 
-    def write(self, target: Path, floats: list[str]) -> None: ...
+    def write(self, target: Path, floats: Sequence[str]) -> None: ...
 
-    def logits(self, path: Path): ...
+    def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]: ...
 
 
 def signal_to_noise(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
@@ -28,13 +31,12 @@ def signal_to_noise(expected: list[np.ndarray], found: list[np.ndarray]) -> floa
     return float(np.mean([10 * np.log10(np.var(e) / max(np.mean((f - e) ** 2), 1e-30)) for e, f in pairs]))
 
 
-def rank(quantizer: Quantizer, source: Path, folder: Path) -> list[tuple[str, float]]:
+def rank(quantizer: Quantizer, source: Path) -> list[tuple[str, float]]:
     """Layers with the dB that the decode's inputs gain when the layer is in float, the largest gain first.
 
     Args:
         quantizer: calibrated for `source`.
         source: the float file.
-        folder: for one file at a time.
     """
     pictures = list(islice(quantizer.pictures, PICTURES))
 
@@ -45,9 +47,10 @@ def rank(quantizer: Quantizer, source: Path, folder: Path) -> list[tuple[str, fl
     expected = run(source)
 
     def noise(floats: list[str]) -> float:
-        target = folder / f"rank{source.suffix or '_openvino_model'}"
-        quantizer.write(target, floats)
-        return signal_to_noise(expected, run(target))
+        with TemporaryDirectory() as folder:
+            target = Path(folder) / source.name
+            quantizer.write(target, floats)
+            return signal_to_noise(expected, run(target))
 
     start = noise([])
     with bar("ranking layers", len(quantizer.layers)) as tick:
