@@ -9,13 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quant_pre_process,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quant_pre_process, quantize_static
 
 from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
@@ -75,10 +69,12 @@ class OnnxInt8:
 
     def __init__(self, source: Path, pictures: CalibrationImages, recipe: OnnxRecipe):
         self.model, self.pictures = onnx.load(source), pictures
+        last = onnx_last(self.model)
+        self.last = [node.output[0] for node in self.model.graph.node if node.name in last]
         floats = {
             *onnx_decode(self.model),
             *([] if recipe.first else onnx_first(self.model)),
-            *([] if recipe.last else onnx_last(self.model)),
+            *([] if recipe.last else last),
             *([] if recipe.attention else onnx_products(self.model)),
             # Its int8 kernel does not exist in ONNX Runtime, and TensorRT's takes a scale per input channel
             # (NVIDIA/TensorRT#2380), where the quantizer gives one per output.
@@ -91,7 +87,8 @@ class OnnxInt8:
             if node.op_type in WEIGHTED and weights & set(node.input) and node.name not in floats
         ]
         with TemporaryDirectory() as folder:
-            self.quantized = _quantize(source, Path(folder), self.pictures, recipe, sorted(floats))
+            feed = self.model.graph.input[0].name
+            self.quantized = _quantize(source, feed, Path(folder), self.pictures, recipe, sorted(floats))
 
     def write(self, target: Path, floats: Sequence[str] = ()) -> None:
         """Write the int8 file; `floats` are layers that stay in float, with the activation that follows each."""
@@ -125,10 +122,8 @@ class OnnxInt8:
         import onnxruntime as ort
 
         model = onnx.load(path)
-        last = set(onnx_last(self.model))
-        names = [node.output[0] for node in self.model.graph.node if node.name in last]
         del model.graph.output[:]
-        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.last)
         options = ort.SessionOptions()
         options.log_severity_level = 3
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -136,12 +131,11 @@ class OnnxInt8:
 
 
 def _quantize(
-    source: Path, folder: Path, pictures: CalibrationImages, recipe: OnnxRecipe, floats: list[str]
+    source: Path, feed: str, folder: Path, pictures: CalibrationImages, recipe: OnnxRecipe, floats: list[str]
 ) -> onnx.ModelProto:
     prepared, target = folder / "prepared.onnx", folder / "int8.onnx"
     # writes shapes into the graph, as the quantizer asks for
     quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
-    name = onnx.load(source).graph.input[0].name
     options = {"CalibMovingAverage": not recipe.extremes}
     if recipe.signed:
         options |= {"ActivationSymmetric": True, "WeightSymmetric": True}
@@ -156,7 +150,7 @@ def _quantize(
         quantize_static(
             prepared,
             target,
-            _Reader(name, pictures, tick),
+            _Reader(feed, pictures, tick),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             weight_type=QuantType.QInt8,
