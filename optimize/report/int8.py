@@ -1,5 +1,6 @@
 """How each int8 file was made, and what that cost."""
 
+from optimize.report.pipes import table
 from optimize.result import Report, Result
 
 HEAD = ("variant", "runtime", "recipe", "drop, points", "allowed", "layers back in float", "seconds")
@@ -16,7 +17,7 @@ def section(report: Report) -> list[str]:
         "",
         "The drop is against the float32 file that it was made from, in the same runtime.",
         "",
-        *_table(HEAD, [_row(result) for result in made]),
+        *table(HEAD, [_row(result) for result in made]),
         "",
         f"Calibrated with {seen['pictures']} pictures of {seen['source']}, seed {seen['seed']}; how many show each "
         f"class: {', '.join(f'{name} {count}' for name, count in seen['pictures_by_class'].items())}.",
@@ -27,7 +28,7 @@ def section(report: Report) -> list[str]:
 
 def _row(result: Result) -> tuple[str, ...]:
     done = result.quantization
-    floats = str(len(done.get("float_layers", []))) if "float_layers" in done else "none needed"
+    floats = str(len(done["float_layers"])) if "float_layers" in done else "none needed"
     drop, allowed = f"{done['drop']:.2f}", f"{done['max_drop']:.2f}"
     return (*_name(result), done["recipe"], drop, allowed, floats, f"{done['seconds']:.0f}")
 
@@ -49,12 +50,8 @@ def _float_layers(result: Result) -> list[str]:
 
 
 def _titled(result: Result, title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    return [f"{' on '.join(_name(result))}, {title}:", "", *_table(head, rows), ""] if rows else []
+    return [f"{' on '.join(_name(result))}, {title}:", "", *table(head, rows), ""] if rows else []
 
 
 def _name(result: Result) -> tuple[str, str]:
     return result.variant.name, result.variant.runtime
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows)]

@@ -1,5 +1,7 @@
 """What pruning did to each layer, and why it left some as they were."""
 
+from optimize.report.pipes import table
+
 HEAD = ("layer", "width", "MFLOPs", "parameters", "FLOPs left", "why nothing was removed")
 
 
@@ -15,7 +17,7 @@ def section(stages: list[dict]) -> list[str]:
         "",
         "Before and after pruning, of one picture, in the deployed graph; layers with 0 FLOPs run in training only.",
         "",
-        *(f"| {' | '.join(cells)} |" for cells in (HEAD, ("---",) * len(HEAD), *rows)),
+        *table(HEAD, rows),
         "",
     ]
 

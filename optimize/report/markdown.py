@@ -6,23 +6,21 @@ from pathlib import Path
 
 from optimize.pipeline import Plan
 from optimize.plan import versions
-from optimize.report import int8, layers, words
+from optimize.report import int8, layers, pipes, words
 from optimize.report.results import host
 from optimize.result import Report
 
 
 def write(report: Report, plan: Plan, path: Path) -> None:
     """Write headline, table, picture, and how everything was measured."""
-    machine, columns = host(), words.columns(report)
+    machine = host()
     lines = [
         "# Optimization report",
         "",
         words.headline(report),
         *(f"\n**{sentence}**" for sentence in report.missed),
         "",
-        _line(columns),
-        _line(["---"] * len(columns)),
-        *(_line(row) for row in words.rows(report)),
+        *pipes.table(words.columns(report), words.rows(report)),
         "",
         "![accuracy against FLOPs and latency](report.png)",
         "",
@@ -41,10 +39,6 @@ def write(report: Report, plan: Plan, path: Path) -> None:
         *layers.section(report.stages),
     ]
     path.write_text("\n".join(lines))
-
-
-def _line(cells) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _stages(report: Report) -> list[str]:
