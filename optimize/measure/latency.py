@@ -19,6 +19,7 @@ from optimize.progress import CONSOLE
 from optimize.runtime.session import Session
 from optimize.variant import Variant
 
+ALIKE = 0.05  # by experience with A/A checks, times that differ by a smaller share can't be told apart
 CALLS = 3
 STEADY = 0.05  # warm-up ends when the medians of the last two windows differ by less than this share
 WINDOW, MOST_WARM_UP = 5, 60

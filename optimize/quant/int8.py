@@ -12,6 +12,7 @@ from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.judge import Judge
+from optimize.measure.latency import ALIKE
 from optimize.quant.fallback import Trial, toward_float
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import Quantizer
@@ -20,8 +21,6 @@ from optimize.stage import REPORT
 from optimize.variant import Variant
 
 log = logging.getLogger(__name__)
-
-ALIKE = 0.05  # by experience with A/A checks, times that differ by less can't be told apart
 
 
 @dataclass(frozen=True)

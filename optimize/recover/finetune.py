@@ -5,9 +5,8 @@ from pathlib import Path
 
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
-from optimize.recover.training import keep
+from optimize.recover.training import train
 from optimize.variant import Variant
-from optimize.yolo.train import finetune
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,5 @@ class Finetune:
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if "pruned" not in variant.tags or self.epochs == 0:
             return variant
-        training = finetune(
-            variant.path,
-            self.data.yaml,
-            folder,
-            epochs=self.epochs,
-            imgsz=variant.imgsz,
-            batch=self.batch,
-            device=self.device,
-            seed=self.seed,
-            teacher=self.original if self.distill else None,
-        )
-        return replace(variant, path=keep(training, folder, epochs=self.epochs, distilled=self.distill))
+        teacher = self.original if self.distill else None
+        return replace(variant, path=train(self, variant, folder, {"distilled": self.distill}, teacher=teacher))

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
-from optimize.recover.training import keep
+from optimize.recover.training import train
 from optimize.variant import Variant
-from optimize.yolo.train import finetune
 
 
 def unavailable() -> str | None:
@@ -52,16 +51,5 @@ class Qat:
             return variant
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="modelopt")  # of what it could do with other libraries
-            training = finetune(
-                variant.path,
-                self.data.yaml,
-                folder,
-                epochs=self.epochs,
-                imgsz=variant.imgsz,
-                batch=self.batch,
-                device=self.device,
-                seed=self.seed,
-                quantize=True,
-            )
-        path = keep(training, folder, epochs=self.epochs)
+            path = train(self, variant, folder, {}, quantize=True)
         return replace(variant, path=path, tags=(*variant.tags, "qat"))

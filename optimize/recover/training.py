@@ -1,18 +1,50 @@
-"""What a stage that trains leaves in its folder: one checkpoint and its report."""
+"""A stage's training, and what it leaves in its folder: one checkpoint and its report."""
 
 import json
 from pathlib import Path
 from shutil import rmtree
+from typing import Protocol
 
+from optimize.data.dataset import Dataset
 from optimize.stage import REPORT
-from optimize.yolo.train import Training
+from optimize.variant import Variant
+from optimize.yolo.train import Training, finetune
 
 
-def keep(training: Training, folder: Path, **said: object) -> Path:
-    """The trained checkpoint as `folder`/recovered.pt, with report.json beside it, which begins with `said`."""
+class Settings(Protocol):
+    """What every stage that trains has; the fields are those of `finetune`."""
+
+    data: Dataset
+    epochs: int
+    batch: int
+    device: str | None
+    seed: int
+
+
+def train(settings: Settings, variant: Variant, folder: Path, said: dict[str, object], **how: object) -> Path:
+    """The checkpoint that `finetune` makes of `variant`, as `folder`/recovered.pt with report.json beside it.
+
+    Args:
+        settings: the stage.
+        variant: a checkpoint.
+        folder: of the stage.
+        said: what the report begins with, after the epochs.
+        how: arguments of `finetune` that are not every stage's.
+    """
+    training = finetune(
+        variant.path,
+        settings.data.yaml,
+        folder,
+        epochs=settings.epochs,
+        imgsz=variant.imgsz,
+        batch=settings.batch,
+        device=settings.device,
+        seed=settings.seed,
+        **how,
+    )
     path = training.path.rename(folder / "recovered.pt")
     rmtree(folder / "train")  # the optimizer's state is twice the size of the model
-    (folder / REPORT).write_text(json.dumps(said | _summary(training), indent=2))
+    (folder / REPORT).write_text(json.dumps({"epochs": settings.epochs} | said | _summary(training), indent=2))
     return path
 
 
