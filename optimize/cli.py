@@ -56,7 +56,7 @@ def _run(config: DictConfig, folder: Path) -> None:
     except OptimizeError:
         shutil.rmtree(folder)  # there is nothing to report; whatever was finished lies in the store
         raise
-    write(report, plan, config, folder)
+    write(report, folder)
     print(folder)
     if report.missed:
         raise LimitMissed(" ".join(report.missed))

@@ -12,6 +12,7 @@ from optimize.judge import Judge
 from optimize.measure import cost
 from optimize.measure.cost import Cost
 from optimize.measure.graph_cost import GraphCost
+from optimize.provenance import Provenance
 from optimize.quant.int8 import Int8
 from optimize.result import Report, Result
 from optimize.runtime.session import Runtime
@@ -36,9 +37,9 @@ class Plan:
         precisions: stages of which each makes one more precision of an exported float32 model.
         qat: the stage that trains a model whose int8 loses more than allowed; None where nothing may be trained.
         runtimes: where every model is exported to and measured, beside torch.
-        remarks: what the report must say besides, e.g. why a runtime was left out; whole sentences.
         judge: measures accuracy and latency.
         store: where finished work lies, shared by all runs.
+        provenance: where the report's figures come from.
     """
 
     original: Variant
@@ -47,9 +48,9 @@ class Plan:
     precisions: tuple[Stage, ...]
     qat: Stage | None
     runtimes: tuple[Runtime, ...]
-    remarks: tuple[str, ...]
     judge: Judge
     store: Path
+    provenance: Provenance
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def run(plan: Plan, folder: Path) -> Report:
     log.info("timing %d variants on %d threads", len(subjects), plan.judge.threads)
     timing = plan.judge.time([subject.variant for subject in subjects])
     results = [replace(result, latency=time) for result, time in zip(results, timing.latencies, strict=True)]
-    return Report(tuple(results), timing.noise, timing.noise_spread, stages)
+    return Report(tuple(results), timing.noise, timing.noise_spread, stages, plan.provenance)
 
 
 def _models(plan: Plan) -> tuple[list[Variant], list[dict]]:

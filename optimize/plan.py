@@ -1,15 +1,12 @@
 """From the config to a Plan: everything is found, loaded and checked before any work starts."""
 
 import os
-import platform
 import shutil
-from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from optimize.config import build, typed
@@ -18,6 +15,7 @@ from optimize.data.digits import compose
 from optimize.errors import InputError, RuntimeUnavailable
 from optimize.judge import Judge
 from optimize.pipeline import Plan
+from optimize.provenance import gather, versions
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
@@ -35,17 +33,6 @@ from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 from optimize.yolo.metrics import METRICS
 
-LIBRARIES = (
-    "torch",
-    "torchvision",
-    "ultralytics",
-    "torch-pruning",
-    "onnx",
-    "onnxslim",
-    "onnxruntime",
-    "openvino",
-    "nncf",
-)
 STEPS_KEPT = 30  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
 
 
@@ -75,9 +62,15 @@ def prepare(config: DictConfig) -> Plan:
         precisions=(Bf16(), quant),
         qat=_rescue(settings, data, recovery),
         runtimes=usable,
-        remarks=_remarks(settings, model, runtimes, quant),
         judge=judge,
         store=settings.store,
+        provenance=gather(
+            OmegaConf.to_container(config, resolve=True),
+            data,
+            imgsz,
+            threads,
+            _remarks(settings, model, runtimes, quant),
+        ),
     )
 
 
@@ -103,15 +96,6 @@ def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
             f"{', '.join(r.unavailable() for r in runtimes)}; install what is missing or give another runtime."
         )
     return usable
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that takes part in the numbers, as far as it is installed."""
-    found = {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")}
-    for library in LIBRARIES:
-        with suppress(PackageNotFoundError):  # a runtime may be missing, or come in another package
-            found[library] = version(library)
-    return found
 
 
 def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:

@@ -1,11 +1,17 @@
 """Everything that was measured of one variant, and of one run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
+from optimize.measure.disagreement import Disagreement
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Latency
+from optimize.measure.profile import Profile
+from optimize.measure.roofline import Machine
+from optimize.provenance import Provenance
 from optimize.variant import Variant
 
 
@@ -22,6 +28,8 @@ class Result:
         accuracy: on the validation split.
         latency: None where it was not measured.
         quantization: what the int8 stage says of its work: recipe, calibration, drop, layers left in float; else None.
+        profile: time by layer; None where the runtime doesn't tell.
+        rival: what a user could take instead of an optimized model: the original at a smaller input, another model.
     """
 
     variant: Variant
@@ -31,7 +39,9 @@ class Result:
     graph: GraphCost | None
     accuracy: Accuracy
     latency: Latency | None
-    quantization: dict | None = None
+    quantization: dict[str, Any] | None = None
+    profile: Profile | None = None
+    rival: bool = False
 
     @property
     def float_ops(self) -> int:
@@ -59,6 +69,11 @@ class Result:
         return self.float_ops + self.int_ops
 
     @property
+    def macs(self) -> int:
+        """Multiply-adds."""
+        return self.flops // 2
+
+    @property
     def int8_share(self) -> float | None:
         """The share of `flops` that the compiled model executes in int8; None where it was not measured."""
         known = self.latency is not None and self.latency.int8_ops is not None
@@ -66,20 +81,41 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A row that could not be made or measured, and the sentence that says why."""
+
+    name: str
+    runtime: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """All rows of one run: first torch, then runtime by runtime; within each the original first.
+    """All that a run found, as it is kept in results.json.
 
     Attributes:
-        results: the rows.
+        results: the rows: first torch, then runtime by runtime; within each the original first, rivals last.
         noise: how far the paired ratio of one artefact timed against itself (A/A) lay from 1.
         noise_spread: half the distance between the quartiles of these ratios.
         stages: what the stages that made the pruned model say of their work, in order, each with its name as `stage`.
+        provenance: where the figures come from.
+        failures: rows that are missing.
+        limits: what the user can't do without.
+        blocks: kind of every top-level module of the network, e.g. `{"model.2": "C2f"}`, in order.
+        machine: what this machine can do at most; None where it was not measured.
+        disagreement: where the optimized model sees something else than the original; None where nothing was compared.
     """
 
     results: tuple[Result, ...]
     noise: float
     noise_spread: float
-    stages: list[dict]
+    stages: list[dict[str, Any]]
+    provenance: Provenance
+    failures: tuple[Failure, ...] = ()
+    limits: Limits = Limits()  # noqa: RUF009  it is frozen
+    blocks: dict[str, str] = field(default_factory=dict)
+    machine: Machine | None = None
+    disagreement: Disagreement | None = None
 
     @property
     def missed(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 from ultralytics.nn.tasks import DetectionModel
 
-from optimize import plan
+from optimize import plan, provenance
 from optimize.config import CONF
 from optimize.runtime.cpu import computes_int8
 from optimize.yolo.checkpoint import save
@@ -120,13 +120,13 @@ def test_where_no_runtime_is_installed_nothing_goes_on(optimize, dataset, checkp
 
     some = prepared(*given, "runtime=[onnxruntime,openvino]")
     assert [runtime.name for runtime in some.runtimes] == ["onnxruntime"]
-    assert f"openvino was left out: {openvino}." in some.remarks
+    assert f"openvino was left out: {openvino}." in some.provenance.remarks
     assert prepared(*given, "runtime=[]").runtimes == ()
 
 
 def test_a_library_that_is_not_installed_has_no_version(monkeypatch):
-    monkeypatch.setattr(plan, "LIBRARIES", ("torch", "not-installed"))
-    assert plan.versions().keys() == {"python", "yolo-optimize", "torch"}
+    monkeypatch.setattr(provenance, "LIBRARIES", ("torch", "not-installed"))
+    assert provenance.versions().keys() == {"python", "yolo-optimize", "torch"}
 
 
 CPUS = {
@@ -146,7 +146,9 @@ def test_a_cpu_without_int8_instructions_is_remarked(cpu, dataset, checkpoint, m
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
     assert computes_int8() is expected
     given = f"model={checkpoint}", f"data={dataset}", "runtime=[onnxruntime]"
-    remarks = {quant: " ".join(prepared(*given, f"quant={quant}").remarks) for quant in ("int8", "fp16", "none")}
+    remarks = {
+        quant: " ".join(prepared(*given, f"quant={quant}").provenance.remarks) for quant in ("int8", "fp16", "none")
+    }
     said = "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM)"
     assert [said in remarks[quant] for quant in remarks] == [expected is False, False, False]
 

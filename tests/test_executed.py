@@ -5,7 +5,6 @@ import logging
 import platform
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import nncf
 import numpy as np
@@ -13,10 +12,10 @@ import onnx
 import onnxruntime as ort
 import openvino as ov
 import pytest
+import reports
 import torch
 from layers import OPERATIONS, TRANSPOSED, Layers
 from lively import lively, write_blocks
-from omegaconf import OmegaConf
 from onnxruntime.quantization import QuantType, quantize_static
 from quantized import quantized
 
@@ -144,7 +143,7 @@ def measured(variants: list[Variant], counted: cost.Cost) -> Report:
         Result(variant, "0" * 64, 1, counted, runtime.count(variant), accuracy, time)
         for variant, time in zip(variants, timing.latencies, strict=True)
     )
-    return Report(tuple(results), timing.noise, timing.noise_spread, [])
+    return replace(reports.report(), results=tuple(results), noise=timing.noise, noise_spread=timing.noise_spread)
 
 
 @pytest.mark.skipif(not X86, reason="other processors have integer kernels of signed activations")
@@ -158,9 +157,8 @@ def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, s
     assert bad.int8_share < 0.2
     assert good.int8_share > words.EXECUTED
 
-    plan = SimpleNamespace(original=model, data=data, judge=SimpleNamespace(threads=1), remarks=())
     with caplog.at_level(logging.WARNING):
-        report.write(found, plan, OmegaConf.create({}), tmp_path)
+        report.write(found, tmp_path)
     (sentence,) = words.mostly_float(found)
     assert sentence.startswith(f"int8 on onnxruntime executes only {bad.int8_share:.1%} of its operations in int8, ")
     assert f"its file asks for {bad.int_ops / bad.flops:.1%}" in sentence
@@ -170,10 +168,10 @@ def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, s
     assert f"- {sentence}" in lines
     cells = [line.split(" | ")[words.columns(found).index("in int8")] for line in lines if " | onnxruntime | " in line]
     assert cells == ["-", f"{bad.int8_share:.0%}", "99%"]
-    for row, result in zip(json.loads((tmp_path / "results.json").read_text())["variants"], found.results, strict=True):
-        assert row["int8_ops_executed"] == result.latency.int8_ops
+    for row, result in zip(json.loads((tmp_path / "results.json").read_text())["results"], found.results, strict=True):
+        assert row["latency"]["int8_ops"] == result.latency.int8_ops
         assert row["int8_share"] == result.int8_share
-        assert row["int_ops"] == result.graph.int_ops
+        assert row["int_ops"] == row["graph"]["int_ops"] == result.graph.int_ops
 
 
 def test_what_the_runtime_does_not_tell_is_not_invented(exported, model):

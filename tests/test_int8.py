@@ -213,8 +213,8 @@ def test_an_int8_that_loses_more_than_allowed_is_reported_and_ends_with_code_3(
     sentence = "int8 on onnxruntime loses 20.0 points of mAP50-95 at best, quant.max_drop=10.0 is allowed"
     assert sentence in err
     assert sentence in report
-    assert results["missed"][0].startswith(sentence)
-    assert [row["quantization"]["drop"] for row in results["variants"] if row["precision"] == "int8"] == [
+    assert next(row["missed"] for row in results["results"] if row["missed"]).startswith(sentence)
+    assert [row["quantization"]["drop"] for row in results["results"] if row["variant"]["precision"] == "int8"] == [
         pytest.approx(20)
     ]
 

@@ -24,8 +24,10 @@ def start(folder: Path, *words: str) -> subprocess.Popen:
 
 
 def scores(folder: str) -> dict[tuple[str, str], tuple]:
-    variants = json.loads((Path(folder) / "results.json").read_text())["variants"]
-    return {(v["runtime"], v["name"]): (v["flops"], v["accuracy"], v["size_bytes"]) for v in variants}
+    variants = json.loads((Path(folder) / "results.json").read_text())["results"]
+    return {
+        (v["variant"]["runtime"], v["name"]): (v["flops"], v["accuracy"]["metrics"], v["size_bytes"]) for v in variants
+    }
 
 
 @pytest.mark.slow

@@ -23,32 +23,7 @@ from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load, save
 from optimize.yolo.dataset import resolve
 
-KEYS = {
-    "name",
-    "runtime",
-    "precision",
-    "path",
-    "sha256",
-    "flops",
-    "macs",
-    "float_ops",
-    "int_ops",
-    "parameters",
-    "size_bytes",
-} | {
-    *(
-        "metric",
-        "accuracy",
-        "accuracy_all",
-        "images",
-        "latency_median_ms",
-        "latency_p95_ms",
-        "latency_runs",
-        "threads",
-        "arithmetic",
-        "int8_ops_executed",
-    ),
-}
+KEYS = {"name", "variant", "sha256", "flops", "macs", "float_ops", "int_ops", "int8_share", "size_bytes"}
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +48,18 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     folder = Path(out.splitlines()[-1])
     assert folder.parent == where / "runs"
     results = json.loads((folder / "results.json").read_text())
-    assert results["schema"] == 2
-    assert {"host", "versions", "config", "stages", "noise"} <= results.keys()
-    rows = {(v["runtime"], v["name"]): v for v in results["variants"]}
-    assert len(rows) == len(results["variants"])
+    assert results["schema"] == 3
+    assert {"provenance", "stages", "noise", "failures", "limits"} <= results.keys()
+    rows = {(v["variant"]["runtime"], v["name"]): v for v in results["results"]}
+    assert len(rows) == len(results["results"])
     assert {("torch", "original"), ("torch", "pruned")} <= rows.keys()
     for runtime in ("onnxruntime", "openvino"):
         assert {(runtime, name) for name in ("original", "pruned", "int8", "pruned+int8")} <= rows.keys()
     for row in rows.values():
         assert row.keys() >= KEYS
-        assert digest(Path(row["path"])) == row["sha256"]
-        assert row["images"] == 8
-        assert row["latency_runs"] == 12 * 3
+        assert digest(Path(row["variant"]["path"])) == row["sha256"]
+        assert row["accuracy"]["images"] == 8
+        assert row["latency"]["runs"] == 12 * 3
         assert row["macs"] * 2 == row["flops"] == row["float_ops"] + row["int_ops"]
     original, pruned = rows["torch", "original"], rows["torch", "pruned"]
     assert 0.29 <= 1 - pruned["flops"] / original["flops"] <= 0.31
@@ -96,24 +71,24 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     assert (folder / "report.png").stat().st_size > 10_000
     assert (folder / "optimize.log").is_file() and (folder / ".hydra" / "config.yaml").is_file()
 
-    stock = YOLO(rows["onnxruntime", "pruned+int8"]["path"], task="detect").val(
+    stock = YOLO(rows["onnxruntime", "pruned+int8"]["variant"]["path"], task="detect").val(
         data=str(dataset), imgsz=64, device="cpu", plots=False, save_dir=where / "stock"
     )
-    assert round(stock.box.map, 4) == round(rows["onnxruntime", "pruned+int8"]["accuracy"], 4)
+    assert round(stock.box.map, 4) == round(rows["onnxruntime", "pruned+int8"]["accuracy"]["metrics"]["mAP50-95"], 4)
 
 
 def test_the_same_command_finds_what_is_finished_and_gives_the_same_numbers(optimize, given, where, monkeypatch):
     _, out, _ = optimize(*given, "prune=0.3", "quant=int8")
     first = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
-    monkeypatch.setattr("optimize.recover.finetune.finetune", None)  # nothing may train again
+    monkeypatch.setattr("optimize.recover.training.finetune", None)  # nothing may train again
     monkeypatch.setattr("optimize.judge.validate", None)
     code, out, _ = optimize(*given, "prune=0.3", "quant=none", "runtime=[openvino]")
     assert code == 0
     second = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
-    both = {(v["runtime"], v["name"]): v for v in first["variants"]}
-    for row in second["variants"]:
-        assert row["accuracy"] == both[row["runtime"], row["name"]]["accuracy"]
-        assert row["sha256"] == both[row["runtime"], row["name"]]["sha256"]
+    both = {(v["variant"]["runtime"], v["name"]): v for v in first["results"]}
+    for row in second["results"]:
+        assert row["accuracy"] == both[row["variant"]["runtime"], row["name"]]["accuracy"]
+        assert row["sha256"] == both[row["variant"]["runtime"], row["name"]]["sha256"]
 
 
 def test_pruning_in_steps_reaches_the_share_and_reports_every_layer(optimize, given):
@@ -124,7 +99,7 @@ def test_pruning_in_steps_reaches_the_share_and_reports_every_layer(optimize, gi
     results = json.loads((folder / "results.json").read_text())
     assert [stage["stage"] for stage in results["stages"]] == ["prune", "batchnorm", "prune", "batchnorm"]
     first, last = results["stages"][0], results["stages"][2]
-    original, pruned = (row["flops"] for row in results["variants"])
+    original, pruned = (row["flops"] for row in results["results"])
     assert (first["asked"], last["asked"]) == (0.15, 0.3)
     assert last["reached"] == 1 - pruned / original == pytest.approx(0.3, abs=0.01)
     lines = (folder / "report.md").read_text().splitlines()
@@ -166,7 +141,7 @@ def test_a_pruned_model_is_pruned_further_and_the_report_says_so(tmp_path, monke
     for model in (checkpoint, made.path):
         with initialize_config_dir(str(CONF.resolve()), version_base=None):
             config = compose("config", [f"model={model}", f"data={dataset}", "runtime=[onnxruntime]"])
-        remarks.append(prepare(config).remarks)
+        remarks.append(prepare(config).provenance.remarks)
     assert remarks[0] == ()
     assert remarks[1][0].startswith(f"model={made.path} was pruned before: it has 2.")
     assert remarks[1][0].endswith("M of the 3.01 M parameters that its yaml describes; prune counts from what it has.")
@@ -176,7 +151,7 @@ def test_nothing_asked_nothing_changed(optimize, given, where):
     code, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[onnxruntime]")
     assert code == 0
     results = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
-    assert [(v["runtime"], v["name"]) for v in results["variants"]] == [
+    assert [(v["variant"]["runtime"], v["name"]) for v in results["results"]] == [
         ("torch", "original"),
         ("onnxruntime", "original"),
     ]

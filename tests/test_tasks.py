@@ -30,21 +30,21 @@ def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch
     assert code == 0, err
     main = next(iter(METRICS[task]))
     assert f"epoch 1 of 1: {main} " in err
-    rows = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())["variants"]
-    rows = {(row["runtime"], row["name"]): row for row in rows}
+    rows = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())["results"]
+    rows = {(row["variant"]["runtime"], row["name"]): row for row in rows}
     original, pruned = rows["onnxruntime", "original"], rows["onnxruntime", "pruned"]
     assert 0.28 <= 1 - pruned["flops"] / original["flops"] <= 0.32
     assert f"│ {main}" in out or f" {main} " in out
     for row in rows.values():
-        assert (row["metric"], row["accuracy"]) == (main, row["accuracy_all"][main])
+        assert next(iter(row["accuracy"]["metrics"])) == main
     stock = RTDETR if task == "rtdetr" else YOLO
     for row in (original, pruned):
-        found = stock(row["path"]).val(
+        found = stock(row["variant"]["path"]).val(
             data=str(data), imgsz=SIDE, device="cpu", plots=False, save_dir=tmp_path / "stock"
         )
-        assert {name: found.results_dict[key] for name, key in METRICS[task].items()} == row["accuracy_all"]
-    assert original["accuracy"] > 0  # else the comparison above says nothing
-    loaded = stock(rows["torch", "pruned"]["path"])
+        assert {name: found.results_dict[key] for name, key in METRICS[task].items()} == row["accuracy"]["metrics"]
+    assert original["accuracy"]["metrics"][main] > 0  # else the comparison above says nothing
+    loaded = stock(rows["torch", "pruned"]["variant"]["path"])
     assert loaded.names == {i: f"class{i}" for i in range(CLASSES[task])}
     assert sum(p.numel() for p in loaded.model.parameters()) < sum(p.numel() for p in stock(model).model.parameters())
     loaded.predict(next(tmp_path.glob("data/**/*.png")), imgsz=SIDE, verbose=False)

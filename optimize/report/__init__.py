@@ -3,20 +3,17 @@
 import logging
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from optimize.pipeline import Plan
 from optimize.report import markdown, picture, results, table, words
 from optimize.result import Report
 
 log = logging.getLogger(__name__)
 
 
-def write(report: Report, plan: Plan, config: DictConfig, folder: Path) -> None:
+def write(report: Report, folder: Path) -> None:
     """Write all of them into `folder`, and the table to stdout; warn of an int8 that runs in float."""
     for sentence in words.mostly_float(report):
         log.warning(sentence)
-    results.write(report, plan, config, folder / "results.json")
+    results.write(report, folder / "results.json")
     picture.write(report, folder / "report.png")
-    markdown.write(report, plan, folder / "report.md")
-    table.show(report, plan)
+    markdown.write(report, folder / "report.md")
+    table.show(report)

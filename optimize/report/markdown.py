@@ -1,19 +1,14 @@
 """report.md: the report for people, to read or to paste."""
 
-import shlex
-import sys
 from pathlib import Path
 
-from optimize.pipeline import Plan
-from optimize.plan import versions
 from optimize.report import int8, layers, pipes, words
-from optimize.report.results import host
 from optimize.result import Report
 
 
-def write(report: Report, plan: Plan, path: Path) -> None:
+def write(report: Report, path: Path) -> None:
     """Write headline, table, picture, and how everything was measured."""
-    machine = host()
+    made = report.provenance
     lines = [
         "# Optimization report",
         "",
@@ -26,11 +21,11 @@ def write(report: Report, plan: Plan, path: Path) -> None:
         "",
         "## How it was measured",
         "",
-        *(f"- {note}" for note in words.notes(report, plan)),
-        f"- Host: {machine['cpu']}, {machine['cores']} cores, {machine['system']}, {' '.join(machine['cpu_flags'])}.",
-        f"- Versions: {', '.join(f'{name} {number}' for name, number in versions().items())}.",
-        f"- Data: {plan.data.yaml} ({len(plan.data.train)} training pictures, fingerprint {plan.data.fingerprint}).",
-        f"- Repeat: `{shlex.join(['python', '-m', 'optimize', *sys.argv[1:]])}`",
+        *(f"- {note}" for note in words.notes(report)),
+        f"- Host: {made.host.cpu}, {made.host.cores} cores, {made.host.system}, {' '.join(made.host.cpu_flags)}.",
+        f"- Versions: {', '.join(f'{name} {number}' for name, number in made.versions.items())}.",
+        f"- Data: {made.data} ({made.train_images} training pictures, fingerprint {made.fingerprint}).",
+        f"- Repeat: `{made.command}`",
         "- Every figure, by layer and class, with the hash of each artefact: results.json.",
         "",
         *_stages(report),

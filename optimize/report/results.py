@@ -1,94 +1,46 @@
-"""results.json: every figure of a run, for machines."""
+"""results.json: every figure of a run, for machines, and for whoever draws the report again."""
 
 import json
-import os
-import platform
-import sys
-from dataclasses import asdict
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from pydantic import TypeAdapter, ValidationError
 
-from optimize.pipeline import Plan
-from optimize.plan import versions
-from optimize.result import Report, Result
-from optimize.runtime import cpu
+from optimize.errors import InputError
+from optimize.result import Report
 
-SCHEMA = 2
+SCHEMA = 3
+DERIVED = ("flops", "macs", "float_ops", "int_ops", "int8_share")  # of every row, for whoever reads the file without us
 
 
-def write(report: Report, plan: Plan, config: DictConfig, path: Path) -> None:
+def write(report: Report, path: Path) -> None:
     """Write the report; what was not measured is null."""
-    content = {
-        "schema": SCHEMA,
-        "host": host(),
-        "versions": versions(),
-        "command": sys.argv,
-        "config": OmegaConf.to_container(config, resolve=True),
-        "data": {
-            "task": plan.data.task,
-            "yaml": str(plan.data.yaml),
-            "fingerprint": plan.data.fingerprint,
-            "train_images": len(plan.data.train),
-        },
-        "noise": {"a_a_difference": report.noise, "a_a_spread": report.noise_spread},
-        "remarks": plan.remarks,
-        "missed": report.missed,
-        "stages": report.stages,
-        "variants": [_variant(result) for result in report.results],
-        "layers": {
-            r.variant.name: [asdict(x) for x in r.cost.layers] for r in report.results if r.variant.runtime == "torch"
-        },
-        "uncounted_operators": list(report.results[0].cost.uncounted),
-    }
+    content = {"schema": SCHEMA, **TypeAdapter(Report).dump_python(report, mode="json")}
+    for row, result in zip(content["results"], report.results, strict=True):
+        row |= {"name": result.variant.name} | {name: getattr(result, name) for name in DERIVED}
+        row |= {"missed": result.missed}
     path.write_text(json.dumps(content, indent=2))
 
 
-def _variant(result: Result) -> dict:
-    variant, cost, accuracy, time = result.variant, result.cost, result.accuracy, result.latency
-    return {
-        "name": variant.name,
-        "runtime": variant.runtime,
-        "precision": variant.precision,
-        "path": str(variant.path),
-        "sha256": result.sha256,
-        "imgsz": variant.imgsz,
-        "flops": result.flops,
-        "macs": result.flops // 2,
-        "float_ops": result.float_ops,
-        "int_ops": result.int_ops,
-        "parameters": cost.parameters,
-        "size_bytes": result.size_bytes,
-        "weight_bytes": result.graph.weight_bytes if result.graph else cost.weight_bytes,
-        "activation_bytes_fp32": cost.activation_bytes,
-        "metric": accuracy.metric,
-        "accuracy": accuracy.score,
-        "accuracy_all": accuracy.metrics,
-        "accuracy_per_class": accuracy.classes,
-        "images": accuracy.images,
-        "latency_median_ms": time and time.median_ms,
-        "latency_p95_ms": time and time.p95_ms,
-        "latency_quartiles_ms": time and [time.q1_ms, time.q3_ms],
-        "latency_runs": time and time.runs,
-        "speedup": time and time.speedup,
-        "speedup_quartiles": time and [time.speedup_low, time.speedup_high],
-        "threads": time and time.threads,
-        "batch": time and time.batch,
-        "device": time and time.device,
-        "arithmetic": time and time.arithmetic,
-        "int8_ops_executed": time and time.int8_ops,
-        "int8_share": result.int8_share,
-        "quantization": result.quantization,
-    }
+def read(path: Path) -> Report:
+    """The report that `write` wrote.
 
-
-def host() -> dict:
-    """The machine, as far as it decides over the numbers."""
-    return {
-        "system": platform.platform(),
-        "machine": platform.machine(),
-        "cpu": cpu.name(),
-        "cpu_flags": cpu.flags(),
-        "cores": os.cpu_count(),
-        "load_average_before_report": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-    }
+    Raises:
+        InputError: there is no such file, or it is of another schema than ours.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path} does not exist; give the folder of a run that has ended, e.g. runs/2026-11-22_12-00-00."
+        )
+    try:
+        content = json.loads(path.read_text())
+        schema = content.get("schema")
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{path} is no results.json of ours; give the folder of a run.") from error
+    if schema != SCHEMA:
+        raise InputError(f"{path} has schema {schema}, this version reads {SCHEMA}; run the command in it again.")
+    try:
+        return TypeAdapter(Report).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path} is damaged at {where}: {first['msg']}; run the command in it again.") from error

@@ -5,13 +5,12 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from optimize.pipeline import Plan
 from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import words
 from optimize.result import Report
 
 
-def show(report: Report, plan: Plan) -> None:
+def show(report: Report) -> None:
     """Print the table and its notes to stdout."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
     table = Table(title=words.headline(report), title_justify="left", title_style="bold")
@@ -23,5 +22,5 @@ def show(report: Report, plan: Plan) -> None:
     for row, runtime, following in zip(words.rows(report), runtimes, [*runtimes[1:], None], strict=True):
         table.add_row(*row, end_section=runtime != following)
     console.print(table)
-    for note in words.notes(report, plan):
+    for note in words.notes(report):
         console.print(f"- {note}", markup=False)

@@ -1,6 +1,6 @@
 """The report's cells and sentences; the terminal and report.md print the same ones."""
 
-from optimize.pipeline import Plan
+from optimize.measure.latency import ALIKE
 from optimize.result import Report, Result
 
 DASH = "-"
@@ -78,28 +78,28 @@ def headline(report: Report) -> str:
 
 
 def nothing(report: Report) -> float:
-    """The share below which a difference of times means nothing here; 5 % at least, by experience with A/A checks."""
-    return max(0.05, 2 * report.noise, report.noise_spread)
+    """The share below which a difference of times means nothing here."""
+    return max(ALIKE, 2 * report.noise, report.noise_spread)
 
 
-def notes(report: Report, plan: Plan) -> list[str]:
+def notes(report: Report) -> list[str]:
     """What a reader must know to believe the table, one sentence each."""
-    accuracy, threads, imgsz = report.results[0].accuracy, plan.judge.threads, plan.original.imgsz
-    fitted = FITTED.get(plan.data.task, "square letterbox (rect=False)")
+    accuracy, made = report.results[0].accuracy, report.provenance
+    fitted = FITTED.get(made.task, "square letterbox (rect=False)")
     return [
         "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "
         "exported graph. Int8 lowers no operation count, it moves operations from float to integer; `in int8` is the "
         "share that the compiled model executes there, read back from the runtime.",
         f"Accuracy: ultralytics' validator on {accuracy.images} pictures, {fitted}, batch 1, the same for every row; "
         f"1 point is 0.01 {accuracy.metric}; points and FLOPs are changes against the original in torch.",
-        f"Latency: one call of the graph, without preparing the picture and without NMS, {threads} threads, batch 1, "
-        f"{imgsz} px, all rows interleaved in one process; `arithmetic` is read back from the runtime; `faster` is the "
-        "median [quartiles] of the paired ratios to the original in fp32 in the same runtime.",
+        f"Latency: one call of the graph, without preparing the picture and without NMS, {made.threads} threads, "
+        f"batch 1, {made.imgsz} px, all rows interleaved in one process; `arithmetic` is read back from the runtime; "
+        "`faster` is the median [quartiles] of the paired ratios to the original in fp32 in the same runtime.",
         f"Noise: one artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles "
         f"+-{report.noise_spread:.1%}; call any difference below {nothing(report):.0%} nothing.",
         *mostly_float(report),
         "Energy: not measured.",
-        *plan.remarks,
+        *made.remarks,
     ]
 
 

@@ -1,0 +1,111 @@
+"""Where a report's figures come from: what was asked for, of which data, on which machine, with which versions."""
+
+import os
+import platform
+import shlex
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from optimize.data.dataset import Dataset
+from optimize.runtime import cpu
+
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "torch-pruning",
+    "onnx",
+    "onnxslim",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+)
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine, as far as it decides over the numbers."""
+
+    system: str
+    machine: str
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    cores: int
+    load_average: float | None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What every figure of a run depends on.
+
+    Attributes:
+        began: date and time, ISO 8601, with the time zone.
+        command: repeats the run.
+        config: every setting, by its key on the command line.
+        task: of the model.
+        data: path of the data.yaml.
+        fingerprint: of the data set's content.
+        train_images, val_images: pictures of each split.
+        imgsz: side of the square input in pixels.
+        threads: CPU threads of every runtime.
+        host: where it ran.
+        versions: of everything that takes part in the numbers.
+        remarks: what a reader must know besides; whole sentences.
+    """
+
+    began: str
+    command: str
+    config: dict[str, Any]
+    task: str
+    data: str
+    fingerprint: str
+    train_images: int
+    val_images: int
+    imgsz: int
+    threads: int
+    host: Host
+    versions: dict[str, str]
+    remarks: tuple[str, ...]
+
+
+def gather(config: dict[str, Any], data: Dataset, imgsz: int, threads: int, remarks: tuple[str, ...]) -> Provenance:
+    """Ask the machine, the libraries and the command line."""
+    return Provenance(
+        began=datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=shlex.join(["python", "-m", "optimize", *sys.argv[1:]]),
+        config=config,
+        task=data.task,
+        data=str(data.yaml),
+        fingerprint=data.fingerprint,
+        train_images=len(data.train),
+        val_images=len(data.val),
+        imgsz=imgsz,
+        threads=threads,
+        host=host(),
+        versions=versions(),
+        remarks=remarks,
+    )
+
+
+def host() -> Host:
+    return Host(
+        system=platform.platform(),
+        machine=platform.machine(),
+        cpu=cpu.name(),
+        cpu_flags=tuple(cpu.flags()),
+        cores=os.cpu_count(),
+        load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    )
+
+
+def versions() -> dict[str, str]:
+    """As far as each is installed."""
+    found = {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")}
+    for library in LIBRARIES:
+        with suppress(PackageNotFoundError):  # a runtime may be missing, or come in another package
+            found[library] = version(library)
+    return found

@@ -1,0 +1,143 @@
+"""A report with something in each of its fields, made up: two models and a rival in torch and two runtimes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from optimize.limits import Limits
+from optimize.measure.accuracy import Accuracy
+from optimize.measure.cost import Cost, Layer
+from optimize.measure.disagreement import Box, Disagreement, Picture
+from optimize.measure.graph_cost import GraphCost
+from optimize.measure.latency import Latency
+from optimize.measure.profile import LayerTime, Profile
+from optimize.measure.roofline import Machine
+from optimize.provenance import Host, Provenance
+from optimize.result import Report, Result
+from optimize.variant import Variant
+
+CLASSES = ("dark", "bright")
+BLOCKS = {"model.0": "Conv", "model.1": "C2f", "model.2": "Detect"}
+OPS = {"model.0.conv": 1e8, "model.1.cv1.conv": 6e8, "model.1.cv2.conv": 2e8, "model.2.cv3.0.2": 1e8}
+
+
+def report(**changes) -> Report:
+    """The made-up report with `changes` to its fields."""
+    names = (("original", 1.0, 0.60), ("pruned", 0.7, 0.59), ("64px", 0.72, 0.55))
+    rows = [row(name, "torch", "fp32", ops, score, 20 * ops) for name, ops, score in names]
+    for runtime, time in (("onnxruntime", 10.0), ("openvino", 8.0)):
+        for name, ops, score in names:
+            float_time = time * (0.1 + 0.9 * ops)
+            rows.append(row(name, runtime, "fp32", ops, score, float_time, reference=time))
+            rows.append(row(name, runtime, "int8", ops, score - 0.004, 0.6 * float_time, reference=time))
+    whole = Report(
+        results=tuple(rows),
+        noise=0.01,
+        noise_spread=0.03,
+        stages=[{"stage": "prune", "asked": 0.3, "reached": 0.3, "layers": _cut()}],
+        provenance=provenance(),
+        limits=Limits(),
+        blocks=BLOCKS,
+        machine=Machine(
+            {"onnxruntime": {"fp32": 200.0, "int8": 700.0}, "openvino": {"fp32": 250.0, "bf16": 500.0, "int8": 900.0}},
+            {"onnxruntime": 20.0, "openvino": 22.0},
+        ),
+        disagreement=Disagreement("original on torch", "pruned+int8 on openvino", 0.25, 8, 7, (_picture(),)),
+    )
+    return replace(whole, **changes)
+
+
+def row(name, runtime, precision, ops, score, milliseconds, reference=20.0) -> Result:
+    """One row: `ops` is the share of the original's operations, `reference` the original's time in milliseconds."""
+    tags = tuple(part for part in (name, precision) if part not in ("original", "fp32"))
+    flops, int8 = round(1e9 * ops), precision == "int8"
+    layers = {layer: round(own * ops) for layer, own in OPS.items()}
+    graph = GraphCost(0 if int8 else flops, flops if int8 else 0, 4000, 16_000, ("Concat",))
+    times = [
+        LayerTime(layer, 0.9 * milliseconds * OPS[layer] / 1e9, left, 100_000, precision)
+        for layer, left in layers.items()
+    ]
+    profile = Profile((LayerTime("", 0.1 * milliseconds, 0, 10_000, precision), *times), calls=20)
+    speedup = reference / milliseconds
+    return Result(
+        variant=Variant(Path(f"artefacts/{runtime}/{name}"), runtime, precision, 64 if name == "64px" else 96, tags),
+        sha256="0123456789abcdef" * 4,
+        size_bytes=round(4e6 * (ops if name == "pruned" else 1) * (0.26 if int8 else 1)),
+        cost=Cost(
+            layers=tuple(Layer(layer, "Conv2d", left, 1000, 4000, 40_000) for layer, left in layers.items()),
+            uncounted=("aten.silu_",),
+        ),
+        graph=None if runtime == "torch" else graph,
+        accuracy=Accuracy(
+            metrics={"mAP50-95": score, "mAP50": score + 0.2},
+            images=8,
+            classes={"dark": score + 0.05, "bright": score - 0.05},
+            objects={"dark": 4, "bright": 4},
+            folds=tuple(score + 0.002 * (i - 3.5) + (0.001 * (-1) ** i if name != "original" else 0) for i in range(8)),
+        ),
+        latency=Latency(
+            median_ms=milliseconds,
+            p95_ms=1.2 * milliseconds,
+            q1_ms=0.97 * milliseconds,
+            q3_ms=1.04 * milliseconds,
+            runs=90,
+            threads=2,
+            batch=1,
+            device="cpu",
+            arithmetic="int8+fp32" if int8 else precision,
+            int8_ops=flops if int8 else 0,
+            speedup=speedup,
+            speedup_low=0.97 * speedup,
+            speedup_high=1.03 * speedup,
+        ),
+        profile=None if runtime == "torch" else profile,
+        rival=name == "64px",
+    )
+
+
+def provenance(**changes) -> Provenance:
+    """What the made-up report depends on, with `changes`."""
+    made = Provenance(
+        began="2026-11-22T12:00:00+00:00",
+        command="python -m optimize prune=0.3 quant=int8",
+        config={"prune": 0.3, "seed": 0, "quant": {"calibration_images": 4}},
+        task="detect",
+        data="data.yaml",
+        fingerprint="0123456789abcdef",
+        train_images=8,
+        val_images=8,
+        imgsz=96,
+        threads=2,
+        host=Host("Linux", "x86_64", "a CPU", ("avx2",), 2, 0.5),
+        versions={"python": "3.11", "torch": "2.14"},
+        remarks=("These pictures are made, not photographed.",),
+    )
+    return replace(made, **changes)
+
+
+def _cut() -> list[dict]:
+    return [
+        {
+            "name": name,
+            "width": [64, 48],
+            "flops": [own, round(0.7 * own)],
+            "parameters": [1000, 700],
+            "dense": "",
+        }
+        for name, own in OPS.items()
+    ]
+
+
+def _picture() -> Picture:
+    def box(label: str, score: float | None, x: float) -> Box:
+        return Box(label, score, ((x, 10.0), (x + 20, 10.0), (x + 20, 40.0), (x, 40.0)))
+
+    return Picture(
+        path=Path("pictures/0.jpg"),
+        name="0.png",
+        width=96,
+        height=64,
+        truth=(box("dark", None, 10), box("bright", None, 50)),
+        before=(box("dark", 0.9, 11), box("bright", 0.8, 51)),
+        after=(box("dark", 0.85, 10),),
+        disagreement=1 / 3,
+    )
