@@ -73,9 +73,11 @@ class Pair:
         which variant comes first. Without corners the class alone decides.
         """
         before, after = self.before.found, self.after.found
-        overlaps = np.array([[_overlap(one, other) for other in after] for one in before])
-        matched = overlaps[linear_sum_assignment(overlaps, maximize=True)] > 0 if overlaps.size else []
-        return len(before) + len(after) - 2 * int(np.sum(matched))
+        if not before or not after:
+            return len(before) + len(after)
+        overlaps = _overlaps(before, after)
+        matches = np.count_nonzero(overlaps[linear_sum_assignment(overlaps, maximize=True)])
+        return len(before) + len(after) - 2 * int(matches)
 
     @property
     def disagreement(self) -> float:
@@ -109,13 +111,18 @@ def compare(
     return images, agreeing, worst
 
 
-def _overlap(one: Box, other: Box) -> float:
-    """IoU of two convex shapes, rotated or not; 0 where they can't be one object."""
-    if one.label != other.label:
-        return 0.0
-    if not one.corners and not other.corners:
-        return 1.0
-    shapes = [np.array(box.corners, np.float32) for box in (one, other)]
-    common = cv2.intersectConvexConvex(*shapes)[0]
-    union = sum(map(cv2.contourArea, shapes)) - common
-    return common / union if common >= OVERLAP * union > 0 else 0.0
+def _overlaps(before: tuple[Box, ...], after: tuple[Box, ...]) -> np.ndarray:
+    """(before, after): IoU of convex shapes, rotated or not; 0 where it is below `OVERLAP` or the class another."""
+    one, other = (np.array([box.label for box in side]) for side in (before, after))
+    same = one[:, None] == other
+    if not before[0].corners:
+        return same.astype(float)
+    one, other = (np.array([box.corners for box in side], np.float32) for side in (before, after))
+    # most pairs are far apart: the boxes around them, upright, don't even touch
+    low, high = np.maximum(one.min(1)[:, None], other.min(1)), np.minimum(one.max(1)[:, None], other.max(1))
+    areas = np.add.outer([cv2.contourArea(shape) for shape in one], [cv2.contourArea(shape) for shape in other])
+    overlaps = np.zeros(same.shape)
+    for i, j in np.argwhere(same & (high > low).all(2) & (areas > 0)):
+        common = cv2.intersectConvexConvex(one[i], other[j])[0]
+        overlaps[i, j] = common / (areas[i, j] - common)
+    return np.where(overlaps >= OVERLAP, overlaps, 0)
