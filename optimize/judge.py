@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.data.dataset import Dataset
-from optimize.measure import accuracy, latency
+from optimize.measure import accuracy, latency, machine, profile
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Timing
+from optimize.measure.profile import Profile
+from optimize.measure.roofline import Machine
 from optimize.progress import bar
 from optimize.runtime.session import Runtime, Session
 from optimize.stage import apply, digest
@@ -68,3 +70,12 @@ class Judge:
         """Latencies of built variants, interleaved; each is compared with the first of its runtime or its original."""
         subjects = [(self.runtime(variant).open, variant) for variant in variants]
         return latency.measure(subjects, self.threads, self.rounds, self.seed)
+
+    def profile(self, variants: list[Variant]) -> tuple[Profile | None, ...]:
+        """Time by layer of built variants; None where the runtime doesn't tell."""
+        return profile.measure([(self.runtime(variant).profile, variant) for variant in variants], self.threads)
+
+    def machine(self, variants: list[Variant], profiles: tuple[Profile | None, ...]) -> Machine | None:
+        """What this machine can do at most of what the variants do; None where none of them was profiled."""
+        known = [(v.runtime, self.runtime(v).profile, p) for v, p in zip(variants, profiles, strict=True) if p]
+        return machine.measure(known, self.threads) if known else None

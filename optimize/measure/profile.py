@@ -1,6 +1,16 @@
 """Where the time of one call goes, layer by layer, as the runtime itself tells."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from rich.progress import track
+
+from optimize.measure.process import fresh
+from optimize.progress import CONSOLE
+from optimize.variant import Variant
+
+CALLS = 20  # medians of more differ by less than two runs do
+WARM_UP = 5
 
 
 @dataclass(frozen=True)
@@ -28,3 +38,68 @@ class Profile:
 
     layers: tuple[LayerTime, ...]
     calls: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One step of a compiled graph, in the order of execution.
+
+    Attributes:
+        module: what its name tells of where it came from; empty where that is nothing, e.g. a change of layout.
+        reads, writes: names of tensors.
+        milliseconds, ops, bytes, arithmetic: as in `LayerTime`; all 0 where nothing had to run.
+    """
+
+    module: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    milliseconds: float
+    ops: int
+    bytes: int
+    arithmetic: str
+
+
+def measure(subjects: list[tuple[Callable, Variant]], threads: int) -> tuple[Profile | None, ...]:
+    """Profile each `(profile, variant)` in a fresh process, one after another; see `Runtime.profile`."""
+    return fresh(_measure, subjects, threads)
+
+
+def _measure(subjects: list[tuple[Callable, Variant]], threads: int) -> tuple[Profile | None, ...]:
+    bar = track(subjects, "time by layer", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+    return tuple(profile(variant, threads) for profile, variant in bar)
+
+
+def by_layer(kernels: list[Kernel]) -> tuple[LayerTime, ...]:
+    """The layers that `kernels` came from; their times and operations add up to those of the kernels.
+
+    A kernel whose name tells no module belongs to the layer whose output it reads; one that only the input of the
+    network leads to, to the layer that it prepares it for. So a change of layout counts where it is needed.
+    """
+    owners: dict[str, list[Kernel]] = {}
+    for name, kernel in zip(_owners(kernels), kernels, strict=True):
+        if kernel.milliseconds or kernel.ops:
+            owners.setdefault(name, []).append(kernel)
+    return tuple(_layer(name, own) for name, own in owners.items())
+
+
+def _owners(kernels: list[Kernel]) -> list[str]:
+    owners, written, read = [], {}, {}
+    for kernel in kernels:
+        owner = kernel.module or next(filter(None, (written.get(tensor) for tensor in kernel.reads)), "")
+        written |= dict.fromkeys(kernel.writes, owner)
+        owners.append(owner)
+    for i, kernel in reversed(list(enumerate(kernels))):
+        owners[i] = owners[i] or next(filter(None, (read.get(tensor) for tensor in kernel.writes)), "")
+        read |= dict.fromkeys(kernel.reads, owners[i])
+    return owners
+
+
+def _layer(name: str, kernels: list[Kernel]) -> LayerTime:
+    most = max(kernels, key=lambda kernel: (kernel.ops, kernel.milliseconds))
+    return LayerTime(
+        name=name,
+        milliseconds=sum(kernel.milliseconds for kernel in kernels),
+        ops=sum(kernel.ops for kernel in kernels),
+        bytes=sum(kernel.bytes for kernel in kernels),
+        arithmetic=most.arithmetic,
+    )

@@ -5,11 +5,16 @@ fp32.
 """
 
 import json
+import re
+from itertools import takewhile
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import onnx
+
+from optimize.measure.profile import WARM_UP, Kernel
 
 
 def run(path: Path, options, **session) -> list[dict]:
@@ -28,7 +33,87 @@ def run(path: Path, options, **session) -> list[dict]:
         feed = profiled.get_inputs()[0]
         profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
         events = json.loads(Path(profiled.end_profiling()).read_text())
-    return [event["args"] for event in events if event["name"].endswith("_kernel_time")]
+    return [event["args"] for event in events if event["name"].endswith(_RAN)]
+
+
+def timed(path: Path, options, calls: int) -> list[Kernel]:
+    """The kernels of `path` as deployed, with their median times over `calls` calls; `options` are changed.
+
+    Shapes and types come from the optimized graph, which still holds the weights that kernels pack for themselves.
+    """
+    import onnxruntime as ort
+
+    with TemporaryDirectory() as folder:
+        options.enable_profiling = True
+        options.profile_file_prefix = f"{folder}/profile"
+        options.optimized_model_filepath = f"{folder}/optimized.onnx"
+        profiled = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        feed = profiled.get_inputs()[0]
+        image = np.random.default_rng(0).random(feed.shape, dtype=np.float32)
+        for _ in range(WARM_UP + calls):
+            profiled.run(None, {feed.name: image})
+        events = json.loads(Path(profiled.end_profiling()).read_text())
+        graph = onnx.load(options.optimized_model_filepath).graph
+    ran: dict[str, list[dict]] = {}
+    for event in events:
+        if event["name"].endswith(_RAN):
+            ran.setdefault(event["name"].removesuffix(_RAN), []).append(event)
+    nodes = {node.name: node for node in graph.node}
+    shapes = {tensor.name: {_type(tensor.data_type): list(tensor.dims)} for tensor in graph.initializer}
+    shapes[feed.name] = {"float": feed.shape}
+    kernels = []
+    for name, times in ran.items():  # in the order of execution
+        node, kernel = nodes[name], times[0]["args"]
+        shapes |= zip(filter(None, node.output), kernel["output_type_shape"], strict=True)
+        whole = {**kernel, "input_type_shape": [shapes[tensor] for tensor in node.input if tensor]}
+        milliseconds = float(np.median([event["dur"] for event in times[WARM_UP:]])) / 1e3
+        kernels.append(_kernel(node, whole, milliseconds))
+    return kernels
+
+
+def _kernel(node: onnx.NodeProto, kernel: dict, milliseconds: float) -> Kernel:
+    integer, multiply_adds = _multiply_adds(kernel) if kernel["op_name"] in _SECOND_FACTOR else (None, 0)
+    return Kernel(
+        module=module(node.name),
+        reads=tuple(node.input),
+        writes=tuple(node.output),
+        milliseconds=milliseconds,
+        ops=2 * multiply_adds,
+        bytes=sum(_bytes(tensor) for tensor in (*kernel["input_type_shape"], *kernel["output_type_shape"])),
+        arithmetic="int8" if integer else _precision(kernel["output_type_shape"][0]),
+    )
+
+
+def module(name: str) -> str:
+    """The module in the name of a node, whose scopes the exporter wrote: `/model.8/m.0/cv1/conv/Conv`.
+
+    Empty where there is none, and for activation functions, which belong to the layer that they are applied to. The
+    scope of a list's or a sequence's member repeats that of its parent: `/model.22/cv2.0/cv2.0.1` is
+    `model.22.cv2.0.1`. A module that is called again gets a number: `/model.9/m_1`. Operators begin with a capital.
+    """
+    found: list[str] = []
+    for scope in takewhile(lambda scope: not scope[:1].isupper(), name.lstrip("/").split("/")[:-1]):
+        scope = re.sub(r"_\d+$", "", scope)
+        if found and scope.startswith(f"{found[-1]}."):
+            found.pop()
+        found.append(scope)
+    return "" if found and found[-1] == "act" else ".".join(found)
+
+
+def _precision(tensor: dict) -> str:
+    (kind,) = tensor
+    return next((precision for precision, names in _PRECISIONS.items() if kind in names), kind)
+
+
+def _bytes(tensor: dict) -> int:
+    ((kind, shape),) = tensor.items()
+    number = onnx.TensorProto.DataType.Value(kind.upper())
+    return prod(shape) * onnx.helper.tensor_dtype_to_np_dtype(number).itemsize
+
+
+def _type(number: int) -> str:
+    """As profiles name it, e.g. `float` and `uint8`."""
+    return onnx.TensorProto.DataType.Name(number).lower()
 
 
 def arithmetic(kernels: list[dict]) -> str:
@@ -65,6 +150,7 @@ def _multiply_adds(kernel: dict) -> tuple[bool, int]:
     return integer, max(prod(output[:-2]), prod(data[:-2])) * prod(data[-2:]) * output[-1]
 
 
+_RAN = "_kernel_time"
 _PRECISIONS = {"int8": {"int8", "uint8"}, "bf16": {"bfloat16"}, "fp16": {"float16"}, "fp32": {"float"}}
 _SECOND_FACTOR = {  # the kernels that multiply and add, and where among their inputs the second factor stands
     **dict.fromkeys(("Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose", "ConvInteger"), 1),

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from optimize.measure.graph_cost import GraphCost
+from optimize.measure.profile import Profile
 from optimize.variant import Variant
 
 
@@ -52,6 +53,10 @@ class Runtime(Protocol):
 
     def open(self, variant: Variant, threads: int) -> Session:
         """Load `variant` on `threads` CPU threads."""
+        ...
+
+    def profile(self, variant: Variant, threads: int) -> Profile | None:
+        """Time of each layer, opened as `open` does; None where the runtime doesn't tell."""
         ...
 
     def count(self, variant: Variant) -> GraphCost | None:
