@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.data.dataset import Dataset
-from optimize.measure import accuracy, latency, machine, profile
+from optimize.measure import accuracy, latency, machine
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Timing
@@ -71,11 +71,6 @@ class Judge:
         subjects = [(self.runtime(variant).open, variant) for variant in variants]
         return latency.measure(subjects, self.threads, self.rounds, self.seed)
 
-    def profile(self, variants: list[Variant]) -> tuple[Profile | None, ...]:
-        """Time by layer of built variants; None where the runtime doesn't tell."""
-        return profile.measure([(self.runtime(variant).profile, variant) for variant in variants], self.threads)
-
-    def machine(self, variants: list[Variant], profiles: tuple[Profile | None, ...]) -> Machine | None:
-        """What this machine can do at most of what the variants do; None where none of them was profiled."""
-        known = [(v.runtime, self.runtime(v).profile, p) for v, p in zip(variants, profiles, strict=True) if p]
-        return machine.measure(known, self.threads) if known else None
+    def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:
+        """Time by layer of built variants, None where the runtime doesn't tell, and what this machine can do."""
+        return machine.measure([(self.runtime(variant).profiler, variant) for variant in variants], self.threads)

@@ -79,7 +79,7 @@ def run(plan: Plan, folder: Path) -> Report:
     variants = [subject.variant for subject in subjects]
     timing = plan.judge.time(variants)
     log.info("time by layer, and the peaks of this machine")
-    profiles = plan.judge.profile(variants)
+    profiles, machine = plan.judge.profile(variants)
     return Report(
         results=tuple(
             replace(result, latency=time, profile=profile)
@@ -90,7 +90,7 @@ def run(plan: Plan, folder: Path) -> Report:
         stages=stages,
         provenance=plan.provenance,
         blocks=blocks(load(plan.original.path)),
-        machine=plan.judge.machine(variants, profiles),
+        machine=machine,
     )
 
 

@@ -7,55 +7,70 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from rich.progress import track
 
 from optimize.measure.process import fresh
-from optimize.measure.profile import Profile
+from optimize.measure.profile import Profile, interleaved
 from optimize.measure.roofline import Machine
-from optimize.progress import CONSOLE
 from optimize.variant import Variant
-
-Ask = tuple[str, Callable, set[str]]  # a runtime's name, its `profile`, and the arithmetics that peaks are asked of
 
 WIDTHS, SIZE = (64, 128, 256), 80  # channels of convolutions of 3x3; each next width is half as large, as in a YOLO
 OPSET, IR = 18, 10
-IN_CACHE, IN_MEMORY = (1, 64, 64, 64), (1, 4096, 64, 64)  # tensors of 1 and of 64 MiB
+ROUNDS = 3
+MOVED = {"memory": (1, 4096, 64, 64), "cache": (1, 64, 64, 64)}  # tensors of 64 MiB and of 1 MiB
 
 
-def measure(profiled: list[tuple[str, Callable, Profile]], threads: int) -> Machine:
-    """Measure, in a fresh process, what the limits of `(runtime's name, its profile function, a profile)` need.
+def measure(
+    subjects: list[tuple[Callable, Variant]], threads: int
+) -> tuple[tuple[Profile | None, ...], Machine | None]:
+    """Profile each `(profiler, variant)`, see `Runtime.profiler`, and measure what their limits need, in a new process.
 
     Those are peaks of each arithmetic that multiplies and adds in a profile, and bandwidths of its runtime. An
-    arithmetic that the runtime doesn't use when asked for it has no peak. Takes about 2 s per runtime.
+    arithmetic that the runtime doesn't use when asked for it has no peak; without any profile there is no machine.
     """
-    asked = {name: (name, function, set()) for name, function, _ in profiled}
-    for name, _, profile in profiled:
-        asked[name][2].update(layer.arithmetic for layer in profile.layers if layer.ops)
-    return fresh(_measure, list(asked.values()), threads)
+    return fresh(_measure, subjects, threads)
 
 
-def _measure(asked: list[Ask], threads: int) -> Machine:
-    peaks, bandwidth, cached = {}, {}, {}
+def _measure(
+    subjects: list[tuple[Callable, Variant]], threads: int
+) -> tuple[tuple[Profile | None, ...], Machine | None]:
+    profiles, asked = interleaved(subjects, threads), {}
+    for (profiler, variant), profile in zip(subjects, profiles, strict=True):
+        if profile:
+            kinds = asked.setdefault(variant.runtime, (profiler, set()))[1]
+            kinds.update(layer.arithmetic for layer in profile.layers if layer.ops)
+    return profiles, machine(asked, threads) if asked else None
+
+
+def machine(asked: dict[str, tuple[Callable, set[str]]], threads: int) -> Machine:
+    """Of each runtime, by name: its bandwidths, and its peaks in some arithmetics. Takes 1 to 2 s per runtime."""
+    kinds = [(name, open_, kind) for name, (open_, found) in asked.items() for kind in (*sorted(found), *MOVED)]
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "bench.onnx"
-        bar = track(asked, "peaks of this machine", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
-        for name, profile, arithmetics in bar:
-            peaks[name] = {}
-            for arithmetic in sorted(arithmetics):
-                convolutions(path, quantized=arithmetic == "int8")
-                best = peak(profile(Variant(path, name, arithmetic, SIZE), threads), arithmetic)
-                peaks[name] |= {arithmetic: best} if best else {}
-            for found, shape in ((bandwidth, IN_MEMORY), (cached, IN_CACHE)):
-                moves(path, shape)
-                layers = profile(Variant(path, name, "fp32", shape[-1]), threads).layers
-                found[name] = max(layer.bytes / layer.milliseconds / 1e6 for layer in layers)
-    return Machine(peaks, bandwidth, cached)
+        paths = {kind: Path(folder) / f"{kind}.onnx" for _, _, kind in kinds}
+        for kind, path in paths.items():
+            if kind in MOVED:
+                moves(path, MOVED[kind])
+            else:
+                convolutions(path, quantized=kind == "int8")
+        subjects = [(open_, Variant(paths[kind], name, kind, SIZE)) for name, open_, kind in kinds]
+        profiles = interleaved(subjects, threads, ROUNDS)
+    found = {(name, kind): profile for (name, _, kind), profile in zip(kinds, profiles, strict=True)}
+    peaks = {name: {k: peak(found[name, k], k) for k in sorted(own)} for name, (_, own) in asked.items()}
+    return Machine(
+        peaks={name: {kind: best for kind, best in own.items() if best is not None} for name, own in peaks.items()},
+        bandwidth={name: bandwidth(found[name, "memory"]) for name in peaks},
+        cache_bandwidth={name: bandwidth(found[name, "cache"]) for name in peaks},
+    )
 
 
 def peak(profile: Profile, arithmetic: str) -> float | None:
     """1e9 operations a second of the fastest layer that really ran in `arithmetic`; None where none did."""
     ran = [layer for layer in profile.layers if layer.ops and layer.arithmetic == arithmetic]
     return max((layer.ops / layer.milliseconds / 1e6 for layer in ran), default=None)
+
+
+def bandwidth(profile: Profile) -> float:
+    """1e9 bytes a second of the layer that moved them fastest."""
+    return max(layer.bytes / layer.milliseconds / 1e6 for layer in profile.layers)
 
 
 def convolutions(path: Path, *, quantized: bool) -> None:

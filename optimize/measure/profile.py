@@ -1,16 +1,18 @@
-"""Where the time of one call goes, layer by layer, as the runtime itself tells."""
+"""Where the time of one call goes, layer by layer, as the runtime itself tells.
 
+As for latencies, absolute times drift while ratios hold, so the variants take turns, in random order.
+"""
+
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.progress import track
 
-from optimize.measure.process import fresh
 from optimize.progress import CONSOLE
 from optimize.variant import Variant
 
-CALLS = 20  # medians of more differ by less than two runs do
-WARM_UP = 5
+WARM_UP, ROUNDS, CALLS = 5, 8, 3
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,33 @@ class Kernel:
     arithmetic: str
 
 
-def measure(subjects: list[tuple[Callable, Variant]], threads: int) -> tuple[Profile | None, ...]:
-    """Profile each `(profile, variant)` in a fresh process, one after another; see `Runtime.profile`."""
-    return fresh(_measure, subjects, threads)
+@dataclass(frozen=True)
+class Profiler:
+    """A loaded model whose runtime times each kernel.
+
+    Attributes:
+        run: one call on a picture of noise; its times count where it is given True.
+        kernels: what ran, each with its median time; ends the profiler.
+    """
+
+    run: Callable[[bool], None]
+    kernels: Callable[[], list[Kernel]]
 
 
-def _measure(subjects: list[tuple[Callable, Variant]], threads: int) -> tuple[Profile | None, ...]:
-    bar = track(subjects, "time by layer", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
-    return tuple(profile(variant, threads) for profile, variant in bar)
+def interleaved(
+    subjects: list[tuple[Callable, Variant]], threads: int, rounds: int = ROUNDS
+) -> tuple[Profile | None, ...]:
+    """Profile each `(profiler, variant)`, see `Runtime.profiler`, in this process; None where the runtime can't."""
+    opened = [profiler(variant, threads) for profiler, variant in subjects]
+    profilers, order = [profiler for profiler in opened if profiler], random.Random(0)
+    for profiler in profilers:
+        for _ in range(WARM_UP):
+            profiler.run(False)
+    for _ in track(range(rounds), "time by layer", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal):
+        for profiler in order.sample(profilers, len(profilers)):
+            for call in range(1 + CALLS):
+                profiler.run(call > 0)
+    return tuple(Profile(by_layer(profiler.kernels()), rounds * CALLS) if profiler else None for profiler in opened)
 
 
 def by_layer(kernels: list[Kernel]) -> tuple[LayerTime, ...]:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnx
 
-from optimize.measure.profile import WARM_UP, Kernel
+from optimize.measure.profile import Kernel, Profiler
 
 
 def run(path: Path, options, **session) -> list[dict]:
@@ -36,38 +36,56 @@ def run(path: Path, options, **session) -> list[dict]:
     return [event["args"] for event in events if event["name"].endswith(_RAN)]
 
 
-def timed(path: Path, options, calls: int) -> list[Kernel]:
-    """The kernels of `path` as deployed, with their median times over `calls` calls; `options` are changed.
-
-    Shapes and types come from the optimized graph, which still holds the weights that kernels pack for themselves.
-    """
+def profiler(path: Path, options) -> Profiler:
+    """Of `path` as it is deployed; `options` are those of its session, and are changed."""
     import onnxruntime as ort
 
-    with TemporaryDirectory() as folder:
-        options.enable_profiling = True
-        options.profile_file_prefix = f"{folder}/profile"
-        options.optimized_model_filepath = f"{folder}/optimized.onnx"
-        profiled = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        feed = profiled.get_inputs()[0]
-        image = np.random.default_rng(0).random(feed.shape, dtype=np.float32)
-        for _ in range(WARM_UP + calls):
-            profiled.run(None, {feed.name: image})
-        events = json.loads(Path(profiled.end_profiling()).read_text())
-        graph = onnx.load(options.optimized_model_filepath).graph
-    ran: dict[str, list[dict]] = {}
-    for event in events:
-        if event["name"].endswith(_RAN):
-            ran.setdefault(event["name"].removesuffix(_RAN), []).append(event)
+    folder = TemporaryDirectory()
+    options.enable_profiling = True
+    options.profile_file_prefix = f"{folder.name}/profile"
+    options.optimized_model_filepath = f"{folder.name}/optimized.onnx"
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    feed = session.get_inputs()[0]
+    image, calls = np.random.default_rng(0).random(feed.shape, dtype=np.float32), []
+
+    def run(timed: bool) -> None:
+        session.run(None, {feed.name: image})
+        calls.append(timed)
+
+    def kernels() -> list[Kernel]:
+        with folder:
+            events = json.loads(Path(session.end_profiling()).read_text())
+            graph = onnx.load(options.optimized_model_filepath).graph
+        ran: dict[str, list[dict]] = {}
+        for event in events:
+            if event["name"].endswith(_RAN):
+                ran.setdefault(event["name"].removesuffix(_RAN), []).append(event)
+        times = {
+            name: np.median([e["dur"] / 1e3 for e, timed in zip(own, calls, strict=True) if timed])
+            for name, own in ran.items()
+        }
+        return _kernels(graph, {name: own[0]["args"] for name, own in ran.items()}, times)
+
+    return Profiler(run, kernels)
+
+
+def _kernels(graph: onnx.GraphProto, ran: dict[str, dict], times: dict[str, float]) -> list[Kernel]:
+    """Profiled kernels, by the names of their nodes, in the order of execution.
+
+    Shapes and types are those of the optimized graph, which still holds weights that kernels pack for themselves, and
+    that the profile therefore misses.
+    """
     nodes = {node.name: node for node in graph.node}
-    shapes = {tensor.name: {_type(tensor.data_type): list(tensor.dims)} for tensor in graph.initializer}
-    shapes[feed.name] = {"float": feed.shape}
+    sizes = {tensor.name: {_type(tensor.data_type): list(tensor.dims)} for tensor in graph.initializer}
+    for value in graph.input:
+        kind = value.type.tensor_type
+        sizes[value.name] = {_type(kind.elem_type): [dimension.dim_value for dimension in kind.shape.dim]}
     kernels = []
-    for name, times in ran.items():  # in the order of execution
-        node, kernel = nodes[name], times[0]["args"]
-        shapes |= zip(filter(None, node.output), kernel["output_type_shape"], strict=True)
-        whole = {**kernel, "input_type_shape": [shapes[tensor] for tensor in node.input if tensor]}
-        milliseconds = float(np.median([event["dur"] for event in times[WARM_UP:]])) / 1e3
-        kernels.append(_kernel(node, whole, milliseconds))
+    for name, kernel in ran.items():
+        node = nodes[name]
+        sizes |= zip(filter(None, node.output), kernel["output_type_shape"], strict=True)
+        whole = {**kernel, "input_type_shape": [sizes[tensor] for tensor in node.input if tensor]}
+        kernels.append(_kernel(node, whole, float(times[name])))
     return kernels
 
 

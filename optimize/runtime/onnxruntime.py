@@ -9,7 +9,7 @@ import numpy as np
 
 from optimize.measure import onnx_cost
 from optimize.measure.graph_cost import GraphCost
-from optimize.measure.profile import CALLS, Profile, by_layer
+from optimize.measure.profile import Profiler
 from optimize.runtime import onnx_profile
 from optimize.runtime.session import Session
 from optimize.variant import Variant
@@ -46,8 +46,8 @@ class OnnxRuntime:
         int8_ops, _ = onnx_profile.operations(kernels)
         return Session(run, onnx_profile.arithmetic(kernels), int8_ops)
 
-    def profile(self, variant: Variant, threads: int) -> Profile:
-        return Profile(by_layer(onnx_profile.timed(variant.path, _options(threads), CALLS)), CALLS)
+    def profiler(self, variant: Variant, threads: int) -> Profiler:
+        return onnx_profile.profiler(variant.path, _options(threads))
 
     def count(self, variant: Variant) -> GraphCost:
         return onnx_cost.count(variant.path)

@@ -11,7 +11,7 @@ import torch
 
 from optimize.measure import openvino_cost
 from optimize.measure.graph_cost import GraphCost
-from optimize.measure.profile import CALLS, Profile, by_layer
+from optimize.measure.profile import Profiler
 from optimize.runtime import openvino_kernels
 from optimize.runtime.session import Session
 from optimize.variant import Variant
@@ -60,10 +60,9 @@ class OpenVino:
         int8_ops, _ = openvino_kernels.operations(compiled, network)
         return Session(run, openvino_kernels.arithmetic(compiled), int8_ops)
 
-    def profile(self, variant: Variant, threads: int) -> Profile:
+    def profiler(self, variant: Variant, threads: int) -> Profiler:
         network = read(variant.path)
-        compiled = _compiled(network, variant, threads, PERF_COUNT=True)
-        return Profile(by_layer(openvino_kernels.timed(compiled, network, CALLS)), CALLS)
+        return openvino_kernels.profiler(_compiled(network, variant, threads, PERF_COUNT=True), network)
 
     def count(self, variant: Variant) -> GraphCost:
         return openvino_cost.count(variant.path)

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from optimize.measure import openvino_cost
-from optimize.measure.profile import WARM_UP, Kernel
+from optimize.measure.profile import Kernel, Profiler
 
 
 def arithmetic(compiled) -> str:
@@ -28,18 +28,23 @@ def operations(compiled, network) -> tuple[int, int]:
     return counts[True], counts[False]
 
 
-def timed(compiled, network, calls: int) -> list[Kernel]:
-    """The layers of `network` as it was compiled, with PERF_COUNT; each with its median time over `calls` calls."""
+def profiler(compiled, network) -> Profiler:
+    """Of `network` as it was compiled, with PERF_COUNT."""
     request, products = compiled.create_infer_request(), _products(network)
     image = np.random.default_rng(0).random(tuple(compiled.input(0).get_shape()), dtype=np.float32)
     seen: dict[str, list[float]] = {}
-    for call in range(WARM_UP + calls):
+
+    def run(timed: bool) -> None:
         request.infer([image])
-        for kernel in request.get_profiling_info() if call >= WARM_UP else ():
+        for kernel in request.get_profiling_info() if timed else ():
             seen.setdefault(kernel.node_name, []).append(kernel.real_time.total_seconds() * 1e3)
-    layers = compiled.get_runtime_model().get_ordered_ops()
-    ran = [layer for layer in layers if layer.get_friendly_name() in seen]  # the others ran once, on constants
-    return [_kernel(layer, float(np.median(seen[layer.get_friendly_name()])), products) for layer in ran]
+
+    def kernels() -> list[Kernel]:
+        layers = compiled.get_runtime_model().get_ordered_ops()
+        ran = [layer for layer in layers if layer.get_friendly_name() in seen]  # the others ran once, on constants
+        return [_kernel(layer, float(np.median(seen[layer.get_friendly_name()])), products) for layer in ran]
+
+    return Profiler(run, kernels)
 
 
 def _kernel(layer, milliseconds: float, products: dict) -> Kernel:

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from optimize.measure.graph_cost import GraphCost
-from optimize.measure.profile import Profile
+from optimize.measure.profile import Profiler
 from optimize.variant import Variant
 
 
@@ -55,8 +55,8 @@ class Runtime(Protocol):
         """Load `variant` on `threads` CPU threads."""
         ...
 
-    def profile(self, variant: Variant, threads: int) -> Profile | None:
-        """Time of each layer, opened as `open` does; None where the runtime doesn't tell."""
+    def profiler(self, variant: Variant, threads: int) -> Profiler | None:
+        """Load `variant` as `open` does, but to time its layers; None where the runtime doesn't tell."""
         ...
 
     def count(self, variant: Variant) -> GraphCost | None:

@@ -40,7 +40,7 @@ class Torch:
 
         return Session(run, _arithmetic(module), int8_ops=0)
 
-    def profile(self, variant: Variant, threads: int) -> None:
+    def profiler(self, variant: Variant, threads: int) -> None:
         """Nobody deploys this row; and torch's profiler names operators, not modules."""
 
     def count(self, variant: Variant) -> None:
