@@ -123,7 +123,7 @@ def test_variants_take_turns_and_what_warms_up_does_not_count():
 
     def profiler(variant: str, threads: int):
         ran = [Kernel("model.0", ("a",), ("b",), 1.0, 2, 3, "fp32")]
-        return SimpleNamespace(run=lambda timed: calls.append((variant, threads, timed)), kernels=lambda: ran)
+        return SimpleNamespace(run=lambda timed: calls.append((variant, threads, timed)), kernels=lambda summary: ran)
 
     found = interleaved([(profiler, "a"), (lambda *_: None, "none"), (profiler, "b")], threads=7)
     assert found[1] is None
@@ -167,6 +167,7 @@ def test_kernels_without_a_name_go_to_the_layer_that_they_serve():
         ("/model.2/Slice_1/GatherSliceToSplitFusion", "model.2"),
         ("/model.9/m_1/MaxPool", "model.9.m"),
         ("/model.22/Concat_2", "model.22"),
+        ("InsertedPrecisionFreeCast_/model.2/cv1/conv/Conv_output_0_nchwc", "model.2.cv1.conv"),
         ("/model.2/cv1/act/Mul/QuickGeluFusion/", ""),
         ("ReorderOutput_token_346", ""),
         ("images_QuantizeLinear", ""),

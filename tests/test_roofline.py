@@ -155,7 +155,7 @@ def test_the_report_shows_how_close_each_variant_is():
     assert "| original | onnxruntime | 5.00 | 10.00 | 50% | 50% | 0% | 50% | compute |" in lines
     assert "| int8 | openvino | 1.11 | 4.80 | 23% | 23% | 0% | 77% | overhead |" in lines
     assert not any("| torch |" in line for line in lines)
-    assert "- openvino reaches 250 GFLOPS in fp32, 500 GFLOPS in bf16, 900 GFLOPS in int8" in "\n".join(lines)
+    assert "- openvino reaches 250 GFLOPS in fp32, 500 GFLOPS in bf16, 900 GOPS in int8, 22 GB/s" in "\n".join(lines)
     assert roofline.section(reports.report(machine=None)) == []
 
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from rich.progress import track
 
 from optimize.progress import CONSOLE
@@ -67,15 +68,15 @@ class Profiler:
 
     Attributes:
         run: one call on a picture of noise; its times count where it is given True.
-        kernels: what ran, each with its median time; ends the profiler.
+        kernels: what ran; each takes a summary of its times, e.g. `np.median`. Ends the profiler.
     """
 
     run: Callable[[bool], None]
-    kernels: Callable[[], list[Kernel]]
+    kernels: Callable[[Callable], list[Kernel]]
 
 
 def interleaved(
-    subjects: list[tuple[Callable, Variant]], threads: int, rounds: int = ROUNDS
+    subjects: list[tuple[Callable, Variant]], threads: int, rounds: int = ROUNDS, summary: Callable = np.median
 ) -> tuple[Profile | None, ...]:
     """Profile each `(profiler, variant)`, see `Runtime.profiler`, in this process; None where the runtime can't."""
     opened = [profiler(variant, threads) for profiler, variant in subjects]
@@ -87,7 +88,8 @@ def interleaved(
         for profiler in order.sample(profilers, len(profilers)):
             for call in range(1 + CALLS):
                 profiler.run(call > 0)
-    return tuple(Profile(by_layer(profiler.kernels()), rounds * CALLS) if profiler else None for profiler in opened)
+    calls = rounds * CALLS
+    return tuple(Profile(by_layer(profiler.kernels(summary)), calls) if profiler else None for profiler in opened)
 
 
 def by_layer(kernels: list[Kernel]) -> tuple[LayerTime, ...]:

@@ -52,9 +52,13 @@ def _row(result: Result, own: Limit) -> tuple[str, ...]:
 
 def _measured(machine: Machine) -> list[str]:
     return [
-        f"{runtime} reaches {', '.join(f'{peak:.0f} GFLOPS in {kind}' for kind, peak in peaks.items())} (operations of "
-        f"any kind), {machine.bandwidth[runtime]:.0f} GB/s from memory and {machine.cache_bandwidth[runtime]:.0f} GB/s "
-        f"where it moves at most {CACHED / 2**20:.0f} MiB, which caches hold; by its profile of graphs that do nothing "
-        "else."
+        f"{runtime} reaches {', '.join(_speed(kind, peak) for kind, peak in peaks.items())}, "
+        f"{machine.bandwidth[runtime]:.0f} GB/s from memory, and {machine.cache_bandwidth[runtime]:.0f} GB/s for "
+        f"layers that move at most {CACHED / 2**20:.0f} MiB, which the caches hold; by its own profile of graphs that "
+        "do nothing else, the best of their calls."
         for runtime, peaks in machine.peaks.items()
     ]
+
+
+def _speed(kind: str, peak: float) -> str:
+    return f"{peak:.0f} {'GOPS' if kind == 'int8' else 'GFLOPS'} in {kind}"

@@ -6,6 +6,7 @@ fp32.
 
 import json
 import re
+from collections.abc import Callable
 from itertools import takewhile
 from math import prod
 from pathlib import Path
@@ -52,7 +53,7 @@ def profiler(path: Path, options) -> Profiler:
         session.run(None, {feed.name: image})
         calls.append(timed)
 
-    def kernels() -> list[Kernel]:
+    def kernels(summary: Callable) -> list[Kernel]:
         with folder:
             events = json.loads(Path(session.end_profiling()).read_text())
             graph = onnx.load(options.optimized_model_filepath).graph
@@ -61,7 +62,7 @@ def profiler(path: Path, options) -> Profiler:
             if event["name"].endswith(_RAN):
                 ran.setdefault(event["name"].removesuffix(_RAN), []).append(event)
         times = {
-            name: np.median([e["dur"] / 1e3 for e, timed in zip(own, calls, strict=True) if timed])
+            name: summary([e["dur"] / 1e3 for e, timed in zip(own, calls, strict=True) if timed])
             for name, own in ran.items()
         }
         return _kernels(graph, {name: own[0]["args"] for name, own in ran.items()}, times)
@@ -108,9 +109,11 @@ def module(name: str) -> str:
     Empty where there is none, and for activation functions, which belong to the layer that they are applied to. The
     scope of a list's or a sequence's member repeats that of its parent: `/model.22/cv2.0/cv2.0.1` is
     `model.22.cv2.0.1`. A module that is called again gets a number: `/model.9/m_1`. Operators begin with a capital.
+    One that is handed to another is named by where it is called, as in RT-DETR's decoder.
     """
     found: list[str] = []
-    for scope in takewhile(lambda scope: not scope[:1].isupper(), name.lstrip("/").split("/")[:-1]):
+    scopes = name.removeprefix("InsertedPrecisionFreeCast_").lstrip("/").split("/")[:-1]  # fp16 that runs in float32
+    for scope in takewhile(lambda scope: not scope[:1].isupper(), scopes):
         scope = re.sub(r"_\d+$", "", scope)
         if found and scope.startswith(f"{found[-1]}."):
             found.pop()

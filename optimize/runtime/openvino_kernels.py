@@ -4,6 +4,7 @@ A kernel's name (`primitiveType`) ends with the type it computes in; a layer's `
 stored weights.
 """
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -39,10 +40,10 @@ def profiler(compiled, network) -> Profiler:
         for kernel in request.get_profiling_info() if timed else ():
             seen.setdefault(kernel.node_name, []).append(kernel.real_time.total_seconds() * 1e3)
 
-    def kernels() -> list[Kernel]:
+    def kernels(summary: Callable) -> list[Kernel]:
         layers = compiled.get_runtime_model().get_ordered_ops()
         ran = [layer for layer in layers if layer.get_friendly_name() in seen]  # the others ran once, on constants
-        return [_kernel(layer, float(np.median(seen[layer.get_friendly_name()])), products) for layer in ran]
+        return [_kernel(layer, float(summary(seen[layer.get_friendly_name()])), products) for layer in ran]
 
     return Profiler(run, kernels)
 
