@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.data.dataset import Dataset
-from optimize.measure import latency, validation
+from optimize.measure import latency, machine, validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Detections
 from optimize.measure.disagreement import Disagreement, Pair, Picture, compare
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Timing
+from optimize.measure.profile import Profile
+from optimize.measure.roofline import Machine
 from optimize.measure.validation import Validation
 from optimize.progress import bar
 from optimize.runtime.session import Runtime, Session
@@ -97,3 +99,7 @@ class Judge:
         """Latencies of built variants, interleaved; each is compared with the first of its runtime or its original."""
         subjects = [(self.runtime(variant).open, variant) for variant in variants]
         return latency.measure(subjects, self.threads, self.rounds, self.seed)
+
+    def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:
+        """Time by layer of built variants, None where the runtime doesn't tell, and what this machine can do."""
+        return machine.measure([(self.runtime(variant).profiler, variant) for variant in variants], self.threads)

@@ -19,7 +19,7 @@ from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.stage import REPORT, Stage, apply, digest
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import deployed, load
+from optimize.yolo.checkpoint import blocks, deployed, load
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +76,22 @@ def run(plan: Plan, folder: Path) -> Report:
     subjects = [replace(subject, variant=_hand_out(subject.variant, folder)) for subject in subjects]
     results = [_measure(plan.judge, subject) for subject in subjects]
     log.info("timing %d variants on %d threads", len(subjects), plan.judge.threads)
-    timing = plan.judge.time([subject.variant for subject in subjects])
-    results = [replace(result, latency=time) for result, time in zip(results, timing.latencies, strict=True)]
-    report = Report(tuple(results), timing.noise, timing.noise_spread, stages, plan.provenance)
+    variants = [subject.variant for subject in subjects]
+    timing = plan.judge.time(variants)
+    log.info("time by layer, and the peaks of this machine")
+    profiles, machine = plan.judge.profile(variants)
+    report = Report(
+        results=tuple(
+            replace(result, latency=time, profile=profile)
+            for result, time, profile in zip(results, timing.latencies, profiles, strict=True)
+        ),
+        noise=timing.noise,
+        noise_spread=timing.noise_spread,
+        stages=stages,
+        provenance=plan.provenance,
+        blocks=blocks(load(plan.original.path)),
+        machine=machine,
+    )
     best = chosen(report)
     seen = plan.judge.disagreement(results[0].variant, best.variant, folder) if best else None
     return replace(report, disagreement=seen)

@@ -40,6 +40,7 @@ def report(**changes) -> Report:
         machine=Machine(
             {"onnxruntime": {"fp32": 200.0, "int8": 700.0}, "openvino": {"fp32": 250.0, "bf16": 500.0, "int8": 900.0}},
             {"onnxruntime": 20.0, "openvino": 22.0},
+            {"onnxruntime": 60.0, "openvino": 66.0},
         ),
         disagreement=Disagreement("original on torch", "pruned+int8 on openvino", 0.25, 8, 7, (_picture(),)),
     )

@@ -7,14 +7,13 @@ opened twice (A/A) tells what difference means nothing.
 
 import random
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from time import perf_counter
 
 import numpy as np
 from rich.progress import track
 
+from optimize.measure.process import fresh
 from optimize.progress import CONSOLE
 from optimize.runtime.session import Session
 from optimize.variant import Variant
@@ -70,12 +69,8 @@ class Timing:
 
 
 def measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int, seed: int) -> Timing:
-    """Time each `(open, variant)` in a fresh process; `open(variant, threads)` gives a `Session`.
-
-    The process is fresh so that no thread pool or memory of training and validation is left in it.
-    """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_measure, subjects, threads, rounds, seed).result()
+    """Time each `(open, variant)` in a fresh process; `open(variant, threads)` gives a `Session`."""
+    return fresh(_measure, subjects, threads, rounds, seed)
 
 
 def _measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int, seed: int) -> Timing:

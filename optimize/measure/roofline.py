@@ -1,6 +1,17 @@
-"""How fast this machine can be at most, and how close a variant comes to that."""
+"""How fast this machine can be at most, and how close a variant comes to that.
+
+The roofline: a layer takes at least as long as its operations at the machine's peak, and at least as long as its bytes
+at the machine's bandwidth; the longer of both is its limit (Williams, Waterman, Patterson, "Roofline: an insightful
+visual performance model for multicore architectures", CACM 52(4), 2009). Peaks and bandwidths are those that a runtime
+reaches itself, by its own profile of graphs that do nothing else, so a limit is what better layers, not other software,
+could reach. A layer may be faster than its limit: what was measured once is no law of nature.
+"""
 
 from dataclasses import dataclass
+
+from optimize.measure.profile import LayerTime, Profile
+
+CACHED = 8 * 2**20  # bytes that the last cache of today's CPUs holds, with room to spare
 
 
 @dataclass(frozen=True)
@@ -10,7 +21,85 @@ class Machine:
     Attributes:
         peaks: 1e9 operations a second, by runtime and arithmetic, e.g. `peaks["openvino"]["int8"]`.
         bandwidth: 1e9 bytes a second between memory and the cores, by runtime.
+        cache_bandwidth: the same for what the caches still hold: layers that move at most `CACHED` bytes.
     """
 
     peaks: dict[str, dict[str, float]]
     bandwidth: dict[str, float]
+    cache_bandwidth: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LayerLimit:
+    """The limit of one layer.
+
+    Attributes:
+        name: as in `LayerTime`.
+        intensity: operations per byte.
+        bound_ms: the least time that it can take.
+        bound: what sets that, `compute` or `memory`.
+    """
+
+    name: str
+    intensity: float
+    bound_ms: float
+    bound: str
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The limit of one variant: the sum over its layers, one after another.
+
+    Attributes:
+        layers: in the order of the profile.
+        latency_ms: what was measured.
+    """
+
+    layers: tuple[LayerLimit, ...]
+    latency_ms: float
+
+    @property
+    def bound_ms(self) -> float:
+        return sum(layer.bound_ms for layer in self.layers)
+
+    @property
+    def closeness(self) -> float:
+        """The share of the latency that can't be saved by better kernels; 1 is at the limit."""
+        return self.bound_ms / self.latency_ms
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What the latency consists of: computing and moving at the limit, and the rest; they add up to 1.
+
+        `overhead` is kernels below the limit, threads that wait, calls. It is below 0 where closeness is above 1.
+        """
+        spent = {
+            kind: sum(layer.bound_ms for layer in self.layers if layer.bound == kind) / self.latency_ms
+            for kind in ("compute", "memory")
+        }
+        return {**spent, "overhead": 1 - self.closeness}
+
+    @property
+    def bound(self) -> str:
+        """The largest of `shares`."""
+        return max(self.shares, key=self.shares.get)
+
+
+def limit(profile: Profile, runtime: str, machine: Machine, latency_ms: float) -> Limit | None:
+    """How close to the limit of `machine` a variant on `runtime` is; None where a peak that it needs is not known."""
+    peaks = machine.peaks.get(runtime, {})
+    if runtime not in machine.bandwidth or any(layer.ops and layer.arithmetic not in peaks for layer in profile.layers):
+        return None
+    return Limit(tuple(_limit(layer, peaks, machine, runtime) for layer in profile.layers), latency_ms)
+
+
+def _limit(layer: LayerTime, peaks: dict[str, float], machine: Machine, runtime: str) -> LayerLimit:
+    bandwidth = (machine.cache_bandwidth if layer.bytes <= CACHED else machine.bandwidth)[runtime]
+    compute = layer.ops / peaks[layer.arithmetic] / 1e6 if layer.ops else 0.0
+    memory = layer.bytes / bandwidth / 1e6
+    return LayerLimit(
+        name=layer.name,
+        intensity=layer.ops / layer.bytes if layer.bytes else 0.0,
+        bound_ms=max(compute, memory),
+        bound="compute" if compute > memory else "memory",
+    )

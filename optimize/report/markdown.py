@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from optimize.report import int8, layers, pipes, words
+from optimize.report import blocks, int8, layers, pipes, roofline, words
 from optimize.result import Report
 
 
@@ -31,6 +31,8 @@ def write(report: Report, path: Path) -> None:
         *_stages(report),
         "",
         *int8.section(report),
+        *blocks.section(report),
+        *roofline.section(report),
         *layers.section(report.stages),
     ]
     path.write_text("\n".join(lines))

@@ -5,11 +5,17 @@ fp32.
 """
 
 import json
+import re
+from collections.abc import Callable
+from itertools import takewhile
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import onnx
+
+from optimize.measure.profile import Kernel, Profiler
 
 
 def run(path: Path, options, **session) -> list[dict]:
@@ -28,7 +34,107 @@ def run(path: Path, options, **session) -> list[dict]:
         feed = profiled.get_inputs()[0]
         profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
         events = json.loads(Path(profiled.end_profiling()).read_text())
-    return [event["args"] for event in events if event["name"].endswith("_kernel_time")]
+    return [event["args"] for event in events if event["name"].endswith(_RAN)]
+
+
+def profiler(path: Path, options) -> Profiler:
+    """Of `path` as it is deployed; `options` are those of its session, and are changed."""
+    import onnxruntime as ort
+
+    folder = TemporaryDirectory()
+    options.enable_profiling = True
+    options.profile_file_prefix = f"{folder.name}/profile"
+    options.optimized_model_filepath = f"{folder.name}/optimized.onnx"
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    feed = session.get_inputs()[0]
+    image, calls = np.random.default_rng(0).random(feed.shape, dtype=np.float32), []
+
+    def run(timed: bool) -> None:
+        session.run(None, {feed.name: image})
+        calls.append(timed)
+
+    def kernels(summary: Callable) -> list[Kernel]:
+        with folder:
+            events = json.loads(Path(session.end_profiling()).read_text())
+            graph = onnx.load(options.optimized_model_filepath).graph
+        ran: dict[str, list[dict]] = {}
+        for event in events:
+            if event["name"].endswith(_RAN):
+                ran.setdefault(event["name"].removesuffix(_RAN), []).append(event)
+        times = {
+            name: summary([e["dur"] / 1e3 for e, timed in zip(own, calls, strict=True) if timed])
+            for name, own in ran.items()
+        }
+        return _kernels(graph, {name: own[0]["args"] for name, own in ran.items()}, times)
+
+    return Profiler(run, kernels)
+
+
+def _kernels(graph: onnx.GraphProto, ran: dict[str, dict], times: dict[str, float]) -> list[Kernel]:
+    """Profiled kernels, by the names of their nodes, in the order of execution.
+
+    Shapes and types are those of the optimized graph, which still holds weights that kernels pack for themselves, and
+    that the profile therefore misses.
+    """
+    nodes = {node.name: node for node in graph.node}
+    sizes = {tensor.name: {_type(tensor.data_type): list(tensor.dims)} for tensor in graph.initializer}
+    for value in graph.input:
+        kind = value.type.tensor_type
+        sizes[value.name] = {_type(kind.elem_type): [dimension.dim_value for dimension in kind.shape.dim]}
+    kernels = []
+    for name, kernel in ran.items():
+        node = nodes[name]
+        sizes |= zip(filter(None, node.output), kernel["output_type_shape"], strict=True)
+        whole = {**kernel, "input_type_shape": [sizes[tensor] for tensor in node.input if tensor]}
+        kernels.append(_kernel(node, whole, float(times[name])))
+    return kernels
+
+
+def _kernel(node: onnx.NodeProto, kernel: dict, milliseconds: float) -> Kernel:
+    integer, multiply_adds = _multiply_adds(kernel) if kernel["op_name"] in _SECOND_FACTOR else (None, 0)
+    return Kernel(
+        module=module(node.name),
+        reads=tuple(node.input),
+        writes=tuple(node.output),
+        milliseconds=milliseconds,
+        ops=2 * multiply_adds,
+        bytes=sum(_bytes(tensor) for tensor in (*kernel["input_type_shape"], *kernel["output_type_shape"])),
+        arithmetic="int8" if integer else _precision(kernel["output_type_shape"][0]),
+    )
+
+
+def module(name: str) -> str:
+    """The module in the name of a node, whose scopes the exporter wrote: `/model.8/m.0/cv1/conv/Conv`.
+
+    Empty where there is none, and for activation functions, which belong to the layer that they are applied to. The
+    scope of a list's or a sequence's member repeats that of its parent: `/model.22/cv2.0/cv2.0.1` is
+    `model.22.cv2.0.1`. A module that is called again gets a number: `/model.9/m_1`. Operators begin with a capital.
+    One that is handed to another is named by where it is called, as in RT-DETR's decoder.
+    """
+    found: list[str] = []
+    scopes = name.removeprefix("InsertedPrecisionFreeCast_").lstrip("/").split("/")[:-1]  # fp16 that runs in float32
+    for scope in takewhile(lambda scope: not scope[:1].isupper(), scopes):
+        scope = re.sub(r"_\d+$", "", scope)
+        if found and scope.startswith(f"{found[-1]}."):
+            found.pop()
+        found.append(scope)
+    return "" if found and found[-1] == "act" else ".".join(found)
+
+
+def _precision(tensor: dict) -> str:
+    (kind,) = tensor
+    return next((precision for precision, names in _PRECISIONS.items() if kind in names), kind)
+
+
+def _bytes(tensor: dict) -> int:
+    ((kind, shape),) = tensor.items()
+    number = onnx.TensorProto.DataType.Value(kind.upper())
+    return prod(shape) * onnx.helper.tensor_dtype_to_np_dtype(number).itemsize
+
+
+def _type(number: int) -> str:
+    """As profiles name it, e.g. `float` and `uint8`."""
+    return onnx.TensorProto.DataType.Name(number).lower()
 
 
 def arithmetic(kernels: list[dict]) -> str:
@@ -65,6 +171,7 @@ def _multiply_adds(kernel: dict) -> tuple[bool, int]:
     return integer, max(prod(output[:-2]), prod(data[:-2])) * prod(data[-2:]) * output[-1]
 
 
+_RAN = "_kernel_time"
 _PRECISIONS = {"int8": {"int8", "uint8"}, "bf16": {"bfloat16"}, "fp16": {"float16"}, "fp32": {"float"}}
 _SECOND_FACTOR = {  # the kernels that multiply and add, and where among their inputs the second factor stands
     **dict.fromkeys(("Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose", "ConvInteger"), 1),

@@ -9,6 +9,7 @@ import numpy as np
 
 from optimize.measure import onnx_cost
 from optimize.measure.graph_cost import GraphCost
+from optimize.measure.profile import Profiler
 from optimize.runtime import onnx_profile
 from optimize.runtime.session import Session
 from optimize.variant import Variant
@@ -34,13 +35,7 @@ class OnnxRuntime:
     def open(self, variant: Variant, threads: int) -> Session:
         import onnxruntime as ort
 
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        # Waiting threads sleep: the same latency for a fifth less CPU time, and fair to whatever runs beside it.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options = _options(threads)
         session = ort.InferenceSession(variant.path, options, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
 
@@ -51,5 +46,21 @@ class OnnxRuntime:
         int8_ops, _ = onnx_profile.operations(kernels)
         return Session(run, onnx_profile.arithmetic(kernels), int8_ops)
 
+    def profiler(self, variant: Variant, threads: int) -> Profiler:
+        return onnx_profile.profiler(variant.path, _options(threads))
+
     def count(self, variant: Variant) -> GraphCost:
         return onnx_cost.count(variant.path)
+
+
+def _options(threads: int):
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    # Waiting threads sleep: the same latency for a fifth less CPU time, and fair to whatever runs beside it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options

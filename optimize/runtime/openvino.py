@@ -11,6 +11,7 @@ import torch
 
 from optimize.measure import openvino_cost
 from optimize.measure.graph_cost import GraphCost
+from optimize.measure.profile import Profiler
 from optimize.runtime import openvino_kernels
 from optimize.runtime.session import Session
 from optimize.variant import Variant
@@ -50,19 +51,8 @@ class OpenVino:
         return variant
 
     def open(self, variant: Variant, threads: int) -> Session:
-        import openvino as ov
-
         network = read(variant.path)
-        hint = ov.Type.bf16 if variant.precision == "bf16" else ov.Type.f32
-        compiled = ov.Core().compile_model(
-            network,
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": threads,
-                "INFERENCE_PRECISION_HINT": hint,
-            },
-        )
+        compiled = _compiled(network, variant, threads)
 
         def run(images: np.ndarray) -> list[np.ndarray]:
             return list(compiled(images).values())
@@ -70,15 +60,27 @@ class OpenVino:
         int8_ops, _ = openvino_kernels.operations(compiled, network)
         return Session(run, openvino_kernels.arithmetic(compiled), int8_ops)
 
+    def profiler(self, variant: Variant, threads: int) -> Profiler:
+        network = read(variant.path)
+        return openvino_kernels.profiler(_compiled(network, variant, threads, PERF_COUNT=True), network)
+
     def count(self, variant: Variant) -> GraphCost:
         return openvino_cost.count(variant.path)
 
 
-def read(folder: Path):
-    """The `openvino.Model` in a `*_openvino_model` folder."""
+def _compiled(network, variant: Variant, threads: int, **more):
     import openvino as ov
 
-    return ov.Core().read_model(next(folder.glob("*.xml")))
+    hint = ov.Type.bf16 if variant.precision == "bf16" else ov.Type.f32
+    pins = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": hint}
+    return ov.Core().compile_model(network, "CPU", pins | more)
+
+
+def read(path: Path):
+    """The `openvino.Model` in a `*_openvino_model` folder, or in an ONNX file."""
+    import openvino as ov
+
+    return ov.Core().read_model(path if path.is_file() else next(path.glob("*.xml")))
 
 
 def save(network, folder: Path, *, fp16_weights: bool = False) -> None:

@@ -4,9 +4,13 @@ A kernel's name (`primitiveType`) ends with the type it computes in; a layer's `
 stored weights.
 """
 
+from collections.abc import Callable
 from math import prod
 
+import numpy as np
+
 from optimize.measure import openvino_cost
+from optimize.measure.profile import Kernel, Profiler
 
 
 def arithmetic(compiled) -> str:
@@ -17,12 +21,72 @@ def arithmetic(compiled) -> str:
 
 def operations(compiled, network) -> tuple[int, int]:
     """Operations, 2 per multiply-add, in int8 kernels of `network` as it was compiled, and in all its other kernels."""
-    products = {op.get_friendly_name(): op for op in network.get_ops() if op.get_type_name() == "MatMul"}
+    products = _products(network)
     counts = {True: 0, False: 0}
     for layer in _layers(compiled):
         int8 = _word(layer, "primitiveType").endswith(_PRECISIONS["int8"])
         counts[int8] += 2 * _multiply_adds(layer, products)
     return counts[True], counts[False]
+
+
+def profiler(compiled, network) -> Profiler:
+    """Of `network` as it was compiled, with PERF_COUNT."""
+    request, products = compiled.create_infer_request(), _products(network)
+    image = np.random.default_rng(0).random(tuple(compiled.input(0).get_shape()), dtype=np.float32)
+    seen: dict[str, list[float]] = {}
+
+    def run(timed: bool) -> None:
+        request.infer([image])
+        for kernel in request.get_profiling_info() if timed else ():
+            seen.setdefault(kernel.node_name, []).append(kernel.real_time.total_seconds() * 1e3)
+
+    def kernels(summary: Callable) -> list[Kernel]:
+        layers = compiled.get_runtime_model().get_ordered_ops()
+        ran = [layer for layer in layers if layer.get_friendly_name() in seen]  # the others ran once, on constants
+        return [_kernel(layer, float(summary(seen[layer.get_friendly_name()])), products) for layer in ran]
+
+    return Profiler(run, kernels)
+
+
+def _kernel(layer, milliseconds: float, products: dict) -> Kernel:
+    names = [layer.get_friendly_name(), *_word(layer, "originalLayersNames").split(",")]
+    read = [layer.input_value(i) for i in range(layer.get_input_size())]
+    return Kernel(
+        module=next(filter(None, map(module, names)), ""),
+        reads=tuple(_tensor(port) for port in read),
+        writes=tuple(_tensor(port) for port in layer.outputs()),
+        milliseconds=milliseconds,
+        ops=2 * _multiply_adds(layer, products),
+        # what did not run was done in place
+        bytes=sum(_bytes(port) for port in (*read, *layer.outputs())) if milliseconds else 0,
+        arithmetic=_precision(_word(layer, "primitiveType")),
+    )
+
+
+def module(name: str) -> str:
+    """The module in the name of a layer, `__module.<module>/<operator>`; empty where there is none.
+
+    Empty also for activation functions, of which one module serves a whole network: the tracer names its last place.
+    """
+    found = name.removeprefix("__module.").split("/")[0] if name.startswith("__module.") else ""
+    return "" if found.endswith(".act") else found
+
+
+def _precision(primitive: str) -> str:
+    end = primitive.rpartition("_")[2]
+    return next((precision for precision, ends in _PRECISIONS.items() if primitive.endswith(ends)), end)
+
+
+def _tensor(port) -> str:
+    return f"{port.get_node().get_friendly_name()}:{port.get_index()}"
+
+
+def _bytes(port) -> int:
+    return prod(port.get_shape()) * port.get_element_type().size
+
+
+def _products(network) -> dict:
+    return {op.get_friendly_name(): op for op in network.get_ops() if op.get_type_name() == "MatMul"}
 
 
 def _multiply_adds(layer, products: dict) -> int:

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from optimize.measure.graph_cost import GraphCost
+from optimize.measure.profile import Profiler
 from optimize.variant import Variant
 
 
@@ -52,6 +53,10 @@ class Runtime(Protocol):
 
     def open(self, variant: Variant, threads: int) -> Session:
         """Load `variant` on `threads` CPU threads."""
+        ...
+
+    def profiler(self, variant: Variant, threads: int) -> Profiler | None:
+        """Load `variant` as `open` does, but to time its layers; None where the runtime doesn't tell."""
         ...
 
     def count(self, variant: Variant) -> GraphCost | None:

@@ -94,6 +94,9 @@ class TensorRT:
         # The inspector names types, but no multiply-adds, and nothing of what is inside a fused block.
         return Session(run, _arithmetic(engine), int8_ops=None)
 
+    def profiler(self, variant: Variant, threads: int) -> None:
+        """Not told: one kernel holds many layers, and neither its operations nor its bytes can be read from it."""
+
     def count(self, variant: Variant) -> GraphCost:
         return onnx_cost.count(variant.path)
 

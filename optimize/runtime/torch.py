@@ -40,6 +40,9 @@ class Torch:
 
         return Session(run, _arithmetic(module), int8_ops=0)
 
+    def profiler(self, variant: Variant, threads: int) -> None:
+        """Nobody deploys this row; and torch's profiler names operators, not modules."""
+
     def count(self, variant: Variant) -> None:
         """A checkpoint holds no graph."""
 

@@ -65,6 +65,11 @@ def keypoints(model: nn.Module) -> tuple[int, ...] | None:
     return tuple(model.model[-1].kpt_shape) if model.task == "pose" else None
 
 
+def blocks(model: nn.Module) -> dict[str, str]:
+    """Kind of every top-level module, in order, e.g. `{"model.2": "C2f"}`."""
+    return {f"model.{i}": type(block).__name__ for i, block in enumerate(model.model)}
+
+
 def channels(model: nn.Module) -> int:
     """Channels of the pictures that the model takes; 3 is RGB."""
     return model.yaml.get("channels", 3)

@@ -1,0 +1,45 @@
+"""What each part of the network cost before and after, in operations and in time: the two seldom shrink alike."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from optimize.measure.cost import Cost
+from optimize.measure.profile import Profile
+
+
+@dataclass(frozen=True)
+class Block:
+    """A top-level module in two models.
+
+    Attributes:
+        name: e.g. `model.2`; empty for what belongs to none.
+        flops: operations, 2 per multiply-add, before and after.
+        milliseconds: in the same runtime and precision, before and after.
+    """
+
+    name: str
+    flops: tuple[int, int]
+    milliseconds: tuple[float, float]
+
+
+def blocks(costs: tuple[Cost, Cost], profiles: tuple[Profile, Profile]) -> tuple[Block, ...]:
+    """All blocks that count something, in the order of the network, what belongs to none last."""
+    flops, times = (Counter(), Counter()), (Counter(), Counter())
+    for i in range(2):
+        for layer in costs[i].layers:
+            flops[i][block(layer.name)] += layer.flops
+        for layer in profiles[i].layers:
+            times[i][block(layer.name)] += layer.milliseconds
+    names = sorted({*flops[0], *flops[1], *times[0], *times[1]}, key=_place)
+    rows = (Block(n, (flops[0][n], flops[1][n]), (times[0][n], times[1][n])) for n in names)
+    return tuple(row for row in rows if any(row.flops) or any(row.milliseconds))
+
+
+def block(layer: str) -> str:
+    """The top-level module that a layer is part of: `model.2` for `model.2.cv1.conv`."""
+    parts = layer.split(".")
+    return ".".join(parts[:2]) if len(parts) > 1 and parts[1].isdigit() else ""
+
+
+def _place(name: str) -> tuple[bool, int]:
+    return (not name, int(name.split(".")[1]) if name else 0)

@@ -1,0 +1,133 @@
+"""Peaks and bandwidths that a runtime really reaches here, by its own profile of graphs that do nothing else."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from optimize.measure.process import fresh
+from optimize.measure.profile import Profile, interleaved
+from optimize.measure.roofline import Machine
+from optimize.variant import Variant
+
+WIDTHS, SIZE = (64, 128, 256), 80  # channels of convolutions of 3x3; each next width is half as large, as in a YOLO
+OPSET, IR = 18, 10
+ROUNDS = 3
+MOVED = {"memory": (1, 4096, 64, 64), "cache": (1, 64, 64, 64)}  # tensors of 64 MiB and of 1 MiB
+
+
+def measure(
+    subjects: list[tuple[Callable, Variant]], threads: int
+) -> tuple[tuple[Profile | None, ...], Machine | None]:
+    """Profile each `(profiler, variant)`, see `Runtime.profiler`, and measure what their limits need, in a new process.
+
+    Those are peaks of each arithmetic that multiplies and adds in a profile, and bandwidths of its runtime. An
+    arithmetic that the runtime doesn't use when asked for it has no peak; without any profile there is no machine.
+    """
+    return fresh(_measure, subjects, threads)
+
+
+def _measure(
+    subjects: list[tuple[Callable, Variant]], threads: int
+) -> tuple[tuple[Profile | None, ...], Machine | None]:
+    profiles, asked = interleaved(subjects, threads), {}
+    for (profiler, variant), profile in zip(subjects, profiles, strict=True):
+        if profile:
+            kinds = asked.setdefault(variant.runtime, (profiler, set()))[1]
+            kinds.update(layer.arithmetic for layer in profile.layers if layer.ops)
+    return profiles, machine(asked, threads) if asked else None
+
+
+def machine(asked: dict[str, tuple[Callable, set[str]]], threads: int) -> Machine:
+    """Of each runtime, by name: its bandwidths, and its peaks in some arithmetics. Takes 1 to 2 s per runtime."""
+    kinds = [(name, open_, kind) for name, (open_, found) in asked.items() for kind in (*sorted(found), *MOVED)]
+    with TemporaryDirectory() as folder:
+        paths = {kind: Path(folder) / f"{kind}.onnx" for _, _, kind in kinds}
+        for kind, path in paths.items():
+            if kind in MOVED:
+                moves(path, MOVED[kind])
+            else:
+                convolutions(path, quantized=kind == "int8")
+        subjects = [(open_, Variant(paths[kind], name, kind, SIZE)) for name, open_, kind in kinds]
+        profiles = interleaved(subjects, threads, ROUNDS, min)  # other work makes nothing faster
+    found = {(name, kind): profile for (name, _, kind), profile in zip(kinds, profiles, strict=True)}
+    peaks = {name: {k: peak(found[name, k], k) for k in sorted(own)} for name, (_, own) in asked.items()}
+    return Machine(
+        peaks={name: {kind: best for kind, best in own.items() if best is not None} for name, own in peaks.items()},
+        bandwidth={name: bandwidth(found[name, "memory"]) for name in peaks},
+        cache_bandwidth={name: bandwidth(found[name, "cache"]) for name in peaks},
+    )
+
+
+def peak(profile: Profile, arithmetic: str) -> float | None:
+    """1e9 operations a second of the fastest layer that really ran in `arithmetic`; None where none did."""
+    ran = [layer for layer in profile.layers if layer.ops and layer.arithmetic == arithmetic]
+    return max((layer.ops / layer.milliseconds / 1e6 for layer in ran), default=None)
+
+
+def bandwidth(profile: Profile) -> float:
+    """1e9 bytes a second of the layer that moved them fastest."""
+    return max(layer.bytes / layer.milliseconds / 1e6 for layer in profile.layers)
+
+
+def convolutions(path: Path, *, quantized: bool) -> None:
+    """Write three convolutions of each width, of 472 million operations each, or half of that where one gets smaller.
+
+    Quantized as our int8 files for ONNX Runtime are, in pairs of U8 before and after each, weights in S8 per output
+    channel; OpenVINO takes such pairs for its own.
+    """
+    random, nodes, weights = np.random.default_rng(0), [], {}
+    tensor, width = "images", WIDTHS[0]
+    for i, following in enumerate(width for width in WIDTHS for _ in range(3)):
+        layer, stride = _named(f"conv{i}"), 1 if following == width else 2
+        kernel = random.normal(0, (9 * width) ** -0.5, (following, width, 3, 3)).astype(np.float32)
+        read = [tensor, f"{layer}.weight"]
+        if quantized:
+            nodes += _pair(tensor)
+            weights[f"{layer}.scale"] = np.abs(kernel).max((1, 2, 3)) / 127
+            kernel = (kernel / weights[f"{layer}.scale"][:, None, None, None]).round().astype(np.int8)
+            read = [nodes[-1].output[0], f"{layer}/float"]
+            nodes.append(_node("DequantizeLinear", [f"{layer}.weight", f"{layer}.scale"], read[1], axis=0))
+        weights[f"{layer}.weight"] = kernel
+        tensor = f"{layer}/Conv_output_0"
+        nodes.append(_node("Conv", read, tensor, strides=[stride] * 2, pads=[1] * 4))
+        width = following
+    if quantized:
+        weights |= {"scale": np.float32(0.03), "zero": np.uint8(128)}
+        nodes += _pair(tensor)
+    _save(path, nodes, weights, (1, WIDTHS[0], SIZE, SIZE))
+
+
+def _pair(tensor: str) -> list[onnx.NodeProto]:
+    quantized, back = f"{tensor}_quantized", f"{tensor}_dequantized"
+    return [
+        _node("QuantizeLinear", [tensor, "scale", "zero"], quantized),
+        _node("DequantizeLinear", [quantized, "scale", "zero"], back),
+    ]
+
+
+def moves(path: Path, shape: tuple[int, ...]) -> None:
+    """Write a graph that reads a tensor of `shape` and writes another, then only reads that."""
+    _save(path, [_node("Relu", ["images"], f"{_named('write')}/Relu_output_0")], {}, shape)
+
+
+def _save(path: Path, nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
+    """Write `nodes`, and behind them a mean over height and width, so that little is given out."""
+    nodes = [*nodes, _node("GlobalAveragePool", [nodes[-1].output[0]], f"{_named('read')}/Mean_output_0")]
+    source = helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, shape)
+    target = helper.make_tensor_value_info(nodes[-1].output[0], onnx.TensorProto.FLOAT, None)
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "bench", [source], [target], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR), path)
+
+
+def _node(kind: str, read: list[str], written: str, **attributes) -> onnx.NodeProto:
+    return helper.make_node(kind, read, [written], f"{written}_{kind}", **attributes)
+
+
+def _named(layer: str) -> str:
+    """A scope that both runtimes' `module` takes for one, so that their profiles tell layers apart."""
+    return f"__module.{layer}"
