@@ -61,7 +61,7 @@ class Judge:
             log.info("%s on %s: %s %.4f", variant.name, variant.runtime, found.metric, found.score)
             return found
 
-        identity = digest(variant.path), variant.precision, self.data.fingerprint
+        identity = digest(variant.path), variant.precision, str(variant.imgsz), self.data.fingerprint
         return accuracy.once(self.store, identity, validated)
 
     def time(self, variants: list[Variant]) -> Timing:
