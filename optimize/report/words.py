@@ -98,11 +98,9 @@ def notes(report: Report) -> list[str]:
 
 
 def _rivals(report: Report) -> list[str]:
-    first, *others = (row.variant for row in report.results if row.variant.runtime == "torch")
-    rivals = {row.variant for row in report.results if row.rival}
+    made, rivals = report.provenance, [r.variant for r in report.results if r.rival and r.variant.runtime == "torch"]
     said = [
-        f"{rival.name} is {rival.path}" if rival.imgsz == first.imgsz else f"{rival.name} is the original at that input"
-        for rival in others
-        if rival in rivals
+        f"{rival.name} is {rival.path if rival.imgsz == made.imgsz else 'the original'} at {rival.imgsz} px"
+        for rival in rivals
     ]
     return [f"Rivals, what you could take instead: {', '.join(said)}."] if said else []
