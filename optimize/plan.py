@@ -35,7 +35,8 @@ from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 from optimize.yolo.metrics import METRICS
 
-STEPS_KEPT = 30  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
+STEPS_KEPT = 40  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
+RIVALS_KEPT = 15  # the same of a rival, which is exported only
 
 
 def prepare(config: DictConfig) -> Plan:
@@ -52,7 +53,7 @@ def prepare(config: DictConfig) -> Plan:
     _check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
     imgsz = settings.imgsz or int(model.args["imgsz"])
     others = _rivals(settings, imgsz, data)
-    _check_room(settings.store, [path, *(rival.path for rival in others or ())])
+    _check_room(settings.store, path, [rival.path for rival in others or ()])
     runtimes, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
     usable = _usable(runtimes)
     threads = settings.threads or len(os.sched_getaffinity(0))
@@ -166,9 +167,9 @@ def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quan
     )
 
 
-def _check_room(store: Path, checkpoints: list[Path]) -> None:
+def _check_room(store: Path, checkpoint: Path, others: list[Path]) -> None:
     there = next(p for p in (store.absolute(), *store.absolute().parents) if p.is_dir())
-    needed = STEPS_KEPT * sum(checkpoint.stat().st_size for checkpoint in checkpoints)
+    needed = STEPS_KEPT * checkpoint.stat().st_size + RIVALS_KEPT * sum(rival.stat().st_size for rival in others)
     free = shutil.disk_usage(there).free
     if free < needed:
         raise InputError(
