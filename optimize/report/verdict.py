@@ -170,12 +170,17 @@ def _speed(best: Result, there: Result | None, report: Report) -> str:
 
 
 def _why(verdict: Verdict, report: Report) -> str:
-    if report.limits == Limits():
-        return f"of what loses at most {USUAL.max_drop:g} point it is the fastest"
-    kind = "fastest" if verdict.limits.max_drop is not None else "most accurate"
-    return (
-        f"{len(verdict.meeting)} of {len(report.results)} rows meet {_named(verdict.limits)}, it is the {kind} of them"
-    )
+    usual = report.limits == Limits()
+    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {_named(verdict.limits)}"
+    return f"of the {len(verdict.meeting)} of {len(report.results)} rows that {met} it is {_rank(verdict)}"
+
+
+def _rank(verdict: Verdict) -> str:
+    if verdict.limits.max_drop is not None:
+        first = _time(verdict.best) == min(map(_time, verdict.meeting))
+        return "the fastest" if first else "as fast as the fastest within the noise, and more accurate"
+    first = verdict.best.accuracy.score == max(row.accuracy.score for row in verdict.meeting)
+    return "the most accurate" if first else "as accurate as the best within the noise, and faster"
 
 
 def _named(limits: Limits) -> str:
