@@ -1,6 +1,5 @@
 """The command line: one Hydra config -> one Plan -> results -> report."""
 
-import errno
 import os
 import re
 import shutil
@@ -17,13 +16,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
-from optimize.errors import LimitMissed, OptimizeError
+from optimize.errors import NO_ROOM, LimitMissed, OptimizeError, VariantFailed
 
-FULL_DISK = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the folder is read-only",
-}
 HELP = "`python -m optimize --help`"
 
 
@@ -48,7 +42,7 @@ def _run(config: DictConfig, folder: Path) -> None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
     from optimize.pipeline import run
     from optimize.plan import prepare
-    from optimize.report import write
+    from optimize.report import verdict, write
 
     try:
         plan = prepare(config)
@@ -58,8 +52,10 @@ def _run(config: DictConfig, folder: Path) -> None:
         raise
     write(report, folder)
     print(folder)
-    if report.missed:
-        raise LimitMissed(" ".join(report.missed))
+    if report.failures:
+        raise VariantFailed(" ".join(f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures))
+    if missed := [*report.missed, *([] if verdict.decide(report).best else [verdict.headline(report)])]:
+        raise LimitMissed(" ".join(missed))
 
 
 @contextmanager
@@ -84,7 +80,7 @@ def _sentence(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         where = f" ({error.filename})" if error.filename else ""
-        known = "permission was denied" if isinstance(error, PermissionError) else FULL_DISK.get(error.errno)
+        known = "permission was denied" if isinstance(error, PermissionError) else NO_ROOM.get(error.errno)
         return known and f"{known}{where}; make room or run in another folder: what was finished is kept."
     text = str(error)
     if text.startswith("Config group override must be"):

@@ -51,18 +51,22 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, DictConfig) and "_target_" in value
 
 
+TEXTS = tuple[str, ...]
 WORDS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
     str: "a text",
     Path: "a path",
-    tuple[str, ...]: "a list of texts, e.g. [a,b]",
+    TEXTS: "a list of texts, e.g. [a,b]",
+    TEXTS | None: "a list of texts, e.g. [a,b], or none",
 }
 
 
 def _checked(hint: Any, value: Any, name: str) -> Any:
-    if hint == tuple[str, ...]:
+    if hint in (TEXTS, TEXTS | None):
+        if value == "none" and hint != TEXTS:  # the word that turns a group off
+            return None
         if not isinstance(value, ListConfig):
             raise InputError(f"{name}={value} is not allowed; give {WORDS[hint]}.")
         return tuple(_checked(str, item, name) for item in value)

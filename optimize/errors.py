@@ -5,11 +5,20 @@ OptimizeError
 ├── TargetOutOfReach      the FLOPs asked for can't be met; the message names what can
 ├── RuntimeUnavailable    a runtime that isn't installed, or lacks its hardware
 ├── MeasurementError      two measurements that must agree do not, so no number is given
+├── VariantFailed         the report is written, but rows of it are missing
 └── LimitMissed           the report is written, but what it shows misses a limit that was set; exit code 3
 
 A message is one sentence: what was given, what is allowed, what to do. `cli.py` prints it without a traceback and exits
 with `exit_code`.
 """
+
+import errno
+
+NO_ROOM = {  # what the machine can run out of at any moment, by errno
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the folder is read-only",
+}
 
 
 class OptimizeError(Exception):
@@ -34,7 +43,17 @@ class MeasurementError(OptimizeError):
     """Two ways of measuring one thing disagree."""
 
 
+class VariantFailed(OptimizeError):
+    """Some variant could not be made or measured."""
+
+
 class LimitMissed(OptimizeError):
     """The best that could be reached misses a limit that the user set."""
 
     exit_code = 3
+
+
+def described(error: Exception) -> str:
+    """An error of some library in one line."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -75,7 +75,7 @@ class Judge:
             log.info("%s on %s: %s %.4f", variant.name, variant.runtime, found.metric, found.score)
             return found
 
-        identity = digest(variant.path), variant.precision, self.data.fingerprint
+        identity = digest(variant.path), variant.precision, str(variant.imgsz), self.data.fingerprint
         return validation.once(self.store, identity, validated)
 
     def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:

@@ -1,6 +1,8 @@
 """What the user can't do without: `limits.max_drop=1.0 limits.latency_ms=20 limits.flops=4e9 limits.size_mb=4`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from optimize.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -18,3 +20,10 @@ class Limits:
     latency_ms: float | None = None
     flops: float | None = None
     size_mb: float | None = None
+
+    def __post_init__(self):
+        for field in fields(self):
+            value, zero = getattr(self, field.name), field.name == "max_drop"
+            if value is not None and not (value >= 0 if zero else value > 0):
+                allowed = "0 or more" if zero else "more than 0"
+                raise InputError(f"limits.{field.name}={value:g} is not allowed; give {allowed}, or null for no limit.")

@@ -9,11 +9,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from optimize import rivals
 from optimize.config import build, typed
 from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
 from optimize.errors import InputError, RuntimeUnavailable
 from optimize.judge import Judge
+from optimize.limits import Limits
 from optimize.pipeline import Plan
 from optimize.provenance import gather, versions
 from optimize.pruner.prune import Prune
@@ -33,7 +35,8 @@ from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 from optimize.yolo.metrics import METRICS
 
-STEPS_KEPT = 30  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
+STEPS_KEPT = 40  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
+RIVALS_KEPT = 15  # the same of a rival, which is exported only
 
 
 def prepare(config: DictConfig) -> Plan:
@@ -45,18 +48,19 @@ def prepare(config: DictConfig) -> Plan:
     settings = typed(Settings, {key: value for key, value in config.items() if not isinstance(value, DictConfig)}, "")
     path = find(settings.model)
     model = load(path)
-    _check_room(settings.store, path)
-    _check_model(settings, model)
+    _check_model(f"model={settings.model}", model)
     data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
-    _check_fit(settings, model, data)
+    _check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
     imgsz = settings.imgsz or int(model.args["imgsz"])
+    others = _rivals(settings, imgsz, data)
+    _check_room(settings.store, path, [rival.path for rival in others or ()])
     runtimes, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
     usable = _usable(runtimes)
     threads = settings.threads or len(os.sched_getaffinity(0))
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
     quant = build(config.quant, "quant", data=data, judge=judge)
     return Plan(
-        original=Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions()))),
+        original=_start(path, imgsz),
         data=data,
         shrink=shrink(build(config.pruner, "pruner", data=data, original=path), recovery),
         precisions=(Bf16(), quant),
@@ -71,7 +75,34 @@ def prepare(config: DictConfig) -> Plan:
             threads,
             _remarks(settings, model, runtimes, quant),
         ),
+        rivals=others,
+        limits=typed(Limits, config.limits, "limits"),
     )
+
+
+def _start(path: Path, imgsz: int) -> Variant:
+    return Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions())))
+
+
+def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...] | None:
+    """The checkpoints to compare with, each of which does the same job as the model."""
+    if settings.rivals is None:
+        return None
+    paths = []
+    for rival in settings.rivals:
+        given = f"rivals={rival}"
+        path = find(rival, "rivals")
+        model = load(path, "rivals")
+        _check_model(given, model)
+        if task(model) != data.task:
+            raise InputError(
+                f"{given} is a {task(model)} model, model={settings.model} a {data.task} model; "
+                "give rivals of the same task."
+            )
+        _check_fit(given, model, data, settings.data, "rivals that were trained on the same {}")
+        paths.append(path)
+    named = zip(paths, rivals.names(paths), strict=True)
+    return tuple(replace(_start(path, imgsz), tags=(name,)).after(name) for path, name in named)
 
 
 def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:
@@ -136,9 +167,10 @@ def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quan
     )
 
 
-def _check_room(store: Path, checkpoint: Path) -> None:
+def _check_room(store: Path, checkpoint: Path, others: list[Path]) -> None:
     there = next(p for p in (store.absolute(), *store.absolute().parents) if p.is_dir())
-    needed, free = STEPS_KEPT * checkpoint.stat().st_size, shutil.disk_usage(there).free
+    needed = STEPS_KEPT * checkpoint.stat().st_size + RIVALS_KEPT * sum(rival.stat().st_size for rival in others)
+    free = shutil.disk_usage(there).free
     if free < needed:
         raise InputError(
             f"the disk of {there} has {free / 1e6:.0f} MB free, a run with this model needs about "
@@ -146,26 +178,26 @@ def _check_room(store: Path, checkpoint: Path) -> None:
         )
 
 
-def _check_model(settings: Settings, model: nn.Module) -> None:
+def _check_model(given: str, model: nn.Module) -> None:
     if task(model) not in METRICS:
-        raise InputError(f"model={settings.model} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
+        raise InputError(f"{given} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
     if channels(model) != 3:
         raise InputError(
-            f"model={settings.model} takes pictures of {channels(model)} channels; only models of 3 (RGB) can be used, "
+            f"{given} takes pictures of {channels(model)} channels; only models of 3 (RGB) can be used, "
             "so train one on the same pictures without `channels` in the data.yaml."
         )
 
 
-def _check_fit(settings: Settings, model, data: Dataset) -> None:
+def _check_fit(given: str, model: nn.Module, data: Dataset, called: str, mend: str) -> None:
     if names(model) != data.names:
         raise InputError(
-            f"model={settings.model} has the classes {_short(names(model))}, data={settings.data} has "
-            f"{_short(data.names)}; give data with the classes that the model was trained on."
+            f"{given} has the classes {_short(names(model))}, data={called} has "
+            f"{_short(data.names)}; give {mend.format('classes')}."
         )
     if keypoints(model) != data.keypoints:
         raise InputError(
-            f"model={settings.model} has kpt_shape {list(keypoints(model))}, data={settings.data} has "
-            f"{list(data.keypoints)}; give data with the keypoints that the model was trained on."
+            f"{given} has kpt_shape {list(keypoints(model))}, data={called} has "
+            f"{list(data.keypoints)}; give {mend.format('keypoints')}."
         )
 
 

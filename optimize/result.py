@@ -119,5 +119,5 @@ class Report:
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Limits that what was reached misses, a sentence each."""
-        return tuple(result.missed for result in self.results if result.missed)
+        """What of our own work loses more than `quant.max_drop`, a sentence each; a rival may."""
+        return tuple(result.missed for result in self.results if result.missed and not result.rival)

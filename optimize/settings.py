@@ -21,6 +21,7 @@ class Settings:
         seed: of everything that is drawn at random.
         threads: CPU threads of every runtime; None for all cores.
         rounds: rounds of the latency benchmark, at least 12.
+        rivals: checkpoints to measure beside the original at a smaller input; None for no rival at all.
         store: folder of everything made so far, shared by all runs.
     """
 
@@ -34,6 +35,7 @@ class Settings:
     seed: int
     threads: int | None
     rounds: int
+    rivals: tuple[str, ...] | None
     store: Path
 
     def __post_init__(self):

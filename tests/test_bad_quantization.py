@@ -39,12 +39,20 @@ def copied(dataset: Path, target: Path) -> Path:
     return target / "data.yaml"
 
 
-def test_a_picture_that_does_not_decode_ends_the_run(optimize, tmp_path, dataset, checkpoint):
+def test_a_picture_that_does_not_decode_fails_int8_alone(monkeypatch, capsys, tmp_path, dataset, checkpoint):
     data = copied(dataset, tmp_path / "data")
     broken = tmp_path / "data" / "images" / "train" / "3.png"
     broken.write_bytes(broken.read_bytes()[:200])
-    sentence = optimize(f"model={checkpoint}", f"data={data}", "prune=0", "quant=int8", "runtime=[onnxruntime]")
-    assert sentence == (f"error: {broken} can't be read as a picture; remove it from the training split or replace it.")
+    monkeypatch.chdir(tmp_path)
+    words = f"model={checkpoint}", f"data={data}", "prune=0", "quant=int8", "runtime=[onnxruntime]", "rounds=12"
+    code, out, err = command(monkeypatch, capsys, *words, "threads=1")
+    assert code == 1
+    assert err.splitlines()[-1] == (
+        f"error: int8 on onnxruntime failed: {broken} can't be read as a picture; remove it from the training split or "
+        "replace it."
+    )
+    rows = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())["results"]
+    assert [row["variant"]["runtime"] for row in rows] == ["torch", "onnxruntime"]
     made = [json.loads(file.read_text())["precision"] for file in Path("runs/store").glob("*/variant.json")]
     assert made and "int8" not in made
 

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from optimize.config import CONF, build, typed
 from optimize.errors import InputError
+from optimize.limits import Limits
 from optimize.settings import Settings
 
 YAMLS = sorted(CONF.rglob("*.yaml"))
 ROOT = {"model": "a.pt", "data": "a.yaml", "imgsz": None, "prune": 0.3, "epochs": 1, "batch": 16} | {
-    **{"device": None, "seed": 0, "threads": None, "rounds": 12, "store": "runs/store"}
+    **{"device": None, "seed": 0, "threads": None, "rounds": 12, "rivals": [], "store": "runs/store"}
 }
 
 
@@ -53,14 +54,39 @@ def leaves(node: dict, place: str) -> Iterator[str]:
 
 def test_every_root_key_is_explained_by_help():
     config = OmegaConf.load(CONF / "config.yaml")
-    for key in config:
+    for key, value in config.items():
         if key not in ("defaults", "hydra"):
-            assert f"\n  {key} " in config.hydra.help.template
+            for name in [f"{key}.{leaf}" for leaf in value] if isinstance(value, DictConfig) else [key]:
+                assert f"\n  {name} " in config.hydra.help.template
 
 
 def test_values_are_converted_and_checked():
     made = settings(imgsz=320, device=0, threads=2)
     assert (made.imgsz, made.device, made.threads, made.store) == (320, "0", 2, Path("runs/store"))
+    assert [settings(rivals=given).rivals for given in ([], ["a.pt", "b.pt"], "none")] == [(), ("a.pt", "b.pt"), None]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"max_drop": -1}, "limits.max_drop=-1 is not allowed; give 0 or more, or null for no limit."),
+        ({"latency_ms": 0}, "limits.latency_ms=0 is not allowed; give more than 0, or null for no limit."),
+        ({"flops": -4e9}, "limits.flops=-4e+09 is not allowed; give more than 0, or null for no limit."),
+        ({"size_mb": float("nan")}, "limits.size_mb=nan is not allowed; give more than 0, or null for no limit."),
+        ({"latency_ms": "fast"}, "limits.latency_ms=fast is not allowed; give a number or null."),
+        ({"watts": 1}, "limits.watts is not a setting of Limits; allowed are flops, latency_ms, max_drop, size_mb."),
+    ],
+)
+def test_a_limit_that_is_none_is_one_sentence(given, sentence):
+    with pytest.raises(InputError) as error:
+        typed(Limits, OmegaConf.create(given), "limits")
+    assert str(error.value) == sentence
+
+
+def test_limits_are_optional_and_the_drop_may_be_zero():
+    assert typed(Limits, OmegaConf.create({"max_drop": 0, "flops": 4e9, "size_mb": None}), "limits") == Limits(
+        0, None, 4e9
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,6 +102,8 @@ def test_values_are_converted_and_checked():
         ({"batch": 0}, "batch=0 is not allowed; give 1 or more."),
         ({"rounds": 3}, "rounds=3 is not allowed; give 12 or more"),
         ({"threads": 0}, "threads=0 is not allowed"),
+        ({"rivals": "yolov8n.pt"}, "rivals=yolov8n.pt is not allowed; give a list of texts, e.g. [a,b], or none."),
+        ({"rivals": None}, "rivals=None is not allowed; give a list of texts, e.g. [a,b], or none."),
         ({"unknown": 1}, "unknown is not a setting of Settings"),
     ],
 )

@@ -20,7 +20,8 @@ from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.measure.accuracy import Accuracy
-from optimize.pipeline import _in_precision
+from optimize.measure.cost import Cost
+from optimize.pipeline import Model, _in_precision
 from optimize.quant.int8 import Int8
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import rank
@@ -189,8 +190,10 @@ def test_a_model_is_trained_for_int8_where_it_loses_too_much(exported, data, har
     for trained, name in ((0.01, "qat+int8"), (-0.01, "int8")):
         stage = Int8(data, Judge(trained=trained), max_drop=5)
         plan = SimpleNamespace(qat=Training(), judge=stage.judge, store=tmp_path / name)
-        found = _in_precision(plan, stage, OnnxRuntime(), model, exported["onnxruntime"])
-        assert found.name == name
+        for rival in (False, True):  # which is taken as it is
+            subject = Model(model, Cost((), ()), rival)
+            found = _in_precision(plan, stage, OnnxRuntime(), subject, exported["onnxruntime"])
+            assert found.name == ("int8" if rival else name)
     assert trainings == [model, model]
 
 

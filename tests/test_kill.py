@@ -32,7 +32,15 @@ def scores(folder: str) -> dict[tuple[str, str], tuple]:
 
 @pytest.mark.slow
 def test_killed_three_times_it_ends_like_an_unbroken_run(tmp_path, dataset, checkpoint):
-    words = (f"model={checkpoint}", f"data={dataset}", "rounds=12", "epochs=3", "batch=4", "runtime=[openvino]")
+    words = (
+        f"model={checkpoint}",
+        f"data={dataset}",
+        "rounds=12",
+        "epochs=3",
+        "batch=4",
+        "runtime=[openvino]",
+        "rivals=none",
+    )
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     unbroken.mkdir()
     broken.mkdir()

@@ -39,7 +39,7 @@ def optimize(monkeypatch, capsys, where):
 
 @pytest.fixture
 def given(dataset, checkpoint):
-    return f"model={checkpoint}", f"data={dataset}", "rounds=12", "epochs=1", "batch=4"
+    return f"model={checkpoint}", f"data={dataset}", "rounds=12", "epochs=1", "batch=4", "rivals=none"
 
 
 def test_one_run_makes_and_measures_every_variant(optimize, given, where, dataset, checkpoint):

@@ -57,10 +57,8 @@ def images(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImage
     """`count` pictures of the training split, or all where there are fewer, so that every class is seen.
 
     Raises:
-        InputError: there is nothing to choose from, or nothing to choose.
+        InputError: there is nothing to choose from.
     """
-    if count < 1:
-        raise InputError(f"quant.calibration_images={count} must be at least 1; 128 is the default.")
     chosen = CalibrationImages(tuple(_balanced(data, count, seed)), imgsz, data, seed)
     log.info(_sentence(chosen.described()))
     return chosen

@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 from rich.progress import track
 
+from optimize.errors import MeasurementError, described
 from optimize.measure.process import fresh
 from optimize.progress import CONSOLE
 from optimize.runtime.session import Session
@@ -68,17 +69,44 @@ class Timing:
     rounds: int
 
 
+class Untimed(MeasurementError):
+    """A variant can't be opened or called.
+
+    Attributes:
+        index: which of those to be timed.
+    """
+
+    def __init__(self, sentence: str, index: int):
+        super().__init__(sentence, index)  # both, since an error comes back from the process by its arguments
+        self.index = index
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
 def measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int, seed: int) -> Timing:
-    """Time each `(open, variant)` in a fresh process; `open(variant, threads)` gives a `Session`."""
+    """Time each `(open, variant)` in a fresh process; `open(variant, threads)` gives a `Session`.
+
+    Raises:
+        Untimed: one of them can't be opened or called.
+    """
     return fresh(_measure, subjects, threads, rounds, seed)
 
 
 def _measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int, seed: int) -> Timing:
     reference = [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
     twin = len(subjects)
-    sessions = [open_(variant, threads) for open_, variant in [*subjects, subjects[-1]]]
     images = [np.random.default_rng(seed).random((1, 3, v.imgsz, v.imgsz), dtype=np.float32) for _, v in subjects]
     images.append(images[-1])
+    sessions = []
+    for i, (open_, variant) in enumerate([*subjects, subjects[-1]]):
+        try:
+            sessions.append(open_(variant, threads))
+            sessions[i](images[i])
+        except Exception as error:  # whatever its runtime raises, the others can still be timed
+            raise Untimed(
+                f"{variant.name} on {variant.runtime} can't be timed: {described(error)}", min(i, twin - 1)
+            ) from error
     for session, image in zip(sessions, images, strict=True):
         _warm_up(session, image)
     order, times = random.Random(seed), np.empty((rounds, len(sessions), CALLS))

@@ -54,6 +54,10 @@ class Int8:
     def __post_init__(self):
         if self.search:
             object.__setattr__(self, "machine", f"{self.judge.threads} threads of {cpu.name()}")
+        if self.calibration_images < 1:
+            raise InputError(
+                f"quant.calibration_images={self.calibration_images} must be at least 1; 128 is the default."
+            )
         if self.max_drop < 0:
             raise InputError(f"quant.max_drop={self.max_drop} is not allowed; give 0 or more points, e.g. 1.0.")
 

@@ -1,18 +1,13 @@
 """What is said of a run: a table on the terminal, results.json, report.md and its picture."""
 
-import logging
 from pathlib import Path
 
-from optimize.report import markdown, picture, results, table, words
+from optimize.report import markdown, picture, results, table
 from optimize.result import Report
-
-log = logging.getLogger(__name__)
 
 
 def write(report: Report, folder: Path) -> None:
-    """Write all of them into `folder`, and the table to stdout; warn of an int8 that runs in float."""
-    for sentence in words.mostly_float(report):
-        log.warning(sentence)
+    """Write all of them into `folder`, and the table to stdout."""
     results.write(report, folder / "results.json")
     picture.write(report, folder / "report.png")
     markdown.write(report, folder / "report.md")

@@ -2,21 +2,22 @@
 
 from pathlib import Path
 
-from optimize.report import blocks, int8, layers, pipes, roofline, words
+from optimize.report import blocks, gates, int8, layers, pipes, roofline, verdict, words
 from optimize.result import Report
 
 
 def write(report: Report, path: Path) -> None:
-    """Write headline, table, picture, and how everything was measured."""
+    """Write headline, alarms, table, picture, and how everything was measured."""
     made = report.provenance
     lines = [
         "# Optimization report",
         "",
-        words.headline(report),
-        *(f"\n**{sentence}**" for sentence in report.missed),
+        verdict.headline(report),
+        *(f"\n**{name}: {sentence}**" for name, sentence in gates.fired(report)),
         "",
-        *pipes.table(words.columns(report), words.rows(report)),
+        *pipes.table(words.columns(report), words.marked(report)),
         "",
+        *_limits(report),
         "![accuracy against FLOPs and latency](report.png)",
         "",
         "## How it was measured",
@@ -36,6 +37,11 @@ def write(report: Report, path: Path) -> None:
         *layers.section(report.stages),
     ]
     path.write_text("\n".join(lines))
+
+
+def _limits(report: Report) -> list[str]:
+    missed = verdict.reasons(report)
+    return ["What misses the limits:", "", *(f"- {reason}" for reason in missed), ""] if missed else []
 
 
 def _stages(report: Report) -> list[str]:

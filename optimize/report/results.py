@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from optimize.errors import InputError
+from optimize.report import gates, verdict
 from optimize.result import Report
 
 SCHEMA = 3
@@ -18,6 +19,8 @@ def write(report: Report, path: Path) -> None:
     for row, result in zip(content["results"], report.results, strict=True):
         row |= {"name": result.variant.name} | {name: getattr(result, name) for name in DERIVED}
         row |= {"missed": result.missed}
+    content["verdict"] = verdict.headline(report)
+    content["gates"] = [gate._asdict() for gate in gates.fired(report)]
     path.write_text(json.dumps(content, indent=2))
 
 

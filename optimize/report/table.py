@@ -4,23 +4,29 @@ import sys
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from optimize.progress import WIDTH_OF_A_FILE
-from optimize.report import words
+from optimize.report import gates, verdict, words
 from optimize.result import Report
 
 
 def show(report: Report) -> None:
-    """Print the table and its notes to stdout."""
+    """Print every alarm, the table and its notes to stdout."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
-    table = Table(title=words.headline(report), title_justify="left", title_style="bold")
+    for name, sentence in gates.fired(report):
+        console.print(Text(f"{name.upper()}: {sentence}", style="bold red"))
+    table = Table(title=verdict.headline(report), title_justify="left", title_style="bold")
     for name in words.columns(report):
         table.add_column(
-            name, justify="left" if name in ("variant", "runtime", "arithmetic") else "right", no_wrap=True
+            name,
+            justify="left" if name in ("variant", "runtime", "arithmetic") else "right",
+            no_wrap=name != "variant",
         )
-    runtimes = [result.variant.runtime for result in report.results]
-    for row, runtime, following in zip(words.rows(report), runtimes, [*runtimes[1:], None], strict=True):
-        table.add_row(*row, end_section=runtime != following)
+    rows, kinds = words.marked(report), words.kinds(report)
+    sections = [(row[1], kind) for row, kind in zip(rows, kinds, strict=True)]
+    for row, section, following in zip(rows, sections, [*sections[1:], None], strict=True):
+        table.add_row(*row, end_section=section != following)
     console.print(table)
-    for note in words.notes(report):
+    for note in [*verdict.reasons(report), *words.notes(report)]:
         console.print(f"- {note}", markup=False)

@@ -24,25 +24,26 @@ def read(path: Path) -> tuple[nn.Module, dict]:
     return model, beside
 
 
-def load(path: Path) -> nn.Module:
+def load(path: Path, key: str = "model") -> nn.Module:
     """The float32 model of a checkpoint: unfused, on the CPU, in eval mode, every parameter trainable.
 
-    One of `yolo train quantize=8` gives its float weights; each runtime gets ranges of its own.
+    One of `yolo train quantize=8` gives its float weights; each runtime gets ranges of its own. `key` is where it was
+    given on the command line, for the error's sentence.
 
     Raises:
         InputError: the file is missing, is no checkpoint of ultralytics 8, or is fused.
     """
     if not path.exists():
-        raise InputError(f"model={path} does not exist; give the path of a trained .pt checkpoint.")
+        raise InputError(f"{key}={path} does not exist; give the path of a trained .pt checkpoint.")
     if path.suffix != ".pt" or path.is_dir():
-        raise InputError(f"model={path} is not a .pt checkpoint; give the float .pt that it was exported from.")
+        raise InputError(f"{key}={path} is not a .pt checkpoint; give the float .pt that it was exported from.")
     try:
         model, _ = read(path)
     except Exception as error:  # whatever a broken or foreign pickle raises, the user can only give another file
-        raise InputError(f"model={path} {_reason(path, error)}; give a .pt checkpoint of ultralytics 8.") from error
+        raise InputError(f"{key}={path} {_reason(path, error)}; give a .pt checkpoint of ultralytics 8.") from error
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         raise InputError(
-            f"model={path} is fused (it has no BatchNorm left), so it can't be pruned or trained; "
+            f"{key}={path} is fused (it has no BatchNorm left), so it can't be pruned or trained; "
             "give the unfused checkpoint."
         )
     model.criterion = None

@@ -8,8 +8,10 @@ from optimize.data.digits import WEIGHTS
 from optimize.errors import InputError
 
 
-def find(model: str) -> Path:
+def find(model: str, key: str = "model") -> Path:
     """The checkpoint called `model`: `digits`, a path, or a name that ultralytics knows (downloaded if need be).
+
+    `key` is where it was given on the command line, for the error's sentence.
 
     Raises:
         InputError: there is no such file, and it is no known name or can't be downloaded.
@@ -20,13 +22,13 @@ def find(model: str) -> Path:
     if path.exists():
         return path
     if path.name != model or model not in GITHUB_ASSETS_NAMES:
-        raise InputError(f"model={model} does not exist; give the path of a trained .pt checkpoint, or `digits`.")
+        raise InputError(f"{key}={model} does not exist; give the path of a trained .pt checkpoint, or `digits`.")
     try:
         downloaded = Path(attempt_download_asset(model))
     except Exception as error:  # ultralytics passes on whatever curl, urllib or the disk raise
         raise InputError(
-            f"model={model} is not here and can't be downloaded ({error}); give the path of a checkpoint."
+            f"{key}={model} is not here and can't be downloaded ({error}); give the path of a checkpoint."
         ) from error
     if not downloaded.is_file():
-        raise InputError(f"model={model} is not here and can't be downloaded; give the path of a checkpoint.")
+        raise InputError(f"{key}={model} is not here and can't be downloaded; give the path of a checkpoint.")
     return downloaded

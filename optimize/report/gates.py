@@ -1,0 +1,155 @@
+"""What makes a figure of the report doubtful, found by the report itself: a loud line at its top, by name."""
+
+from typing import NamedTuple
+
+from optimize.measure.latency import ALIKE
+from optimize.report.plain import called, nothing
+from optimize.result import Report, Result
+
+# A sound int8 executes 96 to 100 % here, with the decode and perhaps the last convolutions in float. A tenth in float,
+# which takes about twice as long as in int8, costs a tenth of the speed: as much as a benchmark's noise can hide.
+EXECUTED = 0.9
+NOTHING, LITTLE = 0.01, 0.1  # of the metric, 0 to 1; and as a share of the original's
+ERRORS, BETTER = 2, 0.005  # standard errors of the difference; and what is too little to speak of, as a difference
+COMPUTED = {  # what a row may compute in, and what it must; storing fp16 and computing fp32 is fp16's normal case
+    "fp32": ({"fp32"}, {"fp32"}),
+    "fp16": ({"fp16", "fp32"}, set()),
+    "bf16": ({"bf16", "fp32"}, {"bf16"}),
+    "int8": ({"int8", "fp16", "fp32"}, set()),  # how much of it is int8 is a gate of its own
+}
+
+
+class Gate(NamedTuple):
+    """One alarm."""
+
+    name: str
+    sentence: str
+
+
+def fired(report: Report) -> tuple[Gate, ...]:
+    """Every alarm; none where all figures can be believed."""
+    gates = {
+        "failed": _failed(report),
+        "int8 drop": report.missed,
+        "A/A": _timing(report),
+        "wrong arithmetic": _arithmetic(report),
+        "int8 share": _int8(report),
+        "accuracy near zero": _near_zero(report),
+        "better than the original": _better(report),
+        "slower": _slower(report),
+    }
+    return tuple(Gate(name, sentence) for name, sentences in gates.items() for sentence in sentences)
+
+
+def _failed(report: Report) -> list[str]:
+    return [f"{failure.name} on {failure.runtime}: {failure.sentence}" for failure in report.failures]
+
+
+def _timing(report: Report) -> list[str]:
+    if report.noise <= ALIKE:
+        return []
+    return [
+        f"the same artefact timed against itself (A/A) differs by {report.noise:.1%}, more than {ALIKE:.0%}, so times "
+        f"that differ by less than {nothing(report):.0%} tell nothing; measure again on a quiet machine, or with more "
+        "rounds=."
+    ]
+
+
+def _arithmetic(report: Report) -> list[str]:
+    found = []
+    for row in report.results:
+        allowed, needed = COMPUTED[row.variant.precision]
+        ran = set(row.latency.arithmetic.split("+")) if row.latency else allowed
+        if not needed <= ran <= allowed:
+            found.append(
+                f"{called(row)} was made for {row.variant.precision} and ran in {row.latency.arithmetic}, so its time "
+                "and its accuracy are those of another arithmetic."
+            )
+    return found
+
+
+def _int8(report: Report) -> list[str]:
+    return [
+        f"{called(row)} executes only {row.int8_share:.1%} of its operations in int8, less than {EXECUTED:.0%}, while "
+        f"its file asks for {row.int_ops / row.flops:.1%}: what is computed in float, and the conversions in between, "
+        "cost speed and, far below that, make int8 slower than fp32."
+        for row in report.results
+        if row.variant.precision == "int8" and row.int8_share is not None and row.int8_share < EXECUTED
+    ]
+
+
+def _near_zero(report: Report) -> list[str]:
+    first, *others = report.results
+    metric, score = first.accuracy.metric, first.accuracy.score
+    if score < NOTHING:
+        return [
+            f"the original itself has {metric} {score:.4f}, so no row can be compared with it; look whether model and "
+            "data belong together, and whether the labels are right."
+        ]
+    return [
+        f"{called(row)} has {metric} {row.accuracy.score:.4f} where the original has {score:.4f}: it is broken, or "
+        "must be trained longer."
+        for row in others
+        if row.accuracy.score < max(NOTHING, LITTLE * score)
+    ]
+
+
+def _better(report: Report) -> list[str]:
+    first, *others = report.results
+    found = []
+    for row in others:
+        gain, error = row.accuracy.score - first.accuracy.score, row.accuracy.error_of_difference(first.accuracy)
+        if not row.rival and error is not None and gain >= BETTER and gain > ERRORS * error:
+            found.append(
+                f"{called(row)} gains {100 * gain:.1f} points of {row.accuracy.metric} over the original, with a "
+                f"standard error of {100 * error:.1f}; look whether validation pictures are in the training split, and "
+                "whether the original was trained too short, so that training it on gains as much."
+            )
+    return found
+
+
+def _slower(report: Report) -> list[str]:
+    """Rows that take longer than what they were made of, by the paired ratios of both to the same original."""
+    found = []
+    for row in report.results:
+        for source in (_in_float(row, report), _whole(row, report)):
+            if source is not None and source.latency.speedup > row.latency.speedup * (1 + nothing(report)):
+                found.append(
+                    f"{called(row)} is {source.latency.speedup / row.latency.speedup:.2f}x slower than "
+                    f"{source.variant.name} there ({row.latency.median_ms:.4g} ms instead of "
+                    f"{source.latency.median_ms:.4g} ms), so it gains nothing here."
+                )
+    return found
+
+
+def _in_float(row: Result, report: Report) -> Result | None:
+    """The same model in float32 in the same runtime; a training for int8 leaves no float32 row of its own."""
+    model = _model(row)
+    ways = (model, tuple(tag for tag in model if tag != "qat"))
+    return _timed(report, row, "fp32", ways) if row.variant.precision != "fp32" else None
+
+
+def _whole(row: Result, report: Report) -> Result | None:
+    """The original in the same precision and runtime."""
+    return _timed(report, row, row.variant.precision, ((),)) if _model(row) and not row.rival else None
+
+
+def _timed(report: Report, row: Result, precision: str, models: tuple[tuple[str, ...], ...]) -> Result | None:
+    return next(
+        (
+            other
+            for model in models
+            for other in report.results
+            if (_model(other), other.variant.precision, other.variant.runtime)
+            == (model, precision, row.variant.runtime)
+            and other is not row
+            and other.latency
+            and row.latency
+        ),
+        None,
+    )
+
+
+def _model(row: Result) -> tuple[str, ...]:
+    """What was done to the original before it was exported."""
+    return row.variant.tags[:-1] if row.variant.precision != "fp32" else row.variant.tags

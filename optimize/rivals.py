@@ -1,0 +1,41 @@
+"""What a user could take instead of an optimized model: the original at a smaller input, or another checkpoint."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from optimize.measure import cost
+from optimize.measure.cost import Cost
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import deployed, load
+
+STRIDE = 32
+TAKEN = ("original", "pruned", "qat", "int8", "fp16", "bf16")  # what the rows of our own work are called
+
+
+def names(paths: Sequence[Path]) -> list[str]:
+    """What the rows of checkpoints are called: the file's stem, numbered where it would be taken for another row's."""
+    found: list[str] = []
+    for path in paths:
+        stem = re.sub(r"[^\w.-]", "-", path.stem)  # a `+` would look like a step
+        free = stem not in (*TAKEN, *found) and not re.fullmatch(r"\d+px", stem)
+        numbered = (f"{stem}-{i}" for i in count(2))
+        found.append(stem if free else next(name for name in numbered if name not in found))
+    return found
+
+
+def smaller(original: Variant, flops: int) -> tuple[Variant, Cost] | None:
+    """`original` at the smaller input whose FLOPs are nearest to `flops`, and what it costs there.
+
+    Sizes are multiples of the network's stride; None where the original's own size is the smallest.
+    """
+    network, nearest = deployed(load(original.path)), None
+    for imgsz in range(original.imgsz - STRIDE, 0, -STRIDE):
+        found = cost.count(network, imgsz)
+        if nearest and abs(found.flops - flops) >= abs(nearest[1].flops - flops):
+            break  # the cost falls with the size, so all further ones lie further off
+        name = f"{imgsz}px"
+        nearest = replace(original, imgsz=imgsz, tags=(name,)).after(name), found
+    return nearest

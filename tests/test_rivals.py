@@ -1,0 +1,142 @@
+"""What a user could take instead: chosen and named, refused where it does another job, and measured like our own."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import reports
+import torch
+from commands import command
+from lively import lively
+from ultralytics.nn.tasks import DetectionModel
+
+from optimize import rivals
+from optimize.judge import Judge
+from optimize.measure import cost
+from optimize.pipeline import Model, _rivals
+from optimize.runtime.torch import Torch
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import deployed, load, save
+from optimize.yolo.dataset import resolve
+
+
+@pytest.mark.parametrize("share", [0.9, 0.7, 0.4, 0.01])
+def test_the_smaller_input_is_the_one_whose_flops_are_nearest(share, checkpoint):
+    original = Variant(checkpoint, "torch", "fp32", 160, steps=("original",))
+    network = deployed(load(checkpoint))
+    flops = {imgsz: cost.count(network, imgsz).flops for imgsz in (32, 64, 96, 128, 160)}
+    wanted = share * flops.pop(160)
+    found, counted = rivals.smaller(original, wanted)
+    assert found.imgsz == min(flops, key=lambda imgsz: abs(flops[imgsz] - wanted))
+    assert counted.flops == flops[found.imgsz]
+    assert (found.name, found.path) == (f"{found.imgsz}px", checkpoint)
+    assert found.key != original.key
+
+
+def test_there_is_nothing_smaller_than_the_stride(checkpoint):
+    assert rivals.smaller(Variant(checkpoint, "torch", "fp32", 32), 1) is None
+
+
+def test_no_rival_is_taken_for_another_row():
+    paths = map(Path, ("a/best.pt", "b/best.pt", "yolov8n.pt", "original.pt", "int8.pt", "96px.pt", "pruned+int8.pt"))
+    assert rivals.names([*paths, Path("c/best.pt"), Path("best-2.pt")]) == [
+        *("best", "best-2", "yolov8n", "original-2", "int8-2", "96px-2", "pruned-int8", "best-3", "best-2-2")
+    ]
+
+
+def test_one_checkpoint_at_two_inputs_is_validated_twice(dataset, checkpoint, tmp_path, monkeypatch):
+    seen = []
+
+    def validate(session, data, imgsz):
+        seen.append(imgsz)
+        return reports.row("original", "torch", "fp32", 1.0, 0.6, 1.0).accuracy
+
+    monkeypatch.setattr("optimize.judge.validate", validate)
+    judge = Judge(resolve(str(dataset)), (Torch(),), tmp_path, threads=1, rounds=12, seed=0)
+    for imgsz in (64, 32, 64):
+        judge.score(Variant(checkpoint, "torch", "fp32", imgsz))
+    assert seen == [64, 32]
+
+
+def test_rivals_are_made_and_measured_in_every_runtime_and_precision(
+    monkeypatch, capsys, tmp_path, dataset, checkpoint
+):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(1)
+    model = DetectionModel("yolov8n.yaml", nc=2, verbose=False)
+    model.names, model.args, model.task = {0: "dark", 1: "bright"}, {"imgsz": 320, "task": "detect"}, "detect"
+    save(model, tmp_path / "int8.pt")  # which must not look like a row of ours
+    words = f"model={checkpoint}", f"data={dataset}", "pruner=l2", "recover=[bn]", "rounds=12", "threads=1", "epochs=0"
+    code, out, err = command(monkeypatch, capsys, *words, "runtime=[onnxruntime]", "rivals=[int8.pt]")
+    assert code == 0, err
+    folder = Path(out.splitlines()[-1])
+    rows = json.loads((folder / "results.json").read_text())["results"]
+    assert [(row["variant"]["runtime"], row["name"]) for row in rows] == [
+        *(("torch", name) for name in ("original", "pruned", "32px", "int8-2")),
+        *(
+            ("onnxruntime", name)
+            for model in ("original", "pruned", "32px", "int8-2")
+            for name in ([model, "int8"] if model == "original" else [model, f"{model}+int8"])
+        ),
+    ]
+    for row in rows:
+        assert row["rival"] is row["name"].startswith(("32px", "int8-2"))
+        assert row["variant"]["imgsz"] == (32 if row["name"].startswith("32px") else 64)
+        assert row["latency"] and row["accuracy"]["images"] == 8
+    assert [row["variant"]["path"] for row in rows[2:4]] == [str(checkpoint), "int8.pt"]  # they stay where they are
+    assert rows[2]["flops"] == rows[0]["flops"] / 4
+    assert out.count("(rival)") == 6
+    assert "- Rivals, what you could take instead: 32px is the original at 32 px, int8-2 is int8.pt at 64 px." in out
+    assert "| 32px+int8 (rival) | onnxruntime |" in (folder / "report.md").read_text()
+
+
+def test_off_is_off_and_where_nothing_was_pruned_there_is_no_smaller_input(checkpoint):
+    original = Variant(checkpoint, "torch", "fp32", 64, steps=("original",))
+    whole = Model(original, cost.count(deployed(load(checkpoint)), 64))
+    pruned = replace(whole, cost=replace(whole.cost, layers=whole.cost.layers[:20]))
+    other = replace(original, tags=("other",))
+
+    def found(models: list[Model], given: tuple[Variant, ...] | None) -> list[str]:
+        return [model.variant.name for model in _rivals(SimpleNamespace(rivals=given), models, [])]
+
+    assert found([whole, pruned], ()) == ["32px"]
+    assert found([whole, pruned], (other,)) == ["32px", "other"]
+    assert found([whole], (other,)) == found([whole, whole], (other,)) == ["other"]  # no FLOPs were removed
+    assert found([whole, pruned], None) == []
+
+
+CASES = ("missing", "text", "classes", "task", "channels", "no list")
+
+
+def bad(tmp_path: Path, dataset: Path) -> dict[str, tuple[str, str]]:
+    """Name -> what is given, and the sentence."""
+    (tmp_path / "text.pt").write_text("hello")
+    lively("yolov8n.yaml", tmp_path / "classes.pt", classes=3)
+    lively("yolov8n-seg.yaml", tmp_path / "task.pt")
+    model = DetectionModel("yolov8n.yaml", ch=4, nc=2, verbose=False)
+    model.names, model.args, model.task = {0: "dark", 1: "bright"}, {"imgsz": 64, "task": "detect"}, "detect"
+    save(model, tmp_path / "channels.pt")
+    given = {name: f"[{tmp_path}/{name}.pt]" for name in CASES} | {"no list": "yolov8n.pt"}
+    sentences = {
+        "missing": f"rivals={tmp_path}/missing.pt does not exist; give the path of a trained .pt checkpoint, or",
+        "text": f"rivals={tmp_path}/text.pt is not a torch checkpoint; give a .pt checkpoint of ultralytics 8.",
+        "classes": f"rivals={tmp_path}/classes.pt has the classes 3: class0, class1, class2, data={dataset} has "
+        "2: dark, bright; give rivals that were trained on the same classes.",
+        "task": f"rivals={tmp_path}/task.pt is a segment model, model=",
+        "channels": f"rivals={tmp_path}/channels.pt takes pictures of 4 channels; only models of 3 (RGB) can be used",
+        "no list": "rivals=yolov8n.pt is not allowed; give a list of texts, e.g. [a,b], or none.",
+    }
+    return {name: (given[name], sentences[name]) for name in CASES}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_rival_that_does_another_job_is_one_sentence(case, monkeypatch, capsys, tmp_path, dataset, checkpoint):
+    given, sentence = bad(tmp_path, dataset)[case]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    code, out, err = command(monkeypatch, capsys, f"model={checkpoint}", f"data={dataset}", f"rivals={given}")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith(f"error: {sentence}")
+    assert "Traceback" not in err
