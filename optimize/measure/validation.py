@@ -1,11 +1,13 @@
 """What a validation found, kept so that no validation runs twice."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from filelock import FileLock
 from pydantic import TypeAdapter
@@ -30,7 +32,7 @@ class Validation:
 
     def detections(self) -> Iterator[Detections]:
         """What was found picture by picture; never all at once in memory."""
-        with self._detections.open() as lines:
+        with self._detections.open("rb") as lines:
             yield from map(LINE.validate_json, lines)
 
     @property
@@ -64,10 +66,14 @@ def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validati
 
 
 def _make(kept: Validation, validate: Validate) -> None:
-    """Both files appear only when the validation has ended."""
-    partial = kept._detections.with_suffix(".partial")
-    with partial.open("wb") as lines:
+    """Both files appear when the validation has ended; until then there is only a file without a name, which a killed
+    run doesn't leave behind."""
+    with TemporaryFile(dir=kept.store) as lines:
         found = validate(lambda detections: lines.write(LINE.dump_json(detections) + b"\n"))
+        lines.seek(0)
+        partial = kept._detections.with_suffix(".partial")
+        with partial.open("wb") as copy:
+            shutil.copyfileobj(lines, copy)
     partial.rename(kept._detections)
     partial.write_text(json.dumps(asdict(found), indent=2))
     partial.rename(kept._accuracy)
