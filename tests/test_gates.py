@@ -69,9 +69,10 @@ def test_a_timing_that_differs_from_itself():
     assert found.noise > latency.ALIKE
     (sentence,) = fired(found, "A/A")
     assert sentence.startswith(
-        f"the same artefact timed against itself (A/A) differs by {found.noise:.1%}, more than 5%"
+        f"the same artefact timed against itself (A/A) differs by {found.noise:.1%} (at most 5% "
     )
-    assert fired(replace(found, noise=latency.ALIKE), "A/A") == []
+    assert fired(replace(found, noise=latency.ALIKE, noise_spread=gates.SPREAD), "A/A") == []
+    assert fired(replace(found, noise=0.0, noise_spread=0.197), "A/A")  # seen on two cores that others used too
 
 
 @pytest.mark.skipif(not cpu_computes_bf16(), reason="this CPU has no bf16")
@@ -193,5 +194,7 @@ def test_alarms_stand_above_the_table_by_name(tmp_path, capsys):
     writer.write(reports.report(noise=0.08), tmp_path)
     (sentence,) = fired(reports.report(noise=0.08))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("A/A: the same artefact timed against itself (A/A) differs by 8.0%, more than 5%")
+    assert lines[0].startswith(
+        "A/A: the same artefact timed against itself (A/A) differs by 8.0% (at most 5% is sound)"
+    )
     assert (tmp_path / "report.md").read_text().split("| variant |")[0].count(f"**A/A: {sentence}**") == 1

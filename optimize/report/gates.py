@@ -9,6 +9,7 @@ from optimize.result import Report, Result
 # A sound int8 executes 96 to 100 % here, with the decode and perhaps the last convolutions in float. A tenth in float,
 # which takes about twice as long as in int8, costs a tenth of the speed: as much as a benchmark's noise can hide.
 EXECUTED = 0.9
+SPREAD = 0.15  # quartiles of an A/A check: 5 to 12 % on two quiet cores, 20 % where other work shares them
 NOTHING, LITTLE = 0.01, 0.1  # of the metric, 0 to 1; and as a share of the original's
 ERRORS, BETTER = 2, 0.005  # standard errors of the difference; and what is too little to speak of, as a difference
 COMPUTED = {  # what a row may compute in, and what it must; storing fp16 and computing fp32 is fp16's normal case
@@ -46,12 +47,12 @@ def _failed(report: Report) -> list[str]:
 
 
 def _timing(report: Report) -> list[str]:
-    if report.noise <= ALIKE:
+    if report.noise <= ALIKE and report.noise_spread <= SPREAD:
         return []
     return [
-        f"the same artefact timed against itself (A/A) differs by {report.noise:.1%}, more than {ALIKE:.0%}, so times "
-        f"that differ by less than {nothing(report):.0%} tell nothing; measure again on a quiet machine, or with more "
-        "rounds=."
+        f"the same artefact timed against itself (A/A) differs by {report.noise:.1%} (at most {ALIKE:.0%} is sound), "
+        f"quartiles +-{report.noise_spread:.1%} (at most {SPREAD:.0%}), so times that differ by less than "
+        f"{nothing(report):.0%} tell nothing; measure again on a quiet machine, or with more rounds=."
     ]
 
 
