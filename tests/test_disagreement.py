@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import reports
 import torch
 from PIL import Image
 from torchvision.ops import box_iou
@@ -16,7 +15,6 @@ from torchvision.ops import box_iou
 from optimize.judge import Judge
 from optimize.measure.detections import Box, Detections
 from optimize.measure.disagreement import OVERLAP, WORST, Pair, compare
-from optimize.pipeline import chosen
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.yolo.dataset import resolve
@@ -200,12 +198,3 @@ def test_pictures_of_the_same_name_are_told_apart_and_boxes_fit_the_copies(tmp_p
             assert (left, top, right, bottom) == pytest.approx((0, 0, 75, 120), abs=1)
         blue = copy[..., 2] > copy[..., :2].max(2)
         assert blue[:115, :70].mean() > 0.95 and blue[125:].mean() < 0.05 and blue[:, 80:].mean() < 0.05
-
-
-def test_the_original_is_compared_with_the_fastest_that_was_made_of_it():
-    report = reports.report()
-    assert (chosen(report).variant.name, chosen(report).variant.runtime) == ("pruned+int8", "openvino")
-    unchanged = tuple(row for row in report.results if row.rival or row.variant.name == "original")
-    assert chosen(replace(report, results=unchanged)) is None
-    untimed = tuple(replace(row, latency=None) for row in report.results)
-    assert chosen(replace(report, results=untimed)) is None

@@ -49,7 +49,7 @@ def test_no_rival_is_taken_for_another_row():
 def test_one_checkpoint_at_two_inputs_is_validated_twice(dataset, checkpoint, tmp_path, monkeypatch):
     seen = []
 
-    def validate(session, data, imgsz):
+    def validate(session, data, imgsz, keep):
         seen.append(imgsz)
         return reports.row("original", "torch", "fp32", 1.0, 0.6, 1.0).accuracy
 
