@@ -18,6 +18,7 @@ from optimize.report.charts import blocks, front, look, roofline
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = "</script><script>alert(1)</script>"
 browsed = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+HALO, MITER = 3.5, 8  # pixels that Chromium adds to a box for the stroke: of paper around a name, of a mark
 CHARTS = ("flops", "latency", "block-flops", "block-time", "block-saved", "roofline")
 # The least contrast of any text with what lies under it, https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio.
 CONTRAST = """(elements, property) => {
@@ -92,6 +93,40 @@ def test_every_chart_is_drawn_inside_the_window(opened, folder, width):
         assert box["x"] >= 0 and box["x"] + box["width"] <= width, name
     assert tab.locator("#flops svg .mark-symbol.role-mark path").count() == 2 * 15  # a row is filled and has a rim
     assert tab.evaluate("document.documentElement.scrollWidth") == width
+
+
+@browsed
+def test_charts_follow_the_window_when_a_phone_is_turned(opened, folder):
+    tab = opened(folder / "report.html", 800)
+    tab.set_viewport_size({"width": 390, "height": 800})
+    expect(tab.locator("#latency svg")).to_have_attribute("width", re.compile("^3[0-9][0-9]"))
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@browsed
+@pytest.mark.parametrize("width", [1280, 390])
+def test_names_in_a_chart_cover_neither_each_other_nor_a_mark(opened, folder, width):
+    tab = opened(folder / "report.html", width)
+    for chart in ("flops", "latency"):
+        texts = tab.locator(f"#{chart} .mark-text.role-mark text")
+        names = [shrunk(text.bounding_box(), HALO) for text in texts.all()]
+        drawn = tab.locator(f"#{chart} .mark-symbol.role-mark path")
+        marks = [shrunk(mark.bounding_box(), MITER) for mark in drawn.all()]
+        assert len(names) >= 4 and "pruned+int8" in texts.all_text_contents()
+        for i, name in enumerate(names):
+            assert not any(overlap(name, other) for other in (*names[:i], *names[i + 1 :], *marks))
+
+
+def shrunk(box: dict, edge: float) -> dict:
+    x, y, width, height = (box[key] for key in ("x", "y", "width", "height"))
+    return {"x": x + edge, "y": y + edge, "width": width - 2 * edge, "height": height - 2 * edge}
+
+
+def overlap(a: dict, b: dict) -> bool:
+    """Whether two boxes share more than a pixel's edge."""
+    wide = min(a["x"] + a["width"], b["x"] + b["width"]) - max(a["x"], b["x"])
+    high = min(a["y"] + a["height"], b["y"] + b["height"]) - max(a["y"], b["y"])
+    return wide > 1 and high > 1
 
 
 @browsed
@@ -178,6 +213,13 @@ def test_print_is_light_and_shows_the_whole_table(opened, folder):
     assert tab.locator("h1").evaluate_all(CONTRAST, "color") >= 4.5
     assert not tab.locator("nav").is_visible()
     assert tab.locator("#variants .box").evaluate("box => getComputedStyle(box).overflow") == "visible"
+    assert tab.locator("[data-signal=pair]").is_visible()  # what is compared is printed with the bars
+
+
+def test_a_choice_says_what_was_saved_in_all():
+    report = reports.report()
+    pair = next(pair for pair in blocks.pairs(report) if pair.name == "original → pruned on openvino")
+    assert blocks.summary(report, pair) == "original → pruned on openvino: -30 % FLOPs, -27 % time"
 
 
 @browsed

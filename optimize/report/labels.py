@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+from PIL import ImageFont
+
+FONT = ImageFont.load_default(100)  # any sans serif will do; it comes with pillow
 Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
 
 
@@ -14,6 +17,11 @@ def first_free(options: Iterable[Rectangle], taken: Iterable[Rectangle], within:
         if inside and not any(_overlap(box, other) for other in taken):
             return i
     return None
+
+
+def length(text: str, size: float) -> float:
+    """About how long `text` is in letters of `size`, with some room for wider fonts."""
+    return 1.1 * FONT.getlength(text) * size / FONT.size
 
 
 def _overlap(a: Rectangle, b: Rectangle) -> bool:

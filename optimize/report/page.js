@@ -8,7 +8,6 @@ async function draw(name) {
   for (const choice of document.querySelectorAll(`select[data-charts~="${name}"]`)) {
     choice.addEventListener("change", () => view.signal(choice.dataset.signal, choice.value).runAsync());
   }
-  new ResizeObserver(() => view.resize().runAsync()).observe(view.container().parentElement);
 }
 window.drawn = Promise.all(Object.keys(charts).map(draw));
 

@@ -11,7 +11,6 @@ from optimize.result import Report
 
 MOST = 3_000_000  # bytes of pictures in the page, which stays under 5 MB
 SHARE = 42  # a label is this part of the picture's width high
-LETTER = 0.56  # mean width of a letter, of its height
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def _marks(boxes: tuple[Box, ...], picture: Picture, colours: dict[str, int], si
     taken, marks = [], []
     for box in sorted(boxes, key=lambda box: -(box.score or 0)):
         text = box.label if box.score is None else f"{box.label} {box.score:.2f}"
-        options = _plates(box, (len(text) * LETTER + 0.6) * size, 1.35 * size)
+        options = _plates(box, labels.length(text, size) + 0.6 * size, 1.35 * size)
         place = labels.first_free(options, taken, (0, 0, picture.width, picture.height))
         at = None if place is None else options[place]
         taken += [at] if at else []

@@ -39,6 +39,13 @@ def pairs(report: Report) -> list[Pair]:
     return found
 
 
+def summary(report: Report, pair: Pair) -> str:
+    """The pair, and what the whole network saved: the share of its FLOPs, and of its time where that is known."""
+    saved = [sum(row["saved"][i] for row in rows(report, pair)) for i in range(2)]
+    time = f", {-saved[1]:+.0f} % time" if pair.before.profile and pair.after.profile else ""
+    return f"{pair.name}: {-saved[0]:+.0f} % FLOPs{time}"
+
+
 def rows(report: Report, pair: Pair) -> list[dict[str, Any]]:
     """GFLOPs and milliseconds of each block of both variants, and the share of the whole that was saved, in percent."""
     blocks = _blocks(report, pair)

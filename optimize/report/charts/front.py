@@ -32,7 +32,8 @@ def against_latency(report: Report) -> altair.LayerChart:
         for r in report.results
         if r.latency
     ]
-    reach = (min(row["left"] for row in rows) / 1.25, 1.25 * max(row["right"] for row in rows))
+    # Room on the left for the name of the fastest.
+    reach = (min(row["left"] for row in rows) / 1.7, 1.25 * max(row["right"] for row in rows))
     scale, axis = look.logarithmic(*reach)
     title = "milliseconds for one image, logarithmic"
     return _chart(rows, report, spots.Axis(*reach, logarithmic=True), {"title": title, "scale": scale, "axis": axis})

@@ -40,7 +40,8 @@ def chart(report: Report) -> altair.LayerChart:
     ]
     intensities = [*ridges, *(point["intensity"] for point in points)]
     low, high = min(intensities) / 3, 2 * max(intensities)
-    roofs = [row for result in results for row in _roofs(result, report, low, high)]
+    roofs = [row for result in results for row in _roofs(result, report, high)]
+    slopes = [row for result in results for row in _slopes(result, report, low)]
     kinds = list(dict.fromkeys([roof["arithmetic"] for roof in roofs] + [point["arithmetic"] for point in points]))
     colour = altair.Color(
         "arithmetic:N",
@@ -49,7 +50,7 @@ def chart(report: Report) -> altair.LayerChart:
         legend=altair.Legend(symbolType="circle", symbolOpacity=1),
         scale=altair.Scale(domain=kinds, range=look.series(len(kinds), first=1)),
     )
-    speeds = [row["reached"] for row in (*points, *roofs)]
+    speeds = [row["reached"] for row in (*points, *roofs, *slopes)]
     across, bottom = look.logarithmic(low, high)
     up, side = look.logarithmic(min(speeds) / 1.5, 1.5 * max(speeds))
     x = altair.X("intensity:Q", title="operations per byte moved", scale=across, axis=bottom)
@@ -64,9 +65,17 @@ def chart(report: Report) -> altair.LayerChart:
         .encode(x=x, y=y, color=colour, opacity=altair.when(chosen).then(altair.value(1)).otherwise(altair.value(0.1)))
     )
     named = (
-        lines.transform_filter(f"datum.intensity == {high}")
-        .mark_text(align="right", baseline="bottom", dy=-5, dx=-4, fontSize=12)
-        .encode(text="label:N")
+        altair.Chart(altair.Data(values=roofs))
+        .mark_text(align="right", baseline="bottom", dy=-5, dx=-4)
+        .transform_filter(f"datum.variant == choice && datum.intensity == {high}")
+        .encode(x=x, y=y, color=colour, text="label:N")
+    )
+    memory = altair.Chart(altair.Data(values=slopes)).transform_filter("datum.variant == choice")
+    slope = memory.mark_line(strokeWidth=1.8, color="var(--soft)").encode(x=x, y=y)
+    slope_named = (
+        memory.mark_text(align="left", baseline="middle", dx=14, dy=-2, color="var(--soft)")
+        .transform_filter(f"datum.intensity == {low}")
+        .encode(x=x, y=y, text="label:N")
     )
     dots = (
         altair.Chart(altair.Data(values=points))
@@ -89,7 +98,11 @@ def chart(report: Report) -> altair.LayerChart:
         )
     )
     choice = altair.param(name="choice", value=name(results[0]))
-    return altair.layer(lines, named, dots).add_params(choice).properties(width="container", height=HEIGHT)
+    return (
+        altair.layer(slope, lines, dots, slope_named, named)
+        .add_params(choice)
+        .properties(width="container", height=HEIGHT)
+    )
 
 
 def layers(result: Result) -> list[dict[str, Any]]:
@@ -107,17 +120,21 @@ def layers(result: Result) -> list[dict[str, Any]]:
     ]
 
 
-def _roofs(result: Result, report: Report, low: float, high: float) -> list[dict[str, Any]]:
-    runtime, machine = result.variant.runtime, report.machine
-    bandwidth = machine.bandwidth[runtime]
+def _roofs(result: Result, report: Report, high: float) -> list[dict[str, Any]]:
+    """Each peak, from where the bandwidth allows it."""
+    bandwidth = report.machine.bandwidth[result.variant.runtime]
     return [
-        {
-            "variant": name(result),
-            "arithmetic": arithmetic,
-            "label": f"{arithmetic} {peak:.0f}",
-            "intensity": intensity,
-            "reached": min(peak, intensity * bandwidth),
-        }
-        for arithmetic, peak in machine.peaks[runtime].items()
-        for intensity in (low, peak / bandwidth, high)
+        {"variant": name(result), "arithmetic": kind, "label": f"{kind} {peak:.0f}", "intensity": at, "reached": peak}
+        for kind, peak in report.machine.peaks[result.variant.runtime].items()
+        for at in (peak / bandwidth, high)
+    ]
+
+
+def _slopes(result: Result, report: Report, low: float) -> list[dict[str, Any]]:
+    """What the bandwidth allows, up to the highest peak."""
+    machine, runtime = report.machine, result.variant.runtime
+    bandwidth, highest = machine.bandwidth[runtime], max(machine.peaks[runtime].values())
+    return [
+        {"variant": name(result), "intensity": at, "reached": at * bandwidth, "label": f"memory {bandwidth:.0f} GB/s"}
+        for at in (low, highest / bandwidth)
     ]

@@ -9,10 +9,10 @@ from optimize.report import labels
 
 HEIGHT = 360
 NARROW, WIDE = 250, 480  # pixels between the axes on a phone, and beside the other chart on a screen
-LETTER, LINE, MARK = 6.7, 15, 7  # pixels: mean width of a letter, height of a line, radius of a mark with its gap
+LETTER, LINE, MARK = 12, 15, 7  # pixels: size of a letter, height of a line, radius of a mark with its gap
 SIDES = (  # align, dx, dy
     *(("left", 11, 0), ("right", -11, 0), ("center", 0, -15), ("center", 0, 15)),
-    *(("right", -6, -13), ("left", 6, 13), ("right", -6, 13), ("left", 6, -13)),
+    *(("right", -8, -13), ("left", 8, 13), ("right", -8, 13), ("left", 8, -13)),
 )
 
 
@@ -45,7 +45,7 @@ def names(rows: list[dict[str, Any]], best: list[int], x: Axis, y: tuple[float, 
         for i in order:
             same = [j for j, spot in enumerate(at) if max(abs(spot[0] - at[i][0]), abs(spot[1] - at[i][1])) < 3]
             label = _label([rows[j] for j in same], rows[i])
-            options = [_plate(*at[i], side, LETTER * len(label)) for side in range(len(SIDES))]
+            options = [_plate(*at[i], side, labels.length(label, LETTER)) for side in range(len(SIDES))]
             for lines in (steps, []) if i in best else (steps,):  # better a name across a line than none
                 side = labels.first_free(options, [*marks, *lines, *taken], (0, 0, width, HEIGHT))
                 if side is not None:
