@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/python -m optimize prune=0.3 quant=int8
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

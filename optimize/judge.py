@@ -1,18 +1,24 @@
 """Accuracy and latency of a variant as it would be deployed: one judge for what is reported and for what is chosen."""
 
 import logging
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.data.dataset import Dataset
-from optimize.measure import accuracy, latency
+from optimize.measure import latency, validation
 from optimize.measure.accuracy import Accuracy
+from optimize.measure.detections import CONFIDENCE, Detections
+from optimize.measure.disagreement import Disagreement, Pair, Picture, compare
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Timing
+from optimize.measure.validation import Validation
 from optimize.progress import bar
 from optimize.runtime.session import Runtime, Session
 from optimize.stage import apply, digest
 from optimize.variant import Variant
+from optimize.yolo.image import write_small_copy
 from optimize.yolo.validate import validate
 
 log = logging.getLogger(__name__)
@@ -53,16 +59,39 @@ class Judge:
 
     def score(self, variant: Variant) -> Accuracy:
         """Accuracy of a built variant on the validation split."""
+        return self._validation(variant).accuracy
 
-        def validated() -> Accuracy:
+    def detections(self, variant: Variant) -> Iterator[Detections]:
+        """What a built variant finds in each picture of the validation split, in the same order for all."""
+        return self._validation(variant).detections()
+
+    def _validation(self, variant: Variant) -> Validation:
+        def validated(keep: Callable[[Detections], object]) -> Accuracy:
             session = self.open(variant)
             with bar(f"validating {variant.name} on {variant.runtime}", len(self.data.val)) as tick:
-                found = validate(tick(session), self.data, variant.imgsz)
+                found = validate(tick(session), self.data, variant.imgsz, keep)
             log.info("%s on %s: %s %.4f", variant.name, variant.runtime, found.metric, found.score)
             return found
 
         identity = digest(variant.path), variant.precision, self.data.fingerprint
-        return accuracy.once(self.store, identity, validated)
+        return validation.once(self.store, identity, validated)
+
+    def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:
+        """Where `after` finds something else than `before`; copies of the worst pictures go to `folder`/pictures."""
+        root = os.path.commonpath([picture.parent for picture in self.data.val])
+        names = [picture.relative_to(root).as_posix() for picture in self.data.val]
+        images, agreeing, worst = compare(self.detections(before), self.detections(after), names.__getitem__)
+        (folder / "pictures").mkdir(exist_ok=True)
+
+        def shown(rank: int, pair: Pair) -> Picture:
+            position, path = pair.before.picture, Path("pictures", f"{rank}.jpg")
+            width, height = write_small_copy(self.data.val[position], folder / path, self.data.task)
+            found = pair.before.truth, pair.before.found, pair.after.found
+            return Picture(path, names[position], width, height, *found, pair.disagreement)
+
+        titles = (f"{variant.name} on {variant.runtime}" for variant in (before, after))
+        pictures = tuple(shown(rank, pair) for rank, pair in enumerate(worst))
+        return Disagreement(*titles, CONFIDENCE, images, agreeing, pictures)
 
     def time(self, variants: list[Variant]) -> Timing:
         """Latencies of built variants, interleaved; each is compared with the first of its runtime or its original."""

@@ -78,7 +78,16 @@ def run(plan: Plan, folder: Path) -> Report:
     log.info("timing %d variants on %d threads", len(subjects), plan.judge.threads)
     timing = plan.judge.time([subject.variant for subject in subjects])
     results = [replace(result, latency=time) for result, time in zip(results, timing.latencies, strict=True)]
-    return Report(tuple(results), timing.noise, timing.noise_spread, stages, plan.provenance)
+    report = Report(tuple(results), timing.noise, timing.noise_spread, stages, plan.provenance)
+    best = chosen(report)
+    seen = plan.judge.disagreement(results[0].variant, best.variant, folder) if best else None
+    return replace(report, disagreement=seen)
+
+
+def chosen(report: Report) -> Result | None:
+    """The fastest variant that was made of the original; None where nothing was changed."""
+    made = (r for r in report.results if r.variant.name != "original" and not r.rival and r.latency)
+    return min(made, key=lambda result: result.latency.median_ms, default=None)
 
 
 def _models(plan: Plan) -> tuple[list[Variant], list[dict]]:

@@ -9,7 +9,11 @@ from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
 
-torch.set_num_threads(1)  # on tiny tensors more threads cost more than they save
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """On tiny tensors more threads cost more than they save; a run that was tested before may have left more."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +50,11 @@ def checkpoint(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.pt"
     save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def yolo11n():
+    """With random weights, in float32; a test that changes it copies it first."""
+    from random_models import build
+
+    return build("yolo11n").float()

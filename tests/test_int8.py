@@ -20,7 +20,7 @@ from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.measure.accuracy import Accuracy
-from optimize.pipeline import Plan, _in_precision
+from optimize.pipeline import _in_precision
 from optimize.quant.int8 import Int8
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import rank
@@ -188,7 +188,7 @@ def test_a_model_is_trained_for_int8_where_it_loses_too_much(exported, data, har
     model = Variant(hard, "torch", "fp32", 64, steps=("hard",))
     for trained, name in ((0.01, "qat+int8"), (-0.01, "int8")):
         stage = Int8(data, Judge(trained=trained), max_drop=5)
-        plan = Plan(model, data, (), (), Training(), (), (), stage.judge, tmp_path / name)
+        plan = SimpleNamespace(qat=Training(), judge=stage.judge, store=tmp_path / name)
         found = _in_precision(plan, stage, OnnxRuntime(), model, exported["onnxruntime"])
         assert found.name == name
     assert trainings == [model, model]

@@ -58,7 +58,7 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     for row in rows.values():
         assert row.keys() >= KEYS
         assert digest(Path(row["variant"]["path"])) == row["sha256"]
-        assert row["accuracy"]["images"] == 8
+        assert row["accuracy"]["images"] == len(row["accuracy"]["folds"]) == 8
         assert row["latency"]["runs"] == 12 * 3
         assert row["macs"] * 2 == row["flops"] == row["float_ops"] + row["int_ops"]
     original, pruned = rows["torch", "original"], rows["torch", "pruned"]
@@ -70,6 +70,10 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     assert (folder / "report.md").read_text().count("| pruned+int8 |") == 4  # two runtimes in each of two tables
     assert (folder / "report.png").stat().st_size > 10_000
     assert (folder / "optimize.log").is_file() and (folder / ".hydra" / "config.yaml").is_file()
+    seen = results["disagreement"]
+    assert (seen["before"], seen["images"], len(seen["pictures"])) == ("original on torch", 8, 8)
+    assert {picture["name"] for picture in seen["pictures"]} == {f"{i}.png" for i in range(8)}
+    assert all((folder / picture["path"]).is_file() for picture in seen["pictures"])
 
     stock = YOLO(rows["onnxruntime", "pruned+int8"]["variant"]["path"], task="detect").val(
         data=str(dataset), imgsz=64, device="cpu", plots=False, save_dir=where / "stock"
@@ -155,6 +159,7 @@ def test_nothing_asked_nothing_changed(optimize, given, where):
         ("torch", "original"),
         ("onnxruntime", "original"),
     ]
+    assert results["disagreement"] is None
 
 
 def test_tensorrt_is_left_out_with_its_reason_where_it_cannot_run(optimize, given):

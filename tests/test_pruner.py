@@ -1,10 +1,9 @@
-"""The parts of pruning: channels are followed rightly, the target is met, and what can't be done is said."""
+"""The target is met, what can't be done is said, and the stage leaves a checkpoint that needs nothing of ours."""
 
 import json
 import subprocess
 import sys
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from random_models import build
-from torch import Tensor, nn
+from torch import nn
 
 from optimize.config import CONF
 from optimize.config import build as from_config
@@ -22,16 +21,11 @@ from optimize.data.digits import compose as compose_digits
 from optimize.errors import InputError, TargetOutOfReach
 from optimize.measure.cost import count
 from optimize.pruner.blocks import Block, Part, blocks
-from optimize.pruner.bn import BN
 from optimize.pruner.budget import Goal, allowed, cheapest, check_reach, search
 from optimize.pruner.l2 import L2
-from optimize.pruner.lamp import LAMP
 from optimize.pruner.prune import Prune, prune
-from optimize.pruner.random import Random
-from optimize.pruner.score import scores
 from optimize.pruner.sensitivity import rises
 from optimize.pruner.settings import Pruning
-from optimize.pruner.taylor import Taylor
 from optimize.pruner.tracker import trace
 from optimize.variant import Variant
 from optimize.yolo import coupling
@@ -42,125 +36,10 @@ from optimize.yolo.loss import batches, losing, loss
 IMGSZ = 64
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def yolo11n() -> nn.Module:
-    return build("yolo11n").float()
-
-
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory) -> Dataset:
     """What the shipped model was trained on, since only trained weights are sensitive."""
     return resolve(str(compose_digits(tmp_path_factory.mktemp("digits"), train=64, val=4)))
-
-
-class Toy(nn.Module):
-    """Two convolutions with an operation between them."""
-
-    def __init__(self, between, out: int = 4):
-        super().__init__()
-        self.first, self.second = nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(out, 4, 1, bias=False)
-        self.between = between
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.between(self.first(x)))
-
-
-def follow(model: nn.Module) -> tuple[list[Block], list[str]]:
-    traced = trace(model.to("meta"), 8, {}, (), lambda result: [result])
-    return blocks(traced), [use.layer for use in traced.uses]
-
-
-def free(found: list[Block]) -> list[Block]:
-    return [block for block in found if not block.frozen]
-
-
-# Following the channels ----------------------------------------------------------------------------------------------
-
-
-def test_a_chunk_ties_its_halves_and_each_half_keeps_its_reader():
-    found, uses = follow(Toy(lambda x: x.chunk(2, 1)[0] + x.chunk(2, 1)[1]))
-    (block,) = free(found)
-    assert block.units == 4
-    positions = {uses[part.use]: part.positions.tolist() for part in block.parts}
-    assert positions == {"first": [[0, 1, 2, 3], [4, 5, 6, 7]], "second": [[0, 1, 2, 3]]}
-
-
-def test_a_concatenation_leaves_its_parts_independent():
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a, self.b, self.c = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 6, 1), nn.Conv2d(14, 2, 1)
-
-        def forward(self, x):
-            return self.c(torch.cat([self.a(x), self.b(x)], 1))
-
-    found, uses = follow(Model())
-    where = [{uses[part.use]: part.positions.tolist() for part in block.parts} for block in free(found)]
-    assert where == [{"a": [[*range(8)]], "c": [[*range(8)]]}, {"b": [[*range(6)]], "c": [[*range(8, 14)]]}]
-
-
-@pytest.mark.parametrize(
-    ("operation", "name"),
-    [
-        (lambda x: x.flip(1), "flip"),
-        (lambda x: x.view(1, 8, 6, 6), "view"),
-        (lambda x: x.split((4, 4), 1)[0].repeat(1, 2, 1, 1), "split"),
-        (lambda x: x + torch.ones(8, 1, 1, device="meta"), "add"),
-        (lambda x: x.transpose(1, 2).transpose(1, 2), "transpose"),
-        (lambda x: torch.cat([x], axis=1), "cat"),  # a form of the call that is not known
-    ],
-)
-def test_an_unknown_operator_freezes_what_it_touches_and_is_named(operation, name):
-    found, _ = follow(Toy(operation, out=8))
-    assert free(found) == []
-    assert any(f"`{name}` in " in block.frozen for block in found)
-
-
-def test_writing_into_a_tensor_freezes_it():
-    def overwrite(x: Tensor) -> Tensor:
-        x[:, 2:] = 1
-        return x
-
-    assert free(follow(Toy(overwrite, out=8))[0]) == []
-
-
-def test_a_layer_that_runs_twice_ties_both_readings():
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a, self.b, self.shared = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1)
-
-        def forward(self, x):
-            return self.shared(self.a(x)) * self.shared(self.b(x))
-
-    found, uses = follow(Model())
-    (block,) = free(found)
-    assert {uses[part.use] for part in block.parts} == {"a", "b", "shared"}
-
-
-def test_a_block_nobody_knows_is_left_dense_and_named(yolo11n):
-    class Mixer(nn.Module):
-        def forward(self, x):
-            return x.reshape(x.shape[0], 2, -1, *x.shape[2:]).transpose(1, 2).reshape(x.shape)
-
-    model = deepcopy(yolo11n)
-    mixer = Mixer()
-    mixer.i, mixer.f, mixer.type = 1, -1, "Mixer"
-    model.model[1] = nn.Sequential(model.model[1], mixer)
-    model.model[1].i, model.model[1].f = 1, -1
-    report = prune(model, IMGSZ, Pruning(0.3, L2(), round_to=4))
-    layer = next(layer for layer in report.layers if layer.name == "model.1.0.conv")
-    assert layer.width == (32, 32)
-    assert layer.dense == "`reshape` in model.1.1 (Mixer) is not known to keep channels apart"
-    assert report.reached == pytest.approx(0.3, abs=0.01)
 
 
 # The target ----------------------------------------------------------------------------------------------------------
@@ -320,100 +199,6 @@ def test_training_only_layers_cost_nothing():
     report = prune(build("yolo26n-pose").float(), IMGSZ, Pruning(0.3, L2(), round_to=4))
     second_head = [layer for layer in report.layers if "one2one" in layer.name or "sigma" in layer.name]
     assert second_head and all(layer.flops == (0, 0) for layer in second_head)
-
-
-# Criteria ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("criterion", [L2(), BN(), LAMP(), Random(1)])
-def test_every_criterion_meets_the_target(yolo11n, criterion):
-    report = prune(deepcopy(yolo11n), IMGSZ, Pruning(0.4, criterion, round_to=4))
-    assert report.reached == pytest.approx(0.4, abs=0.01)
-    assert report.criterion == repr(criterion)
-
-
-@pytest.mark.parametrize(("criterion", "scaled"), [(L2(), "conv"), (BN(), "bn"), (LAMP(), "conv")])
-def test_the_smallest_channels_go_first(yolo11n, criterion, scaled):
-    """Half of one layer's channels are made tiny: all those that go are among them."""
-    model, tiny = deepcopy(yolo11n), torch.arange(0, 32, 2)
-    with torch.no_grad():
-        getattr(model.model[1], scaled).weight[tiny] *= 1e-4
-        model.model[1].bn.weight[tiny] *= 1e-4
-        model.model[2].cv1.conv.weight[:, tiny] *= 1e-4
-    prune(model, IMGSZ, Pruning(0.2, criterion, round_to=4))
-    scales = model.model[1].bn.weight.abs()
-    assert 16 <= len(scales) < 32
-    assert int((scales > 1e-3).sum()) == 16
-
-
-def test_taylor_is_the_change_of_the_loss_to_first_order(dataset, checkpoint):
-    """The channels that it calls least important are those whose absence changes the loss least."""
-    model, data = load(checkpoint), resolve(str(dataset))
-    scorer = Taylor(data, images=4)(model, IMGSZ)
-    gradient = model.model[4].cv1.conv.weight.grad.clone()
-    traced = trace(coupling.traceable(model), IMGSZ, coupling.RULES, coupling.HALVING, coupling.predictions)
-    uses = [use.layer for use in traced.uses]
-    block = next(b for b in blocks(traced) if not b.frozen and uses[b.parts[0].use] == "model.3.conv")
-    found = scores(scorer, model, traced, block)
-    weight = model.model[4].cv1.conv.weight
-    read = (weight * gradient).abs().sum((0, 2, 3))
-    made = (model.model[3].conv.weight * model.model[3].conv.weight.grad).abs().sum((1, 2, 3))
-    assert found == pytest.approx(((read + made) / 2 / ((read + made) / 2).mean()).detach().numpy(), rel=1e-4)
-
-
-def test_taylor_sees_the_pictures_that_its_seed_draws(dataset, checkpoint):
-    data, gradients = resolve(str(dataset)), []
-    for images, seed in ((4, 0), (4, 0), (4, 1), (8, 0)):
-        model = load(checkpoint)
-        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        Taylor(data, images, seed)(model, IMGSZ)
-        assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-        assert not model.training
-        gradients.append(model.model[0].conv.weight.grad)
-    assert torch.equal(gradients[0], gradients[1])
-    assert not torch.equal(gradients[0], gradients[2]) and not torch.equal(gradients[0], gradients[3])
-
-
-def test_taylor_prunes_to_the_target_and_leaves_no_gradient(dataset, checkpoint):
-    model = load(checkpoint)
-    report = prune(model, IMGSZ, Pruning(0.3, Taylor(resolve(str(dataset)), 8), round_to=4))
-    assert report.reached == pytest.approx(0.3, abs=0.01)
-    assert all(parameter.grad is None for parameter in model.parameters())
-
-
-def test_taylor_without_pictures_is_refused(dataset):
-    with pytest.raises(InputError, match=r"pruner\.criterion\.images=0 is out of range"):
-        Taylor(resolve(str(dataset)), images=0)
-
-
-def test_random_channels_follow_the_seed(yolo11n):
-    kept = []
-    for seed in (1, 1, 2):
-        model = deepcopy(yolo11n)
-        prune(model, IMGSZ, Pruning(0.3, Random(seed), round_to=4))
-        kept.append(torch.cat([p.flatten() for p in model.parameters()]))
-    assert torch.equal(kept[0], kept[1])
-    assert kept[0].shape != kept[2].shape or not torch.equal(kept[0], kept[2])
-
-
-def test_weights_that_are_not_finite_are_refused(yolo11n):
-    model = deepcopy(yolo11n)
-    model.model[0].conv.weight.data[0] = torch.nan
-    with pytest.raises(InputError, match="not finite"):
-        prune(model, IMGSZ, Pruning(0.3, L2()))
-
-
-@dataclass(frozen=True)
-class Blind:
-    """Can't score anything."""
-
-    def __call__(self, model, imgsz):
-        return lambda group: None
-
-
-def test_what_a_criterion_can_not_score_stays(yolo11n):
-    with pytest.raises(TargetOutOfReach, match=r"at most 0\.000"):
-        prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, Blind()))
 
 
 # The stage -----------------------------------------------------------------------------------------------------------

@@ -20,15 +20,6 @@ from optimize.yolo.checkpoint import deployed, save
 IMGSZ = 64
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny tensors: more threads cost more than they save, and much more on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module", params=DETECT + TASKS + TRANSFORMERS)
 def case(request) -> Case:
     return pruned(request.param, IMGSZ, Pruning(0.4, L2(), scope="global", round_to=4, min_width=1))

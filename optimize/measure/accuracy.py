@@ -1,13 +1,14 @@
-"""What a validation found, kept so that no validation runs twice."""
+"""How well a variant does its task on the validation pictures, and how sure that is."""
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from hashlib import sha256
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from math import sqrt
-from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
+
+Seen = TypeVar("Seen")
+
+GROUPS = 20  # more tell little more, and each costs one more computation of the metric
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Accuracy:
             precision over IoU 0.50 to 0.95 in steps of 0.05 and over classes (COCO's AP), mAP50 the same at IoU 0.50.
         images: number of pictures validated.
         classes: the main metric for each class that occurs in the split, by name.
-        objects: how many objects of each class the split has, by name (for `classify` pictures).
+        objects: how many objects of each class of the data set were validated, by name (for `classify` pictures); 0
+            where a class does not occur.
         folds: the main metric once more, each time without one of up to 20 groups of pictures that share them out; the
             groups are the same for every variant, so that variants can be compared fold by fold.
     """
@@ -61,19 +63,14 @@ def _jackknife(folds: Sequence[float]) -> float | None:
     return sqrt((len(folds) - 1) / len(folds) * sum((fold - fmean(folds)) ** 2 for fold in folds))
 
 
-def once(store: Path, identity: tuple[str, ...], validate: Callable[[], Accuracy]) -> Accuracy:
-    """The accuracy that an earlier run found for the same artefact and data, or that of `validate()`.
+def leave_groups_out(pictures: Sequence[Seen], score: Callable[[list[Seen]], float | None]) -> tuple[float, ...]:
+    """`score` of all pictures but those of one group, for each group: the folds of `Accuracy`.
 
-    Args:
-        store: folder of finished work.
-        identity: everything that the result depends on: artefact, precision, data.
-        validate: measures it.
+    Picture i belongs to group i modulo 20; fewer pictures are a group each. There are no folds of less than two
+    pictures, nor where what is left without one of the groups has no score (None).
     """
-    shape = (field.name for field in fields(Accuracy))  # a store of an older version holds other figures
-    key = sha256("\n".join((*identity, version("ultralytics"), *shape)).encode()).hexdigest()[:16]
-    path = store / f"{key}.accuracy.json"
-    if not path.is_file():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(validate()), indent=2))
-        partial.rename(path)
-    return Accuracy(**json.loads(path.read_text()))
+    groups = min(GROUPS, len(pictures))
+    if groups < 2:
+        return ()
+    scores = [score([seen for i, seen in enumerate(pictures) if i % groups != group]) for group in range(groups)]
+    return () if None in scores else tuple(scores)

@@ -1,22 +1,18 @@
 """Where the optimized model sees something else than the original, on the validation pictures."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import cv2
+import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-@dataclass(frozen=True)
-class Box:
-    """One object.
+from optimize.measure.detections import Box, Detections
 
-    Attributes:
-        label: its class.
-        score: confidence, 0 to 1; None for a label of the data set.
-        corners: (x, y) in pixels of the original picture, in order around the object; none for `classify`.
-    """
-
-    label: str
-    score: float | None
-    corners: tuple[tuple[float, float], ...]
+OVERLAP = 0.5  # IoU from which on two boxes are taken for the same object
+WORST = 8  # pictures that are shown
 
 
 @dataclass(frozen=True)
@@ -59,3 +55,74 @@ class Disagreement:
     images: int
     agreeing: int
     pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What two variants find in one picture."""
+
+    before: Detections
+    after: Detections
+
+    @cached_property
+    def unmatched(self) -> int:
+        """How many of the objects that either finds the other doesn't find.
+
+        Two boxes are one object if they have the same class and an IoU of at least `OVERLAP`. Each box has at most one
+        partner; the partners are those with the largest sum of IoUs (the Hungarian method), so that it doesn't matter
+        which variant comes first. Without corners the class alone decides.
+        """
+        before, after = self.before.found, self.after.found
+        if not before or not after:
+            return len(before) + len(after)
+        overlaps = _overlaps(before, after)
+        matches = np.count_nonzero(overlaps[linear_sum_assignment(overlaps, maximize=True)])
+        return len(before) + len(after) - 2 * int(matches)
+
+    @property
+    def disagreement(self) -> float:
+        """1 - 2 matches / (objects before + objects after): Dice's distance of the two sets; 0 if both are empty.
+
+        Source: Dice, "Measures of the Amount of Ecologic Association Between Species", Ecology 26(3), 1945.
+        """
+        return self.unmatched / max(1, len(self.before.found) + len(self.after.found))
+
+
+def compare(
+    before: Iterable[Detections], after: Iterable[Detections], name: Callable[[int], str]
+) -> tuple[int, int, list[Pair]]:
+    """Pictures compared, pictures on which both agree, and the `WORST` pictures.
+
+    The worst comes first; of equal disagreement the one with more objects unmatched, then by name.
+
+    Args:
+        before, after: the same pictures in the same order; they may be streams.
+        name: of the picture at a position in the validation split.
+    """
+
+    def rank(pair: Pair) -> tuple[float, int, str]:
+        return -pair.disagreement, -pair.unmatched, name(pair.before.picture)
+
+    images, agreeing, worst = 0, 0, []
+    for pair in (Pair(one, other) for one, other in zip(before, after, strict=True)):
+        images += 1
+        agreeing += pair.unmatched == 0
+        worst = sorted([*worst, pair], key=rank)[:WORST]
+    return images, agreeing, worst
+
+
+def _overlaps(before: tuple[Box, ...], after: tuple[Box, ...]) -> np.ndarray:
+    """(before, after): IoU of convex shapes, rotated or not; 0 where it is below `OVERLAP` or the class another."""
+    one, other = (np.array([box.label for box in side]) for side in (before, after))
+    same = one[:, None] == other
+    if not before[0].corners:
+        return same.astype(float)
+    one, other = (np.array([box.corners for box in side], np.float32) for side in (before, after))
+    # most pairs are far apart: the boxes around them, upright, don't even touch
+    low, high = np.maximum(one.min(1)[:, None], other.min(1)), np.minimum(one.max(1)[:, None], other.max(1))
+    areas = np.add.outer([cv2.contourArea(shape) for shape in one], [cv2.contourArea(shape) for shape in other])
+    overlaps = np.zeros(same.shape)
+    for i, j in np.argwhere(same & (high > low).all(2) & (areas > 0)):
+        common = cv2.intersectConvexConvex(one[i], other[j])[0]
+        overlaps[i, j] = common / (areas[i, j] - common)
+    return np.where(overlaps >= OVERLAP, overlaps, 0)

@@ -1,5 +1,6 @@
 """Find a data set the way ultralytics does, and refuse one that can't be measured on."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -124,7 +125,8 @@ def _pictures(data: str, split: str, sources: str | list[str]) -> Iterator[Path]
     for source in [sources] if isinstance(sources, str) else sources:
         path = Path(source)
         if path.is_dir():
-            found = path.rglob("*")
+            # as ultralytics does, into folders that are links as well, which Path.rglob leaves out
+            found = (Path(folder, name) for folder, _, names in os.walk(path, followlinks=True) for name in names)
         elif path.is_file():
             lines = path.read_text().split("\n")
             found = (path.parent / line.strip() for line in lines if line.strip())

@@ -12,6 +12,8 @@ from ultralytics.utils.patches import imread
 
 from optimize.errors import InputError
 
+COPY = 480
+
 
 def validation_image(path: Path, imgsz: int, task: str = "detect") -> np.ndarray:
     """`path` as (1, 3, imgsz, imgsz) float32 in 0..1, RGB: the pixels of the task's validator with `rect=False`.
@@ -22,7 +24,7 @@ def validation_image(path: Path, imgsz: int, task: str = "detect") -> np.ndarray
     Raises:
         InputError: the file is missing, can't be decoded, or has pixels that are no integers.
     """
-    picture = ClassificationDataset.imread(str(path)) if task == "classify" else imread(path)
+    picture = _read(path, task)
     if picture is None:
         raise InputError(f"{path} can't be read as a picture; remove it from the training split or replace it.")
     if picture.dtype != np.uint8:
@@ -34,6 +36,23 @@ def validation_image(path: Path, imgsz: int, task: str = "detect") -> np.ndarray
         return classify_transforms(imgsz)(rgb).numpy()[None]
     square = _stretched(picture, imgsz) if task == "rtdetr" else _letterboxed(picture, imgsz)
     return np.ascontiguousarray(square[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+
+
+def write_small_copy(path: Path, target: Path, task: str = "detect") -> tuple[int, int]:
+    """Write `path` as the validator sees it, upright and in colour, but small; return its width and height in pixels.
+
+    `path` was validated, so it can be read. The copy is a JPEG whose longer side is at most `COPY` pixels.
+    """
+    pixels = _read(path, task)[..., ::-1]
+    copy = Image.fromarray(np.ascontiguousarray(pixels.clip(0, 255), dtype=np.uint8))
+    copy.thumbnail((COPY, COPY))
+    copy.save(target)
+    return pixels.shape[1], pixels.shape[0]
+
+
+def _read(path: Path, task: str) -> np.ndarray | None:
+    """(height, width, 3) BGR."""
+    return ClassificationDataset.imread(str(path)) if task == "classify" else imread(path)
 
 
 def _stretched(picture: np.ndarray, imgsz: int) -> np.ndarray:

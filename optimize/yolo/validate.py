@@ -1,6 +1,7 @@
 """One validator per task for every runtime: ultralytics' own, fed by any session."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,28 +9,43 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from torch import nn
+from ultralytics.data.build import build_dataloader
+from ultralytics.engine.validator import BaseValidator
 from ultralytics.models.rtdetr import RTDETRValidator
 from ultralytics.models.yolo.classify import ClassificationValidator
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.models.yolo.obb import OBBValidator
 from ultralytics.models.yolo.pose import PoseValidator
 from ultralytics.models.yolo.segment import SegmentationValidator
+from ultralytics.utils.metrics import ClassifyMetrics, Metric, ap_per_class
 
 from optimize.data.dataset import Dataset
-from optimize.measure.accuracy import Accuracy
+from optimize.measure.accuracy import Accuracy, leave_groups_out
+from optimize.measure.detections import Detections
+from optimize.yolo.detections import classified, detected
 from optimize.yolo.metrics import METRICS
 
 log = logging.getLogger(__name__)
+
+
+class _InOrder(ClassificationValidator):
+    """Ultralytics' own validates in a random order, and a batch doesn't say which picture it holds."""
+
+    def get_dataloader(self, dataset_path: Path | str, batch_size: int) -> torch.utils.data.DataLoader:
+        dataset = super().get_dataloader(dataset_path, batch_size).dataset
+        return build_dataloader(dataset, batch_size, workers=0, shuffle=False, device=self.device)
+
 
 VALIDATORS = {
     "detect": DetectionValidator,
     "segment": SegmentationValidator,
     "pose": PoseValidator,
     "obb": OBBValidator,
-    "classify": ClassificationValidator,
+    "classify": _InOrder,
     "rtdetr": RTDETRValidator,
 }
-MAIN = {"segment": "seg", "pose": "pose"}  # the figures that hold the main metric, where they are not those of boxes
+# where the main metric is not that of boxes: the figures that hold it, and each picture's hits that it is made of
+MAIN = {"segment": ("seg", "tp_m"), "pose": ("pose", "tp_p")}
 
 
 class _Shim(nn.Module):
@@ -47,7 +63,12 @@ class _Shim(nn.Module):
         return outputs if len(outputs) > 1 else outputs[0]
 
 
-def validate(session: Callable[[np.ndarray], list[np.ndarray]], data: Dataset, imgsz: int) -> Accuracy:
+def validate(
+    session: Callable[[np.ndarray], list[np.ndarray]],
+    data: Dataset,
+    imgsz: int,
+    keep: Callable[[Detections], object] = lambda detections: None,
+) -> Accuracy:
     """Accuracy of a session, judged as `data.task` is.
 
     The session takes (1, 3, imgsz, imgsz) float32 in 0..1 and returns what the exported graph does: [(1, 4 + classes +
@@ -57,6 +78,8 @@ def validate(session: Callable[[np.ndarray], list[np.ndarray]], data: Dataset, i
     The settings are those of `yolo val` for an exported file, for every variant alike: batch 1, and where they apply
     square letterbox (`rect=False`), confidence above 0.001 (`obb`: 0.01), IoU 0.7 for NMS. So the figures equal stock
     ultralytics' for the same file, and a checkpoint is compared with its exports on the same pixels.
+
+    `keep` is called with what was found in each picture that could be read, in the same order for every session.
     """
     task = "detect" if data.task == "rtdetr" else data.task
     settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "batch": 1, "rect": False}
@@ -64,25 +87,69 @@ def validate(session: Callable[[np.ndarray], list[np.ndarray]], data: Dataset, i
         validator = VALIDATORS[data.task](
             save_dir=Path(folder), args={**settings, "device": "cpu", "plots": False, "verbose": False}
         )
+        pictures = _watch(validator, data, keep)
         found = validator(model=_Shim(session, data.names, stride=32))
-    images, classes = (_classified if task == "classify" else _detected)(validator, data)
-    if images != len(data.val):
+    if len(pictures) != len(data.val):
         log.warning(
             "%d of %d validation pictures were unreadable or wrongly labelled, and left out",
-            len(data.val) - images,
+            len(data.val) - len(pictures),
             len(data.val),
         )
-    return Accuracy({name: float(found[key]) for name, key in METRICS[data.task].items()}, images, classes)
+    metrics = {name: float(found[key]) for name, key in METRICS[data.task].items()}
+    judged = _classified if task == "classify" else _detected
+    return Accuracy(metrics, len(pictures), *judged(validator, data, pictures))
 
 
-def _detected(validator: DetectionValidator, data: Dataset) -> tuple[int, dict[str, float]]:
-    """Pictures validated, and the average precision by class."""
-    main = getattr(validator.metrics, MAIN.get(data.task, "box"))
-    return validator.seen, {data.names[i]: float(ap) for i, ap in zip(main.ap_class_index, main.ap, strict=True)}
+def _watch(validator: BaseValidator, data: Dataset, keep: Callable[[Detections], object]) -> list[dict]:
+    """A list that will hold ultralytics' statistics of each picture; what is found there goes to `keep`.
+
+    Neither outlives ultralytics' validation, and its callbacks don't see what was found.
+    """
+    pictures, update = [], validator.update_metrics
+    positions = {os.path.abspath(picture): i for i, picture in enumerate(data.val)}
+
+    def update_metrics(found: torch.Tensor | list[dict], batch: dict) -> None:
+        update(found, batch)
+        if data.task == "classify":
+            file = validator.dataloader.dataset.samples[len(pictures)][0]
+            keep(classified(positions[os.path.abspath(file)], found, batch, data.names))
+            pictures.append({"target": validator.targets[-1], "given": validator.pred[-1]})
+        else:
+            position = positions[os.path.abspath(batch["im_file"][0])]
+            keep(detected(position, found[0], batch, data.names, rotated=data.task == "obb"))
+            pictures.append({name: values[-1] for name, values in validator.metrics.stats.items()})
+
+    validator.update_metrics = update_metrics
+    return pictures
 
 
-def _classified(validator: ClassificationValidator, data: Dataset) -> tuple[int, dict[str, float]]:
-    """Pictures validated, and the share of each class's pictures that were given that class."""
+def _detected(validator: DetectionValidator, data: Dataset, pictures: list[dict]) -> tuple[dict, dict, tuple]:
+    """The average precision by class, objects by class, and the mean average precision by fold."""
+    figures, hits = MAIN.get(data.task, ("box", "tp"))
+    main = getattr(validator.metrics, figures)
+    classes = {data.names[i]: float(ap) for i, ap in zip(main.ap_class_index, main.ap, strict=True)}
+    objects = dict(zip(data.names, validator.metrics.nt_per_class.tolist(), strict=True))
+
+    def mean_average_precision(some: list[dict]) -> float | None:
+        names = hits, "conf", "pred_cls", "target_cls"
+        stats = [np.concatenate([picture[name] for picture in some]) for name in names]
+        metric = Metric()
+        metric.update(ap_per_class(*stats)[2:])
+        return float(metric.map) if stats[-1].size else None  # ultralytics calls it 0 where nothing is labelled
+
+    return classes, objects, leave_groups_out(pictures, mean_average_precision)
+
+
+def _classified(validator: ClassificationValidator, data: Dataset, pictures: list[dict]) -> tuple[dict, dict, tuple]:
+    """The share of each class's pictures that were given that class, pictures by class, and top-1 by fold."""
     target, given = torch.cat(validator.targets), torch.cat(validator.pred)[:, 0]
     shares = {i: (given[target == i] == i).float().mean().item() for i in target.unique().tolist()}
-    return len(target), {data.names[i]: share for i, share in shares.items()}
+    classes = {data.names[i]: share for i, share in shares.items()}
+    objects = dict(zip(data.names, target.bincount(minlength=len(data.names)).tolist(), strict=True))
+
+    def top1(some: list[dict]) -> float:
+        metrics = ClassifyMetrics()
+        metrics.process([picture["target"] for picture in some], [picture["given"] for picture in some])
+        return metrics.top1
+
+    return classes, objects, leave_groups_out(pictures, top1)

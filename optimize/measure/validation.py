@@ -1,0 +1,73 @@
+"""What a validation found, kept so that no validation runs twice."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import TypeAdapter
+
+from optimize.measure.accuracy import Accuracy
+from optimize.measure.detections import CONFIDENCE, Box, Detections
+
+LINE = TypeAdapter(Detections)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One validation in the store: two files, since the accuracy is read often, and what was found can be large."""
+
+    store: Path
+    key: str
+
+    @property
+    def accuracy(self) -> Accuracy:
+        found = json.loads(self._accuracy.read_text())
+        return Accuracy(**found | {"folds": tuple(found["folds"])})
+
+    def detections(self) -> Iterator[Detections]:
+        """What was found picture by picture; never all at once in memory."""
+        with self._detections.open() as lines:
+            yield from map(LINE.validate_json, lines)
+
+    @property
+    def _accuracy(self) -> Path:
+        return self.store / f"{self.key}.accuracy.json"
+
+    @property
+    def _detections(self) -> Path:
+        return self.store / f"{self.key}.detections.jsonl"
+
+
+Validate = Callable[[Callable[[Detections], None]], Accuracy]
+
+
+def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validation:
+    """The validation that an earlier run made of the same artefact and data, or the one that `validate` makes.
+
+    Args:
+        store: folder of finished work.
+        identity: everything that the result depends on: artefact, precision, data.
+        validate: measures the accuracy, and gives what it finds in each picture to its argument.
+    """
+    # a store of an older version holds other figures
+    shape = (*(field.name for kind in (Accuracy, Detections, Box) for field in fields(kind)), str(CONFIDENCE))
+    key = sha256("\n".join((*identity, version("ultralytics"), *shape)).encode()).hexdigest()[:16]
+    kept = Validation(store, key)
+    with FileLock(store / f"{key}.lock"):
+        if not (kept._accuracy.is_file() and kept._detections.is_file()):
+            _make(kept, validate)
+    return kept
+
+
+def _make(kept: Validation, validate: Validate) -> None:
+    """Both files appear only when the validation has ended."""
+    partial = kept._detections.with_suffix(".partial")
+    with partial.open("wb") as lines:
+        found = validate(lambda detections: lines.write(LINE.dump_json(detections) + b"\n"))
+    partial.rename(kept._detections)
+    partial.write_text(json.dumps(asdict(found), indent=2))
+    partial.rename(kept._accuracy)
