@@ -47,9 +47,8 @@ def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
     if report.disagreement is None:
         return [], []
     drawn, missing, used = [], [], 0
-    pictures = sorted(report.disagreement.pictures, key=lambda picture: -picture.disagreement)
-    colours = _colours(pictures)
-    for picture in pictures:
+    colours = _colours(report.disagreement.pictures)
+    for picture in report.disagreement.pictures:
         path = folder / picture.path
         used += path.stat().st_size * 4 // 3 if path.is_file() else 0
         if not path.is_file() or used > MOST:
@@ -63,7 +62,7 @@ def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
     return drawn, missing
 
 
-def _colours(pictures: list[Picture]) -> dict[str, int]:
+def _colours(pictures: tuple[Picture, ...]) -> dict[str, int]:
     boxes = [box for p in pictures for side in (p.truth, p.before, p.after) for box in side]
     return {label: i for i, label in enumerate(dict.fromkeys(box.label for box in boxes))}
 
