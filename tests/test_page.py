@@ -277,6 +277,15 @@ def test_what_was_not_measured_is_left_out(opened, tmp_path):
     ]
 
 
+def test_what_has_no_box_is_named_under_the_picture(folder):
+    shown = reports.report().disagreement.pictures[0]
+    classes_ = {side: tuple(replace(box, corners=()) for box in getattr(shown, side)) for side in ("before", "after")}
+    changed = replace(reports.report().disagreement, pictures=(replace(shown, truth=(), **classes_),))
+    page.write(reports.report(disagreement=changed), folder / "classify.html")
+    captions = re.findall("<figcaption>(.*?)</figcaption>", (folder / "classify.html").read_text())
+    assert captions == ["original on torch: dark 0.90, bright 0.80", "pruned+int8 on openvino: dark 0.85"]
+
+
 def test_a_missing_picture_is_named(tmp_path):
     page.write(reports.report(), tmp_path / "report.html")
     assert "or the page would grow too large: 0.png." in (tmp_path / "report.html").read_text()
@@ -305,6 +314,11 @@ def test_what_each_block_saved_adds_up_to_the_whole():
     before, after = (result.latency.median_ms for result in (pair.before, pair.after))
     assert saved_flops == pytest.approx(30)
     assert saved_time == pytest.approx(100 * (1 - after / before))
+
+
+def test_a_block_that_has_no_kind_is_kept():
+    report = reports.report(blocks={"model.0": "Conv"})
+    assert [row["block"] for row in blocks.rows(report, blocks.pairs(report)[0])] == ["0 Conv", "1", "2", "other"]
 
 
 def test_a_layer_under_the_roof_is_drawn_from_its_own_figures():

@@ -118,7 +118,7 @@ def _blocks(report: Report, pair: Pair) -> dict[str, str]:
     """Label of every top-level module that computes anything, in order."""
     used = [_block(layer.name) for result in (pair.before, pair.after) for layer in result.cost.layers if layer.flops]
     used += [_block(layer.name) for r in (pair.before, pair.after) if r.profile for layer in r.profile.layers]
-    names = [name for name in report.blocks if name in used] or [n for n in dict.fromkeys(used) if n != OTHER]
+    names = [name for name in dict.fromkeys([*report.blocks, *used]) if name in used and name != OTHER]
     labels = {name: f"{name.removeprefix('model.')} {report.blocks.get(name, '')}".strip() for name in names}
     return labels | ({OTHER: OTHER} if OTHER in used else {})
 
