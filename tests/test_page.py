@@ -192,6 +192,18 @@ def test_a_click_on_the_legend_fades_the_others(opened, folder):
     expect(faded).to_have_count(0)
     tab.locator("#flops .role-legend-label text", has_text=re.compile("^pruned$")).click()
     expect(faded).to_have_count(2 * 10)  # all but the five rows of the pruned model
+    names = tab.locator("#flops .mark-text.role-mark text:not([opacity='0.07'])").all_text_contents()
+    assert set(names) == {"pruned", "pruned+int8"}
+
+
+@browsed
+def test_a_mark_under_the_pointer_says_its_figures(opened, folder):
+    tab = opened(folder / "report.html")
+    tab.locator('#latency path[aria-label*="variant: pruned+int8"]').last.hover()
+    cells = tab.locator("#vg-tooltip-element td").all_inner_texts()
+    shown = dict(zip(cells[::2], cells[1::2], strict=True))
+    assert (shown["variant"], shown["runtime"], shown["mAP50-95"]) == ("pruned+int8", "openvino", "0.5860")
+    assert shown["milliseconds"] == "3.50 [3.40-3.64]"
 
 
 @browsed

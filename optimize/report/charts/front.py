@@ -112,7 +112,7 @@ def _chart(rows: list[dict[str, Any]], report: Report, axis: spots.Axis, x: dict
             *(
                 names.mark_text(align=align, baseline="middle", dx=dx, dy=dy)
                 .transform_filter(f"datum.side == {side} && width >= datum.above && width < datum.below")
-                .encode(**at, text="label:N")
+                .encode(**at, text="label:N", opacity=strong)
                 for side, (align, dx, dy) in enumerate(spots.SIDES)
             ),
         )

@@ -31,7 +31,7 @@ class Axis:
 
 
 def names(rows: list[dict[str, Any]], best: list[int], x: Axis, y: tuple[float, float]) -> list[dict[str, Any]]:
-    """Labels for a narrow and for a wide chart, those of the front `best` first; legend and tooltip tell the rest.
+    """Rows named in a narrow and in a wide chart, those of the front `best` first; legend and tooltip tell the rest.
 
     Args:
         rows: points with `x`, `score` and `variant`.
@@ -53,8 +53,7 @@ def names(rows: list[dict[str, Any]], best: list[int], x: Axis, y: tuple[float, 
             if side is not None and not named & set(same):
                 taken.append(options[side])
                 named |= set(same)
-                place = {"x": rows[i]["x"], "score": rows[i]["score"], "side": side, "above": above, "below": below}
-                found.append({"label": label, **place})
+                found.append({**rows[i], "label": label, "side": side, "above": above, "below": below})
     return found
 
 
