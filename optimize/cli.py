@@ -25,7 +25,7 @@ def main() -> None:
     """The console script."""
     tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"  # Hydra's own switch, kept for whoever wants to see them
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through to us instead of printing its own text
-    with nullcontext() if tracebacks else _one_sentence():
+    with nullcontext() if tracebacks else one_sentence():
         job()
 
 
@@ -34,7 +34,7 @@ def job(config: DictConfig) -> None:
     """One run: check everything, do the work, write the report, and print its folder last."""
     settings = HydraConfig.get()
     # In a sweep Hydra must see the error, to go on with the other jobs and to say which one it was.
-    with nullcontext() if settings.mode is RunMode.MULTIRUN else _one_sentence():
+    with nullcontext() if settings.mode is RunMode.MULTIRUN else one_sentence():
         _run(config, Path(settings.runtime.output_dir))
 
 
@@ -59,7 +59,7 @@ def _run(config: DictConfig, folder: Path) -> None:
 
 
 @contextmanager
-def _one_sentence() -> Iterator[None]:
+def one_sentence() -> Iterator[None]:
     """Whatever the user can mend becomes one sentence on stderr; exit code 1, or 3 for a limit that was missed."""
     try:
         yield

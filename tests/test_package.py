@@ -8,12 +8,13 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_wheel_carries_the_config_and_the_checkpoint(tmp_path):
+def test_the_wheel_carries_the_config_the_checkpoint_and_the_page(tmp_path):
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     for yaml in (ROOT / "conf").rglob("*.yaml"):
         assert f"optimize/conf/{yaml.relative_to(ROOT / 'conf')}" in names
     assert "optimize/weights/digits.pt" in names
+    assert {f"optimize/report/{name}" for name in ("report.html.j2", "page.css", "page.js")} <= set(names)
 
 
 def test_the_unpacked_wheel_finds_its_config_from_another_folder_without_importing_torch(tmp_path):

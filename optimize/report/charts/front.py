@@ -1,0 +1,147 @@
+"""Accuracy against FLOPs and against latency: what each variant costs, and which ones nothing beats."""
+
+from typing import Any
+
+import altair
+
+from optimize.report.charts import look, spots
+from optimize.result import Report, Result
+
+LEAST_SPAN = 0.05  # of the accuracy axis: a finer scale makes noise look like a result
+FILL = {"fp32": 0.0, "bf16": 0.4, "fp16": 0.4, "int8": 1.0}  # how full a mark is
+
+
+def model(result: Result) -> str:
+    """What was done to the model, without its precision: `original`, `pruned`, a rival's name."""
+    tags = (tag for tag in result.variant.tags if tag != result.variant.precision)
+    return "+".join(tags) or "original"
+
+
+def against_flops(report: Report) -> altair.LayerChart:
+    """Every row over its operations for one image."""
+    rows = [{**_row(r, report), "x": r.flops / 1e9} for r in report.results]
+    reach = (0, 1.08 * max(row["x"] for row in rows))
+    scale, axis = altair.Scale(domain=list(reach), nice=False), altair.Axis(tickCount=6)
+    return _chart(rows, report, spots.Axis(*reach), {"title": "GFLOPs for one image", "scale": scale, "axis": axis})
+
+
+def against_latency(report: Report) -> altair.LayerChart:
+    """Every row that was timed over its median, with quartiles; in equal steps for equal ratios."""
+    rows = [
+        {**_row(r, report), "x": r.latency.median_ms, "left": r.latency.q1_ms, "right": r.latency.q3_ms}
+        for r in report.results
+        if r.latency
+    ]
+    # Room on the left for the name of the fastest.
+    reach = (min(row["left"] for row in rows) / 1.7, 1.25 * max(row["right"] for row in rows))
+    scale, axis = look.logarithmic(*reach)
+    title = "milliseconds for one image, logarithmic"
+    return _chart(rows, report, spots.Axis(*reach, logarithmic=True), {"title": title, "scale": scale, "axis": axis})
+
+
+def front(points: list[tuple[float, float]]) -> list[int]:
+    """Indices of the points (cost, score) that no other beats in both, from the cheapest on; of equals the first."""
+    best, found = float("-inf"), []
+    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1], i)):
+        if points[i][1] > best:
+            best = points[i][1]
+            found.append(i)
+    return found
+
+
+def _row(result: Result, report: Report) -> dict[str, Any]:
+    accuracy, time = result.accuracy, result.latency
+    row = {
+        "variant": result.variant.name,
+        "runtime": result.variant.runtime,
+        "precision": result.variant.precision,
+        "model": model(result),
+        "full": FILL[result.variant.precision],
+        "score": accuracy.score,
+        "points": f"{100 * (accuracy.score - report.results[0].accuracy.score):+.1f}",
+        "GFLOPs": f"{result.flops / 1e9:.3f}",
+        "MB": f"{result.size_bytes / 1e6:.2f}",
+        "milliseconds": f"{time.median_ms:.2f} [{time.q1_ms:.2f}-{time.q3_ms:.2f}]" if time else "not measured",
+        "faster": f"{time.speedup:.2f}x" if time else "not measured",
+    }
+    if accuracy.error is not None:
+        row |= {"low": accuracy.score - 2 * accuracy.error, "high": accuracy.score + 2 * accuracy.error}
+    return row
+
+
+def _chart(rows: list[dict[str, Any]], report: Report, axis: spots.Axis, x: dict[str, Any]) -> altair.LayerChart:
+    metric = report.results[0].accuracy.metric
+    reach = _span([row[key] for row in rows for key in ("score", "low", "high") if key in row])
+    y = {
+        "title": metric,
+        "scale": altair.Scale(domain=list(reach), nice=False),
+        "axis": altair.Axis(tickCount=6, format=".2f"),
+    }
+    at = {"x": altair.X("x:Q", **x), "y": altair.Y("score:Q", **y)}
+    colour, shape = _colour(rows), _shape(rows)
+    chosen = [altair.selection_point(name=f"by_{key}", fields=[key], bind="legend") for key in ("model", "runtime")]
+    precision = altair.param(name="precision", value="all")
+    wanted = [*({"param": one.name} for one in chosen), "precision == 'all' || datum.precision == precision"]
+    shown = altair.when(altair.PredicateComposition({"and": wanted}))
+    strong, faint = (shown.then(altair.value(on)).otherwise(altair.value(off)) for on, off in ((1, 0.07), (0.4, 0.03)))
+    tooltip = [
+        *("variant:N", "runtime:N"),
+        altair.Tooltip("score:Q", title=metric, format=".4f"),
+        *("points:N", "GFLOPs:N", "milliseconds:N", "faster:N", "MB:N"),
+    ]
+
+    data = altair.Chart(altair.Data(values=rows))
+    full = altair.FillOpacity("full:Q", scale=None, legend=None)
+    marks = {**at, "color": colour, "shape": shape, "opacity": strong, "tooltip": tooltip}
+    bars = {"color": colour, "opacity": faint}
+    up = data.transform_filter("isValid(datum.low)").mark_rule()
+    across = data.transform_filter("isValid(datum.left)").mark_rule()
+    best = front([(row["x"], row["score"]) for row in rows])
+    line = [{"x": rows[i]["x"], "score": rows[i]["score"]} for i in best]
+    names = altair.Chart(altair.Data(values=spots.names(rows, best, axis, reach)))
+    return (
+        altair.layer(
+            # In steps: between two points of the front nothing was measured that is better than the cheaper one.
+            altair.Chart(altair.Data(values=line))
+            .mark_line(interpolate="step-after", strokeWidth=1.5, strokeDash=[5, 4], color="var(--soft)")
+            .encode(**at, order="x:Q"),
+            up.encode(x=at["x"], y=altair.Y("low:Q", **y), y2="high:Q", **bars),
+            across.encode(x=altair.X("left:Q", **x), x2="right:Q", y=at["y"], **bars),
+            data.mark_point(size=95, filled=True).encode(**marks, fillOpacity=full),
+            data.mark_point(size=95, filled=False, strokeWidth=1.8).encode(**marks).add_params(*chosen),
+            *(
+                names.mark_text(align=align, baseline="middle", dx=dx, dy=dy)
+                .transform_filter(f"datum.side == {side} && width >= datum.above && width < datum.below")
+                .encode(**at, text="label:N", opacity=strong)
+                for side, (align, dx, dy) in enumerate(spots.SIDES)
+            ),
+        )
+        .add_params(precision)
+        .properties(width="container", height=spots.HEIGHT)
+    )
+
+
+def _colour(rows: list[dict[str, Any]]) -> altair.Color:
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    return altair.Color(
+        "model:N",
+        title="model",
+        scale=altair.Scale(domain=models, range=look.series(len(models))),
+        legend=altair.Legend(symbolType="circle", symbolOpacity=1),
+    )
+
+
+def _shape(rows: list[dict[str, Any]]) -> altair.Shape:
+    runtimes = list(dict.fromkeys(row["runtime"] for row in rows))
+    return altair.Shape(
+        "runtime:N",
+        title="runtime",
+        scale=altair.Scale(domain=runtimes, range=[look.SHAPES[name] for name in runtimes]),
+        legend=altair.Legend(symbolFillColor="transparent", symbolStrokeColor="var(--ink)"),
+    )
+
+
+def _span(values: list[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    margin = max(0.08 * (high - low), (LEAST_SPAN - high + low) / 2)
+    return low - margin, high + margin

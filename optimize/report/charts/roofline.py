@@ -1,0 +1,140 @@
+"""The roofline: what each layer reaches, under what the machine can do at most.
+
+Williams, Waterman, Patterson, "Roofline: an insightful visual performance model for multicore architectures",
+Communications of the ACM 52(4), 2009.
+"""
+
+from typing import Any
+
+import altair
+
+from optimize.report.charts import look
+from optimize.result import Report, Result
+
+HEIGHT = 420
+
+
+def drawn(report: Report) -> list[Result]:
+    """The rows whose layers are known and whose runtime's limits were measured, the fastest first."""
+    machine = report.machine
+    known = [
+        result
+        for result in report.results
+        if machine and result.profile and machine.peaks.get(result.variant.runtime) and layers(result)
+    ]
+    return sorted(known, key=lambda result: result.latency.median_ms if result.latency else float("inf"))
+
+
+def name(result: Result) -> str:
+    return f"{result.variant.name} on {result.variant.runtime}"
+
+
+def chart(report: Report) -> altair.LayerChart:
+    """A point per layer of the chosen variant, on logarithmic axes, and a roof per arithmetic of its runtime."""
+    results = drawn(report)
+    points = [point for result in results for point in layers(result)]
+    ridges = [
+        peak / report.machine.bandwidth[runtime]
+        for runtime in {result.variant.runtime for result in results}
+        for peak in report.machine.peaks[runtime].values()
+    ]
+    intensities = [*ridges, *(point["intensity"] for point in points)]
+    low, high = min(intensities) / 3, 2 * max(intensities)
+    roofs = [row for result in results for row in _roofs(result, report, high)]
+    slopes = [row for result in results for row in _slopes(result, report, low)]
+    kinds = list(dict.fromkeys([roof["arithmetic"] for roof in roofs] + [point["arithmetic"] for point in points]))
+    colour = altair.Color(
+        "arithmetic:N",
+        sort=kinds,
+        title="arithmetic",
+        legend=altair.Legend(symbolType="circle", symbolOpacity=1),
+        scale=altair.Scale(domain=kinds, range=look.series(len(kinds), first=1)),
+    )
+    speeds = [row["reached"] for row in (*points, *roofs, *slopes)]
+    across, bottom = look.logarithmic(low, high)
+    up, side = look.logarithmic(min(speeds) / 1.5, 1.5 * max(speeds))
+    x = altair.X("intensity:Q", title="operations per byte moved", scale=across, axis=bottom)
+    y = altair.Y("reached:Q", title="1e9 operations a second", scale=up, axis=side)
+    key = altair.Legend(tickCount=3, symbolFillColor="var(--soft)")
+    size = altair.Size("milliseconds:Q", title="milliseconds", scale=altair.Scale(range=[20, 500]), legend=key)
+    chosen = altair.selection_point(name="kind", fields=["arithmetic"], bind="legend")
+    lines = (
+        altair.Chart(altair.Data(values=roofs))
+        .mark_line(strokeWidth=1.8)
+        .transform_filter("datum.variant == choice")
+        .encode(x=x, y=y, color=colour, opacity=altair.when(chosen).then(altair.value(1)).otherwise(altair.value(0.1)))
+    )
+    named = (
+        altair.Chart(altair.Data(values=roofs))
+        .mark_text(align="right", baseline="bottom", dy=-5, dx=-4)
+        .transform_filter(f"datum.variant == choice && datum.intensity == {high}")
+        .encode(x=x, y=y, color=colour, text="label:N")
+    )
+    memory = altair.Chart(altair.Data(values=slopes)).transform_filter("datum.variant == choice")
+    slope = memory.mark_line(strokeWidth=1.8, color="var(--soft)").encode(x=x, y=y)
+    slope_named = (
+        memory.mark_text(align="left", baseline="middle", dx=14, dy=-2, color="var(--soft)")
+        .transform_filter(f"datum.intensity == {low}")
+        .encode(x=x, y=y, text="label:N")
+    )
+    dots = (
+        altair.Chart(altair.Data(values=points))
+        .mark_point(filled=True, stroke="var(--paper)", strokeWidth=0.7)
+        .add_params(chosen)
+        .transform_filter("datum.variant == choice")
+        .encode(
+            x=x,
+            y=y,
+            color=colour,
+            size=size,
+            opacity=altair.when(chosen).then(altair.value(0.75)).otherwise(altair.value(0.05)),
+            tooltip=[
+                "layer:N",
+                "arithmetic:N",
+                altair.Tooltip("milliseconds:Q", format=".3f"),
+                altair.Tooltip("reached:Q", title="1e9 operations a second", format=".1f"),
+                altair.Tooltip("intensity:Q", title="operations per byte", format=".1f"),
+            ],
+        )
+    )
+    choice = altair.param(name="choice", value=name(results[0]))
+    return (
+        altair.layer(slope, lines, dots, slope_named, named)
+        .add_params(choice)
+        .properties(width="container", height=HEIGHT)
+    )
+
+
+def layers(result: Result) -> list[dict[str, Any]]:
+    return [
+        {
+            "variant": name(result),
+            "layer": layer.name,
+            "arithmetic": layer.arithmetic,
+            "milliseconds": layer.milliseconds,
+            "intensity": layer.ops / layer.bytes,
+            "reached": layer.ops / layer.milliseconds / 1e6,
+        }
+        for layer in result.profile.layers
+        if layer.ops and layer.bytes and layer.milliseconds
+    ]
+
+
+def _roofs(result: Result, report: Report, high: float) -> list[dict[str, Any]]:
+    """Each peak, from where the bandwidth allows it."""
+    bandwidth = report.machine.bandwidth[result.variant.runtime]
+    return [
+        {"variant": name(result), "arithmetic": kind, "label": f"{kind} {peak:.0f}", "intensity": at, "reached": peak}
+        for kind, peak in report.machine.peaks[result.variant.runtime].items()
+        for at in (peak / bandwidth, high)
+    ]
+
+
+def _slopes(result: Result, report: Report, low: float) -> list[dict[str, Any]]:
+    """What the bandwidth allows, up to the highest peak."""
+    machine, runtime = report.machine, result.variant.runtime
+    bandwidth, highest = machine.bandwidth[runtime], max(machine.peaks[runtime].values())
+    return [
+        {"variant": name(result), "intensity": at, "reached": at * bandwidth, "label": f"memory {bandwidth:.0f} GB/s"}
+        for at in (low, highest / bandwidth)
+    ]

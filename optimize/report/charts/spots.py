@@ -1,0 +1,80 @@
+"""Which points of a chart get their name written beside them, and on which side."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log
+from typing import Any
+
+from optimize.report import labels
+
+HEIGHT = 360
+NARROW, WIDE = 250, 480  # pixels between the axes on a phone, and beside the other chart on a screen
+LETTER, LINE, MARK = 12, 15, 7  # pixels: size of a letter, height of a line, radius of a mark with its gap
+SIDES = (  # align, dx, dy
+    *(("left", 11, 0), ("right", -11, 0), ("center", 0, -15), ("center", 0, 15)),
+    *(("right", -8, -13), ("left", 8, 13), ("right", -8, 13), ("left", 8, -13)),
+)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From where to where the horizontal axis reaches."""
+
+    low: float
+    high: float
+    logarithmic: bool = False
+
+    def share(self, value: float) -> float:
+        """Where `value` lies, from 0 on the left to 1 on the right."""
+        low, high, value = (log(x) if self.logarithmic else x for x in (self.low, self.high, value))
+        return (value - low) / (high - low)
+
+
+def names(rows: list[dict[str, Any]], best: list[int], x: Axis, y: tuple[float, float]) -> list[dict[str, Any]]:
+    """Rows named in a narrow and in a wide chart, those of the front `best` first; legend and tooltip tell the rest.
+
+    Args:
+        rows: points with `x`, `score` and `variant`.
+        best: indices of those on the front, from left to right.
+        x, y: what the axes show.
+    """
+    found, order = [], [*best, *(i for i in range(len(rows)) if i not in best)]
+    for width, above, below in ((NARROW, 0, WIDE), (WIDE, WIDE, 1e9)):
+        at = [(x.share(row["x"]) * width, (y[1] - row["score"]) / (y[1] - y[0]) * HEIGHT) for row in rows]
+        marks, steps, taken, named = [_mark(*spot) for spot in at], _steps([at[i] for i in best]), [], set()
+        for i in order:
+            same = [j for j, spot in enumerate(at) if max(abs(spot[0] - at[i][0]), abs(spot[1] - at[i][1])) < 3]
+            label = _label([rows[j] for j in same], rows[i])
+            options = [_plate(*at[i], side, labels.length(label, LETTER)) for side in range(len(SIDES))]
+            for lines in (steps, []) if i in best else (steps,):  # better a name across a line than none
+                side = labels.first_free(options, [*marks, *lines, *taken], (0, 0, width, HEIGHT))
+                if side is not None:
+                    break
+            if side is not None and not named & set(same):
+                taken.append(options[side])
+                named |= set(same)
+                found.append({**rows[i], "label": label, "side": side, "above": above, "below": below})
+    return found
+
+
+def _label(same: list[dict[str, Any]], row: dict[str, Any]) -> str:
+    """The variant, with another one on the same spot, or how many; colour and shape tell model and runtime."""
+    others = [name for name in dict.fromkeys(other["variant"] for other in same) if name != row["variant"]]
+    return row["variant"] + (f", {others[0]}" if len(others) == 1 else f" +{len(others)}" if others else "")
+
+
+def _mark(x: float, y: float) -> labels.Rectangle:
+    return x - MARK, y - MARK, x + MARK, y + MARK
+
+
+def _steps(front: list[tuple[float, float]]) -> list[labels.Rectangle]:
+    """The lines of the front: to the right of each point, then up to the next."""
+    pairs = list(pairwise(front))
+    across = [(left[0], left[1] - 2, right[0], left[1] + 2) for left, right in pairs]
+    return across + [(right[0] - 2, right[1], right[0] + 2, left[1]) for left, right in pairs]
+
+
+def _plate(x: float, y: float, side: int, length: float) -> labels.Rectangle:
+    align, dx, dy = SIDES[side]
+    left = x + dx - {"left": 0, "right": length, "center": length / 2}[align]
+    return left, y + dy - LINE / 2, left + length, y + dy + LINE / 2

@@ -1,0 +1,63 @@
+"""Class by class, so that a class that was lost is seen."""
+
+from dataclasses import dataclass
+
+from optimize.result import Report, Result
+
+FULL = 10  # points that get the deepest colour
+
+
+@dataclass(frozen=True)
+class Column:
+    """Rows of the report that find the same in every class; most often a float model in several runtimes."""
+
+    variant: str
+    runtimes: tuple[str, ...]
+    rival: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One class.
+
+    Attributes:
+        name: of the class.
+        objects: how many the validation pictures show; None where not counted.
+        before: the metric of the original in torch, 0 to 1.
+        changes: points against it, for each column; None where a column doesn't have the class.
+        worst: the least of them, rivals aside; None where there is none.
+    """
+
+    name: str
+    objects: int | None
+    before: float
+    changes: tuple[float | None, ...]
+    worst: float | None
+
+
+def table(report: Report) -> tuple[list[Column], list[Row]]:
+    """Columns, and a row per class, the worst loss first."""
+    original, *others = report.results
+    alike: dict[tuple, list[Result]] = {}
+    for result in others:
+        found = tuple(round(value, 4) for value in result.accuracy.classes.values())
+        if result.variant.name != "original":
+            alike.setdefault((result.variant.name, found), []).append(result)
+    columns = [
+        Column(name, tuple(result.variant.runtime for result in same), same[0].rival)
+        for (name, _), same in alike.items()
+    ]
+    found = [same[0].accuracy.classes for same in alike.values()]
+    rows = [_row(name, before, original, columns, found) for name, before in original.accuracy.classes.items()]
+    return columns, sorted(rows, key=lambda row: 0.0 if row.worst is None else row.worst)
+
+
+def _row(name: str, before: float, original: Result, columns: list[Column], found: list[dict[str, float]]) -> Row:
+    changes = tuple(100 * (after[name] - before) if name in after else None for after in found)
+    ours = [change for change, column in zip(changes, columns, strict=True) if change is not None and not column.rival]
+    return Row(name, original.accuracy.objects.get(name), before, changes, min(ours, default=None))
+
+
+def depth(change: float) -> int:
+    """How deep the colour of a change is, in percent."""
+    return round(100 * min(abs(change) / FULL, 1))

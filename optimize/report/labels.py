@@ -1,0 +1,28 @@
+"""Labels that cover neither each other nor what they name."""
+
+from collections.abc import Iterable
+
+from PIL import ImageFont
+
+FONT = ImageFont.load_default(100)  # any sans serif will do; it comes with pillow
+Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def first_free(options: Iterable[Rectangle], taken: Iterable[Rectangle], within: Rectangle) -> int | None:
+    """Which of `options` lies inside `within` and overlaps nothing `taken`; None where none does."""
+    left, top, right, bottom = within
+    taken = list(taken)
+    for i, box in enumerate(options):
+        inside = box[0] >= left and box[1] >= top and box[2] <= right and box[3] <= bottom
+        if inside and not any(_overlap(box, other) for other in taken):
+            return i
+    return None
+
+
+def length(text: str, size: float) -> float:
+    """About how long `text` is in letters of `size`, with some room for wider fonts."""
+    return 1.1 * FONT.getlength(text) * size / FONT.size
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -1,0 +1,71 @@
+"""report.html: the page that a user decides from, in one file that needs no network."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from optimize.report import classes, scenes, words
+from optimize.report.charts import blocks, front, look, roofline
+from optimize.result import Report
+
+HERE = Path(__file__).parent
+
+OPEN = 6  # pictures that are seen at once
+
+
+def write(report: Report, path: Path) -> None:
+    """Draw `report`; its pictures lie in the folder of `path`."""
+    pages = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    path.write_text(pages.get_template("report.html.j2").render(_content(report, path.parent)), encoding="utf-8")
+
+
+def _content(report: Report, folder: Path) -> dict[str, Any]:
+    columns, rows = classes.table(report)
+    drawn, missing = scenes.scenes(report, folder)
+    return {
+        "report": report,
+        "made": report.provenance,
+        "began": datetime.fromisoformat(report.provenance.began).strftime("%d %B %Y, %H:%M").lstrip("0"),
+        "headline": words.headline(report),
+        "gates": (),
+        "reasons": (),
+        "head": words.columns(report),
+        "rows": words.rows(report),
+        "kinds": ["rival" if result.rival else "" for result in report.results],
+        "notes": words.notes(report),
+        "charts": _charts(report),
+        "precisions": {name: name for name in ("all", *(result.variant.precision for result in report.results))},
+        "pairs": {pair.name: blocks.summary(report, pair) for pair in blocks.pairs(report)},
+        "layered": {name: name for name in map(roofline.name, roofline.drawn(report))},
+        "limit_head": (),
+        "limit_rows": (),
+        "class_columns": columns,
+        "class_rows": rows,
+        "depth": classes.depth,
+        "scenes": drawn,
+        "missing": missing,
+        "open": OPEN,
+        "palette": look.PALETTE,
+        "style": (HERE / "page.css").read_text(),
+        "vega": vl_convert.javascript_bundle(vl_version=look.VEGA_LITE),
+        "script": (HERE / "page.js").read_text(),
+    }
+
+
+def _charts(report: Report) -> dict[str, dict]:
+    """Vega-Lite by the id of its place in the page; what was not measured has none."""
+    charts = {"flops": front.against_flops(report)}
+    if any(result.latency for result in report.results):
+        charts["latency"] = front.against_latency(report)
+    if blocks.pairs(report):
+        charts["block-flops"] = blocks.flops(report)
+        if any(result.profile for result in report.results):
+            charts |= {"block-time": blocks.time(report), "block-saved": blocks.saved(report)}
+    if roofline.drawn(report):
+        charts["roofline"] = roofline.chart(report)
+    return {name: look.finished(chart) for name, chart in charts.items()}

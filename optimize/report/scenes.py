@@ -1,0 +1,90 @@
+"""The validation pictures with what both models see, ready to be drawn as SVG over one copy of each picture."""
+
+import base64
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+
+from optimize.measure.disagreement import Box, Picture
+from optimize.report import labels
+from optimize.result import Report
+
+MOST = 3_000_000  # bytes of pictures in the page, which stays under 5 MB
+SHARE = 42  # a label is this part of the picture's width high
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One object: its outline, its colour, and its label.
+
+    Attributes:
+        points: of the outline, as SVG writes them; empty for `classify`.
+        colour: number of the colour of its class.
+        text: label and confidence.
+        at: left, top, right, bottom of the label's plate; None where others take its place.
+    """
+
+    points: str
+    colour: int
+    text: str
+    at: labels.Rectangle | None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture: its data URI, and the marks of labels, original and optimized model."""
+
+    picture: Picture
+    uri: str
+    size: float
+    truth: tuple[Mark, ...]
+    before: tuple[Mark, ...]
+    after: tuple[Mark, ...]
+
+
+def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
+    """What can be drawn, the worst disagreement first; and the names of the rest: not in `folder`, or too large."""
+    if report.disagreement is None:
+        return [], []
+    drawn, missing, used = [], [], 0
+    colours = _colours(report.disagreement.pictures)
+    for picture in report.disagreement.pictures:
+        path = folder / picture.path
+        used += path.stat().st_size * 4 // 3 if path.is_file() else 0
+        if not path.is_file() or used > MOST:
+            missing.append(picture.name)
+            continue
+        kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
+        uri = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+        size = max(picture.width, picture.height * 0.75) / SHARE
+        marks = (_marks(boxes, picture, colours, size) for boxes in (picture.truth, picture.before, picture.after))
+        drawn.append(Scene(picture, uri, size, *marks))
+    return drawn, missing
+
+
+def _colours(pictures: tuple[Picture, ...]) -> dict[str, int]:
+    boxes = [box for p in pictures for side in (p.truth, p.before, p.after) for box in side]
+    return {label: i for i, label in enumerate(dict.fromkeys(box.label for box in boxes))}
+
+
+def _marks(boxes: tuple[Box, ...], picture: Picture, colours: dict[str, int], size: float) -> tuple[Mark, ...]:
+    taken, marks = [], []
+    for box in sorted(boxes, key=lambda box: -(box.score or 0)):
+        text = box.label if box.score is None else f"{box.label} {box.score:.2f}"
+        options = _plates(box, labels.length(text, size) + 0.6 * size, 1.35 * size)
+        place = labels.first_free(options, taken, (0, 0, picture.width, picture.height))
+        at = None if place is None else options[place]
+        taken += [at] if at else []
+        marks.append(Mark(" ".join(f"{x:.1f},{y:.1f}" for x, y in box.corners), colours[box.label], text, at))
+    return tuple(marks)
+
+
+def _plates(box: Box, width: float, height: float) -> list[labels.Rectangle]:
+    """Where a label may lie: above the object, in its corners, below it."""
+    if not box.corners:
+        return []
+    left, right = (end(x for x, _ in box.corners) for end in (min, max))
+    top, bottom = (end(y for _, y in box.corners) for end in (min, max))
+    corners = [(left, top - height), (left, top), (right - width, top - height), (right - width, bottom - height)]
+    corners += [(left, bottom - height), (left, bottom), (right - width, bottom)]
+    return [(x, y, x + width, y + height) for x, y in corners]
