@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import onnx
 import pytest
+import reports
 from commands import command
 from hard import harden
 from lively import lively, write_blocks
@@ -189,7 +190,7 @@ def test_a_model_is_trained_for_int8_where_it_loses_too_much(exported, data, har
     model = Variant(hard, "torch", "fp32", 64, steps=("hard",))
     for trained, name in ((0.01, "qat+int8"), (-0.01, "int8")):
         stage = Int8(data, Judge(trained=trained), max_drop=5)
-        plan = Plan(model, data, (), (), Training(), (), (), stage.judge, tmp_path / name)
+        plan = Plan(model, data, (), (), Training(), (), stage.judge, tmp_path / name, reports.provenance())
         for rival in (False, True):  # which is taken as it is
             subject = Model(model, Cost((), ()), rival)
             found = _in_precision(plan, stage, OnnxRuntime(), subject, exported["onnxruntime"])
