@@ -7,8 +7,9 @@ from typing import Any
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from optimize.report import classes, scenes, words
-from optimize.report.charts import blocks, front, look, roofline
+from optimize.report import classes, gates, roofline, scenes, verdict, words
+from optimize.report.charts import blocks, front, look
+from optimize.report.charts import roofline as roofs
 from optimize.result import Report
 
 HERE = Path(__file__).parent
@@ -31,19 +32,19 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "report": report,
         "made": report.provenance,
         "began": datetime.fromisoformat(report.provenance.began).strftime("%d %B %Y, %H:%M").lstrip("0"),
-        "headline": words.headline(report),
-        "gates": (),
-        "reasons": (),
+        "headline": verdict.headline(report),
+        "gates": gates.fired(report),
+        "reasons": verdict.reasons(report),
         "head": words.columns(report),
         "rows": words.rows(report),
-        "kinds": ["rival" if result.rival else "" for result in report.results],
+        "kinds": words.kinds(report),
         "notes": words.notes(report),
         "charts": _charts(report),
         "precisions": {name: name for name in ("all", *(result.variant.precision for result in report.results))},
         "pairs": {pair.name: blocks.summary(report, pair) for pair in blocks.pairs(report)},
-        "layered": {name: name for name in map(roofline.name, roofline.drawn(report))},
-        "limit_head": (),
-        "limit_rows": (),
+        "layered": {name: name for name in map(roofs.name, roofs.drawn(report))},
+        "limit_head": roofline.HEAD,
+        "limit_rows": roofline.rows(report),
         "class_columns": columns,
         "class_rows": rows,
         "depth": classes.depth,
@@ -66,6 +67,6 @@ def _charts(report: Report) -> dict[str, dict]:
         charts["block-flops"] = blocks.flops(report)
         if any(result.profile for result in report.results):
             charts |= {"block-time": blocks.time(report), "block-saved": blocks.saved(report)}
-    if roofline.drawn(report):
-        charts["roofline"] = roofline.chart(report)
+    if roofs.drawn(report):
+        charts["roofline"] = roofs.chart(report)
     return {name: look.finished(chart) for name, chart in charts.items()}

@@ -9,7 +9,7 @@ HEAD = ("variant", "runtime", "limit, ms", "median ms", "closeness", "compute", 
 
 def section(report: Report) -> list[str]:
     """Markdown lines: a row per variant; none where the machine or no layer's time was measured."""
-    found = limits(report)
+    found = rows(report)
     if not found:
         return []
     return [
@@ -21,11 +21,16 @@ def section(report: Report) -> list[str]:
         "waiting threads, calls. Over 100 % means that peaks or bandwidths were measured too low, e.g. beside other "
         "work.",
         "",
-        *table(HEAD, [_row(result, own) for result, own in found]),
+        *table(HEAD, found),
         "",
         *[f"- {line}" for line in _measured(report.machine)],
         "",
     ]
+
+
+def rows(report: Report) -> list[tuple[str, ...]]:
+    """A cell for each of `HEAD`, row by row."""
+    return [_row(result, own) for result, own in limits(report)]
 
 
 def limits(report: Report) -> list[tuple[Result, Limit]]:
