@@ -14,24 +14,26 @@ class Block:
     Attributes:
         name: e.g. `model.2`; empty for what belongs to none.
         flops: operations, 2 per multiply-add, before and after.
-        milliseconds: in the same runtime and precision, before and after.
+        milliseconds: in the same runtime, before and after; None for a model without a profile.
     """
 
     name: str
     flops: tuple[int, int]
-    milliseconds: tuple[float, float]
+    milliseconds: tuple[float | None, float | None]
 
 
-def blocks(costs: tuple[Cost, Cost], profiles: tuple[Profile, Profile]) -> tuple[Block, ...]:
+def blocks(costs: tuple[Cost, Cost], profiles: tuple[Profile | None, Profile | None]) -> tuple[Block, ...]:
     """All blocks that count something, in the order of the network, what belongs to none last."""
-    flops, times = (Counter(), Counter()), (Counter(), Counter())
+    flops, times = (Counter(), Counter()), tuple(Counter() if profile else None for profile in profiles)
     for i in range(2):
         for layer in costs[i].layers:
             flops[i][block(layer.name)] += layer.flops
-        for layer in profiles[i].layers:
+        for layer in profiles[i].layers if profiles[i] else ():
             times[i][block(layer.name)] += layer.milliseconds
-    names = sorted({*flops[0], *flops[1], *times[0], *times[1]}, key=_place)
-    rows = (Block(n, (flops[0][n], flops[1][n]), (times[0][n], times[1][n])) for n in names)
+    names = sorted({name for found in (*flops, *times) if found for name in found}, key=_place)
+    rows = (
+        Block(n, (flops[0][n], flops[1][n]), tuple(None if time is None else time[n] for time in times)) for n in names
+    )
     return tuple(row for row in rows if any(row.flops) or any(row.milliseconds))
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import altair
 
+from optimize.measure.blocks import blocks
 from optimize.report.charts.front import model
 from optimize.result import Report, Result
 
-OTHER = "other"  # kernels that belong to no module: input, output, conversions
+OTHER = "other"  # what belongs to no module
 STEP = 24  # pixels for one block: two bars and a gap
 
 
@@ -41,29 +42,30 @@ def pairs(report: Report) -> list[Pair]:
 
 def summary(report: Report, pair: Pair) -> str:
     """The pair, and what the whole network saved: the share of its FLOPs, and of its time where that is known."""
-    saved = [sum(row["saved"][i] for row in rows(report, pair)) for i in range(2)]
-    time = f", {-saved[1]:+.0f} % time" if pair.before.profile and pair.after.profile else ""
-    return f"{pair.name}: {-saved[0]:+.0f} % FLOPs{time}"
+    saved = zip(*(row["saved"] for row in rows(report, pair)), strict=True)
+    sums = [
+        f"{-sum(shares):+.0f} % {what}"
+        for shares, what in zip(saved, ("FLOPs", "time"), strict=True)
+        if None not in shares
+    ]
+    return f"{pair.name}: {', '.join(sums)}"
 
 
 def rows(report: Report, pair: Pair) -> list[dict[str, Any]]:
     """GFLOPs and milliseconds of each block of both variants, and the share of the whole that was saved, in percent."""
-    blocks = _blocks(report, pair)
-    counted = [_flops(result, blocks) for result in (pair.before, pair.after)]
-    timed = [_times(result, blocks) for result in (pair.before, pair.after)]
-    total, whole = sum(counted[0].values()), sum(timed[0].values())
+    found = blocks((pair.before.cost, pair.after.cost), (pair.before.profile, pair.after.profile))
     return [
         {
             "pair": pair.name,
-            "block": label,
-            "gflops": [count[block] / 1e9 for count in counted],
-            "milliseconds": [time[block] for time in timed],
+            "block": f"{block.name.removeprefix('model.')} {report.blocks.get(block.name, '')}".strip() or OTHER,
+            "gflops": [count / 1e9 for count in block.flops],
+            "milliseconds": block.milliseconds,
             "saved": [
-                100 * (counted[0][block] - counted[1][block]) / total if total else 0.0,
-                100 * (timed[0][block] - timed[1][block]) / whole if whole else 0.0,
+                _saved(block.flops, [b.flops for b in found]),
+                _saved(block.milliseconds, [b.milliseconds for b in found]),
             ],
         }
-        for block, label in blocks.items()
+        for block in found
     ]
 
 
@@ -114,29 +116,9 @@ def _bars(report: Report, key: str, title: str, kinds: tuple[str, str], form: st
     )
 
 
-def _blocks(report: Report, pair: Pair) -> dict[str, str]:
-    """Label of every top-level module that computes anything, in order."""
-    used = [_block(layer.name) for result in (pair.before, pair.after) for layer in result.cost.layers if layer.flops]
-    used += [_block(layer.name) for r in (pair.before, pair.after) if r.profile for layer in r.profile.layers]
-    names = [name for name in dict.fromkeys([*report.blocks, *used]) if name in used and name != OTHER]
-    labels = {name: f"{name.removeprefix('model.')} {report.blocks.get(name, '')}".strip() for name in names}
-    return labels | ({OTHER: OTHER} if OTHER in used else {})
-
-
-def _block(name: str) -> str:
-    return ".".join(name.split(".")[:2]) or OTHER
-
-
-def _flops(result: Result, blocks: dict[str, str]) -> dict[str, float]:
-    found = dict.fromkeys(blocks, 0.0)
-    for layer in result.cost.layers:
-        if layer.flops:
-            found[_block(layer.name)] += layer.flops
-    return found
-
-
-def _times(result: Result, blocks: dict[str, str]) -> dict[str, float]:
-    found = dict.fromkeys(blocks, 0.0)
-    for layer in result.profile.layers if result.profile else ():
-        found[_block(layer.name)] += layer.milliseconds
-    return found
+def _saved(own: tuple, all_blocks: list[tuple]) -> float | None:
+    """The share of the whole before that one block saved, in percent; None where it was not measured."""
+    if None in own:
+        return None
+    whole = sum(before for before, _ in all_blocks)
+    return 100 * (own[0] - own[1]) / whole if whole else None
