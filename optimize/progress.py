@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-WIDTH_OF_A_FILE = 160  # a pipe has no width, and a broken table is worse than a long line
+WIDTH_OF_A_FILE = 180  # a pipe has no width, and a broken table is worse than a long line
 
 CONSOLE = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH_OF_A_FILE)
 

@@ -33,6 +33,7 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "made": report.provenance,
         "began": datetime.fromisoformat(report.provenance.began).strftime("%d %B %Y, %H:%M").lstrip("0"),
         "headline": verdict.headline(report),
+        "verdict": verdict.parts(report),
         "gates": gates.fired(report),
         "reasons": verdict.reasons(report),
         "head": words.columns(report),

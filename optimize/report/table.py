@@ -24,7 +24,7 @@ def show(report: Report) -> None:
             no_wrap=name != "variant",
         )
     rows, kinds = words.marked(report), words.kinds(report)
-    sections = [(row[1], kind) for row, kind in zip(rows, kinds, strict=True)]
+    sections = [(row[1], kind.removeprefix("best").strip()) for row, kind in zip(rows, kinds, strict=True)]
     for row, section, following in zip(rows, sections, [*sections[1:], None], strict=True):
         table.add_row(*row, end_section=section != following)
     console.print(table)

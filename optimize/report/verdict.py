@@ -74,14 +74,19 @@ def chosen(report: Report) -> Result | None:
 
 def headline(report: Report) -> str:
     """What to take, and what that means, in one sentence."""
+    return f"{'; '.join(parts(report))}."
+
+
+def parts(report: Report) -> tuple[str, str]:
+    """The headline's halves: what to take and what it gains, and why; or that nothing will do, and the nearest miss."""
     verdict = decide(report)
     if verdict.best is None:
         missed = next(missed for row, missed in verdict.failing if row is verdict.nearest)
         return (
-            f"Nothing meets the limits ({_named(verdict.limits)}); the nearest miss is {called(verdict.nearest)}: "
-            f"{', '.join(miss.reason for miss in missed)}."
+            f"Nothing meets the limits ({_named(verdict.limits)})",
+            f"the nearest miss is {called(verdict.nearest)}: {', '.join(miss.reason for miss in missed)}",
         )
-    return f"{_what(verdict.best, report)}; {_why(verdict, report)}."
+    return _what(verdict.best, report), _why(verdict, report)
 
 
 def reasons(report: Report) -> list[str]:

@@ -1,6 +1,7 @@
 """The report's cells and sentences; the terminal and report.md print the same ones."""
 
 from optimize.report.plain import change, nothing, original, points
+from optimize.report.verdict import decide
 from optimize.result import Report, Result
 
 DASH = "-"
@@ -30,21 +31,25 @@ def marked(report: Report) -> list[tuple[str, ...]]:
 
 
 def kinds(report: Report) -> list[str]:
-    """What each of `rows` is: `rival`, `failed`, or nothing."""
+    """What each of `rows` is: `best` by the verdict, `rival`, both, `failed`, or nothing."""
     return [kind for kind, _ in _table(report)]
 
 
 def _table(report: Report) -> list[tuple[str, tuple[str, ...]]]:
     """Runtime by runtime; below the results what failed, if it has no row among them."""
-    found, width = [], len(columns(report))
+    found, width, best = [], len(columns(report)), decide(report).best
     there = {(r.variant.name, r.variant.runtime) for r in report.results}
     runtimes = dict.fromkeys([*(r.variant.runtime for r in report.results), *(f.runtime for f in report.failures)])
     for runtime in runtimes:
         results = (r for r in report.results if r.variant.runtime == runtime)
-        found += [("rival" if result.rival else "", _row(result, report)) for result in results]
+        found += [(_kind(r, best), _row(r, report)) for r in results]
         failed = dict.fromkeys((f.name, f.runtime) for f in report.failures if f.runtime == runtime)
         found += [("failed", (*row, *(DASH,) * (width - 2))) for row in failed if row not in there]
     return found
+
+
+def _kind(result: Result, best: Result | None) -> str:
+    return " ".join(word for word, holds in (("best", result is best), ("rival", result.rival)) if holds)
 
 
 def _row(result: Result, report: Report) -> tuple[str, ...]:

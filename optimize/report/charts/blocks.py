@@ -26,7 +26,7 @@ class Pair:
 
 
 def pairs(report: Report) -> list[Pair]:
-    """What can be compared, the fastest first: with the original, and with the original model in the same precision.
+    """What can be compared, the fastest first: with the original in the same precision, and with the original itself.
 
     Where nothing was profiled, the models in torch, whose FLOPs are known all the same.
     """
@@ -36,7 +36,8 @@ def pairs(report: Report) -> list[Pair]:
     for after in sorted(known, key=lambda result: result.latency.median_ms if result.latency else float("inf")):
         here = [r for r in known if r.variant.runtime == after.variant.runtime and model(r) == "original"]
         before = [r for r in here if r.variant.precision in ("fp32", after.variant.precision) and r is not after]
-        found += [Pair(one, after) for one in before if after.variant.name != "original"]
+        alike = sorted(before, key=lambda one: one.variant.precision != after.variant.precision)
+        found += [Pair(one, after) for one in alike if after.variant.name != "original"]
     return found
 
 
