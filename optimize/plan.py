@@ -30,7 +30,7 @@ from optimize.runtime.torch import Torch
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import channels, keypoints, load, names, parameters_of_yaml, task
+from optimize.yolo.checkpoint import architecture, channels, keypoints, load, names, parameters_of_yaml, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 from optimize.yolo.metrics import METRICS
@@ -88,7 +88,7 @@ def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...
     """The checkpoints to compare with, each of which does the same job as the model."""
     if settings.rivals is None:
         return None
-    paths = []
+    files = []
     for rival in settings.rivals:
         given = f"rivals={rival}"
         path = find(rival, "rivals")
@@ -100,9 +100,9 @@ def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...
                 "give rivals of the same task."
             )
         _check_fit(given, model, data, settings.data, "rivals that were trained on the same {}")
-        paths.append(path)
-    named = zip(paths, rivals.names(paths), strict=True)
-    return tuple(replace(_start(path, imgsz), tags=(name,)).after(name) for path, name in named)
+        files.append((path, architecture(model)))
+    named = zip(files, rivals.names(files), strict=True)
+    return tuple(replace(_start(path, imgsz), tags=(name,)).after(name) for (path, _), name in named)
 
 
 def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:

@@ -15,11 +15,16 @@ STRIDE = 32
 TAKEN = ("original", "pruned", "qat", "int8", "fp16", "bf16")  # what the rows of our own work are called
 
 
-def names(paths: Sequence[Path]) -> list[str]:
-    """What the rows of checkpoints are called: the file's stem, numbered where it would be taken for another row's."""
+def names(files: Sequence[tuple[Path, str]]) -> list[str]:
+    """What the rows of checkpoints are called: the file's stem, numbered where it would be taken for another row's.
+
+    Args:
+        files: each checkpoint with the name of its architecture, which stands in for what every training calls its own.
+    """
     found: list[str] = []
-    for path in paths:
-        stem = re.sub(r"[^\w.-]", "-", path.stem)  # a `+` would look like a step
+    for path, architecture in files:
+        stem = architecture if path.stem in ("best", "last") else path.stem
+        stem = re.sub(r"[^\w.-]", "-", stem)  # a `+` would look like a step
         free = stem not in (*TAKEN, *found) and not re.fullmatch(r"\d+px", stem)
         numbered = (f"{stem}-{i}" for i in count(2))
         found.append(stem if free else next(name for name in numbered if name not in found))

@@ -6,6 +6,7 @@ from typing import Any
 
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from optimize.report import classes, gates, roofline, scenes, verdict, words
 from optimize.report.charts import blocks, front, look
@@ -22,6 +23,7 @@ def write(report: Report, path: Path) -> None:
     pages = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    pages.filters["code"] = _code
     path.write_text(pages.get_template("report.html.j2").render(_content(report, path.parent)), encoding="utf-8")
 
 
@@ -57,6 +59,12 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "vega": vl_convert.javascript_bundle(vl_version=look.VEGA_LITE),
         "script": (HERE / "page.js").read_text(),
     }
+
+
+def _code(sentence: str) -> Markup:
+    """What stands between backticks, as in markdown."""
+    parts = (escape(part) for part in sentence.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def _charts(report: Report) -> dict[str, dict]:

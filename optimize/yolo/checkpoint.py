@@ -55,6 +55,11 @@ def task(model: nn.Module) -> str:
     return "rtdetr" if isinstance(model, RTDETRDetectionModel) else model.task
 
 
+def architecture(model: nn.Module) -> str:
+    """The name of the yaml that it was built from, e.g. `yolo11n`; of its class where it doesn't say."""
+    return Path(model.yaml.get("yaml_file", type(model).__name__)).stem
+
+
 def names(model: nn.Module) -> tuple[str, ...]:
     """Class names in the order of their ids; the codes of ImageNet's classes are given as names."""
     found = check_class_names(model.names)

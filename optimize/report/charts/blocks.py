@@ -7,6 +7,7 @@ import altair
 
 from optimize.measure.blocks import blocks
 from optimize.report.charts.front import model
+from optimize.report.verdict import decide
 from optimize.result import Report, Result
 
 OTHER = "other"  # what belongs to no module
@@ -26,14 +27,18 @@ class Pair:
 
 
 def pairs(report: Report) -> list[Pair]:
-    """What can be compared, the fastest first: with the original in the same precision, and with the original itself.
+    """What can be compared, the verdict's best first, then by time.
+
+    Each stands beside the original in the same precision, and beside the original itself.
 
     Where nothing was profiled, the models in torch, whose FLOPs are known all the same.
     """
     ours = [result for result in report.results if not result.rival]
     known = [result for result in ours if result.profile] or [r for r in ours if r.variant.runtime == "torch"]
-    found = []
-    for after in sorted(known, key=lambda result: result.latency.median_ms if result.latency else float("inf")):
+    found, best = [], decide(report).best
+    for after in sorted(
+        known, key=lambda row: (row is not best, row.latency.median_ms if row.latency else float("inf"))
+    ):
         here = [r for r in known if r.variant.runtime == after.variant.runtime and model(r) == "original"]
         before = [r for r in here if r.variant.precision in ("fp32", after.variant.precision) and r is not after]
         alike = sorted(before, key=lambda one: one.variant.precision != after.variant.precision)

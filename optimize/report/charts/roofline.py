@@ -9,20 +9,22 @@ from typing import Any
 import altair
 
 from optimize.report.charts import look
+from optimize.report.verdict import decide
 from optimize.result import Report, Result
 
 HEIGHT = 420
 
 
 def drawn(report: Report) -> list[Result]:
-    """The rows whose layers are known and whose runtime's limits were measured, the fastest first."""
+    """The rows whose layers are known and whose runtime's limits were measured: the verdict's best, then by time."""
     machine = report.machine
     known = [
         result
         for result in report.results
         if machine and result.profile and machine.peaks.get(result.variant.runtime) and layers(result)
     ]
-    return sorted(known, key=lambda result: result.latency.median_ms if result.latency else float("inf"))
+    best = decide(report).best
+    return sorted(known, key=lambda row: (row is not best, row.latency.median_ms if row.latency else float("inf")))
 
 
 def name(result: Result) -> str:
