@@ -26,7 +26,7 @@ import torch
 from optimize.data.dataset import Dataset
 from optimize.measure import accuracy
 from optimize.measure.cost import count
-from optimize.plan import shrink
+from optimize.prepare import shrink
 from optimize.pruner.bn import BN
 from optimize.pruner.l2 import L2
 from optimize.pruner.lamp import LAMP

@@ -41,7 +41,7 @@ def job(config: DictConfig) -> None:
 def _run(config: DictConfig, folder: Path) -> None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
     from optimize.pipeline import run
-    from optimize.plan import prepare
+    from optimize.prepare import prepare
     from optimize.report import verdict, write
 
     try:

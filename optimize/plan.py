@@ -1,205 +1,43 @@
-"""From the config to a Plan: everything is found, loaded and checked before any work starts."""
+"""Everything that a run needs, in one record."""
 
-import os
-import shutil
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from torch import nn
-
-from optimize import rivals
-from optimize.config import build, typed
 from optimize.data.dataset import Dataset
-from optimize.data.digits import compose
-from optimize.errors import InputError, RuntimeUnavailable
 from optimize.judge import Judge
 from optimize.limits import Limits
-from optimize.pipeline import Plan
-from optimize.provenance import gather, versions
-from optimize.pruner.prune import Prune
-from optimize.pruner.settings import Pruning
-from optimize.quant.bf16 import Bf16
-from optimize.quant.int8 import Int8
-from optimize.recover.finetune import Finetune
-from optimize.recover.qat import Qat, unavailable
-from optimize.runtime.cpu import computes_int8
+from optimize.provenance import Provenance
 from optimize.runtime.session import Runtime
-from optimize.runtime.torch import Torch
-from optimize.settings import Settings
-from optimize.stage import Stage, digest
+from optimize.stage import Stage
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import architecture, channels, keypoints, load, names, parameters_of_yaml, task
-from optimize.yolo.dataset import resolve
-from optimize.yolo.find import find
-from optimize.yolo.metrics import METRICS
-
-STEPS_KEPT = 40  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
-RIVALS_KEPT = 15  # the same of a rival, which is exported only
 
 
-def prepare(config: DictConfig) -> Plan:
-    """The Plan that `config` describes.
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs, built and checked before any work starts.
 
-    Raises:
-        InputError: something given can't be used, or checkpoint, data and settings don't fit each other.
+    Attributes:
+        original: the checkpoint to start from.
+        data: where to train, calibrate and validate.
+        shrink: the stages that make the pruned model, in order; those with nothing to do return the variant as it is.
+        precisions: stages of which each makes one more precision of an exported float32 model.
+        qat: the stage that trains a model whose int8 loses more than allowed; None where nothing may be trained.
+        runtimes: where every model is exported to and measured, beside torch.
+        judge: measures accuracy and latency.
+        store: where finished work lies, shared by all runs.
+        provenance: where the report's figures come from.
+        rivals: other checkpoints to measure, beside the original at a smaller input; None for no rival at all.
+        limits: what the user can't do without.
     """
-    settings = typed(Settings, {key: value for key, value in config.items() if not isinstance(value, DictConfig)}, "")
-    path = find(settings.model)
-    model = load(path)
-    _check_model(f"model={settings.model}", model)
-    data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
-    _check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
-    imgsz = settings.imgsz or int(model.args["imgsz"])
-    others = _rivals(settings, imgsz, data)
-    _check_room(settings.store, path, [rival.path for rival in others or ()])
-    runtimes, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
-    usable = _usable(runtimes)
-    threads = settings.threads or len(os.sched_getaffinity(0))
-    judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
-    quant = build(config.quant, "quant", data=data, judge=judge)
-    return Plan(
-        original=_start(path, imgsz),
-        data=data,
-        shrink=shrink(build(config.pruner, "pruner", data=data, original=path), recovery),
-        precisions=(Bf16(), quant),
-        qat=_rescue(settings, data, recovery),
-        runtimes=usable,
-        judge=judge,
-        store=settings.store,
-        provenance=gather(
-            OmegaConf.to_container(config, resolve=True),
-            data,
-            imgsz,
-            threads,
-            _remarks(settings, model, runtimes, quant),
-        ),
-        rivals=others,
-        limits=typed(Limits, config.limits, "limits"),
-    )
 
-
-def _start(path: Path, imgsz: int) -> Variant:
-    return Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions())))
-
-
-def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...] | None:
-    """The checkpoints to compare with, each of which does the same job as the model."""
-    if settings.rivals is None:
-        return None
-    files = []
-    for rival in settings.rivals:
-        given = f"rivals={rival}"
-        path = find(rival, "rivals")
-        model = load(path, "rivals")
-        _check_model(given, model)
-        if task(model) != data.task:
-            raise InputError(
-                f"{given} is a {task(model)} model, model={settings.model} a {data.task} model; "
-                "give rivals of the same task."
-            )
-        _check_fit(given, model, data, settings.data, "rivals that were trained on the same {}")
-        files.append((path, architecture(model)))
-    named = zip(files, rivals.names(files), strict=True)
-    return tuple(replace(_start(path, imgsz), tags=(name,)).after(name) for (path, _), name in named)
-
-
-def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:
-    """What was chosen of a group that takes a list; `recover=[]` leaves no node at all."""
-    return [build(node, f"{group}.{name}", **objects) for name, node in config.get(group, {}).items()]
-
-
-def _rescue(settings: Settings, data: Dataset, recovery: list[Stage]) -> Qat | None:
-    """What trains a model whose int8 loses too much; None where nothing may be trained, or was trained so already."""
-    chosen = any(isinstance(stage, Qat) for stage in recovery)
-    if not settings.epochs or chosen or unavailable():
-        return None
-    return Qat(data, settings.epochs, settings.batch, settings.device, settings.seed)
-
-
-def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
-    """Those that can run here; where none of those asked for can, measuring torch alone is not what was wanted."""
-    usable = tuple(runtime for runtime in runtimes if runtime.unavailable() is None)
-    if runtimes and not usable:
-        raise RuntimeUnavailable(
-            f"runtime=[{','.join(r.name for r in runtimes)}] can't be used here: "
-            f"{', '.join(r.unavailable() for r in runtimes)}; install what is missing or give another runtime."
-        )
-    return usable
-
-
-def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
-    """Prune and recover, in `pruning.steps` equal cuts that share the epochs out; int8 is learned once, at the end."""
-    stages: list[Stage] = []
-    last = [stage for stage in recovery if isinstance(stage, Qat)]
-    for step in range(1, pruning.steps + 1):
-        stages.append(Prune(replace(pruning, share=pruning.share * step / pruning.steps)))
-        stages += [_part(stage, step, pruning.steps) for stage in recovery if stage not in last]
-    return (*stages, *last)
-
-
-def _part(stage: Stage, step: int, steps: int) -> Stage:
-    """The recovery after one of several steps: a training gets its part of the epochs, the last one what is left."""
-    if not isinstance(stage, Finetune):
-        return stage
-    done = [stage.epochs * i // steps for i in (step - 1, step)]
-    return replace(stage, epochs=done[1] - done[0])
-
-
-def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: Stage) -> tuple[str, ...]:
-    has, full = parameters_of_yaml(model)
-    narrower = [
-        f"model={settings.model} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
-        "its yaml describes; prune counts from what it has."
-    ]
-    made = ["These pictures are made, not photographed: handwritten digits composed on crops of photographs."]
-    left_out = [f"{r.name} was left out: {reason}." for r in runtimes if (reason := r.unavailable())]
-    slow = [
-        "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): its files are smaller, but expect "
-        "little speed."
-    ]
-    return (
-        *(narrower if has < full else []),
-        *(made if settings.data == "digits" else []),
-        *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
-        *left_out,
-    )
-
-
-def _check_room(store: Path, checkpoint: Path, others: list[Path]) -> None:
-    there = next(p for p in (store.absolute(), *store.absolute().parents) if p.is_dir())
-    needed = STEPS_KEPT * checkpoint.stat().st_size + RIVALS_KEPT * sum(rival.stat().st_size for rival in others)
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise InputError(
-            f"the disk of {there} has {free / 1e6:.0f} MB free, a run with this model needs about "
-            f"{needed / 1e6:.0f} MB; make room or run in another folder."
-        )
-
-
-def _check_model(given: str, model: nn.Module) -> None:
-    if task(model) not in METRICS:
-        raise InputError(f"{given} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
-    if channels(model) != 3:
-        raise InputError(
-            f"{given} takes pictures of {channels(model)} channels; only models of 3 (RGB) can be used, "
-            "so train one on the same pictures without `channels` in the data.yaml."
-        )
-
-
-def _check_fit(given: str, model: nn.Module, data: Dataset, called: str, mend: str) -> None:
-    if names(model) != data.names:
-        raise InputError(
-            f"{given} has the classes {_short(names(model))}, data={called} has "
-            f"{_short(data.names)}; give {mend.format('classes')}."
-        )
-    if keypoints(model) != data.keypoints:
-        raise InputError(
-            f"{given} has kpt_shape {list(keypoints(model))}, data={called} has "
-            f"{list(data.keypoints)}; give {mend.format('keypoints')}."
-        )
-
-
-def _short(classes: tuple[str, ...]) -> str:
-    return f"{len(classes)}: {', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''}"
+    original: Variant
+    data: Dataset
+    shrink: tuple[Stage, ...]
+    precisions: tuple[Stage, ...]
+    qat: Stage | None
+    runtimes: tuple[Runtime, ...]
+    judge: Judge
+    store: Path
+    provenance: Provenance
+    rivals: tuple[Variant, ...] | None = None
+    limits: Limits = Limits()  # noqa: RUF009  it is frozen

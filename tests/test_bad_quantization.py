@@ -12,8 +12,10 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 from ultralytics.nn.tasks import DetectionModel
 
-from optimize import plan, provenance
+from optimize import provenance
 from optimize.config import CONF
+from optimize.plan import Plan
+from optimize.prepare import prepare
 from optimize.runtime.cpu import computes_int8
 from optimize.yolo.checkpoint import save
 
@@ -111,9 +113,9 @@ def test_only_models_and_data_of_three_channels(channels, optimize, tmp_path, da
     )
 
 
-def prepared(*words: str) -> plan.Plan:
+def prepared(*words: str) -> Plan:
     with initialize_config_dir(str(CONF.resolve()), version_base=None):
-        return plan.prepare(compose("config", list(words)))
+        return prepare(compose("config", list(words)))
 
 
 def test_where_no_runtime_is_installed_nothing_goes_on(optimize, dataset, checkpoint, monkeypatch):

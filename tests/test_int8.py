@@ -21,13 +21,13 @@ from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
-from optimize.pipeline import Model, _in_precision
 from optimize.quant.int8 import Int8
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import rank
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, read
 from optimize.variant import Variant
+from optimize.variants import Model, _in_precision
 from optimize.yolo.checkpoint import load, save
 
 RUNTIMES = {runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino())}

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from ultralytics import YOLO
 
 from optimize.config import CONF
-from optimize.plan import prepare, shrink
+from optimize.prepare import prepare, shrink
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning

@@ -16,9 +16,9 @@ from ultralytics.nn.tasks import DetectionModel
 from optimize import rivals
 from optimize.judge import Judge
 from optimize.measure import cost
-from optimize.pipeline import Model, _rivals
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
+from optimize.variants import Model, _rivals
 from optimize.yolo.checkpoint import deployed, load, save
 from optimize.yolo.dataset import resolve
 

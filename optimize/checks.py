@@ -1,0 +1,52 @@
+"""What is checked before any work starts; each mistake is one sentence."""
+
+import shutil
+from pathlib import Path
+
+from torch import nn
+
+from optimize.data.dataset import Dataset
+from optimize.errors import InputError
+from optimize.yolo.checkpoint import channels, keypoints, names, task
+from optimize.yolo.metrics import METRICS
+
+STEPS_KEPT = 40  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
+RIVALS_KEPT = 15  # the same of a rival, which is exported only
+
+
+def check_room(store: Path, checkpoint: Path, others: list[Path]) -> None:
+    there = next(p for p in (store.absolute(), *store.absolute().parents) if p.is_dir())
+    needed = STEPS_KEPT * checkpoint.stat().st_size + RIVALS_KEPT * sum(rival.stat().st_size for rival in others)
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise InputError(
+            f"the disk of {there} has {free / 1e6:.0f} MB free, a run with this model needs about "
+            f"{needed / 1e6:.0f} MB; make room or run in another folder."
+        )
+
+
+def check_model(given: str, model: nn.Module) -> None:
+    if task(model) not in METRICS:
+        raise InputError(f"{given} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
+    if channels(model) != 3:
+        raise InputError(
+            f"{given} takes pictures of {channels(model)} channels; only models of 3 (RGB) can be used, "
+            "so train one on the same pictures without `channels` in the data.yaml."
+        )
+
+
+def check_fit(given: str, model: nn.Module, data: Dataset, called: str, mend: str) -> None:
+    if names(model) != data.names:
+        raise InputError(
+            f"{given} has the classes {_short(names(model))}, data={called} has "
+            f"{_short(data.names)}; give {mend.format('classes')}."
+        )
+    if keypoints(model) != data.keypoints:
+        raise InputError(
+            f"{given} has kpt_shape {list(keypoints(model))}, data={called} has "
+            f"{list(data.keypoints)}; give {mend.format('keypoints')}."
+        )
+
+
+def _short(classes: tuple[str, ...]) -> str:
+    return f"{len(classes)}: {', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''}"

@@ -1,0 +1,163 @@
+"""From the config to a Plan: everything is found, loaded and checked before any work starts."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from optimize import rivals
+from optimize.checks import check_fit, check_model, check_room
+from optimize.config import build, typed
+from optimize.data.dataset import Dataset
+from optimize.data.digits import compose
+from optimize.errors import InputError, RuntimeUnavailable
+from optimize.judge import Judge
+from optimize.limits import Limits
+from optimize.plan import Plan
+from optimize.provenance import gather, versions
+from optimize.pruner.prune import Prune
+from optimize.pruner.settings import Pruning
+from optimize.quant.bf16 import Bf16
+from optimize.quant.int8 import Int8
+from optimize.recover.finetune import Finetune
+from optimize.recover.qat import Qat, unavailable
+from optimize.runtime.cpu import computes_int8
+from optimize.runtime.session import Runtime
+from optimize.runtime.torch import Torch
+from optimize.settings import Settings
+from optimize.stage import Stage, digest
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import architecture, load, parameters_of_yaml, task
+from optimize.yolo.dataset import resolve
+from optimize.yolo.find import find
+
+
+def prepare(config: DictConfig) -> Plan:
+    """The Plan that `config` describes.
+
+    Raises:
+        InputError: something given can't be used, or checkpoint, data and settings don't fit each other.
+    """
+    settings = typed(Settings, {key: value for key, value in config.items() if not isinstance(value, DictConfig)}, "")
+    path = find(settings.model)
+    model = load(path)
+    check_model(f"model={settings.model}", model)
+    data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
+    check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
+    imgsz = settings.imgsz or int(model.args["imgsz"])
+    others = _rivals(settings, imgsz, data)
+    check_room(settings.store, path, [rival.path for rival in others or ()])
+    runtimes, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
+    usable = _usable(runtimes)
+    threads = settings.threads or len(os.sched_getaffinity(0))
+    judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
+    quant = build(config.quant, "quant", data=data, judge=judge)
+    return Plan(
+        original=_start(path, imgsz),
+        data=data,
+        shrink=shrink(build(config.pruner, "pruner", data=data, original=path), recovery),
+        precisions=(Bf16(), quant),
+        qat=_rescue(settings, data, recovery),
+        runtimes=usable,
+        judge=judge,
+        store=settings.store,
+        provenance=gather(
+            OmegaConf.to_container(config, resolve=True),
+            data,
+            imgsz,
+            threads,
+            _remarks(settings, model, runtimes, quant),
+        ),
+        rivals=others,
+        limits=typed(Limits, config.limits, "limits"),
+    )
+
+
+def _start(path: Path, imgsz: int) -> Variant:
+    return Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions())))
+
+
+def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...] | None:
+    """The checkpoints to compare with, each of which does the same job as the model."""
+    if settings.rivals is None:
+        return None
+    files = []
+    for rival in settings.rivals:
+        given = f"rivals={rival}"
+        path = find(rival, "rivals")
+        model = load(path, "rivals")
+        check_model(given, model)
+        if task(model) != data.task:
+            raise InputError(
+                f"{given} is a {task(model)} model, model={settings.model} a {data.task} model; "
+                "give rivals of the same task."
+            )
+        check_fit(given, model, data, settings.data, "rivals that were trained on the same {}")
+        files.append((path, architecture(model)))
+    named = zip(files, rivals.names(files), strict=True)
+    return tuple(replace(_start(path, imgsz), tags=(name,)).after(name) for (path, _), name in named)
+
+
+def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:
+    """What was chosen of a group that takes a list; `recover=[]` leaves no node at all."""
+    return [build(node, f"{group}.{name}", **objects) for name, node in config.get(group, {}).items()]
+
+
+def _rescue(settings: Settings, data: Dataset, recovery: list[Stage]) -> Qat | None:
+    """What trains a model whose int8 loses too much; None where nothing may be trained, or was trained so already."""
+    chosen = any(isinstance(stage, Qat) for stage in recovery)
+    if not settings.epochs or chosen or unavailable():
+        return None
+    return Qat(data, settings.epochs, settings.batch, settings.device, settings.seed)
+
+
+def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
+    """Those that can run here; where none of those asked for can, measuring torch alone is not what was wanted."""
+    usable = tuple(runtime for runtime in runtimes if runtime.unavailable() is None)
+    if runtimes and not usable:
+        raise RuntimeUnavailable(
+            f"runtime=[{','.join(r.name for r in runtimes)}] can't be used here: "
+            f"{', '.join(r.unavailable() for r in runtimes)}; install what is missing or give another runtime."
+        )
+    return usable
+
+
+def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
+    """Prune and recover, in `pruning.steps` equal cuts that share the epochs out; int8 is learned once, at the end."""
+    stages: list[Stage] = []
+    last = [stage for stage in recovery if isinstance(stage, Qat)]
+    for step in range(1, pruning.steps + 1):
+        stages.append(Prune(replace(pruning, share=pruning.share * step / pruning.steps)))
+        stages += [_part(stage, step, pruning.steps) for stage in recovery if stage not in last]
+    return (*stages, *last)
+
+
+def _part(stage: Stage, step: int, steps: int) -> Stage:
+    """The recovery after one of several steps: a training gets its part of the epochs, the last one what is left."""
+    if not isinstance(stage, Finetune):
+        return stage
+    done = [stage.epochs * i // steps for i in (step - 1, step)]
+    return replace(stage, epochs=done[1] - done[0])
+
+
+def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: Stage) -> tuple[str, ...]:
+    has, full = parameters_of_yaml(model)
+    narrower = [
+        f"model={settings.model} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
+        "its yaml describes; prune counts from what it has."
+    ]
+    made = ["These pictures are made, not photographed: handwritten digits composed on crops of photographs."]
+    left_out = [f"{r.name} was left out: {reason}." for r in runtimes if (reason := r.unavailable())]
+    slow = [
+        "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): its files are smaller, but expect "
+        "little speed."
+    ]
+    return (
+        *(narrower if has < full else []),
+        *(made if settings.data == "digits" else []),
+        *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
+        *left_out,
+    )

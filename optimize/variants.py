@@ -1,0 +1,134 @@
+"""Every variant of a run, made: the models, then each of them in every runtime and precision."""
+
+import json
+import logging
+from dataclasses import dataclass, replace
+
+from optimize.errors import MeasurementError
+from optimize.failures import noted
+from optimize.measure import cost
+from optimize.measure.cost import Cost
+from optimize.measure.graph_cost import GraphCost
+from optimize.plan import Plan
+from optimize.quant.int8 import Int8
+from optimize.result import Failure
+from optimize.rivals import smaller
+from optimize.runtime.session import Runtime
+from optimize.runtime.torch import Torch
+from optimize.stage import REPORT, Stage, apply
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import deployed, load
+
+log = logging.getLogger(__name__)
+
+AGREEMENT = 0.01  # two independent counts of the same operations may differ by this share, and not by more
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint that every runtime deploys, and what it costs."""
+
+    variant: Variant
+    cost: Cost
+    rival: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A variant to be measured, the model it was made of, what its graph costs, and how it was quantized."""
+
+    variant: Variant
+    model: Model
+    graph: GraphCost | None
+    quantization: dict | None
+
+
+def variants(plan: Plan, failures: list[Failure]) -> tuple[list[Subject], list[dict]]:
+    """All of them, runtime by runtime, the original in torch first; and what the stages of the pruned model say.
+
+    What fails for one variant is added to `failures`, and the others are made.
+
+    Raises:
+        OptimizeError: a stage that makes the pruned model can't do what was asked.
+    """
+    made, stages = _models(plan)
+    models = [Model(model, cost.count(deployed(load(model.path)), model.imgsz)) for model in made]
+    models += _rivals(plan, models, failures)
+    runtimes = (Torch(), *plan.runtimes)
+    subjects = [s for runtime in runtimes for model in models for s in _subjects(plan, runtime, model, failures)]
+    return subjects, stages
+
+
+def _models(plan: Plan) -> tuple[list[Variant], list[dict]]:
+    """The original, and the pruned and recovered model if anything was changed; and what the stages say they did."""
+    variant, stages = plan.original, []
+    for stage in plan.shrink:
+        before, variant = variant, apply(stage, variant, plan.store)
+        if variant != before:
+            stages.append({"stage": type(stage).__name__.lower(), **_said(variant)})
+    return ([plan.original] if variant == plan.original else [plan.original, variant]), stages
+
+
+def _said(variant: Variant) -> dict | None:
+    """What the stage that made `variant` reports of its work, where it has something to say."""
+    report = variant.path.parent / REPORT
+    return json.loads(report.read_text()) if report.is_file() else None
+
+
+def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Model]:
+    """The original at the input that costs as much as the pruned model, and the checkpoints that the user named."""
+    if plan.rivals is None:
+        return []
+    found, (original, last) = [], (models[0], models[-1])
+    if last.cost.flops < original.cost.flops:
+        with noted(failures, "smaller input", "torch"):
+            same = smaller(original.variant, last.cost.flops)
+            found += [Model(*same, rival=True)] if same else []
+    for rival in plan.rivals:
+        with noted(failures, rival.name, "torch"):
+            found.append(Model(rival, cost.count(deployed(load(rival.path)), rival.imgsz), rival=True))
+    return found
+
+
+def _subjects(plan: Plan, runtime: Runtime, model: Model, failures: list[Failure]) -> list[Subject]:
+    """One model as `runtime` deploys it: in float32, and in every other precision."""
+    subjects: list[Subject] = []
+    with noted(failures, model.variant.name, runtime.name):
+        exported = apply(runtime.export, model.variant, plan.store)
+        subjects.append(_subject(plan, runtime, exported, model))
+    for stage in plan.precisions if subjects else ():
+        tags = (*model.variant.tags, type(stage).__name__.lower())
+        with noted(failures, replace(model.variant, tags=tags).name, runtime.name):
+            variant = _in_precision(plan, stage, runtime, model, exported)
+            if variant != exported:
+                subjects.append(_subject(plan, runtime, variant, model, _said(variant)))
+    return subjects
+
+
+def _subject(plan: Plan, runtime: Runtime, variant: Variant, model: Model, quantization: dict | None = None) -> Subject:
+    graph = runtime.count(variant)  # of what is built, since a built engine has no operators left to count
+    _agree(variant, model.cost, graph)
+    return Subject(plan.judge.built(variant), model, graph, quantization)
+
+
+def _in_precision(plan: Plan, stage: Stage, runtime: Runtime, model: Model, exported: Variant) -> Variant:
+    """`exported` in another precision; where int8 loses too much, the better of it and one trained for int8.
+
+    A rival is taken as it is, and never trained.
+    """
+    made = apply(stage, exported, plan.store)
+    trainable = isinstance(stage, Int8) and plan.qat is not None and not model.rival
+    if not trainable or made == exported or _said(made)["reached"]:
+        return made
+    log.info("%s on %s lost more than allowed: training the model for int8", made.name, made.runtime)
+    trained = apply(runtime.export, apply(plan.qat, model.variant, plan.store), plan.store)
+    again = apply(replace(stage, reference=exported), trained, plan.store)
+    return max(made, again, key=lambda variant: plan.judge.score(variant).score)
+
+
+def _agree(variant: Variant, counted: Cost, graph: GraphCost | None) -> None:
+    if graph and abs(graph.ops - counted.flops) > AGREEMENT * counted.flops:
+        raise MeasurementError(
+            f"{variant.name} on {variant.runtime}: the exported graph has {graph.ops} operations, its model "
+            f"{counted.flops}; they must agree within {AGREEMENT:.0%}, so please report this model to us."
+        )
