@@ -221,8 +221,8 @@ def test_without_weights_there_is_no_naive_int8():
 
 
 def test_bad_calibration_is_one_sentence(data, tmp_path):
-    with pytest.raises(InputError, match=r"calibration_images=0 must be at least 1"):
-        images(data, 0, 0, 64)
+    with pytest.raises(InputError, match=r"quant\.calibration_images=0 must be at least 1"):
+        Int8(data, None, calibration_images=0)
     with pytest.raises(InputError, match="no pictures to calibrate"):
         images(replace(data, train=()), 8, 0, 64)
     broken = tmp_path / "broken.png"
