@@ -14,7 +14,7 @@ from torchvision.ops import box_iou
 
 from optimize.judge import Judge
 from optimize.measure.detections import Box, Detections
-from optimize.measure.disagreement import OVERLAP, WORST, Pair, compare
+from optimize.measure.disagreement import OVERLAP, WORST, Pair, alone, compare
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.yolo.dataset import resolve
@@ -61,6 +61,12 @@ def test_objects_that_only_one_finds_are_counted(case):
     for pair in (Pair(*both), Pair(*both[::-1])):
         assert pair.unmatched == unmatched
         assert pair.disagreement == (unmatched / (len(before) + len(after)) if unmatched else 0)
+
+
+def test_what_only_one_finds_is_told_box_by_box():
+    before, after = [box(0), box(50), box(90, "dog")], [box(91), box(51), box(200)]
+    assert alone(before, after) == ([True, False, True], [True, False, True])
+    assert alone(before, []) == ([True] * 3, [])
 
 
 def test_the_overlap_is_that_of_torchvision():

@@ -289,6 +289,15 @@ def test_what_was_not_measured_is_left_out(opened, tmp_path):
     ]
 
 
+@browsed
+def test_a_box_that_only_one_model_finds_is_filled(opened, folder):
+    """Both find the dark object; the optimized model misses the bright one."""
+    tab = opened(folder / "report.html")
+    lines = tab.locator(".scene .found .line")
+    filled = "all => all.filter(one => getComputedStyle(one).fill != 'none').map(one => one.textContent)"
+    assert lines.count() == 3 and lines.evaluate_all(filled) == ["bright 0.80"]
+
+
 def test_what_has_no_box_is_named_under_the_picture(folder):
     shown = reports.report().disagreement.pictures[0]
     classes_ = {side: tuple(replace(box, corners=()) for box in getattr(shown, side)) for side in ("before", "after")}

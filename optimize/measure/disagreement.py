@@ -1,6 +1,6 @@
 """Where the optimized model sees something else than the original, on the validation pictures."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,18 +66,8 @@ class Pair:
 
     @cached_property
     def unmatched(self) -> int:
-        """How many of the objects that either finds the other doesn't find.
-
-        Two boxes are one object if they have the same class and an IoU of at least `OVERLAP`. Each box has at most one
-        partner; the partners are those with the largest sum of IoUs (the Hungarian method), so that it doesn't matter
-        which variant comes first. Without corners the class alone decides.
-        """
-        before, after = self.before.found, self.after.found
-        if not before or not after:
-            return len(before) + len(after)
-        overlaps = _overlaps(before, after)
-        matches = np.count_nonzero(overlaps[linear_sum_assignment(overlaps, maximize=True)])
-        return len(before) + len(after) - 2 * int(matches)
+        """How many of the objects that either finds the other doesn't find."""
+        return sum(map(sum, alone(self.before.found, self.after.found)))
 
     @property
     def disagreement(self) -> float:
@@ -86,6 +76,21 @@ class Pair:
         Source: Dice, "Measures of the Amount of Ecologic Association Between Species", Ecology 26(3), 1945.
         """
         return self.unmatched / max(1, len(self.before.found) + len(self.after.found))
+
+
+def alone(before: Sequence[Box], after: Sequence[Box]) -> tuple[list[bool], list[bool]]:
+    """For each object of both sides whether the other side does not find it.
+
+    Two boxes are one object if they have the same class and an IoU of at least `OVERLAP`. Each box has at most one
+    partner; the partners are those with the largest sum of IoUs (the Hungarian method), so that it doesn't matter
+    which variant comes first. Without corners the class alone decides.
+    """
+    lonely = [True] * len(before), [True] * len(after)
+    if before and after:
+        overlaps = _overlaps(before, after)
+        for i, j in zip(*linear_sum_assignment(overlaps, maximize=True), strict=True):
+            lonely[0][i] = lonely[1][j] = not overlaps[i, j]
+    return lonely
 
 
 def compare(
@@ -111,7 +116,7 @@ def compare(
     return images, agreeing, worst
 
 
-def _overlaps(before: tuple[Box, ...], after: tuple[Box, ...]) -> np.ndarray:
+def _overlaps(before: Sequence[Box], after: Sequence[Box]) -> np.ndarray:
     """(before, after): IoU of convex shapes, rotated or not; 0 where it is below `OVERLAP` or the class another."""
     one, other = (np.array([box.label for box in side]) for side in (before, after))
     same = one[:, None] == other

@@ -2,10 +2,11 @@
 
 import base64
 import mimetypes
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimize.measure.disagreement import Box, Picture
+from optimize.measure.disagreement import Box, Picture, alone
 from optimize.report import labels
 from optimize.result import Report
 
@@ -22,12 +23,14 @@ class Mark:
         colour: number of the colour of its class.
         text: label and confidence.
         at: left, top, right, bottom of the label's plate; None where others take its place.
+        alone: the other model does not find it.
     """
 
     points: str
     colour: int
     text: str
     at: labels.Rectangle | None
+    alone: bool
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
         kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
         uri = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
         size = max(picture.width, picture.height * 0.75) / SHARE
-        marks = (_marks(boxes, picture, colours, size) for boxes in (picture.truth, picture.before, picture.after))
+        sides = picture.truth, picture.before, picture.after
+        lonely = [False] * len(picture.truth), *alone(picture.before, picture.after)
+        marks = (_marks(zip(*side, strict=True), picture, colours, size) for side in zip(sides, lonely, strict=True))
         drawn.append(Scene(picture, uri, size, *marks))
     return drawn, missing
 
@@ -67,15 +72,19 @@ def _colours(pictures: tuple[Picture, ...]) -> dict[str, int]:
     return {label: i for i, label in enumerate(dict.fromkeys(box.label for box in boxes))}
 
 
-def _marks(boxes: tuple[Box, ...], picture: Picture, colours: dict[str, int], size: float) -> tuple[Mark, ...]:
+def _marks(
+    boxes: Iterable[tuple[Box, bool]], picture: Picture, colours: dict[str, int], size: float
+) -> tuple[Mark, ...]:
+    """Of each object, and whether it is alone; of those with a place, these choose first where their label lies."""
     taken, marks = [], []
-    for box in sorted(boxes, key=lambda box: -(box.score or 0)):
+    for box, lonely in sorted(boxes, key=lambda one: (not (one[1] and one[0].corners), -(one[0].score or 0))):
         text = box.label if box.score is None else f"{box.label} {box.score:.2f}"
         options = _plates(box, labels.length(text, size) + 0.6 * size, 1.35 * size)
         place = labels.first_free(options, taken, (0, 0, picture.width, picture.height))
         at = None if place is None else options[place]
         taken += [at] if at else []
-        marks.append(Mark(" ".join(f"{x:.1f},{y:.1f}" for x, y in box.corners), colours[box.label], text, at))
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in box.corners)
+        marks.append(Mark(points, colours[box.label], text, at, lonely))
     return tuple(marks)
 
 
