@@ -1,5 +1,6 @@
 """What the store holds is told to the byte, and only what no run needs is cleared away."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from commands import command
+from filelock import FileLock, Timeout
 
 from optimize.cli import one_sentence
 from optimize.stage import apply
@@ -209,6 +211,38 @@ def test_what_a_run_finds_while_the_store_is_cleared_stays(runs, store, monkeypa
     assert [file.read_text() for file in store.glob("*/model")] == ["a"]
 
 
+def test_work_that_begins_while_the_store_is_cleared_is_left_alone(runs, store, monkeypatch):
+    run(runs / "0", "a")
+    shutil.rmtree(runs / "0")
+    (lock,) = store.glob("*.lock")
+    before = files(store)
+    with lock.open() as taken:
+
+        def listed_then_taken(*args):
+            found = contents(*args)
+            fcntl.flock(taken, fcntl.LOCK_EX)
+            return found
+
+        monkeypatch.setattr("optimize.store.contents.contents", listed_then_taken)
+        assert clear(store, [runs]) == []
+    assert files(store) == before
+
+
+def test_who_had_opened_a_lock_that_was_then_cleared_takes_a_new_one(runs, store, monkeypatch):
+    run(runs / "0", "a")
+    opened = os.open
+
+    def opened_and_cleared(path, *args):
+        file = opened(path, *args)
+        monkeypatch.setattr(os, "open", opened)
+        assert [thing.name for thing in clear(store, [runs]) if thing.path == Path(path)] == [KEY]
+        return file
+
+    monkeypatch.setattr(os, "open", opened_and_cleared)
+    with held(store, KEY), pytest.raises(Timeout), FileLock(store / f"{KEY}.lock", blocking=False):
+        pass
+
+
 def count(store: Path, counter: Path) -> None:
     for _ in range(40):
         with held(store, KEY):
@@ -261,7 +295,8 @@ def test_nothing_outside_the_store_and_nothing_that_is_not_ours_is_deleted(runs,
     store.rename(moved)
     store.symlink_to(moved)  # as who moves a store to another disk does
     assert sum(thing.size for thing in contents(store, [runs])) == size(store)
-    clear(store, [runs])
+    (lock,) = store.glob("????????????????.lock")
+    assert {thing.path.name for thing in clear(store, [runs])} == {half.name, lock.name}
     assert files(outside) == {"precious": b"precious"}
     assert not list(store.glob("fedc*"))
     mine = {"poetry.lock", "mine.partial", f"{KEY}.zip", KEY.upper(), f"{KEY}0"}

@@ -78,11 +78,11 @@ def clear(store: Path, runs: Sequence[Path]) -> list[Thing]:
     """Delete what is not needed, and return that. Runs may go on meanwhile.
 
     What goes is looked at again while its lock is held, since a run may have found it just before. The lock's file
-    goes too, as the last thing: who waits for it finds out that it has no name any more and takes a new one (filelock
-    from 3.21 on).
+    goes too, as the last thing: who had opened it before sees that it has no name any more, and takes a new one. That
+    needs filelock 4: before 3.21 nobody looks, and after it who lets go deletes the file, by then another's.
     """
     gone, seen = [], {thing.path: thing for thing in contents(store, runs)}
-    for name in {thing.name for thing in seen.values() if not thing.needed}:
+    for name in sorted({thing.name for thing in seen.values() if not thing.needed}):
         with suppress(Timeout), FileLock(store / f"{name}{LOCK}", blocking=False):  # who holds it is at work
             for thing in _things(store, name, _noted(store, runs), held=False):
                 if not thing.needed:
