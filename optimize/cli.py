@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
 from optimize.errors import NO_ROOM, LimitMissed, OptimizeError, VariantFailed
+from optimize.store.held import noting
 
 HELP = "`python -m optimize --help`"
 
@@ -35,7 +36,9 @@ def job(config: DictConfig) -> None:
     settings = HydraConfig.get()
     # In a sweep Hydra must see the error, to go on with the other jobs and to say which one it was.
     with nullcontext() if settings.mode is RunMode.MULTIRUN else one_sentence():
-        _run(config, Path(settings.runtime.output_dir))
+        folder = Path(settings.runtime.output_dir)
+        with noting(folder):
+            _run(config, folder)
 
 
 def _run(config: DictConfig, folder: Path) -> None:

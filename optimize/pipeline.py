@@ -14,6 +14,7 @@ from optimize.plan import Plan
 from optimize.report.verdict import chosen
 from optimize.result import Failure, Report, Result
 from optimize.stage import digest
+from optimize.store.contents import size
 from optimize.variant import Variant
 from optimize.variants import Subject, variants
 from optimize.yolo.checkpoint import blocks, load
@@ -51,6 +52,9 @@ def run(plan: Plan, folder: Path) -> Report:
         limits=plan.limits,
     )
     seen = _compared(plan.judge, report, folder, failures)
+    log.info(
+        "%s holds %.1f MB; `python -m optimize.store` shows what of it no run uses", plan.store, size(plan.store) / 1e6
+    )
     return replace(report, disagreement=seen, failures=tuple(failures))
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
-from filelock import FileLock
-
+from optimize.store.held import held
 from optimize.variant import Variant
 
 log = logging.getLogger(__name__)
@@ -50,10 +49,9 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
     next run finds what the stage had saved so far. A lock per key lets parallel jobs share one store.
     """
     key = variant.after(repr(stage)).key
-    store.mkdir(parents=True, exist_ok=True)
     final, partial = store / key, store / f"{key}.partial"
     name, began = getattr(stage, "__qualname__", type(stage).__name__), perf_counter()
-    with FileLock(store / f"{key}.lock"):
+    with held(store, key):
         made = _read(final)
         if made is not None:
             log.info("%s: %s for %s is in the store", name, made.name, made.runtime)

@@ -16,10 +16,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image
 from scipy.ndimage import affine_transform, gaussian_filter
 from sklearn.datasets import load_digits, load_sample_images
+
+from optimize.store.held import held
 
 VERSION = 1  # raise it when a scene would come out otherwise, so that old data sets are not taken for new ones
 SIDE = 160  # height and width of a scene in pixels
@@ -62,8 +63,7 @@ def compose(root: Path, train: int = 800, val: int = 200) -> Path:
     """
     folder = root / f"digits-v{VERSION}-{train}-{val}"
     partial = folder.with_name(f"{folder.name}.partial")
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f"{folder.name}.lock"):
+    with held(root, folder.name):
         if not folder.exists():
             shutil.rmtree(partial, ignore_errors=True)
             _write(partial, {"train": train, "val": val})

@@ -9,11 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from filelock import FileLock
 from pydantic import TypeAdapter
 
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Box, Detections
+from optimize.store.held import held
 
 LINE = TypeAdapter(Detections)
 
@@ -59,7 +59,7 @@ def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validati
     shape = (*(field.name for kind in (Accuracy, Detections, Box) for field in fields(kind)), str(CONFIDENCE))
     key = sha256("\n".join((*identity, version("ultralytics"), *shape)).encode()).hexdigest()[:16]
     kept = Validation(store, key)
-    with FileLock(store / f"{key}.lock"):
+    with held(store, key):
         if not (kept._accuracy.is_file() and kept._detections.is_file()):
             _make(kept, validate)
     return kept

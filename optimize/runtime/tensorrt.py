@@ -10,13 +10,13 @@ from typing import ClassVar
 import numpy as np
 import onnx
 import torch
-from filelock import FileLock
 
 from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
 from optimize.measure import onnx_cost
 from optimize.measure.graph_cost import GraphCost
 from optimize.quant.fp16 import to_half
 from optimize.runtime.session import Session
+from optimize.store.held import held
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load
 from optimize.yolo.export import to_onnx
@@ -142,7 +142,7 @@ class Build:
         config.clear_flag(trt.BuilderFlag.TF32)  # on by default: float32 would multiply with 10 bits of mantissa
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the precision of each layer can be read
         kept = self.timing_cache(folder.parent)
-        with FileLock(f"{kept}.lock"):
+        with held(kept.parent, kept.name):
             timings = _attach(config, kept.read_bytes() if kept.is_file() else b"")
             engine = builder.build_serialized_network(network, config)
             if engine is None:

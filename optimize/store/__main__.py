@@ -1,0 +1,110 @@
+"""`python -m optimize.store [--clear]`: what the store holds, and the end of what no run uses."""
+
+import sys
+from argparse import ArgumentParser
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from optimize.cli import one_sentence
+from optimize.errors import InputError
+from optimize.progress import WIDTH_OF_A_FILE
+from optimize.store.contents import Thing, clear, contents, folders, size
+
+
+def main() -> None:
+    """Show, or clear.
+
+    Raises:
+        InputError: a folder is missing, or clearing would be a guess.
+    """
+    parser = ArgumentParser(
+        "python -m optimize.store",
+        description="Show what the store holds and what of it no run uses. "
+        "A run uses what it made or found there, until you delete the run's folder.",
+    )
+    add = parser.add_argument
+    add("--clear", action="store_true", help="delete what no run uses, and half-made work that nobody is at")
+    add("--store", type=Path, default=Path("runs/store"), help="its folder (default: %(default)s)")
+    runs = "the folders below which all runs lie that use it (default: runs)"
+    add("--runs", type=Path, nargs="+", default=[Path("runs")], help=runs)
+    add("--forget-old", action="store_true", help="clear though older versions' runs don't say what they use")
+    given = parser.parse_args()
+    if given.clear:
+        _clear(given.store, given.runs, given.forget_old)
+    else:
+        _show(given.store, given.runs)
+
+
+def _show(store: Path, runs: Sequence[Path]) -> None:
+    things = contents(store, runs)
+    noting, old = folders(store, runs)
+    table = Table(title=str(store), title_justify="left", title_style="bold")
+    for name in ("what", "count", "MB", "MB used by runs", "MB unused", "oldest use"):
+        table.add_column(name, justify="left" if name == "what" else "right", no_wrap=True)
+    for row in _rows(things):
+        table.add_row(*row)
+    table.add_section()
+    table.add_row("all", *_figures(things))
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
+    console.print(table)
+    unused = _total([thing for thing in things if not thing.needed])
+    print(f"Not used by any of the runs ({len(noting)}) that say what they use: {_mb(unused)} MB; --clear deletes it.")
+    if old:
+        print(f"{_silent(old)}.")
+
+
+def _clear(store: Path, runs: Sequence[Path], forget_old: bool) -> None:
+    contents(store, runs)  # complains of missing folders
+    noting, old = folders(store, runs)
+    if old and not forget_old:
+        raise InputError(
+            f"{_silent(old)}, so nothing was deleted; run the same command again and delete that folder, or add "
+            "--forget-old."
+        )
+    if not old and not noting:
+        below = ", ".join(map(str, runs))
+        raise InputError(f"no run lies below {below}, so all of {store} would go; give --runs, or delete it yourself.")
+    gone = clear(store, runs)
+    locks = sum(thing.kind == "lock" for thing in gone)
+    print(
+        f"Deleted {_mb(_total(gone))} MB in {len(gone) - locks} files and folders, and {locks} locks; {store} holds "
+        f"{_mb(size(store))} MB now."
+    )
+
+
+def _silent(old: Sequence[Path]) -> str:
+    others = f" (like {len(old) - 1} more)" if len(old) > 1 else ""
+    return f"{old[0]}{others} doesn't say what it uses, since an older version made it"
+
+
+def _rows(things: Sequence[Thing]) -> list[tuple[str, ...]]:
+    """One per kind, the largest first."""
+    kinds: dict[str, list[Thing]] = defaultdict(list)
+    for thing in things:
+        kinds[thing.kind].append(thing)
+    return [(kind, *_figures(kinds[kind])) for kind in sorted(kinds, key=lambda kind: (-_total(kinds[kind]), kind))]
+
+
+def _figures(things: Sequence[Thing]) -> tuple[str, ...]:
+    """Count, MB (millions of bytes) of all, of what is used and of what is not, and the oldest use."""
+    count, used = len({(thing.kind, thing.name) for thing in things}), [thing for thing in things if thing.needed]
+    oldest = f"{datetime.fromtimestamp(min(thing.used for thing in things)):%Y-%m-%d %H:%M}" if things else "-"
+    return str(count), _mb(_total(things)), _mb(_total(used)), _mb(_total(things) - _total(used)), oldest
+
+
+def _total(things: Sequence[Thing]) -> int:
+    return sum(thing.size for thing in things)
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:.1f}"
+
+
+if __name__ == "__main__":
+    with one_sentence():
+        main()

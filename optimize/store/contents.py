@@ -1,0 +1,191 @@
+"""What lies in a store, what of it no run needs, and how that goes."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISREG
+
+from filelock import FileLock, Timeout
+
+from optimize.errors import InputError
+from optimize.stage import MANIFEST
+from optimize.store.held import NOTES
+
+LOCK, CLEARED = ".lock", ".cleared"
+KINDS = {  # by the end of a name; None: what made it says its manifest
+    CLEARED: "half-made",  # of a clearing that was killed; first, since what goes takes this name
+    ".partial": "half-made",
+    ".detections.partial": "half-made",
+    ".accuracy.json": "validation",
+    ".detections.jsonl": "validation",
+    "": None,
+    LOCK: "lock",  # last, since it goes when all that it guards is gone
+}
+OURS = re.compile(rf"([0-9a-f]{{16}}|digits-v\d+-\d+-\d+|tensorrt_.+\.timings)({'|'.join(map(re.escape, KINDS))})")
+OTHER = "not ours"
+RUN = {NOTES, "results.json", "optimize.log"}  # a folder with one of them is a run's
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One file or folder that lies in the store.
+
+    Attributes:
+        path: where.
+        kind: the stage that made it, e.g. `Prune` or `OpenVino.export`, or else what it is, e.g. `validation`.
+        name: under which it is locked and noted; a validation has two files of one name.
+        size: bytes of all its files.
+        used: when it was made or a run last noted something with it, in seconds since 1970.
+        needed: a run notes it or is at work on it, or it isn't ours; half-made work and locks only while somebody is
+            at work.
+    """
+
+    path: Path
+    kind: str
+    name: str
+    size: int
+    used: float
+    needed: bool
+
+
+def contents(store: Path, runs: Sequence[Path]) -> list[Thing]:
+    """Everything in `store`; `runs` are the folders below which runs lie.
+
+    Raises:
+        InputError: one of the folders does not exist.
+    """
+    if not store.is_dir():
+        raise InputError(f"--store {store} does not exist; give the folder that runs had as their `store`.")
+    if missing := [folder for folder in runs if not folder.is_dir()]:
+        raise InputError(f"--runs {missing[0]} does not exist; give the folders below which runs lie.")
+    noted, names, things = _noted(store, runs), set(), []
+    for path in sorted(store.iterdir()):
+        if ours := _ours(path):
+            names.add(ours[1])
+        else:
+            with suppress(FileNotFoundError):  # a validation that is going on has a file for a moment
+                held = 0 if path.is_symlink() else size(path)
+                things.append(Thing(path, OTHER, path.name, held, path.lstat().st_mtime, needed=True))
+    return things + [thing for name in sorted(names) for thing in _things(store, name, noted, _is_held(store, name))]
+
+
+def clear(store: Path, runs: Sequence[Path]) -> list[Thing]:
+    """Delete what is not needed, and return that. Runs may go on meanwhile.
+
+    What goes is looked at again while its lock is held, since a run may have found it just before. The lock's file
+    goes too, as the last thing: who had opened it before sees that it has no name any more, and takes a new one. That
+    needs filelock 4: before 3.21 nobody looks, and after it who lets go deletes the file, by then another's.
+    """
+    gone, seen = [], {thing.path: thing for thing in contents(store, runs)}
+    for name in sorted({thing.name for thing in seen.values() if not thing.needed}):
+        with suppress(Timeout), FileLock(store / f"{name}{LOCK}", blocking=False):  # who holds it is at work
+            for thing in _things(store, name, _noted(store, runs), held=False):
+                if not thing.needed:
+                    _delete(thing)
+                    gone.append(thing)
+    return [thing for thing in gone if thing.path in seen]  # not the locks that were made here
+
+
+def folders(store: Path, runs: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Of the runs that note what they use, and of those that don't, as older versions left them."""
+    both: tuple[list[Path], list[Path]] = [], []
+    for folder, files in _runs(store, runs):
+        both[NOTES not in files].append(folder)
+    return both
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; links below it have none."""
+    files = _files(path) if path.is_dir() else [path]
+    total = 0
+    for file in files:
+        with suppress(FileNotFoundError):  # a parallel job has just finished or dropped it
+            found = file.lstat()
+            total += found.st_size if S_ISREG(found.st_mode) else 0
+    return total
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (Path(inside, name) for inside, _, names in os.walk(folder) for name in names)
+
+
+def _ours(path: Path) -> re.Match | None:
+    """Name and ending of what runs put into a store; None for all else, and for a link, which leads out of it."""
+    return None if path.is_symlink() else OURS.fullmatch(path.name)
+
+
+def _things(store: Path, name: str, noted: dict[str, float], held: bool) -> Iterator[Thing]:
+    for ending, kind in KINDS.items():
+        path = store / f"{name}{ending}"
+        with suppress(FileNotFoundError):  # it was none, or a job that goes on has just finished it
+            made = path.lstat().st_mtime
+            if _ours(path):
+                needed = held or (name in noted and kind not in ("half-made", "lock"))
+                yield Thing(path, kind or _made_by(path), name, size(path), max(made, noted.get(name, 0)), needed)
+
+
+def _made_by(path: Path) -> str:
+    if path.suffix == ".timings":
+        return "TensorRT timings"
+    if path.name.startswith("digits"):
+        return "data set"
+    try:
+        last = json.loads((path / MANIFEST).read_text())["steps"][-1]
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "damaged"
+    return re.match(r"(?:<bound method )?([\w.]*)", last)[1]
+
+
+def _is_held(store: Path, name: str) -> bool:
+    lock = store / f"{name}{LOCK}"
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
+def _runs(store: Path, runs: Sequence[Path]) -> Iterator[tuple[Path, set[str]]]:
+    """Every run's folder with the names of its files, also where a link leads; a store holds none."""
+
+    def unreadable(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a run that can't be read may use anything
+            raise error
+
+    seen = {store.resolve()}
+    for root in runs:
+        for folder, inside, files in os.walk(root, onerror=unreadable, followlinks=True):
+            if Path(folder).resolve() in seen:
+                inside.clear()
+                continue
+            seen.add(Path(folder).resolve())
+            if not RUN.isdisjoint(files):
+                inside[:] = [name for name in inside if name not in ("artefacts", "pictures", ".hydra")]
+                yield Path(folder), set(files)
+
+
+def _noted(store: Path, runs: Sequence[Path]) -> dict[str, float]:
+    """By name, when a run last noted something with it."""
+    noted: dict[str, float] = {}
+    for folder, files in _runs(store, runs):
+        if NOTES in files:
+            with suppress(FileNotFoundError):  # a run that can't start takes its folder away
+                notes = folder / NOTES
+                when = notes.stat().st_mtime
+                noted |= {name: max(when, noted.get(name, 0)) for name in notes.read_text().split("\n") if name}
+    return noted
+
+
+def _delete(thing: Thing) -> None:
+    """Whole or not at all: a folder that is half deleted must not look like a finished one."""
+    if thing.path.is_dir():
+        shutil.rmtree(thing.path.rename(thing.path.with_name(f"{thing.name}{CLEARED}")))
+    else:
+        thing.path.unlink()

@@ -1,0 +1,38 @@
+"""Work on one thing in the store: alone, and noted in the run's folder, so that nobody clears away what a run uses."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from filelock import FileLock
+
+NOTES = "uses.txt"
+
+_notes: ContextVar[Path | None] = ContextVar("notes", default=None)
+
+
+@contextmanager
+def noting(folder: Path) -> Iterator[None]:
+    """Meanwhile the name of everything that is used of a store goes to `folder`/uses.txt, a line each, as it is used.
+
+    So a run that was killed has its notes too.
+    """
+    notes = folder.absolute() / NOTES
+    notes.touch()
+    before = _notes.set(notes)
+    try:
+        yield
+    finally:
+        _notes.reset(before)
+
+
+@contextmanager
+def held(store: Path, name: str) -> Iterator[None]:
+    """Be the only one, of all processes, who works on what `store` has or will have under `name`."""
+    store.mkdir(parents=True, exist_ok=True)
+    with FileLock(store / f"{name}.lock"):
+        if notes := _notes.get():  # before the first look, so that who clears the store was there before or sees it
+            with notes.open("a") as lines:
+                lines.write(f"{name}\n")
+        yield
