@@ -41,12 +41,14 @@ def job(config: DictConfig) -> None:
 def _run(config: DictConfig, folder: Path) -> None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
     from optimize.pipeline import run
-    from optimize.prepare import prepare
+    from optimize.prepare import prepare, settings_of
     from optimize.report import verdict, write
+    from optimize.yolo.checkpoint import trusted
 
     try:
-        plan = prepare(config)
-        report = run(plan, folder)
+        with trusted(settings_of(config).trust):
+            plan = prepare(config)
+            report = run(plan, folder)
     except OptimizeError:
         shutil.rmtree(folder)  # there is nothing to report; whatever was finished lies in the store
         raise
