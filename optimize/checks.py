@@ -8,6 +8,7 @@ from torch import nn
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo.checkpoint import channels, keypoints, names, task
+from optimize.yolo.dataset import resolve
 from optimize.yolo.metrics import METRICS
 
 STEPS_KEPT = 40  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
@@ -45,6 +46,24 @@ def check_fit(given: str, model: nn.Module, data: Dataset, called: str, mend: st
         raise InputError(
             f"{given} has kpt_shape {list(keypoints(model))}, data={called} has "
             f"{list(data.keypoints)}; give {mend.format('keypoints')}."
+        )
+
+
+def check_unchanged(data: Dataset) -> None:
+    """A report is of one data set; what was measured before and after a change would be of two.
+
+    Raises:
+        InputError: its content is no longer that of the start.
+    """
+    mend = "leave it as it is during a run, and start the command again"
+    try:
+        now = resolve(str(data.yaml), data.task).fingerprint
+    except InputError as error:
+        raise InputError(f"the data set {data.yaml} changed during the run: {error} So {mend}.") from error
+    if now != data.fingerprint:
+        raise InputError(
+            f"the data set {data.yaml} changed during the run (fingerprint {data.fingerprint} at the start, {now} at "
+            f"the end), so there is no report; {mend}."
         )
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import hydra
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -16,7 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
-from optimize.errors import NO_ROOM, LimitMissed, OptimizeError, VariantFailed
+from optimize.errors import NO_ROOM, InputError, LimitMissed, OptimizeError, VariantFailed
 from optimize.store.held import noting
 
 HELP = "`python -m optimize --help`"
@@ -35,21 +36,32 @@ def job(config: DictConfig) -> None:
     """One run: check everything, do the work, write the report, and print its folder last."""
     settings = HydraConfig.get()
     # In a sweep Hydra must see the error, to go on with the other jobs and to say which one it was.
-    with nullcontext() if settings.mode is RunMode.MULTIRUN else one_sentence():
-        folder = Path(settings.runtime.output_dir)
-        with noting(folder):
-            _run(config, folder)
+    folder = Path(settings.runtime.output_dir)
+    with nullcontext() if settings.mode is RunMode.MULTIRUN else one_sentence(), _alone_in(folder), noting(folder):
+        _run(config, folder)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Two runs in one folder would mix their files, and the one that fails would clear both away."""
+    try:
+        with FileLock(folder / ".hydra" / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise InputError(f"another run is writing into {folder}; give another folder, e.g. hydra.run.dir=b.") from error
 
 
 def _run(config: DictConfig, folder: Path) -> None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
     from optimize.pipeline import run
-    from optimize.prepare import prepare
+    from optimize.prepare import prepare, settings_of
     from optimize.report import verdict, write
+    from optimize.yolo.checkpoint import trusted
 
     try:
-        plan = prepare(config)
-        report = run(plan, folder)
+        with trusted(settings_of(config).trust):
+            plan = prepare(config)
+            report = run(plan, folder)
     except OptimizeError:
         shutil.rmtree(folder)  # there is nothing to report; whatever was finished lies in the store
         raise

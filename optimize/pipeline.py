@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from optimize.checks import check_unchanged
 from optimize.failures import noted
 from optimize.judge import Judge
 from optimize.measure.disagreement import Disagreement
@@ -29,7 +30,8 @@ def run(plan: Plan, folder: Path) -> Report:
     which all others are compared, there is no report.
 
     Raises:
-        OptimizeError: a stage that makes the pruned model can't do what was asked, or the original can't be measured.
+        OptimizeError: a stage that makes the pruned model can't do what was asked, the original can't be measured, or
+            the data set changed meanwhile.
     """
     failures: list[Failure] = []
     subjects, stages = variants(plan, failures)
@@ -52,6 +54,7 @@ def run(plan: Plan, folder: Path) -> Report:
         limits=plan.limits,
     )
     seen = _compared(plan.judge, report, folder, failures)
+    check_unchanged(plan.data)
     log.info(
         "%s holds %.1f MB; `python -m optimize.store` shows what of it no run uses", plan.store, size(plan.store) / 1e6
     )

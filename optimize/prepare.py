@@ -35,13 +35,22 @@ from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 
 
+def settings_of(config: DictConfig) -> Settings:
+    """The keys that belong to no group.
+
+    Raises:
+        InputError: one of them is not allowed.
+    """
+    return typed(Settings, {key: value for key, value in config.items() if not isinstance(value, DictConfig)}, "")
+
+
 def prepare(config: DictConfig) -> Plan:
     """The Plan that `config` describes.
 
     Raises:
         InputError: something given can't be used, or checkpoint, data and settings don't fit each other.
     """
-    settings = typed(Settings, {key: value for key, value in config.items() if not isinstance(value, DictConfig)}, "")
+    settings = settings_of(config)
     path = find(settings.model)
     model = load(path)
     check_model(f"model={settings.model}", model)
@@ -143,12 +152,18 @@ def _part(stage: Stage, step: int, steps: int) -> Stage:
     return replace(stage, epochs=done[1] - done[0])
 
 
-def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: Stage) -> tuple[str, ...]:
-    has, full = parameters_of_yaml(model)
-    narrower = [
-        f"model={settings.model} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
+def _narrower(called: str, model: nn.Module) -> list[str]:
+    try:
+        has, full = parameters_of_yaml(model)
+    except InputError as error:
+        return [f"model={called}: {error} Whether it was pruned before is not known."]
+    return [
+        f"model={called} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
         "its yaml describes; prune counts from what it has."
-    ]
+    ][: has < full]
+
+
+def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: Stage) -> tuple[str, ...]:
     made = ["These pictures are made, not photographed: handwritten digits composed on crops of photographs."]
     left_out = [f"{r.name} was left out: {reason}." for r in runtimes if (reason := r.unavailable())]
     slow = [
@@ -156,7 +171,7 @@ def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quan
         "little speed."
     ]
     return (
-        *(narrower if has < full else []),
+        *_narrower(settings.model, model),
         *(made if settings.data == "digits" else []),
         *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
         *left_out,

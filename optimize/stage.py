@@ -86,8 +86,11 @@ def _read(folder: Path) -> Variant | None:
     """The variant in `folder`, or None where there is none or its bytes are no longer those that were written."""
     if not (folder / MANIFEST).is_file():
         return None
-    manifest = json.loads((folder / MANIFEST).read_text())
-    path = folder / manifest.pop("path")
-    if not path.exists() or digest(path) != manifest.pop("sha256"):
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        path = folder / manifest.pop("path")
+        if not path.exists() or digest(path) != manifest.pop("sha256"):
+            return None
+        return Variant(path=path, tags=tuple(manifest.pop("tags")), steps=tuple(manifest.pop("steps")), **manifest)
+    except (ValueError, TypeError, KeyError):  # the manifest itself is damaged
         return None
-    return Variant(path=path, tags=tuple(manifest.pop("tags")), steps=tuple(manifest.pop("steps")), **manifest)

@@ -30,6 +30,13 @@ class Validation:
         found = json.loads(self._accuracy.read_text())
         return Accuracy(**found | {"folds": tuple(found["folds"])})
 
+    def _whole(self) -> bool:
+        """Both files are there and can be read; what a disk or a hand damaged is validated again."""
+        try:
+            return self.accuracy.images == sum(1 for _ in self.detections())
+        except (FileNotFoundError, ValueError, TypeError, KeyError):  # JSON cut short is a ValueError
+            return False
+
     def detections(self) -> Iterator[Detections]:
         """What was found picture by picture; never all at once in memory."""
         with self._detections.open("rb") as lines:
@@ -60,7 +67,7 @@ def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validati
     key = sha256("\n".join((*identity, version("ultralytics"), *shape)).encode()).hexdigest()[:16]
     kept = Validation(store, key)
     with held(store, key):
-        if not (kept._accuracy.is_file() and kept._detections.is_file()):
+        if not kept._whole():
             _make(kept, validate)
     return kept
 

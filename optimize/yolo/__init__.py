@@ -1,8 +1,8 @@
 """The only folder that knows ultralytics' inside: load, check, validate, train without un-pruning, save.
 
 Four habits of ultralytics are decided here, before anything imports it: it sets OMP_NUM_THREADS=1 where it is unset
-(torch then runs at 0.66x), its exporters install packages at run time, it runs whatever code a pickle holds, and it
-draws its progress on stdout.
+(torch then runs at 0.66x), its exporters install packages at run time, it runs whatever code a pickle holds (unless
+`checkpoint.trusted`), and it draws its progress on stdout.
 """
 
 import os

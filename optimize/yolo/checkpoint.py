@@ -1,7 +1,10 @@
 """Read and write ultralytics checkpoints, and turn one into the graph that is deployed."""
 
+import os
+import re
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from pathlib import Path
 
@@ -9,11 +12,28 @@ import torch
 from torch import nn
 from torch.serialization import get_unsafe_globals_in_checkpoint
 from ultralytics import __version__ as ultralytics_version
+from ultralytics.nn import tasks
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
 from ultralytics.utils.torch_utils import strip_qat
 
-from optimize.errors import InputError
+from optimize.errors import InputError, described
+
+SAFE = "ULTRALYTICS_SAFE_LOAD"  # ultralytics reads it when it is imported
+
+
+@contextmanager
+def trusted(trust: bool) -> Iterator[None]:
+    """Load only known classes of checkpoints, or, with `trust`, whatever they hold, which can be any code.
+
+    It holds inside the `with`, in this process and, by the environment, in those that it starts.
+    """
+    before = tasks.SAFE_LOAD, os.environ[SAFE]
+    tasks.SAFE_LOAD, os.environ[SAFE] = not trust, str(not trust).lower()
+    try:
+        yield
+    finally:
+        tasks.SAFE_LOAD, os.environ[SAFE] = before
 
 
 def read(path: Path) -> tuple[nn.Module, dict]:
@@ -84,18 +104,35 @@ def channels(model: nn.Module) -> int:
 def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("modelopt"):
         return "was trained with quantize=8, so nvidia-modelopt must read it (pip install 'yolo-optimize[qat]')"
-    try:
-        foreign = get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # not even a torch archive
+    if isinstance(error, ModuleNotFoundError) and not tasks.SAFE_LOAD:
+        return f"needs the module {error.name}, which is not here (put its folder into PYTHONPATH)"
+    foreign = _foreign(path, error)
+    if foreign is None:
         return "is not a torch checkpoint"
     if any(name.startswith("torch.ao.") for name in foreign):
         return "is quantized already"
     if any(name.startswith("models.") for name in foreign):
         return "is a legacy YOLOv5 checkpoint, which ultralytics 8 can't load"
-    unknown = sorted(name for name in foreign if not name.startswith(("ultralytics.", "torch.")))
-    return (
-        f"holds a class that is not allowed in a checkpoint ({unknown[0]})" if unknown else "is not a YOLO checkpoint"
-    )
+    if not tasks.SAFE_LOAD:
+        return f"can't be loaded ({_plain(error)})"
+    if foreign:
+        return (
+            f"holds a class that is not allowed in a checkpoint ({foreign[0]}), since it could run any code "
+            "(trust=true loads it anyway, for a file whose maker you trust)"
+        )
+    return "is not a YOLO checkpoint"
+
+
+def _plain(error: Exception) -> str:
+    return described(error).replace("ERROR ❌️ ", "")
+
+
+def _foreign(path: Path, error: Exception) -> list[str] | None:
+    """What a checkpoint holds besides known classes; of one older than torch 1.6 the first; None where it is none."""
+    try:
+        return sorted(get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # not even a torch archive
+        return re.findall(r"GLOBAL (\S+)", str(error.__cause__)) or None
 
 
 def save(model: nn.Module, path: Path, *, half: bool = False) -> None:
@@ -123,8 +160,15 @@ def save(model: nn.Module, path: Path, *, half: bool = False) -> None:
 
 
 def parameters_of_yaml(model: nn.Module) -> tuple[int, int]:
-    """Parameters that `model` has, and that a new one has by the yaml inside it; fewer means it was pruned before."""
-    new = type(model)(deepcopy(model.yaml), verbose=False)
+    """Parameters that `model` has, and that a new one has by the yaml inside it; fewer means it was pruned before.
+
+    Raises:
+        InputError: the yaml inside names what can't be built here.
+    """
+    try:
+        new = type(model)(deepcopy(model.yaml), verbose=False)
+    except Exception as error:  # an unknown block, an activation that is code: ultralytics raises anything here
+        raise InputError(f"the yaml inside the checkpoint can't be built ({_plain(error)}).") from error
     return tuple(sum(p.numel() for p in m.parameters()) for m in (model, new))
 
 

@@ -2,6 +2,8 @@
 
 import os
 import re
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from hashlib import sha256
@@ -19,14 +21,22 @@ FIRST = re.compile(rb"^\s*(\S+)", re.MULTILINE)  # the class in each row of a la
 def resolve(data: str, task: str = "detect") -> Dataset:
     """The data set of a data.yaml, or of any name that ultralytics knows (downloaded where there is a network).
 
+    Only ultralytics' own data sets are downloaded: `download` in a yaml can be any code, and isn't run for others.
+
     Args:
         data: what the user calls it; for `classify` a folder that holds train and val with a folder per class.
         task: as in `Dataset`.
 
     Raises:
-        InputError: the yaml or a folder is missing, a split has no pictures or no labels, a class is unknown, or the
-            labels are not those of the task.
+        InputError: it is an archive or an address, the yaml or a folder is missing, a split has no pictures or no
+            labels, a class is unknown, or the labels are not those of the task.
     """
+    path = Path(data)
+    if "://" in data or (path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))):
+        raise InputError(
+            f"data={data} is an archive or an address, and nothing is unpacked or fetched from there; unpack it "
+            "yourself and give its data.yaml, or for classification its folder."
+        )
     return _classified(data) if task == "classify" else _labelled(data, task)
 
 
@@ -50,7 +60,8 @@ def _classes(label: str) -> frozenset[int]:
 
 
 def _labelled(data: str, task: str) -> Dataset:
-    info = _checked(check_det_dataset, data, "give a data.yaml with train, val and names")
+    found = partial(check_det_dataset, autodownload=not Path(data).exists())
+    info = _checked(found, data, "give a data.yaml with train, val and names")
     yaml, names = Path(info["yaml_file"]), tuple(info["names"][i] for i in range(info["nc"]))
     if info["channels"] != 3:
         raise InputError(

@@ -16,6 +16,7 @@ from ultralytics.engine.validator import BaseValidator
 from optimize.data.dataset import Dataset
 from optimize.errors import MeasurementError
 from optimize.progress import bar
+from optimize.yolo import label_cache  # noqa: F401  replaces how ultralytics reads them
 from optimize.yolo.validate import VALIDATORS
 
 FEW = 4  # pictures whose gradients are summed before they are squared

@@ -25,7 +25,10 @@ from ultralytics.utils.torch_utils import strip_qat, unwrap_model
 
 from optimize.errors import InputError, MeasurementError
 from optimize.progress import bar
-from optimize.yolo import checkpoint
+from optimize.yolo import (
+    checkpoint,
+    label_cache,  # noqa: F401  replaces how ultralytics reads them
+)
 from optimize.yolo.metrics import METRICS
 from optimize.yolo.progress import stdout_to_stderr
 

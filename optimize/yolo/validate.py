@@ -22,6 +22,7 @@ from ultralytics.utils.metrics import ClassifyMetrics, Metric, ap_per_class
 from optimize.data.dataset import Dataset
 from optimize.measure.accuracy import Accuracy, leave_groups_out
 from optimize.measure.detections import Detections
+from optimize.yolo import label_cache  # noqa: F401  replaces how ultralytics reads them
 from optimize.yolo.detections import classified, detected
 from optimize.yolo.metrics import METRICS
 
