@@ -35,9 +35,12 @@ def data(dataset, tmp_path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [(errno.EROFS, "the folder is read-only"), (errno.EACCES, "permission was denied")]
+    ("place", "code", "said"),
+    [
+        ("runs/store", errno.EROFS, "the folder is read-only"),
+        ("runs/now", errno.EACCES, "permission was denied"),
+    ],
 )
-@pytest.mark.parametrize("place", ["runs/store", "runs/now"])
 def test_a_folder_that_cannot_be_written_is_named(
     place, code, said, dataset, checkpoint, tmp_path, monkeypatch, capsys
 ):

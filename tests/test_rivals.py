@@ -16,6 +16,7 @@ from ultralytics.nn.tasks import DetectionModel
 from optimize import rivals
 from optimize.judge import Judge
 from optimize.measure import cost
+from optimize.measure.detections import Detections
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.variants import Model, _rivals
@@ -61,7 +62,10 @@ def test_one_checkpoint_at_two_inputs_is_validated_twice(dataset, checkpoint, tm
 
     def validate(session, data, imgsz, keep):
         seen.append(imgsz)
-        return reports.row("original", "torch", "fp32", 1.0, 0.6, 1.0).accuracy
+        found = reports.row("original", "torch", "fp32", 1.0, 0.6, 1.0).accuracy
+        for picture in range(found.images):
+            keep(Detections(picture, (), ()))
+        return found
 
     monkeypatch.setattr("optimize.judge.validate", validate)
     judge = Judge(resolve(str(dataset)), (Torch(),), tmp_path, threads=1, rounds=12, seed=0)
