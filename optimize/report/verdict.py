@@ -72,6 +72,12 @@ def chosen(report: Report) -> Result | None:
     return made.best or made.nearest
 
 
+def ranked(rows: Sequence[Result], report: Report) -> list[Result]:
+    """The best of all rows first, if it is among `rows`, then by time; what was not timed comes last."""
+    best = decide(report).best
+    return sorted(rows, key=lambda row: (row is not best, _time(row)))
+
+
 def headline(report: Report) -> str:
     """What to take, and what that means, in one sentence."""
     return f"{'; '.join(parts(report))}."

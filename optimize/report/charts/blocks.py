@@ -7,7 +7,7 @@ import altair
 
 from optimize.measure.blocks import blocks
 from optimize.report.charts.front import model
-from optimize.report.verdict import decide
+from optimize.report.verdict import ranked
 from optimize.result import Report, Result
 
 OTHER = "other"  # what belongs to no module
@@ -35,10 +35,8 @@ def pairs(report: Report) -> list[Pair]:
     """
     ours = [result for result in report.results if not result.rival]
     known = [result for result in ours if result.profile] or [r for r in ours if r.variant.runtime == "torch"]
-    found, best = [], decide(report).best
-    for after in sorted(
-        known, key=lambda row: (row is not best, row.latency.median_ms if row.latency else float("inf"))
-    ):
+    found = []
+    for after in ranked(known, report):
         here = [r for r in known if r.variant.runtime == after.variant.runtime and model(r) == "original"]
         before = [r for r in here if r.variant.precision in ("fp32", after.variant.precision) and r is not after]
         alike = sorted(before, key=lambda one: one.variant.precision != after.variant.precision)

@@ -9,10 +9,17 @@ from typing import Any
 import altair
 
 from optimize.report.charts import look
-from optimize.report.verdict import decide
+from optimize.report.verdict import ranked
 from optimize.result import Report, Result
 
 HEIGHT = 420
+TOLD = [
+    "layer:N",
+    "arithmetic:N",
+    altair.Tooltip("milliseconds:Q", format=".3f"),
+    altair.Tooltip("reached:Q", title="1e9 operations a second", format=".1f"),
+    altair.Tooltip("intensity:Q", title="operations per byte", format=".1f"),
+]
 
 
 def drawn(report: Report) -> list[Result]:
@@ -23,8 +30,7 @@ def drawn(report: Report) -> list[Result]:
         for result in report.results
         if machine and result.profile and machine.peaks.get(result.variant.runtime) and layers(result)
     ]
-    best = decide(report).best
-    return sorted(known, key=lambda row: (row is not best, row.latency.median_ms if row.latency else float("inf")))
+    return ranked(known, report)
 
 
 def name(result: Result) -> str:
@@ -60,43 +66,28 @@ def chart(report: Report) -> altair.LayerChart:
     key = altair.Legend(tickCount=3, symbolFillColor="var(--soft)")
     size = altair.Size("milliseconds:Q", title="milliseconds", scale=altair.Scale(range=[20, 500]), legend=key)
     chosen = altair.selection_point(name="kind", fields=["arithmetic"], bind="legend")
+    slope, slope_named = _memory(slopes, low, x, y)
     lines = (
-        altair.Chart(altair.Data(values=roofs))
+        _of_choice(roofs)
         .mark_line(strokeWidth=1.8)
-        .transform_filter("datum.variant == choice")
         .encode(x=x, y=y, color=colour, opacity=altair.when(chosen).then(altair.value(1)).otherwise(altair.value(0.1)))
     )
     named = (
-        altair.Chart(altair.Data(values=roofs))
+        _of_choice(roofs, f"datum.intensity == {high}")
         .mark_text(align="right", baseline="bottom", dy=-5, dx=-4)
-        .transform_filter(f"datum.variant == choice && datum.intensity == {high}")
         .encode(x=x, y=y, color=colour, text="label:N")
     )
-    memory = altair.Chart(altair.Data(values=slopes)).transform_filter("datum.variant == choice")
-    slope = memory.mark_line(strokeWidth=1.8, color="var(--soft)").encode(x=x, y=y)
-    slope_named = (
-        memory.mark_text(align="left", baseline="middle", dx=14, dy=-2, color="var(--soft)")
-        .transform_filter(f"datum.intensity == {low}")
-        .encode(x=x, y=y, text="label:N")
-    )
     dots = (
-        altair.Chart(altair.Data(values=points))
+        _of_choice(points)
         .mark_point(filled=True, stroke="var(--paper)", strokeWidth=0.7)
         .add_params(chosen)
-        .transform_filter("datum.variant == choice")
         .encode(
             x=x,
             y=y,
             color=colour,
             size=size,
             opacity=altair.when(chosen).then(altair.value(0.75)).otherwise(altair.value(0.05)),
-            tooltip=[
-                "layer:N",
-                "arithmetic:N",
-                altair.Tooltip("milliseconds:Q", format=".3f"),
-                altair.Tooltip("reached:Q", title="1e9 operations a second", format=".1f"),
-                altair.Tooltip("intensity:Q", title="operations per byte", format=".1f"),
-            ],
+            tooltip=TOLD,
         )
     )
     choice = altair.param(name="choice", value=name(results[0]))
@@ -105,6 +96,22 @@ def chart(report: Report) -> altair.LayerChart:
         .add_params(choice)
         .properties(width="container", height=HEIGHT)
     )
+
+
+def _of_choice(values: list[dict[str, Any]], only: str = "true") -> altair.Chart:
+    """The rows of the variant that is chosen in the page."""
+    return altair.Chart(altair.Data(values=values)).transform_filter(f"datum.variant == choice && {only}")
+
+
+def _memory(slopes: list[dict[str, Any]], low: float, x: altair.X, y: altair.Y) -> tuple[altair.Chart, altair.Chart]:
+    """The slope, and its name."""
+    line = _of_choice(slopes).mark_line(strokeWidth=1.8, color="var(--soft)").encode(x=x, y=y)
+    named = (
+        _of_choice(slopes, f"datum.intensity == {low}")
+        .mark_text(align="left", baseline="middle", dx=14, dy=-2, color="var(--soft)")
+        .encode(x=x, y=y, text="label:N")
+    )
+    return line, named
 
 
 def layers(result: Result) -> list[dict[str, Any]]:
