@@ -13,12 +13,14 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
 from optimize.errors import NO_ROOM, InputError, LimitMissed, OptimizeError, VariantFailed
 from optimize.store.held import noting
+from optimize.sweep.attempt import attempt
+from optimize.sweep.callback import watches
 
 HELP = "`python -m optimize --help`"
 
@@ -27,18 +29,39 @@ def main() -> None:
     """The console script."""
     tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"  # Hydra's own switch, kept for whoever wants to see them
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through to us instead of printing its own text
-    with nullcontext() if tracebacks else one_sentence():
+    with nullcontext() if tracebacks else one_sentence(), _ending_sweeps():
         job()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: DictConfig) -> None:
-    """One run: check everything, do the work, write the report, and print its folder last."""
+    """One run: check everything, do the work, write the report, and print its folder last. Or one job of a sweep."""
     settings = HydraConfig.get()
-    # In a sweep Hydra must see the error, to go on with the other jobs and to say which one it was.
     folder = Path(settings.runtime.output_dir)
-    with nullcontext() if settings.mode is RunMode.MULTIRUN else one_sentence(), _alone_in(folder), noting(folder):
-        _run(config, folder)
+    if settings.mode is RunMode.MULTIRUN:
+        _attempt(config, settings, folder)
+    else:
+        with one_sentence(), _alone_in(folder), noting(folder):
+            _run(config, folder)
+
+
+def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> None:
+    logs = OmegaConf.to_container(settings.job_logging, resolve=True)
+    with _alone_in(folder):
+        attempt(config, settings.job.num, list(settings.overrides.task), logs, folder)
+
+
+@contextmanager
+def _ending_sweeps() -> Iterator[None]:
+    """If it was a sweep that began meanwhile, time what it made and write its summary, even where it was stopped."""
+    try:
+        yield
+    finally:
+        for watch in watches:
+            watch.stop()
+            from optimize.sweep.end import end  # imported here, since torch and ultralytics take seconds
+
+            end(watch.sweep.folder)
 
 
 @contextmanager
@@ -79,17 +102,17 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except (OptimizeError, HydraException, OmegaConfBaseException, OSError, ValueError) as error:
-        sentence = _sentence(error)
-        if sentence is None:
+        known = sentence(error)
+        if known is None:
             raise
-        print(f"error: {sentence}", file=sys.stderr)
+        print(f"error: {known}", file=sys.stderr)
         raise SystemExit(getattr(error, "exit_code", 1)) from error
     except KeyboardInterrupt:
         print("stopped: what was finished is kept, and the same command goes on from there.", file=sys.stderr)
         raise SystemExit(130) from None
 
 
-def _sentence(error: Exception) -> str | None:
+def sentence(error: Exception) -> str | None:
     """What to tell the user, or None where the error is ours and its traceback is needed."""
     if isinstance(error, OptimizeError):
         return str(error)

@@ -8,9 +8,7 @@ from pathlib import Path
 from optimize.checks import check_unchanged
 from optimize.failures import noted
 from optimize.judge import Judge
-from optimize.measure.disagreement import Disagreement
-from optimize.measure.latency import Timing, Untimed
-from optimize.measure.roofline import Machine
+from optimize.measure.latency import Untimed
 from optimize.plan import Plan
 from optimize.report.verdict import chosen
 from optimize.result import Failure, Report, Result
@@ -26,8 +24,25 @@ log = logging.getLogger(__name__)
 def run(plan: Plan, folder: Path) -> Report:
     """Make all variants of `plan`, copy them to `folder`, and measure each as it lies there.
 
+    Raises:
+        OptimizeError: as `build`; or the original can't be timed.
+    """
+    report = build(plan, folder)
+    log.info("timing %d variants on %d threads", len(report.results), plan.judge.threads)
+    report = timed(report, plan.judge)
+    log.info("time by layer, and the peaks of this machine")
+    report = _profiled(report, plan.judge)
+    report = _compared(report, plan.judge, folder)
+    check_unchanged(plan.data)
+    return report
+
+
+def build(plan: Plan, folder: Path | None = None) -> Report:
+    """All that a run finds but what needs a quiet machine: every variant made and validated, none timed.
+
     What fails for one variant is noted in the report, and the others go on; only without the original in torch, with
-    which all others are compared, there is no report.
+    which all others are compared, there is no report. Artefacts are copied to `folder`; with None, as in a sweep, whose
+    jobs share most of them, they stay in the store.
 
     Raises:
         OptimizeError: a stage that makes the pruned model can't do what was asked, the original can't be measured, or
@@ -39,26 +54,20 @@ def run(plan: Plan, folder: Path) -> Report:
     for subject in subjects[1:]:
         with noted(failures, subject.variant.name, subject.variant.runtime):
             results.append(_measure(plan.judge, subject, folder))
-    log.info("timing %d variants on %d threads", len(results), plan.judge.threads)
-    results, timing = _timed(plan.judge, results, failures)
-    log.info("time by layer, and the peaks of this machine")
-    results, machine = _profiled(plan.judge, results, failures)
-    report = Report(
-        results=tuple(results),
-        noise=timing.noise,
-        noise_spread=timing.noise_spread,
-        stages=stages,
-        provenance=plan.provenance,
-        blocks=blocks(load(plan.original.path)),
-        machine=machine,
-        limits=plan.limits,
-    )
-    seen = _compared(plan.judge, report, folder, failures)
     check_unchanged(plan.data)
     log.info(
         "%s holds %.1f MB; `python -m optimize.store` shows what of it no run uses", plan.store, size(plan.store) / 1e6
     )
-    return replace(report, disagreement=seen, failures=tuple(failures))
+    return Report(
+        results=tuple(results),
+        noise=None,
+        noise_spread=None,
+        stages=stages,
+        provenance=plan.provenance,
+        failures=tuple(failures),
+        limits=plan.limits,
+        blocks=blocks(load(plan.original.path)),
+    )
 
 
 def _hand_out(subject: Subject, folder: Path) -> Variant:
@@ -73,9 +82,9 @@ def _hand_out(subject: Subject, folder: Path) -> Variant:
     return replace(variant, path=target)
 
 
-def _measure(judge: Judge, subject: Subject, folder: Path) -> Result:
-    """Everything of what is handed out but the latency, which is measured for all variants together."""
-    variant = _hand_out(subject, folder)
+def _measure(judge: Judge, subject: Subject, folder: Path | None) -> Result:
+    """Everything but the latency, which is measured for all variants together."""
+    variant = _hand_out(subject, folder) if folder else subject.variant
     files = [variant.path] if variant.path.is_file() else [p for p in variant.path.rglob("*") if p.is_file()]
     return Result(
         variant=variant,
@@ -90,38 +99,45 @@ def _measure(judge: Judge, subject: Subject, folder: Path) -> Result:
     )
 
 
-def _timed(judge: Judge, results: list[Result], failures: list[Failure]) -> tuple[list[Result], Timing]:
-    """`results` with latencies; one that can't be timed is left without, and the others are timed again."""
-    timed = list(range(len(results)))
+def timed(report: Report, judge: Judge) -> Report:
+    """`report` with latencies; a row that can't be timed is left without, and the others are timed again.
+
+    Raises:
+        Untimed: the original in torch can't be timed.
+    """
+    results, failures = list(report.results), list(report.failures)
+    rows = list(range(len(results)))
     while True:
         try:
-            timing = judge.time([results[i].variant for i in timed])
+            timing = judge.time([results[i].variant for i in rows])
             break
         except Untimed as error:
             if error.index == 0:
                 raise
             log.exception("the others are timed again")
-            variant = results[timed.pop(error.index)].variant
+            variant = results[rows.pop(error.index)].variant
             failures.append(Failure(variant.name, variant.runtime, str(error)))
-    for i, latency in zip(timed, timing.latencies, strict=True):
+    for i, latency in zip(rows, timing.latencies, strict=True):
         results[i] = replace(results[i], latency=latency)
-    return results, timing
+    noise = {"noise": timing.noise, "noise_spread": timing.noise_spread}
+    return replace(report, results=tuple(results), failures=tuple(failures), **noise)
 
 
-def _profiled(judge: Judge, results: list[Result], failures: list[Failure]) -> tuple[list[Result], Machine | None]:
-    """`results` with their time by layer, and what this machine can do."""
-    timed, machine = [i for i, result in enumerate(results) if result.latency], None
+def _profiled(report: Report, judge: Judge) -> Report:
+    """`report` with the time by layer of every row that was timed, and what this machine can do."""
+    results, failures, machine = list(report.results), list(report.failures), None
+    rows = [i for i, result in enumerate(results) if result.latency]
     with noted(failures, "time by layer", "every runtime"):
-        profiles, machine = judge.profile([results[i].variant for i in timed])
-        for i, profile in zip(timed, profiles, strict=True):
+        profiles, machine = judge.profile([results[i].variant for i in rows])
+        for i, profile in zip(rows, profiles, strict=True):
             results[i] = replace(results[i], profile=profile)
-    return results, machine
+    return replace(report, results=tuple(results), failures=tuple(failures), machine=machine)
 
 
-def _compared(judge: Judge, report: Report, folder: Path, failures: list[Failure]) -> Disagreement | None:
-    """Where the best variant sees something else than the original in torch; None where nothing was changed."""
-    best = chosen(report)
-    if best is None:
-        return None
-    with noted(failures, "pictures", best.variant.runtime):
-        return judge.disagreement(report.results[0].variant, best.variant, folder)
+def _compared(report: Report, judge: Judge, folder: Path) -> Report:
+    """`report` with where the best variant sees something else than the original in torch, if anything was changed."""
+    best, failures, seen = chosen(report), list(report.failures), None
+    if best is not None:
+        with noted(failures, "pictures", best.variant.runtime):
+            seen = judge.disagreement(report.results[0].variant, best.variant, folder)
+    return replace(report, failures=tuple(failures), disagreement=seen)

@@ -59,8 +59,8 @@ def prepare(config: DictConfig) -> Plan:
     imgsz = settings.imgsz or int(model.args["imgsz"])
     others = _rivals(settings, imgsz, data)
     check_room(settings.store, path, [rival.path for rival in others or ()])
-    runtimes, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
-    usable = _usable(runtimes)
+    asked, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
+    usable = _usable(asked)
     threads = settings.threads or len(os.sched_getaffinity(0))
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
     quant = build(config.quant, "quant", data=data, judge=judge)
@@ -78,11 +78,16 @@ def prepare(config: DictConfig) -> Plan:
             data,
             imgsz,
             threads,
-            _remarks(settings, model, runtimes, quant),
+            _remarks(settings, model, asked, quant),
         ),
         rivals=others,
         limits=typed(Limits, config.limits, "limits"),
     )
+
+
+def runtimes(config: dict[str, Any]) -> list[Runtime]:
+    """Every runtime that a run with this configuration may have used."""
+    return [Torch(), *_chosen(OmegaConf.create(config), "runtime")]
 
 
 def _start(path: Path, imgsz: int) -> Variant:

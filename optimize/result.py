@@ -95,7 +95,8 @@ class Report:
 
     Attributes:
         results: the rows: first torch, then runtime by runtime; within each the original first, rivals last.
-        noise: how far the paired ratio of one artefact timed against itself (A/A) lay from 1.
+        noise: how far the paired ratio of one artefact timed against itself (A/A) lay from 1; None where nothing was
+            timed (yet).
         noise_spread: half the distance between the quartiles of these ratios.
         stages: what the stages that made the pruned model say of their work, in order, each with its name as `stage`.
         provenance: where the figures come from.
@@ -107,8 +108,8 @@ class Report:
     """
 
     results: tuple[Result, ...]
-    noise: float
-    noise_spread: float
+    noise: float | None
+    noise_spread: float | None
     stages: list[dict[str, Any]]
     provenance: Provenance
     failures: tuple[Failure, ...] = ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
-from optimize.store.held import held
+from optimize.store.held import held, worked
 from optimize.variant import Variant
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         made = _read(final)
         if made is not None:
             log.info("%s: %s for %s is in the store", name, made.name, made.runtime)
+            worked("found", name)
             return made
         shutil.rmtree(final, ignore_errors=True)
         partial.mkdir(exist_ok=True)
@@ -66,6 +67,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         _write(made, partial)
         partial.rename(final)
         log.info("%s: made %s for %s in %.1f s", name, made.name, made.runtime, perf_counter() - began)
+        worked("made", name)
         return replace(made, path=final / made.path.relative_to(partial))
 
 

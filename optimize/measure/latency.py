@@ -84,17 +84,35 @@ class Untimed(MeasurementError):
         return self.args[0]
 
 
-def measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int, seed: int) -> Timing:
+def measure(
+    subjects: list[tuple[Callable, Variant]],
+    threads: int,
+    rounds: int,
+    seed: int,
+    references: list[int] | None = None,
+) -> Timing:
     """Time each `(open, variant)` in a fresh process; `open(variant, threads)` gives a `Session`.
+
+    Args:
+        subjects: what is timed.
+        threads, rounds, seed: as in `Judge`.
+        references: for each subject the place of the one that it is compared with; by default the original in float32
+            in the same runtime, or the first of that runtime where the original is not timed.
 
     Raises:
         Untimed: one of them can't be opened or called.
     """
-    return fresh(_measure, subjects, threads, rounds, seed)
+    return fresh(_measure, subjects, threads, rounds, seed, references)
 
 
-def _measure(subjects: list[tuple[Callable, Variant]], threads: int, rounds: int, seed: int) -> Timing:
-    reference = [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
+def _measure(
+    subjects: list[tuple[Callable, Variant]],
+    threads: int,
+    rounds: int,
+    seed: int,
+    references: list[int] | None = None,
+) -> Timing:
+    reference = references or [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
     twin = len(subjects)
     images = [np.random.default_rng(seed).random((1, 3, v.imgsz, v.imgsz), dtype=np.float32) for _, v in subjects]
     images.append(images[-1])

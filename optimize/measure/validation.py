@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Box, Detections
-from optimize.store.held import held
+from optimize.store.held import held, worked
 
 LINE = TypeAdapter(Detections)
 
@@ -67,8 +67,10 @@ def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validati
     key = sha256("\n".join((*identity, version("ultralytics"), *shape)).encode()).hexdigest()[:16]
     kept = Validation(store, key)
     with held(store, key):
-        if not kept._whole():
+        known = kept._whole()
+        if not known:
             _make(kept, validate)
+        worked("found" if known else "made", "validation")
     return kept
 
 

@@ -47,7 +47,7 @@ def _failed(report: Report) -> list[str]:
 
 
 def _timing(report: Report) -> list[str]:
-    if report.noise <= ALIKE and report.noise_spread <= SPREAD:
+    if report.noise is None or (report.noise <= ALIKE and report.noise_spread <= SPREAD):
         return []
     return [
         f"the same artefact timed against itself (A/A) differs by {report.noise:.1%} (at most {ALIKE:.0%} is sound), "

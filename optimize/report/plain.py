@@ -13,7 +13,7 @@ def called(result: Result) -> str:
 
 def nothing(report: Report) -> float:
     """The share below which a difference of times means nothing here."""
-    return max(ALIKE, 2 * report.noise, report.noise_spread)
+    return ALIKE if report.noise is None else max(ALIKE, 2 * report.noise, report.noise_spread)
 
 
 def original(report: Report, runtime: str) -> Result | None:

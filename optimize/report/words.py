@@ -94,12 +94,20 @@ def notes(report: Report) -> list[str]:
         f"batch 1, {made.imgsz} px (or what the name says), all rows interleaved in one process; `arithmetic` is read "
         "back from the runtime; `faster` is the median [quartiles] of the paired ratios to the original in fp32 in the "
         "same runtime.",
-        f"Noise: one artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles "
-        f"+-{report.noise_spread:.1%}; call any difference below {nothing(report):.0%} nothing.",
+        _noise(report),
         "Energy: not measured.",
         *_rivals(report),
         *made.remarks,
     ]
+
+
+def _noise(report: Report) -> str:
+    if report.noise is None:
+        return "Noise: nothing was timed."
+    return (
+        f"Noise: one artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles "
+        f"+-{report.noise_spread:.1%}; call any difference below {nothing(report):.0%} nothing."
+    )
 
 
 def _rivals(report: Report) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 NOTES = "uses.txt"
+WORK = "work.txt"
 
 _notes: ContextVar[Path | None] = ContextVar("notes", default=None)
 
@@ -25,6 +26,13 @@ def noting(folder: Path) -> Iterator[None]:
         yield
     finally:
         _notes.reset(before)
+
+
+def worked(how: str, what: str) -> None:
+    """Add a line to `work.txt` beside uses.txt: `what`, a stage, was `made`, or `found` in the store."""
+    if notes := _notes.get():
+        with notes.with_name(WORK).open("a") as lines:
+            lines.write(f"{how} {what}\n")
 
 
 @contextmanager

@@ -1,0 +1,87 @@
+"""One job, in a process of its own: whatever becomes of it, the sweep goes on and the job's folder tells."""
+
+import logging.config
+import os
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from multiprocessing import connection, parent_process
+from pathlib import Path
+from platform import node
+from threading import Thread
+from time import time
+from typing import Any
+
+from omegaconf import DictConfig
+
+from optimize.errors import described
+from optimize.measure.process import fresh
+from optimize.sweep import job
+from optimize.sweep.job import RESULTS, Job
+
+log = logging.getLogger(__name__)
+
+OUTPUT = "output.txt"  # what libraries print
+KILLED = "its process was killed, most likely because the memory ran out; let fewer jobs run at once."
+
+
+def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[str, Any], folder: Path) -> Job:
+    """Build what `config` describes, and write into `folder` how it ended.
+
+    A process of its own gives the memory back, and can be killed without taking other jobs with it.
+
+    Args:
+        config: of the job.
+        number, overrides: of the job.
+        logs: settings of its log.
+        folder: of the job, which gets job.json, results.json, the log and output.txt.
+    """
+    running = Job(number, tuple(overrides), job.RUNNING, node(), time())
+    (folder / RESULTS).unlink(missing_ok=True)
+    job.write(running, folder)
+    try:
+        failed = fresh(_build, config, overrides, logs, folder)
+    except BrokenProcessPool:
+        failed = KILLED
+    ended = replace(running, state=job.FAILED if failed else job.BUILT, ended=time(), sentence=failed)
+    job.write(ended, folder)
+    return ended
+
+
+def _build(config: DictConfig, overrides: list[str], logs: dict[str, Any], folder: Path) -> str | None:
+    """Why it failed; None where results.json is written."""
+    _end_with_parent()
+    _print_to(folder / OUTPUT)
+    logging.config.dictConfig(logs)
+    sys.argv[1:] = overrides  # the command that the report gives to repeat the job
+    # Imported here, since whoever starts the process need not wait for torch.
+    from optimize.cli import sentence
+    from optimize.pipeline import build
+    from optimize.prepare import prepare, settings_of
+    from optimize.report import results
+    from optimize.store.held import noting
+    from optimize.yolo.checkpoint import trusted
+
+    try:
+        with trusted(settings_of(config).trust), noting(folder):
+            results.write(build(prepare(config)), folder / RESULTS)
+    except Exception as error:  # it becomes a row of the summary
+        known = sentence(error)
+        log.error("%s", known or described(error), exc_info=known is None)
+        return known or f"{described(error)} (see optimize.log in its folder)"
+
+
+def _end_with_parent() -> None:
+    """Whoever kills the sweep wants its jobs to end as well."""
+
+    def wait() -> None:
+        connection.wait([parent_process().sentinel])
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def _print_to(path: Path) -> None:
+    with path.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)

@@ -1,0 +1,41 @@
+"""What Hydra calls before a sweep's first job, whatever sweeper and launcher it has."""
+
+import shlex
+import sys
+from math import prod
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from optimize.sweep.sweep import Sweep, begin
+from optimize.sweep.watch import Watch
+
+watches: list[Watch] = []  # of this process; Hydra gives its callbacks to nobody
+
+
+class Begin(Callback):
+    """Note in the sweep's folder what was asked for, and show from then on how far it is."""
+
+    def on_multirun_start(self, config: DictConfig, **_: object) -> None:
+        """Called in the process that launches the jobs; what it raises Hydra would only warn of, so it ends here."""
+        from optimize.cli import one_sentence
+
+        with one_sentence():
+            watches.append(Watch(_begun(config)))
+
+
+def _begun(config: DictConfig) -> Sweep:
+    settings = config.hydra
+    folder, overrides = Path(settings.sweep.dir), OmegaConf.to_container(settings.overrides.task)
+    given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
+    command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
+    return begin(folder, command, overrides, settings.sweeper.get("trials") or _count(settings.sweeper, overrides))
+
+
+def _count(sweeper: DictConfig, overrides: list[str]) -> int:
+    """How many combinations there are."""
+    given = [*(f"{key}={values}" for key, values in (sweeper.get("params") or {}).items()), *overrides]
+    parsed = {one.get_key_element(): one for one in OverridesParser.create().parse_overrides(given)}
+    return prod(len(list(one.sweep_string_iterator())) for one in parsed.values() if one.is_sweep_override())

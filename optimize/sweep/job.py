@@ -1,0 +1,48 @@
+"""One job of a sweep, as its folder tells: whoever works on it writes job.json, and everybody else reads it."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE = "job.json"
+RESULTS = "results.json"
+RUNNING, BUILT, FAILED = "running", "built", "failed"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is known of one job, also while it runs.
+
+    Attributes:
+        number: its place in the sweep, from 0, and the name of its folder.
+        overrides: everything that was set for it, e.g. `("prune=0.3", "quant=int8")`.
+        state: `running`, `built` (made and validated, results.json is there) or `failed`.
+        host: the machine that works or worked on it.
+        began, ended: in seconds since 1970; None while it runs.
+        sentence: why it failed.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    state: str
+    host: str
+    began: float
+    ended: float | None = None
+    sentence: str | None = None
+
+
+def write(job: Job, folder: Path) -> None:
+    """Whole or not at all, since others read it meanwhile."""
+    partial = folder / f".{FILE}"
+    partial.write_text(json.dumps(asdict(job), indent=2))
+    os.replace(partial, folder / FILE)
+
+
+def read(folder: Path) -> Job | None:
+    """The job whose folder this is; None where none has begun there."""
+    try:
+        told = json.loads((folder / FILE).read_text())
+    except FileNotFoundError:
+        return None
+    return Job(**told | {"overrides": tuple(told["overrides"])})

@@ -1,0 +1,110 @@
+"""A whole sweep, as its folder tells at any moment."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING
+
+from optimize.errors import InputError
+from optimize.store.held import WORK
+from optimize.sweep import job
+from optimize.sweep.job import RESULTS, Job
+
+if TYPE_CHECKING:  # with it comes torch, which takes seconds that the start of a sweep need not wait for
+    from optimize.result import Report
+
+FILE = "sweep.json"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What was asked for, how far it is, and what was found so far.
+
+    Attributes:
+        folder: of the sweep; job 3 lies in its `3`.
+        command: repeats the sweep in this folder, and so goes on with it.
+        overrides: as they were given, each with all its values, e.g. `("prune=0.1,0.3", "quant=int8")`.
+        total: how many jobs there are in all; None where a search decides.
+        began: in seconds since 1970.
+        jobs: those that have begun, by number.
+        reports: by number, what each job that was built found; its rows have no latency until all were timed.
+        made, found: by name of the stage (and `validation`), how often all jobs together made something, and how often
+            it was in the store already.
+    """
+
+    folder: Path
+    command: str
+    overrides: tuple[str, ...]
+    total: int | None
+    began: float
+    jobs: tuple[Job, ...] = ()
+    reports: "dict[int, Report]" = field(default_factory=dict)
+    made: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def timed(self) -> bool:
+        """All that was built has been timed."""
+        return bool(self.reports) and all(report.noise is not None for report in self.reports.values())
+
+
+def begin(folder: Path, command: str, overrides: Sequence[str], total: int | None) -> Sweep:
+    """Start a sweep in `folder`, or go on with the one that lies there.
+
+    Raises:
+        InputError: what lies there is another sweep.
+    """
+    known = _told(folder)
+    if known and known.overrides != tuple(overrides):
+        raise InputError(
+            f"hydra.sweep.dir={folder} holds the sweep `{known.command}`; go on with that, or give another folder."
+        )
+    if known:
+        return known
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep = Sweep(folder, command, tuple(overrides), total, time())
+    told = asdict(replace(sweep, folder=None))
+    (folder / FILE).write_text(json.dumps({key: told[key] for key in ("command", "overrides", "total", "began")}))
+    return sweep
+
+
+def read(folder: Path) -> Sweep:
+    """The sweep in `folder` as it is now.
+
+    Raises:
+        InputError: there is none.
+    """
+    from optimize.report import results
+
+    sweep = _told(folder)
+    if sweep is None:
+        raise InputError(f"{folder} holds no {FILE}; give the folder of a sweep, e.g. runs/sweep_2026-11-22_12-00-00.")
+    known = jobs(folder)
+    reports = {one.number: results.read(folder / str(one.number) / RESULTS) for one in known if one.state == job.BUILT}
+    made, found = _work(folder)
+    return replace(sweep, jobs=known, reports=reports, made=made, found=found)
+
+
+def jobs(folder: Path) -> tuple[Job, ...]:
+    """Those that have begun, by number."""
+    known = (job.read(inside) for inside in folder.iterdir() if inside.name.isdigit())
+    return tuple(sorted(filter(None, known), key=lambda one: one.number))
+
+
+def _told(folder: Path) -> Sweep | None:
+    if not (folder / FILE).is_file():
+        return None
+    told = json.loads((folder / FILE).read_text())
+    return Sweep(folder, told["command"], tuple(told["overrides"]), told["total"], told["began"])
+
+
+def _work(folder: Path) -> tuple[Counter[str], Counter[str]]:
+    both = {"made": Counter(), "found": Counter()}
+    for file in folder.glob(f"*/{WORK}"):
+        for line in file.read_text().splitlines():
+            how, what = line.split(" ", 1)
+            both[how][what] += 1
+    return both["made"], both["found"]

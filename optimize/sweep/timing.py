@@ -1,0 +1,116 @@
+"""Latencies of everything that a sweep made, on one machine, after all jobs have ended."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from optimize.measure import latency
+from optimize.measure.latency import Latency, Timing, Untimed
+from optimize.result import Failure, Report, Result
+from optimize.runtime.session import Runtime
+from optimize.variant import Variant
+
+log = logging.getLogger(__name__)
+
+TOGETHER = 24  # sessions that are open at once, since each takes memory
+
+
+class Artefact(NamedTuple):
+    """What makes two rows the same to a clock."""
+
+    sha256: str
+    runtime: str
+    precision: str
+    imgsz: int
+
+
+class Pair(NamedTuple):
+    """What is timed, and the original that it is compared with."""
+
+    artefact: Artefact
+    reference: Artefact
+
+
+def timed(reports: Sequence[Report], runtimes: Sequence[Runtime]) -> list[Report]:
+    """`reports` with a latency in each row that can be timed.
+
+    Rows of several jobs that are the same artefact, compared with the same original, are timed once. All are
+    interleaved; where they are more than memory should hold at once, in groups, each with the originals that it is
+    compared with, so that ratios hold across groups.
+
+    Args:
+        reports: of jobs with the same threads, rounds and seed; their artefacts lie where they say.
+        runtimes: all that the rows name.
+    """
+    settings, broken = _settings(reports[0]), {}
+    while True:
+        pairs = list(dict.fromkeys(pair for report in reports for pair in _pairs(report, broken).values()))
+        variants = {_artefact(row): row.variant for report in reports for row in report.results}
+        subject = {a: (_runtime(runtimes, variant).open, variant) for a, variant in variants.items()}
+        found: dict[Pair, tuple[Latency, Timing]] = {}
+        for group in _groups(pairs):
+            own = [group.index(Pair(pair.reference, pair.reference)) for pair in group]
+            try:
+                timing = latency.measure([subject[pair.artefact] for pair in group], *settings, own)
+            except Untimed as error:
+                log.exception("the others are timed again")
+                broken[group[error.index].artefact] = str(error)
+                break
+            found |= {pair: (time, timing) for pair, time in zip(group, timing.latencies, strict=True)}
+        else:
+            return [_with(report, found, broken) for report in reports]
+
+
+def _settings(report: Report) -> tuple[int, int, int]:
+    config = report.provenance.config
+    return report.provenance.threads, config["rounds"], config["seed"]
+
+
+def _runtime(runtimes: Sequence[Runtime], variant: Variant) -> Runtime:
+    return next(runtime for runtime in runtimes if runtime.name == variant.runtime)
+
+
+def _artefact(row: Result) -> Artefact:
+    return Artefact(row.sha256, row.variant.runtime, row.variant.precision, row.variant.imgsz)
+
+
+def _pairs(report: Report, broken: dict[Artefact, str]) -> dict[int, Pair]:
+    """By the row's place: what to time for it. The reference is chosen as within a run, see `latency.measure`."""
+    sound = {i: row for i, row in enumerate(report.results) if _artefact(row) not in broken}
+    pairs = {}
+    for i, row in sound.items():
+        same = [other for other in sound.values() if other.variant.runtime == row.variant.runtime]
+        reference = next((other for other in same if other.variant.name == "original"), same[0])
+        pairs[i] = Pair(_artefact(row), _artefact(reference))
+    return pairs
+
+
+def _groups(pairs: list[Pair]) -> Iterator[list[Pair]]:
+    """At most `TOGETHER` pairs, each with the pair that its reference makes with itself."""
+    group: dict[Pair, None] = {}
+    for pair in sorted(pairs, key=lambda pair: pairs.index(Pair(pair.reference, pair.reference))):
+        wanted = dict.fromkeys((Pair(pair.reference, pair.reference), pair))
+        if len(group | wanted) > TOGETHER:
+            yield list(group)
+            group = {}
+        group |= wanted
+    yield list(group)
+
+
+def _with(report: Report, found: dict[Pair, tuple[Latency, Timing]], broken: dict[Artefact, str]) -> Report:
+    pairs = _pairs(report, broken)
+    results = [replace(row, latency=found[pairs[i]][0] if i in pairs else None) for i, row in enumerate(report.results)]
+    failures = [
+        Failure(row.variant.name, row.variant.runtime, broken[_artefact(row)])
+        for row in report.results
+        if _artefact(row) in broken
+    ]
+    timings = [found[pair][1] for pair in pairs.values()]
+    return replace(
+        report,
+        results=tuple(results),
+        failures=(*report.failures, *failures),
+        noise=max(timing.noise for timing in timings),
+        noise_spread=max(timing.noise_spread for timing in timings),
+    )

@@ -1,0 +1,64 @@
+"""How far a sweep is: on the terminal, and in its summary, both kept up to date from what the jobs' folders tell.
+
+Jobs may run in other processes and on other machines, so files in a folder that all share are all that is needed.
+"""
+
+from collections import Counter
+from threading import Event, Thread
+from time import time
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from optimize.progress import CONSOLE
+from optimize.sweep import job
+from optimize.sweep.job import Job
+from optimize.sweep.sweep import Sweep, jobs, read
+
+SECONDS = 1.0  # between two looks
+
+
+class Watch:
+    """Looks at the sweep's folder in a thread of its own until it is stopped."""
+
+    def __init__(self, sweep: Sweep):
+        self.sweep, self._stopped, self._begun = sweep, Event(), time()
+        self._thread = Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look once more, and no more after that."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+        with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
+            bar, told, going = progress.add_task("jobs", total=self.sweep.total, left=""), set(), True
+            while going:
+                going = not self._stopped.wait(SECONDS)
+                known = [found for found in jobs(self.sweep.folder) if found.ended is None or found.ended > self._begun]
+                states, left = Counter(found.state for found in known), self._left(known)
+                said = f"{states[job.RUNNING]} running, {states[job.FAILED]} failed{left}"
+                progress.update(bar, completed=states[job.BUILT] + states[job.FAILED], left=said)
+                ended = [found for found in known if found.ended and found.number not in told]
+                for found in ended:
+                    told.add(found.number)
+                    total = f" of {self.sweep.total}" if self.sweep.total else ""
+                    CONSOLE.print(f"{len(told)}{total}: {_said(found)} ({said})", markup=False, highlight=False)
+                if ended:
+                    from optimize.sweep import page  # with it comes torch, which takes seconds
+
+                    page.write(read(self.sweep.folder))
+
+    def _left(self, known: list[Job]) -> str:
+        """Jobs that ended here tell how long one takes, however many run at once."""
+        ended = sum(1 for found in known if found.ended)
+        if not ended or self.sweep.total is None or ended >= self.sweep.total:
+            return ""
+        minutes = (time() - self._begun) / ended * (self.sweep.total - ended) / 60
+        return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
+
+
+def _said(found: Job) -> str:
+    how = f"failed: {found.sentence}" if found.sentence else f"built in {found.ended - found.began:.0f} s"
+    return f"{found.number} {' '.join(found.overrides)} {how}"
