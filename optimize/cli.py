@@ -57,10 +57,11 @@ def _ending_sweeps() -> Iterator[None]:
     try:
         yield
     finally:
-        for watch in watches:
-            watch.stop()
+        if watches:
             from optimize.sweep.end import end  # imported here, since torch and ultralytics take seconds
 
+            watch = watches.pop()
+            watch.stop()
             end(watch.sweep.folder)
 
 

@@ -13,7 +13,7 @@ from optimize.errors import InputError
 from optimize.failures import noted
 from optimize.measure import latency
 from optimize.measure.latency import Timing, Untimed
-from optimize.pipeline import _timed
+from optimize.pipeline import timed
 from optimize.quant.int8 import Int8
 from optimize.report import results, words
 from optimize.result import Failure
@@ -126,12 +126,12 @@ def test_the_others_are_timed_again_and_the_row_stays_without_a_time():
             raise Untimed("pruned on torch can't be timed: no.", asked[-1].index("pruned"))
         return Timing((times[0], times[2]), 0.01, 0.02, 12)
 
-    failures = []
-    timed, _ = _timed(SimpleNamespace(time=time), untimed, failures)
+    built = replace(report, results=tuple(untimed), noise=None, noise_spread=None)
+    report = timed(built, SimpleNamespace(time=time))
     assert asked == [["original", "pruned", "64px"], ["original", "64px"]]
-    assert [row.latency for row in timed] == [times[0], None, times[2]]
-    assert failures == [Failure("pruned", "torch", "pruned on torch can't be timed: no.")]
-    report = reports.report(results=tuple(timed), failures=tuple(failures))
+    assert [row.latency for row in report.results] == [times[0], None, times[2]]
+    assert report.failures == (Failure("pruned", "torch", "pruned on torch can't be timed: no."),)
+    assert (report.noise, report.noise_spread) == (0.01, 0.02)
     assert [row[:2] for row in words.rows(report)] == [("original", "torch"), ("pruned", "torch"), ("64px", "torch")]
     assert words.rows(report)[1][-3:] == ("-", "-", "-")
 

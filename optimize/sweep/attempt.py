@@ -3,9 +3,10 @@
 import logging.config
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import connection, parent_process
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from platform import node
 from threading import Thread
@@ -15,7 +16,6 @@ from typing import Any
 from omegaconf import DictConfig
 
 from optimize.errors import described
-from optimize.measure.process import fresh
 from optimize.sweep import job
 from optimize.sweep.job import RESULTS, Job
 
@@ -39,8 +39,11 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
     running = Job(number, tuple(overrides), job.RUNNING, node(), time())
     (folder / RESULTS).unlink(missing_ok=True)
     job.write(running, folder)
+    processes = get_context("forkserver")
+    processes.set_forkserver_preload(["optimize.prepare"])  # torch takes seconds to import, so all jobs here share that
     try:
-        failed = fresh(_build, config, overrides, logs, folder)
+        with ProcessPoolExecutor(1, mp_context=processes) as pool:
+            failed = pool.submit(_build, config, overrides, logs, folder).result()
     except BrokenProcessPool:
         failed = KILLED
     ended = replace(running, state=job.FAILED if failed else job.BUILT, ended=time(), sentence=failed)
