@@ -14,6 +14,7 @@ from optimize.measure.disagreement import Disagreement, Pair, Picture, compare
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Timing
 from optimize.measure.profile import Profile
+from optimize.measure.quiet import timing, working
 from optimize.measure.roofline import Machine
 from optimize.measure.validation import Validation
 from optimize.progress import bar
@@ -68,6 +69,7 @@ class Judge:
         return self._validation(variant).detections()
 
     def _validation(self, variant: Variant) -> Validation:
+        @working()
         def validated(keep: Callable[[Detections], object]) -> Accuracy:
             session = self.open(variant)
             with bar(f"validating {variant.name} on {variant.runtime}", len(self.data.val)) as tick:
@@ -78,6 +80,7 @@ class Judge:
         identity = digest(variant.path), variant.precision, str(variant.imgsz), self.data.fingerprint
         return validation.once(self.store, identity, validated)
 
+    @working()
     def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:
         """Where `after` finds something else than `before`; copies of the worst pictures go to `folder`/pictures."""
         root = os.path.commonpath([picture.parent for picture in self.data.val])
@@ -95,11 +98,13 @@ class Judge:
         pictures = tuple(shown(rank, pair) for rank, pair in enumerate(worst))
         return Disagreement(*titles, CONFIDENCE, images, agreeing, pictures)
 
+    @timing()
     def time(self, variants: list[Variant]) -> Timing:
         """Latencies of built variants, interleaved; each is compared with the first of its runtime or its original."""
         subjects = [(self.runtime(variant).open, variant) for variant in variants]
         return latency.measure(subjects, self.threads, self.rounds, self.seed)
 
+    @timing()
     def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:
         """Time by layer of built variants, None where the runtime doesn't tell, and what this machine can do."""
         return machine.measure([(self.runtime(variant).profiler, variant) for variant in variants], self.threads)
