@@ -18,6 +18,8 @@ from optimize.measure.quiet import timing, working
 from optimize.measure.roofline import Machine
 from optimize.measure.validation import Validation
 from optimize.progress import bar
+from optimize.provenance import versions
+from optimize.runtime.here import here
 from optimize.runtime.session import Runtime, Session
 from optimize.stage import apply, digest
 from optimize.variant import Variant
@@ -77,7 +79,8 @@ class Judge:
             log.info("%s on %s: %s %.4f", variant.name, variant.runtime, found.metric, found.score)
             return found
 
-        identity = digest(variant.path), variant.precision, str(variant.imgsz), self.data.fingerprint
+        artefact = digest(variant.path), variant.runtime, variant.precision, str(variant.imgsz)
+        identity = *artefact, self.data.fingerprint, here(), str(versions())
         return validation.once(self.store, identity, validated)
 
     @working()

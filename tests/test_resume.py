@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Callable
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -76,16 +78,16 @@ def path(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken(path, dataset, tmp_path_factory) -> dict[str, train.Training]:
-    folder, kinds = tmp_path_factory.mktemp("unbroken"), ["finetune", "distill"]
-    kinds += [] if qat.unavailable() else ["qat"]
-    return {kind: recovery(path, dataset, folder / kind, kind) for kind in kinds}
+def unbroken(path, dataset, tmp_path_factory) -> Callable[[str], train.Training]:
+    folder = tmp_path_factory.mktemp("unbroken")
+    return cache(lambda kind: recovery(path, dataset, folder / kind, kind))
 
 
 def same(one: train.Training, other: train.Training) -> None:
     weights, others = (checkpoint.load(training.path).state_dict() for training in (one, other))
     assert weights.keys() == others.keys()
     assert [name for name in weights if not torch.equal(weights[name], others[name])] == []
+    assert one.path.read_bytes() == other.path.read_bytes()
     assert timeless(one) == timeless(other)
 
 
@@ -102,7 +104,7 @@ def test_a_killed_training_ends_like_an_unbroken_one(kind, moment, path, dataset
     done = recovery(path, dataset, tmp_path, kind)
     assert done.resumed
     assert [row["epoch"] for row in done.history] == [1, 2, 3]
-    same(done, unbroken[kind])
+    same(done, unbroken(kind))
 
 
 def _killed(path: Path, data: Path, folder: Path) -> None:
@@ -125,7 +127,7 @@ def test_one_killed_by_the_system_ends_like_an_unbroken_one(path, dataset, unbro
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert resume.epochs_done(tmp_path / "train/weights") == 1
-    same(recovery(path, dataset, tmp_path, "finetune"), unbroken["finetune"])
+    same(recovery(path, dataset, tmp_path, "finetune"), unbroken("finetune"))
 
 
 def test_a_state_is_there_whole_or_not_at_all(path, dataset, unbroken, tmp_path, monkeypatch):
@@ -141,7 +143,7 @@ def test_a_state_is_there_whole_or_not_at_all(path, dataset, unbroken, tmp_path,
         with pytest.raises(Killed):
             recovery(path, dataset, tmp_path, "finetune")
     assert resume.epochs_done(tmp_path / "train/weights") == 1
-    same(recovery(path, dataset, tmp_path, "finetune"), unbroken["finetune"])
+    same(recovery(path, dataset, tmp_path, "finetune"), unbroken("finetune"))
 
 
 def test_every_epoch_has_pictures_of_its_own(path, dataset, tmp_path, monkeypatch):
