@@ -80,7 +80,8 @@ class Judge:
             return found
 
         artefact = digest(variant.path), variant.runtime, variant.precision, str(variant.imgsz)
-        identity = *artefact, self.data.fingerprint, here(), str(versions())
+        # torch adds up in another order on other threads
+        identity = *artefact, self.data.fingerprint, here(), str(self.threads), str(versions())
         return validation.once(self.store, identity, validated)
 
     @working()

@@ -80,14 +80,14 @@ def validated(data, tmp_path, monkeypatch):
     (tmp_path / "model.onnx").write_bytes(b"model")
     variant = Variant(tmp_path / "model.onnx", "onnxruntime", "fp32", 64)
 
-    def count(**changes) -> int:
-        Judge(data, (Torch(), OnnxRuntime()), tmp_path / "store", 1, 6, 0).score(replace(variant, **changes))
+    def count(threads: int = 1, **changes) -> int:
+        Judge(data, (Torch(), OnnxRuntime()), tmp_path / "store", threads, 6, 0).score(replace(variant, **changes))
         return len(calls)
 
     return count
 
 
-def test_a_validation_belongs_to_its_cpu_its_runtime_and_the_versions(validated, on, monkeypatch):
+def test_a_validation_belongs_to_its_cpu_its_threads_its_runtime_and_the_versions(validated, on, monkeypatch):
     on(CPU)
     assert [validated(), validated()] == [1, 1]
     on(CPU | {"flags": "fpu avx2"})
@@ -96,3 +96,4 @@ def test_a_validation_belongs_to_its_cpu_its_runtime_and_the_versions(validated,
     assert [validated(), validated(runtime="torch"), validated(runtime="torch")] == [2, 3, 3]
     monkeypatch.setattr(judge, "versions", lambda: provenance.versions() | {"onnxruntime": "99.0"})
     assert [validated(), validated()] == [4, 4]
+    assert [validated(threads=2), validated(threads=2)] == [5, 5]

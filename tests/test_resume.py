@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -69,10 +70,9 @@ TRIED = (
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory) -> Path:
-    """Without shifts and zooms a picture reaches the other augmentations, which change it in place, as it was read."""
     found = lively("yolov8n.yaml", tmp_path_factory.mktemp("resumed") / "model.pt")
     model = checkpoint.load(found)
-    model.args = {"task": "detect", "imgsz": IMGSZ, "translate": 0.0, "scale": 0.0, "hsv_v": 0.5, "fliplr": 0.5}
+    model.args = {"task": "detect", "imgsz": IMGSZ, "hsv_v": 0.5, "fliplr": 0.5}
     checkpoint.save(model, found)
     return found
 
@@ -144,6 +144,15 @@ def test_a_state_is_there_whole_or_not_at_all(path, dataset, unbroken, tmp_path,
             recovery(path, dataset, tmp_path, "finetune")
     assert resume.epochs_done(tmp_path / "train/weights") == 1
     same(recovery(path, dataset, tmp_path, "finetune"), unbroken("finetune"))
+
+
+def test_an_epoch_sees_no_picture_that_an_earlier_one_kept():
+    """ultralytics changes colours in place where nothing copied the picture before, as for RT-DETR without zoom."""
+    dataset = SimpleNamespace(buffer=[0, 2], ims=["seen", None, "seen too"])
+    loader = SimpleNamespace(dataset=dataset, generator=torch.Generator(), reset=lambda: None)
+    args = SimpleNamespace(seed=0, deterministic=False)
+    resume.begin_epoch(SimpleNamespace(args=args, epoch=1, train_loader=loader))
+    assert (dataset.buffer, dataset.ims) == ([], [None, None, None])
 
 
 def test_every_epoch_has_pictures_of_its_own(path, dataset, tmp_path, monkeypatch):

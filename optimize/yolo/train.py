@@ -229,6 +229,8 @@ def finetune(
             job.train()
     trained, _ = checkpoint.read(last)
     trained = getattr(trained, "student_model", trained)
+    for module in trained.modules():
+        module._forward_hooks.clear()  # a distillation's, which read the features
     _check_shapes(start, trained)
     trained.args = start.args
     result = folder / "finetuned.pt"
