@@ -56,4 +56,9 @@ def test_killed_three_times_it_ends_like_an_unbroken_run(tmp_path, dataset, chec
     assert not list(broken.glob("runs/*/results.json"))
     again, _ = start(broken, *words).communicate()
     assert not list(broken.glob("runs/store/*.partial"))
-    assert scores(again.splitlines()[-1]) == scores(out.splitlines()[-1])
+    finished, wanted = (scores(printed.splitlines()[-1]) for printed in (again, out))
+    assert {row: figures[:2] for row, figures in finished.items()} == {
+        row: figures[:2] for row, figures in wanted.items()
+    }
+    for row, (*_, size) in wanted.items():  # OpenVINO numbers its constants through a process, and the digits vary
+        assert finished[row][2] == pytest.approx(size, rel=0.001)
