@@ -14,9 +14,12 @@ from optimize.measure.disagreement import Disagreement, Pair, Picture, compare
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Timing
 from optimize.measure.profile import Profile
+from optimize.measure.quiet import timing, working
 from optimize.measure.roofline import Machine
 from optimize.measure.validation import Validation
 from optimize.progress import bar
+from optimize.provenance import versions
+from optimize.runtime.here import here
 from optimize.runtime.session import Runtime, Session
 from optimize.stage import apply, digest
 from optimize.variant import Variant
@@ -68,6 +71,7 @@ class Judge:
         return self._validation(variant).detections()
 
     def _validation(self, variant: Variant) -> Validation:
+        @working()
         def validated(keep: Callable[[Detections], object]) -> Accuracy:
             session = self.open(variant)
             with bar(f"validating {variant.name} on {variant.runtime}", len(self.data.val)) as tick:
@@ -75,9 +79,12 @@ class Judge:
             log.info("%s on %s: %s %.4f", variant.name, variant.runtime, found.metric, found.score)
             return found
 
-        identity = digest(variant.path), variant.precision, str(variant.imgsz), self.data.fingerprint
+        artefact = digest(variant.path), variant.runtime, variant.precision, str(variant.imgsz)
+        # torch adds up in another order on other threads
+        identity = *artefact, self.data.fingerprint, here(), str(self.threads), str(versions())
         return validation.once(self.store, identity, validated)
 
+    @working()
     def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:
         """Where `after` finds something else than `before`; copies of the worst pictures go to `folder`/pictures."""
         root = os.path.commonpath([picture.parent for picture in self.data.val])
@@ -95,11 +102,13 @@ class Judge:
         pictures = tuple(shown(rank, pair) for rank, pair in enumerate(worst))
         return Disagreement(*titles, CONFIDENCE, images, agreeing, pictures)
 
+    @timing()
     def time(self, variants: list[Variant]) -> Timing:
         """Latencies of built variants, interleaved; each is compared with the first of its runtime or its original."""
         subjects = [(self.runtime(variant).open, variant) for variant in variants]
         return latency.measure(subjects, self.threads, self.rounds, self.seed)
 
+    @timing()
     def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:
         """Time by layer of built variants, None where the runtime doesn't tell, and what this machine can do."""
         return machine.measure([(self.runtime(variant).profiler, variant) for variant in variants], self.threads)

@@ -23,6 +23,11 @@ LIBRARIES = (
     "onnxruntime",
     "openvino",
     "nncf",
+    "numpy",
+    "opencv-python",
+    "opencv-python-headless",
+    "pillow",
+    "albumentations",
 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
+from optimize.measure.quiet import working
 from optimize.store.held import held, worked
 from optimize.variant import Variant
 
@@ -59,7 +60,8 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
             return made
         shutil.rmtree(final, ignore_errors=True)
         partial.mkdir(exist_ok=True)
-        made = stage(variant, partial)
+        with working():
+            made = stage(variant, partial)
         if made == variant:
             shutil.rmtree(partial)
             return variant

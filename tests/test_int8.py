@@ -165,6 +165,13 @@ def test_a_search_keeps_the_fastest_that_holds(exported, data, tmp_path, monkeyp
     assert "threads" not in repr(Int8(data, Judge()))
 
 
+def test_what_int8_is_compared_with_is_part_of_its_identity(data):
+    """One that was trained for int8 may have to hold what it lost before that training, or only since."""
+    one, other = (Variant(Path("x"), "openvino", "fp32", 64, steps=(step,)) for step in "ab")
+    stages = [Int8(data, Judge(), reference=reference) for reference in (None, one, other)]
+    assert len({repr(stage) for stage in stages}) == 3
+
+
 def test_the_report_says_with_what_it_was_calibrated(exported, data, tmp_path):
     _, report = made(
         exported["onnxruntime"], tmp_path, data=data, judge=Judge(), max_drop=11, calibration_images=4, seed=3

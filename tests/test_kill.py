@@ -55,10 +55,10 @@ def test_killed_three_times_it_ends_like_an_unbroken_run(tmp_path, dataset, chec
         run.wait()
     assert not list(broken.glob("runs/*/results.json"))
     again, _ = start(broken, *words).communicate()
-    assert scores(again.splitlines()[-1]).keys() == scores(out.splitlines()[-1]).keys()
     assert not list(broken.glob("runs/store/*.partial"))
-    finished = scores(again.splitlines()[-1])
-    for row, (flops, score, size) in scores(out.splitlines()[-1]).items():
-        assert finished[row][0] == flops
-        assert finished[row][1] == pytest.approx(score, abs=0.02)  # a training that was taken up again is not the same
-        assert finished[row][2] == pytest.approx(size, rel=0.01)
+    finished, wanted = (scores(printed.splitlines()[-1]) for printed in (again, out))
+    assert {row: figures[:2] for row, figures in finished.items()} == {
+        row: figures[:2] for row, figures in wanted.items()
+    }
+    for row, (*_, size) in wanted.items():  # OpenVINO numbers its constants through a process, and the digits vary
+        assert finished[row][2] == pytest.approx(size, rel=0.001)

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -59,12 +58,12 @@ def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validati
 
     Args:
         store: folder of finished work.
-        identity: everything that the result depends on: artefact, precision, data.
+        identity: everything that the result depends on: artefact, precision, data, machine, versions.
         validate: measures the accuracy, and gives what it finds in each picture to its argument.
     """
     # a store of an older version holds other figures
     shape = (*(field.name for kind in (Accuracy, Detections, Box) for field in fields(kind)), str(CONFIDENCE))
-    key = sha256("\n".join((*identity, version("ultralytics"), *shape)).encode()).hexdigest()[:16]
+    key = sha256("\n".join((*identity, *shape)).encode()).hexdigest()[:16]
     kept = Validation(store, key)
     with held(store, key):
         known = kept._whole()

@@ -1,9 +1,10 @@
 """bf16 arithmetic in OpenVINO: free, and on a CPU with AMX about as fast as int8."""
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from optimize.runtime.here import here
 from optimize.variant import Variant
 
 
@@ -12,7 +13,12 @@ class Bf16:
     """Effect: the same file, opened with another precision hint; OpenVINO only, on a CPU that has bf16.
 
     Every other variant comes back unchanged.
+
+    Attributes:
+        machine: another one that shares the store may have no bf16.
     """
+
+    machine: str = field(default_factory=here, init=False)
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if variant.runtime != "openvino":

@@ -16,7 +16,7 @@ from optimize.measure.latency import ALIKE
 from optimize.quant.fallback import Trial, toward_float
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import Quantizer
-from optimize.runtime import cpu
+from optimize.runtime.here import here
 from optimize.stage import REPORT
 from optimize.variant import Variant
 
@@ -39,7 +39,8 @@ class Int8:
         max_drop: points (0.01) of the task's main metric that int8 may lose on the validation split.
         search: try every recipe for the runtime, and keep the fastest that holds `max_drop`.
         reference: the float32 variant to lose against, where it is not the one that is quantized.
-        machine: where a search takes its times; elsewhere it may end otherwise.
+        against: the key of `reference`.
+        machine: where it is scored, and where a search takes its times; elsewhere it may end otherwise.
     """
 
     data: Dataset
@@ -49,11 +50,12 @@ class Int8:
     max_drop: float = 1.0
     search: bool = False
     reference: Variant | None = field(default=None, repr=False)
+    against: str = field(default="", init=False)
     machine: str = field(default="", init=False)
 
     def __post_init__(self):
-        if self.search:
-            object.__setattr__(self, "machine", f"{self.judge.threads} threads of {cpu.name()}")
+        object.__setattr__(self, "against", self.reference.key if self.reference else "")
+        object.__setattr__(self, "machine", f"{self.judge.threads} threads of {here()}" if self.search else here())
         if self.calibration_images < 1:
             raise InputError(
                 f"quant.calibration_images={self.calibration_images} must be at least 1; 128 is the default."

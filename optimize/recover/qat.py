@@ -7,7 +7,8 @@ ranges are then thrown away: what is kept is an ordinary checkpoint, which each 
 """
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Qat:
         batch: pictures per step.
         device: as in ultralytics: `cpu`, `0`, `0,1` ...; None for the first GPU, else the CPU.
         seed: of the order and the augmentation of the pictures.
+        modelopt: the version that simulates int8.
     """
 
     data: Dataset
@@ -41,10 +43,13 @@ class Qat:
     batch: int = 16
     device: str | None = None
     seed: int = 0
+    modelopt: str = field(default="", init=False)
 
     def __post_init__(self):
         if self.epochs and (reason := unavailable()):
             raise InputError(f"recover=qat can't train, since {reason}.")
+        if self.epochs:
+            object.__setattr__(self, "modelopt", version("nvidia-modelopt"))
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if self.epochs == 0:

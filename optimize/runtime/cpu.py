@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+X86 = ("avx", "amx", "fma", "sse4")  # how the flags begin that name vector instructions
+ARM = ("asimd", "sve", "sme", "i8mm", "bf16")
 INT8 = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "dot", "i8mm")  # x86, then ARM
 
 
@@ -27,7 +29,13 @@ def name() -> str | None:
 
 def flags() -> list[str]:
     """Its vector instructions, by Linux' names; none where the system does not list them."""
-    return [f for f in _cpuinfo().get("flags", "").split() if f.startswith(("avx", "amx", "fma", "sse4"))]
+    found = _cpuinfo()
+    return [
+        flag
+        for kind, beginnings in (("flags", X86), ("Features", ARM))
+        for flag in found.get(kind, "").split()
+        if flag.startswith(beginnings)
+    ]
 
 
 def _cpuinfo() -> dict[str, str]:

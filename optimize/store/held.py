@@ -7,6 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from optimize.measure.quiet import away
+
 NOTES = "uses.txt"
 WORK = "work.txt"
 
@@ -39,7 +41,9 @@ def worked(how: str, what: str) -> None:
 def held(store: Path, name: str) -> Iterator[None]:
     """Be the only one, of all processes, who works on what `store` has or will have under `name`."""
     store.mkdir(parents=True, exist_ok=True)
-    with FileLock(store / f"{name}.lock"):
+    with away():  # who has it may wait for its turn to work
+        lock = FileLock(store / f"{name}.lock").acquire()
+    with lock:
         if notes := _notes.get():  # before the first look, so that who clears the store was there before or sees it
             with notes.open("a") as lines:
                 lines.write(f"{name}\n")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from optimize.measure import latency
+from optimize.measure import latency, quiet
 from optimize.measure.latency import Latency, Timing, Untimed
 from optimize.result import Failure, Report, Result
 from optimize.runtime.session import Runtime
@@ -52,7 +52,8 @@ def timed(reports: Sequence[Report], runtimes: Sequence[Runtime]) -> list[Report
         for group in _groups(pairs):
             own = [group.index(Pair(pair.reference, pair.reference)) for pair in group]
             try:
-                timing = latency.measure([subject[pair.artefact] for pair in group], *settings, own)
+                with quiet.timing():
+                    timing = latency.measure([subject[pair.artefact] for pair in group], *settings, own)
             except Untimed as error:
                 log.exception("the others are timed again")
                 broken[group[error.index].artefact] = str(error)

@@ -143,6 +143,7 @@ def save(model: nn.Module, path: Path, *, half: bool = False) -> None:
     """
     module = deepcopy(model).eval()
     module.criterion = None
+    vars(module).pop("pt_path", None)  # where it was loaded from: equal work would have unequal bytes
     torch.save(
         {
             "epoch": -1,

@@ -24,10 +24,12 @@ from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils.torch_utils import strip_qat, unwrap_model
 
 from optimize.errors import InputError, MeasurementError
+from optimize.measure.quiet import away
 from optimize.progress import bar
 from optimize.yolo import (
     checkpoint,
     label_cache,  # noqa: F401  replaces how ultralytics reads them
+    resume,
 )
 from optimize.yolo.metrics import METRICS
 from optimize.yolo.progress import stdout_to_stderr
@@ -68,7 +70,7 @@ class KeepArchitecture:
                 f"{self.data['nc']}; give data with the classes that the model was trained on."
             )
         weights.criterion = None
-        strip_qat(weights)  # a training that goes on inserts the quantizers of its checkpoint itself
+        strip_qat(weights)
         return weights.float()
 
     def _setup_train(self) -> None:
@@ -84,12 +86,21 @@ class KeepArchitecture:
             criterion.update = lambda: None
             model.criterion = criterion
 
+    def _model_train(self) -> None:
+        super()._model_train()
+        resume.begin_epoch(self)
+
+    def resume_training(self, ckpt: dict | None) -> None:
+        """Called when everything is set up: go on after the last complete epoch of a killed call."""
+        resume.restore(self)
+
     def save_model(self) -> bool:
         """Write last.pt beside its place and rename it, since a kill while it is written would leave half a file."""
         last, self.last = self.last, self.last.with_name("writing.pt")
         saved = super().save_model()
         os.replace(self.last, last)
         self.last = last
+        resume.keep(self)
         return saved
 
     def final_eval(self) -> None:
@@ -176,9 +187,9 @@ def finetune(
 ) -> Training:
     """Train the checkpoint `path` for `epochs` and write `folder`/finetuned.pt, whose architecture is that of `path`.
 
-    An earlier call with the same arguments that was killed is taken up again after its last complete epoch. The
-    weights are the moving average after the last epoch, not those of the best: choosing by the validation pictures
-    would flatter every number measured on them later.
+    An earlier call with the same arguments that was killed is taken up again after its last complete epoch, and ends
+    as if it had not been killed. The weights are the moving average after the last epoch, not those of the best:
+    choosing by the validation pictures would flatter every number measured on them later.
 
     Args:
         path: an unfused checkpoint, pruned or not.
@@ -200,25 +211,26 @@ def finetune(
     ours = schedule(epochs, batch) | (QUANTIZED if quantize else {})
     run = folder / "train"
     last = run / "weights" / "last.pt"
-    done = _epochs_done(last)
+    done = resume.epochs_done(last.parent)
     if done < epochs:
         given = {"data": str(data), "epochs": epochs, "imgsz": imgsz, "batch": batch, "device": device, "seed": seed}
         task_and_model = {"task": start.task, "mode": "train", "model": str(path), "save_dir": str(run)}
         overrides = _carried(start) | ours | task_and_model | given | FIXED
         if teacher:
             overrides["distill_model"] = str(teacher)
-        if done:
-            overrides["resume"] = str(last)
         task = checkpoint.task(start)
         with ExitStack() as stack, stdout_to_stderr():
             job = TRAINERS[task](overrides=overrides)
             torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # its constructor leaves one core idle
             if not job.ddp:  # the workers of several GPUs print ultralytics' own log
                 job.add_callback("on_train_start", partial(_show_steps, stack))
+                job.add_callback("on_train_epoch_start", _let_others_time)
                 job.add_callback("on_fit_epoch_end", partial(_say_epoch, *next(iter(METRICS[task].items()))))
             job.train()
     trained, _ = checkpoint.read(last)
     trained = getattr(trained, "student_model", trained)
+    for module in trained.modules():
+        module._forward_hooks.clear()  # a distillation's, which read the features
     _check_shapes(start, trained)
     trained.args = start.args
     result = folder / "finetuned.pt"
@@ -237,14 +249,16 @@ def _show_steps(stack: ExitStack, trainer) -> None:
     trainer.add_callback("on_train_batch_end", tick(lambda trainer: None))
 
 
+def _let_others_time(trainer) -> None:
+    """A training can take hours, and who waits to time something is let in between two epochs."""
+    with away():
+        pass
+
+
 def _say_epoch(metric: str, key: str, trainer) -> None:
     score, left = trainer.metrics[key], (trainer.epochs - trainer.epoch - 1) * trainer.epoch_time
     progress = trainer.epoch + 1, trainer.epochs
     log.info("epoch %d of %d: %s %.4f on validation, %d s left", *progress, metric, score, left)
-
-
-def _epochs_done(last: Path) -> int:
-    return checkpoint.read(last)[1]["epoch"] + 1 if last.is_file() else 0
 
 
 def _check_shapes(start: nn.Module, trained: nn.Module) -> None:
@@ -258,10 +272,9 @@ def _check_shapes(start: nn.Module, trained: nn.Module) -> None:
 
 
 def _history(results: Path) -> tuple[dict[str, float], ...]:
-    """The rows of results.csv; a kill between its line and the checkpoint leaves an epoch twice, the later counts."""
+    """The rows of results.csv."""
     with results.open(newline="") as stream:
-        rows = [{key.strip(): float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
-    return tuple({row["epoch"]: row for row in rows}.values())
+        return tuple({key.strip(): float(value) for key, value in row.items()} for row in csv.DictReader(stream))
 
 
 def _seconds(history: tuple[dict[str, float], ...]) -> float:
