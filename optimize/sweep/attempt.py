@@ -5,10 +5,8 @@ import os
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import connection, parent_process
 from pathlib import Path
 from platform import node
-from threading import Thread
 from time import time
 from typing import Any
 
@@ -50,7 +48,6 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
 
 def _build(config: DictConfig, overrides: list[str], logs: dict[str, Any], folder: Path) -> str | None:
     """Why it failed; None where results.json is written."""
-    _end_with_parent()
     _print_to(folder / OUTPUT)
     logging.config.dictConfig(logs)
     sys.argv[1:] = overrides  # the command that the report gives to repeat the job
@@ -69,16 +66,6 @@ def _build(config: DictConfig, overrides: list[str], logs: dict[str, Any], folde
         known = sentence(error)
         log.error("%s", known or described(error), exc_info=known is None)
         return known or f"{described(error)} (see optimize.log in its folder)"
-
-
-def _end_with_parent() -> None:
-    """Whoever kills the sweep wants its jobs to end as well."""
-
-    def wait() -> None:
-        connection.wait([parent_process().sentinel])
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
 
 
 def _print_to(path: Path) -> None:
