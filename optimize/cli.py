@@ -27,8 +27,8 @@ from optimize.sweep.callback import watches
 from optimize.sweep.sweep import home, jobs, withdraw
 from optimize.sweep.watch import Watch
 
-# conf/hydra/launcher has files named as the launchers' own; Hydra checks them against those, and says it won't for ever.
-warnings.filterwarnings("ignore", ".*is validated against ConfigStore schema", UserWarning)
+# Files of conf/hydra/launcher are named as the plugins' own, which Hydra checks them against with a warning.
+warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schema", UserWarning)
 
 HELP = "`python -m optimize --help`"
 
