@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from multiprocessing import set_start_method
 from pathlib import Path
 
 import hydra
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -17,10 +18,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
-from optimize.errors import NO_ROOM, InputError, LimitMissed, OptimizeError, VariantFailed
+from optimize.errors import NO_ROOM, LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
+from optimize.measure.process import end_with
 from optimize.store.held import noting
+from optimize.sweep.alive import alone_in, settle, wait
 from optimize.sweep.attempt import attempt
 from optimize.sweep.callback import watches
+from optimize.sweep.sweep import home, jobs, withdraw
+from optimize.sweep.watch import Watch
+
+# Files of conf/hydra/launcher are named as the plugins' own, which Hydra checks them against with a warning.
+warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schema", UserWarning)
 
 HELP = "`python -m optimize --help`"
 
@@ -41,38 +49,68 @@ def job(config: DictConfig) -> None:
     if settings.mode is RunMode.MULTIRUN:
         _attempt(config, settings, folder)
     else:
-        with one_sentence(), _alone_in(folder), noting(folder):
+        with one_sentence(), alone_in(folder), noting(folder):
             _run(config, folder)
 
 
 def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> None:
+    if not watches:  # a worker of the launcher's
+        set_start_method(None, force=True)  # joblib's own is unknown to the processes that start from here
+        end_with(os.getppid())
+    os.chdir(home(Path(settings.sweep.dir)))
     logs = OmegaConf.to_container(settings.job_logging, resolve=True)
-    with _alone_in(folder):
+    with alone_in(folder):
         attempt(config, settings.job.num, list(settings.overrides.task), logs, folder)
 
 
 @contextmanager
 def _ending_sweeps() -> Iterator[None]:
-    """If it was a sweep that began meanwhile, time what it made and write its summary, even where it was stopped."""
+    """If a sweep began meanwhile, time what it made and write its summary, also where its launcher failed."""
+    lost = None
     try:
         yield
-    finally:
+    except Exception as error:
+        if not watches:
+            raise
+        lost = error
+    except KeyboardInterrupt:
         if watches:
-            from optimize.sweep.end import end  # imported here, since torch and ultralytics take seconds
+            _stop(watches.pop())
+        raise
+    if watches:
+        _end(watches.pop(), lost)
 
-            watch = watches.pop()
-            watch.stop()
-            end(watch.sweep.folder)
+
+def _stop(watch: Watch) -> None:
+    if ray := sys.modules.get("ray"):
+        ray.shutdown()  # its workers would go on until this process has ended
+    settle(watch.sweep.folder)
+    watch.stop()
+    watch.lock.release()
 
 
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Two runs in one folder would mix their files, and the one that fails would clear both away."""
+def _end(watch: Watch, lost: Exception | None) -> None:
+    folder = watch.sweep.folder
     try:
-        with FileLock(folder / ".hydra" / "lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise InputError(f"another run is writing into {folder}; give another folder, e.g. hydra.run.dir=b.") from error
+        if lost and not watch.seen():
+            watch.stop()
+            if not jobs(folder):
+                withdraw(folder, watch.new)
+            raise LauncherFailed(_why(lost)) from lost
+        if lost:
+            wait(folder, watch.sweep.total)
+        watch.stop()
+        from optimize.sweep.end import end  # imported here, since torch and ultralytics take seconds
+
+        end(folder, _why(lost) if lost else None)
+    finally:
+        watch.lock.release()
+
+
+def _why(error: Exception) -> str:
+    return (
+        sentence(error) or f"the launcher failed with {described(error).rstrip('.')}; HYDRA_FULL_ERROR=1 shows where."
+    )
 
 
 def _run(config: DictConfig, folder: Path) -> None:
@@ -124,6 +162,9 @@ def sentence(error: Exception) -> str | None:
     text = str(error)
     if text.startswith("Config group override must be"):
         return f"a group takes one of its choices, and `none` turns it off, e.g. quant=none; {HELP} lists them."
+    if plugin := re.search(r"(?:Unknown plugin class|Could not find) .*\b(joblib|ray|submitit)(?:_|')", text):
+        extra = plugin[1].replace("submitit", "slurm")
+        return f"hydra/launcher={extra} is not installed; `pip install 'yolo-optimize[{extra}]'` brings it."
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     if key := re.search(r"Could not override '([^']+)'", text):

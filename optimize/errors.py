@@ -5,6 +5,7 @@ OptimizeError
 ├── TargetOutOfReach      the FLOPs asked for can't be met; the message names what can
 ├── RuntimeUnavailable    a runtime that isn't installed, or lacks its hardware
 ├── MeasurementError      two measurements that must agree do not, so no number is given
+├── LauncherFailed        what starts a sweep's jobs failed itself
 ├── VariantFailed         the report is written, but rows of it are missing
 └── LimitMissed           the report is written, but what it shows misses a limit that was set; exit code 3
 
@@ -41,6 +42,10 @@ class RuntimeUnavailable(OptimizeError):
 
 class MeasurementError(OptimizeError):
     """Two ways of measuring one thing disagree."""
+
+
+class LauncherFailed(OptimizeError):
+    """What starts the jobs of a sweep failed itself."""
 
 
 class VariantFailed(OptimizeError):

@@ -1,12 +1,48 @@
 """What is timed runs in a process of its own."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import cache
+from multiprocessing import active_children, get_context
+from threading import Thread
+from time import sleep
 from typing import Any
 
 
-def fresh(function: Callable, *arguments: Any) -> Any:
-    """`function(*arguments)` in a new process, so that no thread pool or memory of training and validation is in it."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+def fresh(function: Callable, *arguments: Any, preloaded: str | None = None) -> Any:
+    """`function(*arguments)` in a new process, so that no thread pool or memory of training and validation is in it.
+
+    It ends with this one, and on Ctrl-C.
+
+    Args:
+        function, arguments: what can be pickled.
+        preloaded: a module that is slow to import. It is imported once, in a process from which this one and all later
+            ones are forked; what it imports must start no threads.
+    """
+    processes = get_context("forkserver" if preloaded else "spawn")
+    if preloaded:
+        processes.set_forkserver_preload([preloaded])
+    with ProcessPoolExecutor(1, processes, _end_with_parent) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except KeyboardInterrupt:
+            for child in active_children():
+                child.kill()
+            raise
+
+
+def _end_with_parent() -> None:
+    end_with(os.getppid())  # or with the server that it was forked from, which itself ends with the parent
+
+
+@cache  # a worker has several jobs, and needs one thread
+def end_with(parent: int) -> None:
+    """End this process, within a second, when its parent has ended: whoever kills that wants no work to go on."""
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            sleep(1)
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()

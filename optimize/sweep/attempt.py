@@ -3,19 +3,17 @@
 import logging.config
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from platform import node
-from threading import Thread
 from time import time
 from typing import Any
 
 from omegaconf import DictConfig
 
 from optimize.errors import described
+from optimize.measure.process import fresh
 from optimize.sweep import job
 from optimize.sweep.job import RESULTS, Job
 
@@ -39,11 +37,8 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
     running = Job(number, tuple(overrides), job.RUNNING, node(), time())
     (folder / RESULTS).unlink(missing_ok=True)
     job.write(running, folder)
-    processes = get_context("forkserver")
-    processes.set_forkserver_preload(["optimize.prepare"])  # torch takes seconds to import, so all jobs here share that
     try:
-        with ProcessPoolExecutor(1, mp_context=processes) as pool:
-            failed = pool.submit(_build, config, overrides, logs, folder).result()
+        failed = fresh(_build, config, overrides, logs, folder, preloaded="optimize.prepare")  # torch takes seconds
     except BrokenProcessPool:
         failed = KILLED
     ended = replace(running, state=job.FAILED if failed else job.BUILT, ended=time(), sentence=failed)
@@ -53,7 +48,6 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
 
 def _build(config: DictConfig, overrides: list[str], logs: dict[str, Any], folder: Path) -> str | None:
     """Why it failed; None where results.json is written."""
-    _end_with_parent()
     _print_to(folder / OUTPUT)
     logging.config.dictConfig(logs)
     sys.argv[1:] = overrides  # the command that the report gives to repeat the job
@@ -72,16 +66,6 @@ def _build(config: DictConfig, overrides: list[str], logs: dict[str, Any], folde
         known = sentence(error)
         log.error("%s", known or described(error), exc_info=known is None)
         return known or f"{described(error)} (see optimize.log in its folder)"
-
-
-def _end_with_parent() -> None:
-    """Whoever kills the sweep wants its jobs to end as well."""
-
-    def wait() -> None:
-        connection.wait([parent_process().sentinel])
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
 
 
 def _print_to(path: Path) -> None:

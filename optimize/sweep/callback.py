@@ -6,9 +6,11 @@ from math import prod
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
+from optimize.sweep.alive import alone_with
 from optimize.sweep.sweep import Sweep, begin
 from optimize.sweep.watch import Watch
 
@@ -23,12 +25,25 @@ class Begin(Callback):
         from optimize.cli import one_sentence
 
         with one_sentence():
-            watches.append(Watch(_begun(config)))
+            folder = Path(config.hydra.sweep.dir)
+            new = [path for path in (folder, *folder.parents) if not path.exists()]
+            lock = alone_with(folder)
+            sweep = _begun(config, folder)
+            _fix(config, str(folder.absolute()))
+            watches.append(Watch(sweep, lock, new))
 
 
-def _begun(config: DictConfig) -> Sweep:
+def _fix(config: DictConfig, folder: str) -> None:
+    """Launchers compose every job again, maybe in another folder or on another machine: it must find this one."""
+    kept = [one for one in config.hydra.overrides.hydra if not one.startswith("hydra.sweep.dir=")]
+    with read_write(config):
+        config.hydra.sweep.dir = folder
+        config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir={QuotedString(folder, Quote.single).with_quotes()}"]
+
+
+def _begun(config: DictConfig, folder: Path) -> Sweep:
     settings = config.hydra
-    folder, overrides = Path(settings.sweep.dir), OmegaConf.to_container(settings.overrides.task)
+    overrides = OmegaConf.to_container(settings.overrides.task)
     given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
     command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
     return begin(folder, command, overrides, settings.sweeper.get("trials") or _count(settings.sweeper, overrides))

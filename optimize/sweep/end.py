@@ -1,45 +1,57 @@
 """What happens when no job runs any more: everything is timed together, and the summary is written."""
 
 import logging
+import os
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from time import time
+from platform import node
 
 from optimize.errors import LimitMissed, VariantFailed
 from optimize.prepare import runtimes
+from optimize.provenance import host
 from optimize.report import draw, results, verdict
 from optimize.result import Report
-from optimize.sweep import job, page, summary
-from optimize.sweep.job import RESULTS
-from optimize.sweep.sweep import Sweep, jobs, read
+from optimize.sweep import page, summary
+from optimize.sweep.alive import settle
+from optimize.sweep.job import RESULTS, Job
+from optimize.sweep.sweep import Sweep, read
 from optimize.sweep.timing import timed
 from optimize.yolo.checkpoint import trusted
 
 log = logging.getLogger(__name__)
 
-STOPPED = "it was stopped before it had ended; the same command goes on from there."
 
-
-def end(folder: Path) -> None:
+def end(folder: Path, lost: str | None = None) -> None:
     """Time all rows of all jobs of the sweep in `folder`, write each job's report and the summary, print the folder.
+
+    Args:
+        folder: of the sweep.
+        lost: what its launcher failed with.
 
     Raises:
         VariantFailed: a job failed, or a row of one.
         LimitMissed: nothing that the sweep made meets the limits.
     """
-    for one in jobs(folder):
-        if one.state == job.RUNNING:
-            job.write(replace(one, state=job.FAILED, ended=time(), sentence=STOPPED), folder / str(one.number))
+    settle(folder)
     sweep = read(folder)
-    for number, report in _timed(sweep.reports).items():
+    here = {one.number: _here(sweep.reports[one.number], one) for one in sweep.jobs if one.number in sweep.reports}
+    for number, report in _timed(here).items():
         inside = folder / str(number)
         results.write(report, inside / RESULTS)
         draw(report, inside)
     sweep = read(folder)
     page.write(sweep)
     print(folder)
-    _judge(sweep)
+    _judge(sweep, lost)
+
+
+def _here(report: Report, one: Job) -> Report:
+    """`report` as it is timed by this machine, whatever machine made it."""
+    made = report.provenance
+    threads = made.config["threads"] or len(os.sched_getaffinity(0))
+    moved = (f"Made and validated on {one.host}, timed on {node()}.",) if one.host != node() else ()
+    return replace(report, provenance=replace(made, threads=threads, host=host(), remarks=(*made.remarks, *moved)))
 
 
 def _timed(reports: dict[int, Report]) -> dict[int, Report]:
@@ -57,8 +69,11 @@ def _timed(reports: dict[int, Report]) -> dict[int, Report]:
     return done
 
 
-def _judge(sweep: Sweep) -> None:
-    failed = [
+def _judge(sweep: Sweep, lost: str | None) -> None:
+    failed = [lost] if lost else []
+    if lost and sweep.total and (missing := sweep.total - len(sweep.jobs)):
+        failed.append(f"{missing} of {sweep.total} jobs have not begun; the same command goes on with them.")
+    failed += [
         f"job {one.number} ({' '.join(one.overrides)}) failed: {one.sentence}" for one in sweep.jobs if one.sentence
     ]
     failed += [

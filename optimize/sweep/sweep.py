@@ -1,10 +1,13 @@
 """A whole sweep, as its folder tells at any moment."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from platform import node
 from time import time
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,7 @@ from optimize.sweep.job import RESULTS, Job
 if TYPE_CHECKING:  # with it comes torch, which takes seconds that the start of a sweep need not wait for
     from optimize.result import Report
 
-FILE = "sweep.json"
+FILE, LOCK = "sweep.json", ".lock"
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,43 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
         raise InputError(
             f"hydra.sweep.dir={folder} holds the sweep `{known.command}`; go on with that, or give another folder."
         )
-    if known:
-        return known
     folder.mkdir(parents=True, exist_ok=True)
-    sweep = Sweep(folder, command, tuple(overrides), total, time())
-    told = asdict(replace(sweep, folder=None))
-    (folder / FILE).write_text(json.dumps({key: told[key] for key in ("command", "overrides", "total", "began")}))
+    sweep = known or Sweep(folder, command, tuple(overrides), total, time())
+    told = {key: getattr(sweep, key) for key in ("command", "overrides", "total", "began")} | {"cwd": str(Path.cwd())}
+    partial = folder / f".{FILE}"
+    partial.write_text(json.dumps(told))
+    os.replace(partial, folder / FILE)
     return sweep
+
+
+def withdraw(folder: Path, new: Sequence[Path]) -> None:
+    """Take `begin` back, where no job has begun.
+
+    Args:
+        folder: of the sweep.
+        new: it and those above it that did not exist, from the inside out.
+    """
+    for name in (FILE, LOCK, "multirun.yaml"):  # the last is Hydra's
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # not empty: somebody else's
+        for path in new:
+            path.rmdir()
+
+
+def home(folder: Path) -> Path:
+    """Where the command of the sweep in `folder` was given, which relative paths start from on every machine.
+
+    Raises:
+        InputError: this machine does not see one of the two.
+    """
+    known = folder / FILE
+    cwd = Path(json.loads(known.read_text())["cwd"]) if known.is_file() else None
+    if cwd is None or not cwd.is_dir():
+        raise InputError(
+            f"{node()} does not see {cwd or folder}; run a sweep over several machines in a folder that all of them "
+            "share under the same path."
+        )
+    return cwd
 
 
 def read(folder: Path) -> Sweep:

@@ -4,13 +4,17 @@ Jobs may run in other processes and on other machines, so files in a folder that
 """
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from threading import Event, Thread
 from time import time
 
+from filelock import FileLock
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from optimize.progress import CONSOLE
 from optimize.sweep import job
+from optimize.sweep.alive import settle
 from optimize.sweep.job import Job
 from optimize.sweep.sweep import Sweep, jobs, read
 
@@ -20,8 +24,17 @@ SECONDS = 1.0  # between two looks
 class Watch:
     """Looks at the sweep's folder in a thread of its own until it is stopped."""
 
-    def __init__(self, sweep: Sweep):
-        self.sweep, self._stopped, self._begun = sweep, Event(), time()
+    def __init__(self, sweep: Sweep, lock: FileLock, new: Sequence[Path]):
+        """Look at what happens from now on.
+
+        Args:
+            sweep: what to look at.
+            lock: of the sweep's folder; released at the end.
+            new: folders that did not exist before.
+        """
+        settle(sweep.folder)
+        self.sweep, self.lock, self.new = sweep, lock, new
+        self._stopped, self._begun, self._before = Event(), time(), jobs(sweep.folder)
         self._thread = Thread(target=self._look, daemon=True)
         self._thread.start()
 
@@ -30,13 +43,17 @@ class Watch:
         self._stopped.set()
         self._thread.join()
 
+    def seen(self) -> list[Job]:
+        """The jobs that have begun since."""
+        return [found for found in jobs(self.sweep.folder) if found not in self._before]
+
     def _look(self) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
         with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
             bar, told, going = progress.add_task("jobs", total=self.sweep.total, left=""), set(), True
             while going:
                 going = not self._stopped.wait(SECONDS)
-                known = [found for found in jobs(self.sweep.folder) if found.ended is None or found.ended > self._begun]
+                known = self.seen()
                 states, left = Counter(found.state for found in known), self._left(known)
                 said = f"{states[job.RUNNING]} running, {states[job.FAILED]} failed{left}"
                 progress.update(bar, completed=states[job.BUILT] + states[job.FAILED], left=said)

@@ -1,0 +1,81 @@
+"""Which jobs of a sweep are worked on: whoever does holds the lock of the job's folder, on whatever machine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import sleep, time
+
+from filelock import FileLock, Timeout
+
+from optimize.errors import InputError
+from optimize.sweep import job
+from optimize.sweep.sweep import LOCK, jobs
+
+STOPPED = "it was stopped before it had ended; the same command goes on from there."
+PATIENCE = 20  # seconds from the end of one job to the start of the next, at most
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Two runs in one folder would mix their files, and the one that fails would clear both away.
+
+    Raises:
+        InputError: somebody else works there.
+    """
+    try:
+        with _lock(folder):
+            yield
+    except Timeout as error:
+        raise InputError(f"another run is writing into {folder}; give another folder, e.g. hydra.run.dir=b.") from error
+
+
+def alone_with(folder: Path) -> FileLock:
+    """Be the only one who has the sweep in `folder` done, until the lock is released.
+
+    Raises:
+        InputError: somebody else does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(
+            f"the sweep in {folder} is running; wait for its end, or give another folder, e.g. hydra.sweep.dir=b."
+        ) from error
+    return lock
+
+
+def settle(folder: Path) -> bool:
+    """Note each job of the sweep in `folder` that nobody works on any more as failed; whether some are worked on."""
+    works = False
+    for one in jobs(folder):
+        inside = folder / str(one.number)
+        try:
+            with _lock(inside):
+                if (found := job.read(inside)).state == job.RUNNING:
+                    job.write(replace(found, state=job.FAILED, ended=time(), sentence=STOPPED), inside)
+        except Timeout:
+            works = True
+    return works
+
+
+def wait(folder: Path, total: int | None) -> None:
+    """Until the sweep's jobs have ended: a launcher that fails over one of them may leave the others at work.
+
+    Args:
+        folder: of the sweep.
+        total: how many jobs there are; None where that is not known.
+    """
+    last = time()
+    while time() - last < PATIENCE:
+        if settle(folder):
+            last = time()
+        elif len(jobs(folder)) == total:
+            return
+        sleep(1)
+
+
+def _lock(folder: Path) -> FileLock:
+    return FileLock(folder / ".hydra" / "lock", timeout=0)
