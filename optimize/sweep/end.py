@@ -10,7 +10,7 @@ from optimize.errors import LimitMissed, VariantFailed
 from optimize.prepare import runtimes
 from optimize.report import draw, results, verdict
 from optimize.result import Report
-from optimize.sweep import job, page, summary
+from optimize.sweep import artefacts, job, page, summary
 from optimize.sweep.job import RESULTS
 from optimize.sweep.sweep import Sweep, jobs, read
 from optimize.sweep.timing import timed
@@ -23,6 +23,8 @@ STOPPED = "it was stopped before it had ended; the same command goes on from the
 
 def end(folder: Path) -> None:
     """Time all rows of all jobs of the sweep in `folder`, write each job's report and the summary, print the folder.
+
+    Artefacts that are worth taking are copied to `folder`/artefacts.
 
     Raises:
         VariantFailed: a job failed, or a row of one.
@@ -37,7 +39,9 @@ def end(folder: Path) -> None:
         results.write(report, inside / RESULTS)
         draw(report, inside)
     sweep = read(folder)
-    page.write(sweep)
+    artefacts.hand_out(summary.worth(sweep), folder)
+    page.write(sweep, ended=True)
+    summary.show(sweep)
     print(folder)
     _judge(sweep)
 
