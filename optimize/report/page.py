@@ -51,13 +51,14 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
 def _charts(report: Report) -> dict[str, dict]:
     """Vega-Lite by the id of its place in the page; what was not measured has none."""
     points = front.points(report)
-    charts = {"flops": front.against_flops(points)}
+    fronts = {"flops": front.against_flops(points)}
     if any(result.latency for result in report.results):
-        charts["latency"] = front.against_latency(points)
+        fronts["latency"] = front.against_latency(points)
+    charts = {}
     if blocks.pairs(report):
         charts["block-flops"] = blocks.flops(report)
         if any(result.profile for result in report.results):
             charts |= {"block-time": blocks.time(report), "block-saved": blocks.saved(report)}
     if roofs.drawn(report):
         charts["roofline"] = roofs.chart(report)
-    return {name: look.finished(chart) for name, chart in charts.items()}
+    return fronts | {name: look.finished(chart) for name, chart in charts.items()}

@@ -18,7 +18,7 @@ def write(report: Report, path: Path) -> None:
     charts = [front.against_flops(points)]
     if any(result.latency for result in report.results):
         charts.append(front.against_latency(points))
-    drawn = [_drawn(look.finished(chart.properties(width=WIDTH, padding=PADDING))) for chart in charts]
+    drawn = [_drawn(chart | {"width": WIDTH, "padding": PADDING}) for chart in charts]
     whole = Image.new("RGB", (sum(one.width for one in drawn), max(one.height for one in drawn)), "white")
     for i, one in enumerate(drawn):
         whole.paste(one, (sum(before.width for before in drawn[:i]), 0))

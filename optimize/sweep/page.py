@@ -8,7 +8,7 @@ from typing import Any
 
 from optimize.limits import Limits
 from optimize.report import frame, words
-from optimize.report.charts import front, look
+from optimize.report.charts import front
 from optimize.sweep import disk, sheet, summary, table
 from optimize.sweep.artefacts import copied
 from optimize.sweep.rows import Row, groups
@@ -86,14 +86,14 @@ def _alarms(found: Summary) -> list[tuple[str, str, str]]:
 
 def _charts(rows: list[Row]) -> dict[str, dict]:
     """Vega-Lite by the id of its place in the page; rows that can't be compared have charts of their own."""
-    charts, longest = {}, max((len(row.short(front.model(row.result))) for row in rows), default=0)
+    charts = {}
     for i, group in enumerate(groups(rows)):
         points = [_point(row) for row in group]
         charts[f"flops{i}"] = front.against_flops(points)
         if any(row.result.latency for row in group):
             charts[f"latency{i}"] = front.against_latency(points)
         charts[f"size{i}"] = front.against_size(points)
-    return {name: look.finished(chart, longest) for name, chart in charts.items()}
+    return charts
 
 
 def _worth_first(found: Summary) -> list[Row]:

@@ -23,17 +23,17 @@ def points(report: Report) -> list[dict[str, Any]]:
     return [point(result, report) for result in report.results]
 
 
-def against_flops(points: Sequence[dict[str, Any]]) -> altair.LayerChart:
+def against_flops(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every row over its operations for one image."""
     return _from_zero([{**row, "x": row["flops"] / 1e9} for row in points], "GFLOPs for one image")
 
 
-def against_size(points: Sequence[dict[str, Any]]) -> altair.LayerChart:
+def against_size(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every row over the bytes of its artefact."""
     return _from_zero([{**row, "x": row["bytes"] / 1e6} for row in points], "MB on disk")
 
 
-def against_latency(points: Sequence[dict[str, Any]]) -> altair.LayerChart:
+def against_latency(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every row that was timed over its median, with quartiles; in equal steps for equal ratios."""
     rows = [{**row, "x": row["median"]} for row in points if row["median"] is not None]
     # Room on the left for the name of the fastest.
@@ -80,14 +80,14 @@ def point(result: Result, report: Report) -> dict[str, Any]:
     return row
 
 
-def _from_zero(rows: list[dict[str, Any]], title: str) -> altair.LayerChart:
+def _from_zero(rows: list[dict[str, Any]], title: str) -> dict[str, Any]:
     reach = (0, 1.08 * max(row["x"] for row in rows))
     rows = [{key: value for key, value in row.items() if key not in ("left", "right")} for row in rows]
     scale, axis = altair.Scale(domain=list(reach), nice=False), altair.Axis(tickCount=6)
     return _chart(rows, spots.Axis(*reach), {"title": title, "scale": scale, "axis": axis})
 
 
-def _chart(rows: list[dict[str, Any]], axis: spots.Axis, x: dict[str, Any]) -> altair.LayerChart:
+def _chart(rows: list[dict[str, Any]], axis: spots.Axis, x: dict[str, Any]) -> dict[str, Any]:
     metric = rows[0]["metric"]
     reach = _span([row[key] for row in rows for key in ("score", "low", "high") if key in row])
     y = {
@@ -116,10 +116,10 @@ def _chart(rows: list[dict[str, Any]], axis: spots.Axis, x: dict[str, Any]) -> a
     across = data.transform_filter("isValid(datum.left)").mark_rule()
     best = front([(row["x"], row["score"]) for row in rows])
     line = [{"x": rows[i]["x"], "score": rows[i]["score"]} for i in best]
-    return (
+    chart = (
         altair.layer(
             # In steps: between two points of the front nothing was measured that is better than the cheaper one.
-            altair.Chart(altair.Data(values=line))
+            altair.Chart(altair.NamedData("line"))
             .mark_line(interpolate="step-after", strokeWidth=1.5, strokeDash=[5, 4], color="var(--soft)")
             .encode(**at, order="x:Q"),
             altair.layer(
@@ -127,7 +127,7 @@ def _chart(rows: list[dict[str, Any]], axis: spots.Axis, x: dict[str, Any]) -> a
                 across.encode(x=altair.X("left:Q", **x), x2="right:Q", y=at["y"], **bars),
                 data.mark_point(size=95, filled=True).encode(**marks, fillOpacity=full),
                 data.mark_point(size=95, filled=False, strokeWidth=1.8).encode(**marks).add_params(*chosen),
-                data=altair.Data(values=rows),  # said once for all of them, since there may be hundreds
+                data=altair.NamedData("rows"),
             ),
             altair.layer(
                 *(
@@ -136,12 +136,15 @@ def _chart(rows: list[dict[str, Any]], axis: spots.Axis, x: dict[str, Any]) -> a
                     .encode(**at, text="label:N", opacity=strong)
                     for side, (align, dx, dy) in enumerate(spots.SIDES)
                 ),
-                data=altair.Data(values=spots.names(rows, best, axis, reach)),
+                data=altair.NamedData("names"),
             ),
         )
         .add_params(precision)
         .properties(width="container", height=spots.HEIGHT)
     )
+    # Put in afterwards: altair would check and copy every value a hundred times, which takes seconds for 100 rows.
+    datasets = {"line": line, "rows": rows, "names": spots.names(rows, best, axis, reach)}
+    return look.finished(chart, max(len(row["model"]) for row in rows)) | {"datasets": datasets}
 
 
 def _colour(rows: list[dict[str, Any]]) -> altair.Color:
