@@ -106,7 +106,7 @@ def told(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
     if verdict.best is None:
         missed = next(missed for row, missed in verdict.failing if row is verdict.nearest)
         return (
-            f"Nothing meets the limits ({_named(verdict.limits)})",
+            f"Nothing meets the limits ({named(verdict.limits)})",
             f"the nearest miss is {called(verdict.nearest)}{added}: {', '.join(miss.reason for miss in missed)}",
         )
     return _what(verdict, report, added), _why(verdict, report)
@@ -200,7 +200,7 @@ def _speed(best: Result, there: Result | None, report: Report) -> str:
 
 def _why(verdict: Verdict, report: Report) -> str:
     usual = report.limits == Limits()
-    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {_named(verdict.limits)}"
+    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {named(verdict.limits)}"
     return f"of the {len(verdict.meeting)} of {len(_all(verdict))} rows that {met} it is {_rank(verdict)}"
 
 
@@ -216,7 +216,8 @@ def _rank(verdict: Verdict) -> str:
     return "the most accurate" if first else "as accurate as the best within the noise, and faster"
 
 
-def _named(limits: Limits) -> str:
+def named(limits: Limits) -> str:
+    """Those that were set, e.g. `max_drop=1, flops=4e9`."""
     return ", ".join(
         f"{name}={value:g}".replace("e+0", "e") for name, value in vars(limits).items() if value is not None
     )

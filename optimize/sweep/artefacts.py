@@ -37,7 +37,8 @@ def places(worth: Sequence[Row]) -> dict[Row, Path]:
         told = "_".join([variant.name, *(f"{key}={value}" for key, value in row.overrides.items())])
         stem = re.sub(r"[^\w.+=-]+", "-", told)[:LONGEST]
         ending = "_openvino_model" if variant.runtime == "openvino" else variant.path.suffix
-        numbered = (Path(variant.runtime, f"{stem}{'' if i == 1 else f'-{i}'}{ending}") for i in range(1, len(worth) + 1))
+        stems = (stem, *(f"{stem}-{i}" for i in range(2, len(worth) + 1)))
+        numbered = (Path(variant.runtime, f"{one}{ending}") for one in stems)
         found[row] = next(place for place in numbered if place not in found.values())
     return found
 

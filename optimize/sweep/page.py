@@ -117,9 +117,11 @@ def _filters(found: Summary) -> dict[str, tuple[str, list[str]]]:
         for i, key in enumerate(found.keys)
     }
     costs = [cost for cost, best in found.fronts.items() if best]
-    return {"variant": ("variant", list(variants)), "runtime": ("runtime", list(runtimes))} | own | {
-        "front": ("front", costs)
-    }
+    return (
+        {"variant": ("variant", list(variants)), "runtime": ("runtime", list(runtimes))}
+        | own
+        | {"front": ("front", costs)}
+    )
 
 
 def _data(row: Row, found: Summary) -> dict[str, str]:
@@ -140,7 +142,7 @@ def _reasons(found: Summary) -> list[str]:
     """Why rows miss the limits; of several verdicts, of the first."""
     named = {id(row.result): row.called for row in found.rows}
     for finding in found.findings[:1]:
-        if finding.row.report.limits != Limits():
+        if finding.asked != Limits():
             return [
                 f"{named[id(row)]}: {', '.join(miss.reason for miss in missed)}."
                 for row, missed in finding.verdict.failing

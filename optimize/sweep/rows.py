@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 
 from optimize.report import plain
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def peers(self) -> tuple[str, str, int]:
-        """Rows can be compared that were validated on the same data by the same metric, and timed on as many threads."""
+        """Rows can be compared that have the same data and metric, and were timed on as many threads."""
         made = self.report.provenance
         return made.fingerprint, self.result.accuracy.metric, made.threads
 
@@ -119,7 +119,8 @@ def _identity(result: Result, report: Report) -> tuple:
 def _short(values: set[str]) -> dict[str, str]:
     """Paths without the folders that all of them share."""
     parts = {value: Path(value).parts for value in values}
-    shared = len(commonprefix([folders[:-1] for folders in parts.values()]))
+    levels = zip(*(folders[:-1] for folders in parts.values()), strict=False)
+    shared = len(list(takewhile(lambda level: len(set(level)) == 1, levels)))
     return {value: "/".join(folders[shared:]) for value, folders in parts.items()}
 
 

@@ -71,8 +71,8 @@ def _line(row: Row, summary: Summary, copies: dict) -> dict[str, Any]:
     told |= {name: getattr(time, name) if time else None for name in timed}
     paired = time and original(report, result.variant.runtime)
     told |= {name: getattr(time, name) if paired else None for name in ("speedup", "speedup_low", "speedup_high")}
-    copy = copies.get(row)
-    return told | {"sha256": result.sha256, "artefact": result.variant.path, "copy": copy, "data": report.provenance.data}
+    files = {"sha256": result.sha256, "artefact": result.variant.path, "copy": copies.get(row)}
+    return told | files | {"data": report.provenance.data}
 
 
 def _joined(numbers: tuple[int, ...]) -> str:

@@ -4,7 +4,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -25,11 +24,13 @@ class Finding:
     """The verdict over rows that can be compared.
 
     Attributes:
+        asked: the limits that were set.
         verdict: over all of them.
         row: the best, or the nearest miss.
         parts: what to take, and why, as in a run's report.
     """
 
+    asked: Limits
     verdict: Verdict
     row: Row
     parts: tuple[str, str]
@@ -78,7 +79,7 @@ class Summary:
 def summarize(sweep: Sweep) -> Summary:
     told = overrides(sweep.jobs)
     known = rows(sweep, told)
-    return Summary(sweep, told, known, fronts(known), _findings(known) if sweep.timed else [])
+    return Summary(sweep, told, known, fronts(known), _findings(sweep, known) if sweep.timed else [])
 
 
 def headline(sweep: Sweep) -> str:
@@ -101,13 +102,13 @@ def alarms(sweep: Sweep) -> dict[gates.Gate, list[int]]:
 
 
 def progress(sweep: Sweep) -> str:
-    """E.g. `5 of 12 jobs are built, 1 failed, 2 are running, 4 have not begun; nothing is timed yet`."""
+    """E.g. `5 of 12 jobs built, 1 failed, 2 running, 4 not begun; not timed yet`."""
     states = Counter(one.state for one in sweep.jobs)
     total = f" of {sweep.total}" if sweep.total else ""
-    begun = f"{states[job.BUILT]}{total} jobs are built"
-    others = (states[job.FAILED], "failed"), (states[job.RUNNING], "are running"), (not_begun(sweep), "have not begun")
+    begun = f"{states[job.BUILT]}{total} jobs built"
+    others = (states[job.FAILED], "failed"), (states[job.RUNNING], "running"), (not_begun(sweep), "not begun")
     said = ", ".join([begun, *(f"{count} {what}" for count, what in others if count)])
-    return said if sweep.timed else f"{said}; nothing is timed yet"
+    return said if sweep.timed else f"{said}; not timed yet"
 
 
 def not_begun(sweep: Sweep) -> int:
@@ -134,17 +135,17 @@ def show(sweep: Sweep) -> None:
         print(f"- {failed.called} failed: {failed.sentence}")
 
 
-def _findings(known: Sequence[Row]) -> list[Finding]:
+def _findings(sweep: Sweep, known: Sequence[Row]) -> list[Finding]:
     apart, found = groups(known), []
-    limits = dict.fromkeys(row.report.limits for row in known)
+    limits = dict.fromkeys(report.limits for report in sweep.reports.values())
     for group in apart:
         for asked in limits:
             decided = verdict.over([(row.result, row.report) for row in group], asked)
             named = decided.best or decided.nearest
             row = next(row for row in group if row.result is named)
             what, why = verdict.told(decided, replace(row.report, limits=asked), row.added)
-            where = _where(group, apart) + ([_limits(asked)] if len(limits) > 1 else [])
-            found.append(Finding(decided, row, (f"{', '.join(where)}: {what}" if where else what, why)))
+            where = _where(group, apart) + ([verdict.named(asked)] if len(limits) > 1 else [])
+            found.append(Finding(asked, decided, row, (f"{', '.join(where)}: {what}" if where else what, why)))
     return found
 
 
@@ -154,9 +155,4 @@ def _where(group: list[Row], apart: list[list[Row]]) -> list[str]:
         return []
     made = group[0].report.provenance
     threads = {other[0].report.provenance.threads for other in apart}
-    return [f"On {made.data}", *([f"{made.threads} threads"] if len(threads) > 1 else [])]
-
-
-def _limits(asked: Limits) -> str:
-    said = ", ".join(f"{name}={value:g}" for name, value in vars(asked).items() if value is not None)
-    return f"with {said}" if said else "without limits"
+    return [made.data, *([f"threads={made.threads}"] if len(threads) > 1 else [])]
