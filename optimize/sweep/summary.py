@@ -144,7 +144,7 @@ def _findings(sweep: Sweep, known: Sequence[Row]) -> list[Finding]:
             named = decided.best or decided.nearest
             row = next(row for row in group if row.result is named)
             what, why = verdict.told(decided, replace(row.report, limits=asked), row.added)
-            where = _where(group, apart) + ([verdict.named(asked)] if len(limits) > 1 else [])
+            where = _where(group, apart) + ([verdict.named(asked) or "no limits"] if len(limits) > 1 else [])
             found.append(Finding(asked, decided, row, (f"{', '.join(where)}: {what}" if where else what, why)))
     return found
 
