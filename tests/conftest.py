@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from browsing import CHROMIUM
 from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
@@ -58,3 +59,38 @@ def yolo11n():
     from random_models import build
 
     return build("yolo11n").float()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        # root needs --no-sandbox; the page is ours and asks for nothing
+        yield play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def opened(browser):
+    """Open a file and wait for its charts; at the end nothing may have gone wrong in the page."""
+    contexts, wrong = [], []
+
+    def open_(path: Path, width: int = 1280, **context):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **context))
+        tab = contexts[-1].new_page()
+        tab.on("console", lambda message: wrong.append(message.text))
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        tab.on("request", lambda asked: wrong.append(asked.url) if not _own(asked.url) else None)
+        tab.goto(path.as_uri())
+        tab.evaluate("() => window.drawn")
+        return tab
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def _own(url: str) -> bool:
+    return url.startswith(("file://", "data:"))

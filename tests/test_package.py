@@ -14,7 +14,8 @@ def test_the_wheel_carries_the_config_the_checkpoint_and_the_page(tmp_path):
     for yaml in (ROOT / "conf").rglob("*.yaml"):
         assert f"optimize/conf/{yaml.relative_to(ROOT / 'conf')}" in names
     assert "optimize/weights/digits.pt" in names
-    assert {f"optimize/report/{name}" for name in ("report.html.j2", "page.css", "page.js")} <= set(names)
+    templates = ("report/report.html.j2", "report/frame.html.j2", "report/controls.html.j2", "sweep/sweep.html.j2")
+    assert {f"optimize/{name}" for name in (*templates, "report/page.css", "report/page.js")} <= set(names)
 
 
 def test_the_unpacked_wheel_finds_its_config_from_another_folder_without_importing_torch(tmp_path):

@@ -3,21 +3,19 @@
 import json
 import re
 import runpy
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import reports
+from browsing import browsed
 from PIL import Image, ImageColor
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from optimize.report import classes, page, picture, results, scenes
 from optimize.report.charts import blocks, front, look, roofline
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = "</script><script>alert(1)</script>"
-browsed = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 HALO, MITER = 3.5, 8  # pixels that Chromium adds to a box for the stroke: of paper around a name, of a mark
 CHARTS = ("flops", "latency", "block-flops", "block-time", "block-saved", "roofline")
 # The least contrast of any text with what lies under it, https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio.
@@ -41,13 +39,6 @@ CONTRAST = """(elements, property) => {
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as play:
-        # root needs --no-sandbox; the page is ours and asks for nothing
-        yield play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A run's folder with the made-up report and its picture."""
     folder = tmp_path_factory.mktemp("run")
@@ -55,32 +46,6 @@ def folder(tmp_path_factory) -> Path:
     Image.new("RGB", (96, 64), "grey").save(folder / "pictures" / "0.jpg")
     page.write(reports.report(), folder / "report.html")
     return folder
-
-
-@pytest.fixture
-def opened(browser):
-    """Open a file and wait for its charts; at the end nothing may have gone wrong in the page."""
-    contexts, wrong = [], []
-
-    def open_(path: Path, width: int = 1280, **context):
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **context))
-        tab = contexts[-1].new_page()
-        tab.on("console", lambda message: wrong.append(message.text))
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
-        tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-        tab.on("request", lambda asked: wrong.append(asked.url) if not _own(asked.url) else None)
-        tab.goto(path.as_uri())
-        tab.evaluate("() => window.drawn")
-        return tab
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert wrong == []
-
-
-def _own(url: str) -> bool:
-    return url.startswith(("file://", "data:"))
 
 
 @browsed
@@ -362,7 +327,7 @@ def test_classes_come_worst_first_and_a_rival_is_no_loss():
 
 
 def test_a_picture_without_a_page_has_the_light_colours():
-    chart = look.finished(front.against_flops(reports.report()))
+    chart = front.against_flops(front.points(reports.report()))
     assert "var(--series1)" in json.dumps(chart)
     still = look.still(chart)
     assert "var(" not in still and look.PALETTE["series1"][0] in still

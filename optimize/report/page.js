@@ -35,7 +35,8 @@ const filters = [...document.querySelectorAll("select[data-filter]")];
 for (const filter of filters) {
   filter.addEventListener("change", () => {
     for (const row of document.querySelectorAll("#variants tbody tr")) {
-      row.hidden = filters.some(({ value, dataset }) => value && value !== row.dataset[dataset.filter]);
+      const has = ({ value, dataset }) => (row.dataset[dataset.filter] ?? "").split("\t").includes(value);
+      row.hidden = filters.some((one) => one.value && !has(one));
     }
   });
 }

@@ -4,27 +4,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import vl_convert
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
-
-from optimize.report import classes, gates, roofline, scenes, verdict, words
+from optimize.report import classes, frame, gates, roofline, scenes, verdict, words
 from optimize.report.charts import blocks, front, look
 from optimize.report.charts import roofline as roofs
 from optimize.result import Report
 
-HERE = Path(__file__).parent
-
+TEMPLATE = Path(__file__).parent / "report.html.j2"
 OPEN = 6  # pictures that are seen at once
 
 
 def write(report: Report, path: Path) -> None:
     """Draw `report`; its pictures lie in the folder of `path`."""
-    pages = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    pages.filters["code"] = _code
-    path.write_text(pages.get_template("report.html.j2").render(_content(report, path.parent)), encoding="utf-8")
+    path.write_text(frame.render(TEMPLATE, _content(report, path.parent)), encoding="utf-8")
 
 
 def _content(report: Report, folder: Path) -> dict[str, Any]:
@@ -54,28 +45,20 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "scenes": drawn,
         "missing": missing,
         "open": OPEN,
-        "palette": look.PALETTE,
-        "style": (HERE / "page.css").read_text(),
-        "vega": vl_convert.javascript_bundle(vl_version=look.VEGA_LITE),
-        "script": (HERE / "page.js").read_text(),
     }
-
-
-def _code(sentence: str) -> Markup:
-    """What stands between backticks, as in markdown."""
-    parts = (escape(part) for part in sentence.split("`"))
-    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def _charts(report: Report) -> dict[str, dict]:
     """Vega-Lite by the id of its place in the page; what was not measured has none."""
-    charts = {"flops": front.against_flops(report)}
+    points = front.points(report)
+    fronts = {"flops": front.against_flops(points)}
     if any(result.latency for result in report.results):
-        charts["latency"] = front.against_latency(report)
+        fronts["latency"] = front.against_latency(points)
+    charts = {}
     if blocks.pairs(report):
         charts["block-flops"] = blocks.flops(report)
         if any(result.profile for result in report.results):
             charts |= {"block-time": blocks.time(report), "block-saved": blocks.saved(report)}
     if roofs.drawn(report):
         charts["roofline"] = roofs.chart(report)
-    return {name: look.finished(chart) for name, chart in charts.items()}
+    return fronts | {name: look.finished(chart) for name, chart in charts.items()}

@@ -14,10 +14,11 @@ WIDTH, PADDING, SCALE = 520, 24, 2
 
 def write(report: Report, path: Path) -> None:
     """Draw every row of the report over its FLOPs, and beside it over its latency where any was timed."""
-    charts = [front.against_flops(report)]
+    points = front.points(report)
+    charts = [front.against_flops(points)]
     if any(result.latency for result in report.results):
-        charts.append(front.against_latency(report))
-    drawn = [_drawn(look.finished(chart.properties(width=WIDTH, padding=PADDING))) for chart in charts]
+        charts.append(front.against_latency(points))
+    drawn = [_drawn(chart | {"width": WIDTH, "padding": PADDING}) for chart in charts]
     whole = Image.new("RGB", (sum(one.width for one in drawn), max(one.height for one in drawn)), "white")
     for i, one in enumerate(drawn):
         whole.paste(one, (sum(before.width for before in drawn[:i]), 0))

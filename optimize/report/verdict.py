@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from optimize.limits import Limits
+from optimize.measure.latency import ALIKE
 from optimize.report.plain import RUNTIMES, called, change, nothing, original, points
 from optimize.result import Report, Result
 
@@ -45,23 +46,29 @@ class Verdict:
 
 
 def decide(report: Report, rows: Sequence[Result] | None = None) -> Verdict:
-    """The verdict over `rows`, or over all: what was made, the original in every runtime, and the rivals.
+    """The verdict over `rows`, or over all: what was made, the original in every runtime, and the rivals."""
+    return over([(row, report) for row in (report.results if rows is None else rows)], report.limits)
+
+
+def over(rows: Sequence[tuple[Result, Report]], asked: Limits) -> Verdict:
+    """The verdict over rows of one or of several reports, each judged against the original of its own.
 
     With `limits.max_drop` the best is the fastest of those that meet every limit, and of those that can't be told
     apart from it by their times the most accurate. Without it, it is the most accurate of those that meet the other
     limits, and of those that can't be told apart from it by their accuracy the fastest. Without any limit it is as with
     `limits.max_drop=1`.
     """
-    limits = USUAL if report.limits == Limits() else report.limits
-    judged = [(row, _misses(row, report, limits)) for row in (report.results if rows is None else rows)]
+    limits = USUAL if asked == Limits() else asked
+    judged = [(row, _misses(row, report, limits)) for row, report in rows]
     meeting = tuple(row for row, missed in judged if not missed)
     failing = tuple((row, missed) for row, missed in judged if missed)
     choose = _fastest if limits.max_drop is not None else _most_accurate
+    noise = max((nothing(report) for _, report in rows), default=ALIKE)
     return Verdict(
         limits=limits,
         meeting=meeting,
         failing=failing,
-        best=choose(meeting, report) if meeting else None,
+        best=choose(meeting, noise) if meeting else None,
         nearest=None if meeting or not failing else min(failing, key=_missed)[0],
     )
 
@@ -85,14 +92,24 @@ def headline(report: Report) -> str:
 
 def parts(report: Report) -> tuple[str, str]:
     """The headline's halves: what to take and what it gains, and why; or that nothing will do, and the nearest miss."""
-    verdict = decide(report)
+    return told(decide(report), report)
+
+
+def told(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
+    """`parts` of any verdict.
+
+    Args:
+        verdict: with at least one row.
+        report: of the best row, or of the nearest miss.
+        added: what tells that row from those of the same name in other reports.
+    """
     if verdict.best is None:
         missed = next(missed for row, missed in verdict.failing if row is verdict.nearest)
         return (
-            f"Nothing meets the limits ({_named(verdict.limits)})",
-            f"the nearest miss is {called(verdict.nearest)}: {', '.join(miss.reason for miss in missed)}",
+            f"Nothing meets the limits ({named(verdict.limits)})",
+            f"the nearest miss is {called(verdict.nearest)}{added}: {', '.join(miss.reason for miss in missed)}",
         )
-    return _what(verdict.best, report), _why(verdict, report)
+    return _what(verdict, report, added), _why(verdict, report)
 
 
 def reasons(report: Report) -> list[str]:
@@ -132,13 +149,13 @@ def _time(row: Result) -> float:
     return row.latency.median_ms if row.latency else inf
 
 
-def _fastest(rows: Sequence[Result], report: Report) -> Result:
+def _fastest(rows: Sequence[Result], noise: float) -> Result:
     least = min(map(_time, rows))
-    alike = [row for row in rows if _time(row) <= least * (1 + nothing(report))]
+    alike = [row for row in rows if _time(row) <= least * (1 + noise)]
     return max(alike, key=lambda row: (row.accuracy.score, -_time(row)))
 
 
-def _most_accurate(rows: Sequence[Result], report: Report) -> Result:
+def _most_accurate(rows: Sequence[Result], _: float) -> Result:
     top = max(rows, key=lambda row: row.accuracy.score)
     alike = [
         row
@@ -148,15 +165,16 @@ def _most_accurate(rows: Sequence[Result], report: Report) -> Result:
     return min(alike, key=_time)
 
 
-def _what(best: Result, report: Report) -> str:
-    """Its gains: the time over the original in the same runtime, all else over the original in torch."""
+def _what(verdict: Verdict, report: Report, added: str) -> str:
+    """The best's gains: the time over the original in the same runtime, all else over the original in torch."""
+    best = verdict.best
     there, time = original(report, best.variant.runtime), best.latency
     if best.variant.name == "original":
-        changed = any(row.variant.name != "original" for row in report.results)
+        changed = any(row.variant.name != "original" for row in _all(verdict))
         taken = f"takes {time.median_ms:.4g} ms" if time else "was not timed"
         return (
             f"Nothing {'beats the original, which' if changed else 'was changed; the original'} {taken} on "
-            + (RUNTIMES[best.variant.runtime])
+            + f"{RUNTIMES[best.variant.runtime]}{added}"
         )
     first = report.results[0]
     fewer = 100 * (1 - best.flops / first.flops)
@@ -166,7 +184,7 @@ def _what(best: Result, report: Report) -> str:
         f"{change(points(best, report))} points of {best.accuracy.metric}",
         f"{best.size_bytes / 1e6:.2f} MB instead of {(there or first).size_bytes / 1e6:.2f} MB",
     )
-    return f"{'A rival beats all that was made here, ' if best.rival else ''}{called(best)}: {', '.join(parts)}"
+    return f"{'A rival beats all that was made here, ' if best.rival else ''}{called(best)}{added}: {', '.join(parts)}"
 
 
 def _speed(best: Result, there: Result | None, report: Report) -> str:
@@ -182,8 +200,12 @@ def _speed(best: Result, there: Result | None, report: Report) -> str:
 
 def _why(verdict: Verdict, report: Report) -> str:
     usual = report.limits == Limits()
-    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {_named(verdict.limits)}"
-    return f"of the {len(verdict.meeting)} of {len(report.results)} rows that {met} it is {_rank(verdict)}"
+    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {named(verdict.limits)}"
+    return f"of the {len(verdict.meeting)} of {len(_all(verdict))} rows that {met} it is {_rank(verdict)}"
+
+
+def _all(verdict: Verdict) -> list[Result]:
+    return [*verdict.meeting, *(row for row, _ in verdict.failing)]
 
 
 def _rank(verdict: Verdict) -> str:
@@ -194,7 +216,8 @@ def _rank(verdict: Verdict) -> str:
     return "the most accurate" if first else "as accurate as the best within the noise, and faster"
 
 
-def _named(limits: Limits) -> str:
+def named(limits: Limits) -> str:
+    """Those that were set, e.g. `max_drop=1, flops=4e9`."""
     return ", ".join(
         f"{name}={value:g}".replace("e+0", "e") for name, value in vars(limits).items() if value is not None
     )

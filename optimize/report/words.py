@@ -42,7 +42,7 @@ def _table(report: Report) -> list[tuple[str, tuple[str, ...]]]:
     runtimes = dict.fromkeys([*(r.variant.runtime for r in report.results), *(f.runtime for f in report.failures)])
     for runtime in runtimes:
         results = (r for r in report.results if r.variant.runtime == runtime)
-        found += [(_kind(r, best), _row(r, report)) for r in results]
+        found += [(_kind(r, best), cells(r, report)) for r in results]
         failed = dict.fromkeys((f.name, f.runtime) for f in report.failures if f.runtime == runtime)
         found += [("failed", (*row, *(DASH,) * (width - 2))) for row in failed if row not in there]
     return found
@@ -52,7 +52,8 @@ def _kind(result: Result, best: Result | None) -> str:
     return " ".join(word for word, holds in (("best", result is best), ("rival", result.rival)) if holds)
 
 
-def _row(result: Result, report: Report) -> tuple[str, ...]:
+def cells(result: Result, report: Report) -> tuple[str, ...]:
+    """One row of the table."""
     time, first = result.latency, report.results[0]
     itself, paired = result is first, time and original(report, result.variant.runtime)
     main, second, *_ = result.accuracy.metrics.values()

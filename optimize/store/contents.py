@@ -99,6 +99,11 @@ def folders(store: Path, runs: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return both
 
 
+def used(store: Path, names: set[str]) -> int:
+    """Bytes of all that lies in `store` under `names`, as runs note them; what is gone has none."""
+    return sum(size(store / f"{name}{ending}") for name in names for ending in KINDS)
+
+
 def size(path: Path) -> int:
     """Bytes of a file, or of all files below a folder; links below it have none."""
     files = _files(path) if path.is_dir() else [path]

@@ -35,8 +35,8 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
         folder: of the job, which gets job.json, results.json, the log and output.txt.
     """
     running = Job(number, tuple(overrides), job.RUNNING, node(), time())
-    (folder / RESULTS).unlink(missing_ok=True)
     job.write(running, folder)
+    (folder / RESULTS).unlink(missing_ok=True)  # only now, since whoever reads `built` expects it
     try:
         failed = fresh(_build, config, overrides, logs, folder, preloaded="optimize.prepare")  # torch takes seconds
     except BrokenProcessPool:

@@ -12,10 +12,16 @@ from optimize.prepare import runtimes
 from optimize.provenance import host
 from optimize.report import draw, results, verdict
 from optimize.result import Report
+<<<<<<< HEAD
 from optimize.sweep import page, summary
 from optimize.sweep.alive import settle
 from optimize.sweep.job import RESULTS, Job
 from optimize.sweep.sweep import Sweep, read
+=======
+from optimize.sweep import artefacts, job, page, summary
+from optimize.sweep.job import RESULTS
+from optimize.sweep.sweep import Sweep, jobs, read
+>>>>>>> summary
 from optimize.sweep.timing import timed
 from optimize.yolo.checkpoint import trusted
 
@@ -24,6 +30,8 @@ log = logging.getLogger(__name__)
 
 def end(folder: Path, lost: str | None = None) -> None:
     """Time all rows of all jobs of the sweep in `folder`, write each job's report and the summary, print the folder.
+
+    Artefacts that are worth taking are copied to `folder`/artefacts.
 
     Args:
         folder: of the sweep.
@@ -41,7 +49,9 @@ def end(folder: Path, lost: str | None = None) -> None:
         results.write(report, inside / RESULTS)
         draw(report, inside)
     sweep = read(folder)
-    page.write(sweep)
+    artefacts.hand_out(summary.worth(sweep), folder)
+    page.write(sweep, ended=True)
+    summary.show(sweep)
     print(folder)
     _judge(sweep, lost)
 
@@ -83,5 +93,8 @@ def _judge(sweep: Sweep, lost: str | None) -> None:
     ]
     if failed:
         raise VariantFailed(" ".join(failed))
+    missed = list(dict.fromkeys(said for report in sweep.reports.values() for said in report.missed))
     if not any(verdict.decide(report).best for report in sweep.reports.values()):
-        raise LimitMissed(summary.headline(sweep))
+        missed.append(summary.headline(sweep))
+    if missed:
+        raise LimitMissed(" ".join(missed))

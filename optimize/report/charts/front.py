@@ -1,5 +1,6 @@
-"""Accuracy against FLOPs and against latency: what each variant costs, and which ones nothing beats."""
+"""Accuracy against FLOPs, latency and size: what each variant costs, and which ones nothing beats."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair
@@ -17,26 +18,29 @@ def model(result: Result) -> str:
     return "+".join(tags) or "original"
 
 
-def against_flops(report: Report) -> altair.LayerChart:
+def points(report: Report) -> list[dict[str, Any]]:
+    """What the charts show of each row."""
+    return [point(result, report) for result in report.results]
+
+
+def against_flops(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every row over its operations for one image."""
-    rows = [{**_row(r, report), "x": r.flops / 1e9} for r in report.results]
-    reach = (0, 1.08 * max(row["x"] for row in rows))
-    scale, axis = altair.Scale(domain=list(reach), nice=False), altair.Axis(tickCount=6)
-    return _chart(rows, report, spots.Axis(*reach), {"title": "GFLOPs for one image", "scale": scale, "axis": axis})
+    return _from_zero([{**row, "x": row["flops"] / 1e9} for row in points], "GFLOPs for one image")
 
 
-def against_latency(report: Report) -> altair.LayerChart:
+def against_size(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Every row over the bytes of its artefact."""
+    return _from_zero([{**row, "x": row["bytes"] / 1e6} for row in points], "MB on disk")
+
+
+def against_latency(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every row that was timed over its median, with quartiles; in equal steps for equal ratios."""
-    rows = [
-        {**_row(r, report), "x": r.latency.median_ms, "left": r.latency.q1_ms, "right": r.latency.q3_ms}
-        for r in report.results
-        if r.latency
-    ]
+    rows = [{**row, "x": row["median"]} for row in points if row["median"] is not None]
     # Room on the left for the name of the fastest.
     reach = (min(row["left"] for row in rows) / 1.7, 1.25 * max(row["right"] for row in rows))
     scale, axis = look.logarithmic(*reach)
     title = "milliseconds for one image, logarithmic"
-    return _chart(rows, report, spots.Axis(*reach, logarithmic=True), {"title": title, "scale": scale, "axis": axis})
+    return _chart(rows, spots.Axis(*reach, logarithmic=True), {"title": title, "scale": scale, "axis": axis})
 
 
 def front(points: list[tuple[float, float]]) -> list[int]:
@@ -49,7 +53,8 @@ def front(points: list[tuple[float, float]]) -> list[int]:
     return found
 
 
-def _row(result: Result, report: Report) -> dict[str, Any]:
+def point(result: Result, report: Report) -> dict[str, Any]:
+    """What a chart shows of one row of `report`."""
     accuracy, time = result.accuracy, result.latency
     row = {
         "variant": result.variant.name,
@@ -57,20 +62,33 @@ def _row(result: Result, report: Report) -> dict[str, Any]:
         "precision": result.variant.precision,
         "model": model(result),
         "full": FILL[result.variant.precision],
+        "metric": accuracy.metric,
         "score": accuracy.score,
+        "flops": result.flops,
+        "bytes": result.size_bytes,
+        "median": time.median_ms if time else None,
         "points": f"{100 * (accuracy.score - report.results[0].accuracy.score):+.1f}",
         "GFLOPs": f"{result.flops / 1e9:.3f}",
         "MB": f"{result.size_bytes / 1e6:.2f}",
         "milliseconds": f"{time.median_ms:.2f} [{time.q1_ms:.2f}-{time.q3_ms:.2f}]" if time else "not measured",
         "faster": f"{time.speedup:.2f}x" if time else "not measured",
     }
+    if time:
+        row |= {"left": time.q1_ms, "right": time.q3_ms}
     if accuracy.error is not None:
         row |= {"low": accuracy.score - 2 * accuracy.error, "high": accuracy.score + 2 * accuracy.error}
     return row
 
 
-def _chart(rows: list[dict[str, Any]], report: Report, axis: spots.Axis, x: dict[str, Any]) -> altair.LayerChart:
-    metric = report.results[0].accuracy.metric
+def _from_zero(rows: list[dict[str, Any]], title: str) -> dict[str, Any]:
+    reach = (0, 1.08 * max(row["x"] for row in rows))
+    rows = [{key: value for key, value in row.items() if key not in ("left", "right")} for row in rows]
+    scale, axis = altair.Scale(domain=list(reach), nice=False), altair.Axis(tickCount=6)
+    return _chart(rows, spots.Axis(*reach), {"title": title, "scale": scale, "axis": axis})
+
+
+def _chart(rows: list[dict[str, Any]], axis: spots.Axis, x: dict[str, Any]) -> dict[str, Any]:
+    metric = rows[0]["metric"]
     reach = _span([row[key] for row in rows for key in ("score", "low", "high") if key in row])
     y = {
         "title": metric,
@@ -90,7 +108,7 @@ def _chart(rows: list[dict[str, Any]], report: Report, axis: spots.Axis, x: dict
         *("points:N", "GFLOPs:N", "milliseconds:N", "faster:N", "MB:N"),
     ]
 
-    data = altair.Chart(altair.Data(values=rows))
+    data = altair.Chart()
     full = altair.FillOpacity("full:Q", scale=None, legend=None)
     marks = {**at, "color": colour, "shape": shape, "opacity": strong, "tooltip": tooltip}
     bars = {"color": colour, "opacity": faint}
@@ -98,27 +116,35 @@ def _chart(rows: list[dict[str, Any]], report: Report, axis: spots.Axis, x: dict
     across = data.transform_filter("isValid(datum.left)").mark_rule()
     best = front([(row["x"], row["score"]) for row in rows])
     line = [{"x": rows[i]["x"], "score": rows[i]["score"]} for i in best]
-    names = altair.Chart(altair.Data(values=spots.names(rows, best, axis, reach)))
-    return (
+    chart = (
         altair.layer(
             # In steps: between two points of the front nothing was measured that is better than the cheaper one.
-            altair.Chart(altair.Data(values=line))
+            altair.Chart(altair.NamedData("line"))
             .mark_line(interpolate="step-after", strokeWidth=1.5, strokeDash=[5, 4], color="var(--soft)")
             .encode(**at, order="x:Q"),
-            up.encode(x=at["x"], y=altair.Y("low:Q", **y), y2="high:Q", **bars),
-            across.encode(x=altair.X("left:Q", **x), x2="right:Q", y=at["y"], **bars),
-            data.mark_point(size=95, filled=True).encode(**marks, fillOpacity=full),
-            data.mark_point(size=95, filled=False, strokeWidth=1.8).encode(**marks).add_params(*chosen),
-            *(
-                names.mark_text(align=align, baseline="middle", dx=dx, dy=dy)
-                .transform_filter(f"datum.side == {side} && width >= datum.above && width < datum.below")
-                .encode(**at, text="label:N", opacity=strong)
-                for side, (align, dx, dy) in enumerate(spots.SIDES)
+            altair.layer(
+                up.encode(x=at["x"], y=altair.Y("low:Q", **y), y2="high:Q", **bars),
+                across.encode(x=altair.X("left:Q", **x), x2="right:Q", y=at["y"], **bars),
+                data.mark_point(size=95, filled=True).encode(**marks, fillOpacity=full),
+                data.mark_point(size=95, filled=False, strokeWidth=1.8).encode(**marks).add_params(*chosen),
+                data=altair.NamedData("rows"),
+            ),
+            altair.layer(
+                *(
+                    data.mark_text(align=align, baseline="middle", dx=dx, dy=dy)
+                    .transform_filter(f"datum.side == {side} && width >= datum.above && width < datum.below")
+                    .encode(**at, text="label:N", opacity=strong)
+                    for side, (align, dx, dy) in enumerate(spots.SIDES)
+                ),
+                data=altair.NamedData("names"),
             ),
         )
         .add_params(precision)
         .properties(width="container", height=spots.HEIGHT)
     )
+    # Put in afterwards: altair would check and copy every value a hundred times, which takes seconds for 100 rows.
+    datasets = {"line": line, "rows": rows, "names": spots.names(rows, best, axis, reach)}
+    return look.finished(chart, max(len(row["model"]) for row in rows)) | {"datasets": datasets}
 
 
 def _colour(rows: list[dict[str, Any]]) -> altair.Color:

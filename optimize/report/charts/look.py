@@ -29,14 +29,15 @@ PALETTE = {
     "series4": ("#00795c", "#2fc79c"),
     "series5": ("#8a6d00", "#e6c84f"),
 }
+LETTER, ROOM = 7, 45  # pixels: width of a letter of a legend, and of its mark with a gap
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SHAPES = {"torch": "circle", "onnxruntime": "square", "openvino": "triangle-up", "tensorrt": "diamond"}
 
 
 def series(count: int, first: int = 0) -> list[str]:
-    """As many colours, from the `first` on; grey is number 0, for the original."""
-    names = [name for name in PALETTE if name.startswith("series")]
-    return [f"var(--{names[(first + i) % len(names)]})" for i in range(count)]
+    """As many colours, from the `first` on; grey is number 0, for the original, and comes no second time."""
+    grey, *others = (name for name in PALETTE if name.startswith("series"))
+    return [f"var(--{others[(i - 1) % len(others)] if i else grey})" for i in range(first, first + count)]
 
 
 def logarithmic(low: float, high: float) -> tuple[altair.Scale, altair.Axis]:
@@ -46,8 +47,9 @@ def logarithmic(low: float, high: float) -> tuple[altair.Scale, altair.Axis]:
     return altair.Scale(type="log", domain=[low, high], nice=False), altair.Axis(values=values, format="~g")
 
 
-def finished(chart: altair.TopLevelMixin) -> dict[str, Any]:
-    """The Vega-Lite of a chart in the report's look."""
+def finished(chart: altair.TopLevelMixin, longest: int = 0) -> dict[str, Any]:
+    """The Vega-Lite of a chart in the report's look; `longest` is how many letters a label of its legend may have."""
+    fit = f"max(1, floor(width / {ROOM + LETTER * longest}))"
     axis = {
         "domain": False,
         "gridColor": "var(--line)",
@@ -64,10 +66,10 @@ def finished(chart: altair.TopLevelMixin) -> dict[str, Any]:
         "titlePadding": 12,
     }
     legend = {
-        "columns": {"expr": "width < 420 ? 2 : width < 620 ? 3 : 6"},
+        "columns": {"expr": f"min({fit}, width < 420 ? 2 : width < 620 ? 3 : 6)"},
         "labelColor": "var(--ink)",
         "labelFontSize": 12,
-        "labelLimit": 220,
+        "labelLimit": 320,
         "layout": {"bottom": {"anchor": "start", "direction": "vertical", "margin": 10}},
         "orient": "bottom",
         "symbolSize": 90,

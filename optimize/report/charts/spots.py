@@ -8,6 +8,7 @@ from typing import Any
 from optimize.report import labels
 
 HEIGHT = 360
+MANY = 60  # of more points only those on the front are named
 NARROW, WIDE = 250, 480  # pixels between the axes on a phone, and beside the other chart on a screen
 LETTER, LINE, MARK = 12, 15, 7  # pixels: size of a letter, height of a line, radius of a mark with its gap
 SIDES = (  # align, dx, dy
@@ -34,11 +35,12 @@ def names(rows: list[dict[str, Any]], best: list[int], x: Axis, y: tuple[float, 
     """Rows named in a narrow and in a wide chart, those of the front `best` first; legend and tooltip tell the rest.
 
     Args:
-        rows: points with `x`, `score` and `variant`.
+        rows: points with `x`, `score` and `variant`, or `short` where that is too long.
         best: indices of those on the front, from left to right.
         x, y: what the axes show.
     """
-    found, order = [], [*best, *(i for i in range(len(rows)) if i not in best)]
+    others = () if len(rows) > MANY else (i for i in range(len(rows)) if i not in best)
+    found, order = [], [*best, *others]
     for width, above, below in ((NARROW, 0, WIDE), (WIDE, WIDE, 1e9)):
         at = [(x.share(row["x"]) * width, (y[1] - row["score"]) / (y[1] - y[0]) * HEIGHT) for row in rows]
         marks, steps, taken, named = [_mark(*spot) for spot in at], _steps([at[i] for i in best]), [], set()
@@ -59,8 +61,12 @@ def names(rows: list[dict[str, Any]], best: list[int], x: Axis, y: tuple[float, 
 
 def _label(same: list[dict[str, Any]], row: dict[str, Any]) -> str:
     """The variant, with another one on the same spot, or how many; colour and shape tell model and runtime."""
-    others = [name for name in dict.fromkeys(other["variant"] for other in same) if name != row["variant"]]
-    return row["variant"] + (f", {others[0]}" if len(others) == 1 else f" +{len(others)}" if others else "")
+    own, *others = dict.fromkeys(_name(one) for one in (row, *same))
+    return own + (f", {others[0]}" if len(others) == 1 else f" +{len(others)}" if others else "")
+
+
+def _name(row: dict[str, Any]) -> str:
+    return row.get("short", row["variant"])
 
 
 def _mark(x: float, y: float) -> labels.Rectangle:

@@ -1,0 +1,37 @@
+"""What every page of ours has in common: one file that needs no network, in one look."""
+
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from optimize.report.charts import look
+
+HERE = Path(__file__).parent
+
+
+def render(template: Path, content: dict[str, Any]) -> str:
+    """The page that `template`, which extends frame.html.j2, makes of `content`, with its style, charts and script."""
+    pages = Environment(
+        loader=FileSystemLoader([template.parent, HERE]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters["code"] = _code
+    shared = {
+        "palette": look.PALETTE,
+        "style": (HERE / "page.css").read_text(),
+        "vega": vl_convert.javascript_bundle(vl_version=look.VEGA_LITE),
+        "script": (HERE / "page.js").read_text(),
+    }
+    return pages.get_template(template.name).render(shared | content)
+
+
+def _code(sentence: str) -> Markup:
+    """What stands between backticks, as in markdown."""
+    parts = (escape(part) for part in sentence.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))

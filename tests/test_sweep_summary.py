@@ -1,0 +1,411 @@
+"""The summary of a sweep, on made-up reports: what is one row, which rows win, what page, CSV and terminal say."""
+
+import csv
+import json
+import re
+import runpy
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import reports
+from browsing import browsed
+from playwright.sync_api import expect
+
+from optimize.limits import Limits
+from optimize.report import results, verdict
+from optimize.result import Failure
+from optimize.sweep import artefacts, disk, job, page, summary
+from optimize.sweep.job import Job
+from optimize.sweep.sweep import Sweep, begin, read
+
+HOSTILE = "</script><script>alert(1)</script>"
+
+
+def made(prune: float, quant: str, lost: float = 0.0, timed: bool = True, **changes):
+    """The report of a job; the bytes of an artefact follow from its name, and of the pruned one from `prune`."""
+    whole = reports.report(disagreement=None, machine=None)
+    rows = []
+    for row in whole.results:
+        name, runtime, precision = row.variant.name, row.variant.runtime, row.variant.precision
+        if precision == "int8" and quant == "none":
+            continue
+        if name.startswith("pruned"):
+            reference = {"torch": 20.0, "onnxruntime": 10.0, "openvino": 8.0}[runtime]
+            time = reference * (1 - prune) * (0.6 if precision == "int8" else 1)
+            score = 0.60 - lost - (0.004 if precision == "int8" else 0)
+            row = reports.row("pruned", runtime, precision, 1 - prune, score, time, reference)
+            name += str(prune)
+        named = sha256(f"{name} {runtime}".encode()).hexdigest()
+        rows.append(replace(row, sha256=named, profile=None, latency=row.latency if timed else None))
+    known = {"noise": 0.01, "noise_spread": 0.03} if timed else {"noise": None, "noise_spread": None}
+    return replace(whole, results=tuple(rows), **known | changes)
+
+
+@pytest.fixture
+def swept(tmp_path):
+    """Put jobs into a sweep's folder: by number the overrides, and the report, an error's sentence, or neither."""
+
+    def put(jobs: dict[int, tuple[str, object]], total: int | None = None) -> Sweep:
+        folder = tmp_path / "s"
+        if not folder.exists():
+            begin(folder, f"python -m optimize -m prune=0.1,0.3 hydra.sweep.dir={folder}", ["prune=0.1,0.3"], total)
+        for number, (overrides, what) in jobs.items():
+            inside = folder / str(number)
+            inside.mkdir(exist_ok=True)
+            known = Job(number, tuple(overrides.split()), job.RUNNING, "here", 1.0)
+            if isinstance(what, str):
+                known = replace(known, state=job.FAILED, ended=2.0, sentence=what)
+            elif what is not None:
+                store = {"store": str(tmp_path / "store")}
+                provenance = replace(what.provenance, config=store, command=f"python -m optimize {overrides}")
+                results.write(replace(what, provenance=provenance), inside / "results.json")
+                known = replace(known, state=job.BUILT, ended=3.0)
+            job.write(known, inside)
+        return read(folder)
+
+    return put
+
+
+@pytest.fixture
+def four(swept) -> Sweep:
+    """Two ratios, each without and with int8."""
+    jobs = [(prune, quant, lost) for prune, lost in ((0.1, 0.002), (0.3, 0.02)) for quant in ("none", "int8")]
+    return swept({i: (f"prune={p} quant={q} epochs=5", made(p, q, lost)) for i, (p, q, lost) in enumerate(jobs)}, 4)
+
+
+def lines(sweep: Sweep) -> list[dict[str, str]]:
+    with (sweep.folder / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def one(sweep: Sweep, name: str, runtime: str, **overrides: str) -> summary.Row:
+    rows = [row for row in summary.summarize(sweep).rows if row.overrides == overrides]
+    return next(r for r in rows if (r.result.variant.name, r.result.variant.runtime) == (name, runtime))
+
+
+def test_an_artefact_of_several_jobs_is_one_row_that_names_them(four):
+    rows = summary.summarize(four).rows
+    # a job has 9 rows, with int8 15: 3 models in 3 runtimes, 2 of which have int8
+    assert sum(len(report.results) for report in four.reports.values()) == 2 * 9 + 2 * 15
+    assert len(rows) == (3 + 2) * 2 + (3 + 2) * 2  # the original and the rival once; a pruned model for each ratio
+    assert one(four, "original", "openvino").jobs == (0, 1, 2, 3)
+    assert one(four, "int8", "openvino", quant="int8").jobs == (1, 3)
+    assert one(four, "pruned", "openvino", prune="0.3").jobs == (2, 3)
+    assert one(four, "pruned+int8", "openvino", prune="0.3", quant="int8").jobs == (3,)
+    assert one(four, "pruned", "openvino", prune="0.3").called == "pruned on OpenVINO with prune=0.3"
+
+
+def test_the_same_file_in_another_arithmetic_or_at_another_size_is_another_row(swept):
+    first, *others = made(0.1, "none").results
+    variants = (replace(first.variant, precision="bf16"), replace(first.variant, imgsz=64, tags=("64px",)))
+    rows = (first, *(replace(first, variant=variant) for variant in variants), *others)
+    assert len({row.sha256 for row in rows[:3]}) == 1
+    found = swept({0: ("prune=0.1", replace(made(0.1, "none"), results=rows)), 1: ("prune=0.2", made(0.2, "none"))})
+    assert [row.jobs for row in summary.summarize(found).rows][:3] == [(0, 1), (0,), (0,)]
+
+
+def test_models_are_named_without_the_folders_that_all_of_them_share(swept):
+    other = made(0.1, "none")
+    first = replace(other.results[0], sha256="b" * 64)
+    other = replace(other, results=(first, *other.results[1:]))
+    found = swept(
+        {
+            0: ("model=/data/a/weights/best.pt", made(0.1, "none")),
+            1: ("model=/data/b/weights/best.pt", other),
+        }
+    )
+    assert found.jobs[0].overrides == ("model=/data/a/weights/best.pt",)
+    assert one(found, "original", "torch", model="a/weights/best.pt").jobs == (0,)
+    assert one(found, "original", "openvino", model="b/weights/best.pt").jobs == (1,)  # another original in torch
+    assert " with model=" in summary.headline(found)
+
+
+def test_the_fronts_are_what_no_row_of_any_job_beats(four):
+    known = summary.summarize(four)
+    costs = {
+        "FLOPs": lambda row: row.result.flops,
+        "latency": lambda row: row.result.latency.median_ms,
+        "size": lambda row: row.result.size_bytes,
+    }
+    for name, cost in costs.items():
+        points = [(cost(row), row.result.accuracy.score) for row in known.rows]
+        unbeaten = {(c, s) for c, s in points if not any(a <= c and b >= s and (a, b) != (c, s) for a, b in points)}
+        assert [(cost(row), row.result.accuracy.score) for row in known.fronts[name]] == sorted(unbeaten)
+        assert len(unbeaten) >= 3
+    assert {row for front in known.fronts.values() for row in front} <= set(known.worth)
+
+
+def test_the_verdict_is_over_the_rows_of_all_jobs(four):
+    # prune=0.1 loses 0.6 points in int8 and takes 8 * 0.9 * 0.6 ms; prune=0.3 is faster and loses 2.4
+    assert summary.headline(four) == (
+        "pruned+int8 on OpenVINO with prune=0.1 quant=int8: 1.9x faster than the original there, 10 % fewer FLOPs, "
+        "-0.6 points of mAP50-95, 0.94 MB instead of 4.00 MB; of the 10 of 20 rows that lose at most 1 point it is "
+        "the fastest."
+    )
+    found = summary.summarize(four)
+    assert [row.jobs for row in found.rows if found.is_best(row)] == [(1,)]
+
+
+def test_of_one_job_the_verdict_is_that_of_its_report(swept):
+    for limits in (Limits(), Limits(max_drop=0.1), Limits(latency_ms=5), Limits(latency_ms=0.1, size_mb=0.1)):
+        report = made(0.3, "int8", 0.02, limits=limits)
+        assert summary.headline(swept({0: ("prune=0.3", report)})) == verdict.headline(report)
+
+
+def test_points_are_lost_against_the_own_original(swept):
+    better = made(0.1, "none", -0.06)
+    raised = replace(
+        better.results[0],
+        sha256="b" * 64,
+        accuracy=replace(better.results[0].accuracy, metrics={"mAP50-95": 0.70, "mAP50": 0.9}),
+    )
+    better = replace(better, results=(raised, *better.results[1:]))
+    found = swept({0: ("model=a.pt", made(0.1, "none", 0.005)), 1: ("model=b.pt", better)})
+    page.write(found, ended=True)
+    told = {(line["override.model"], line["variant"], line["runtime"]): line for line in lines(found)}
+    assert float(told["a.pt", "pruned", "openvino"]["points"]) == pytest.approx(-0.5)
+    assert float(told["b.pt", "pruned", "openvino"]["points"]) == pytest.approx(-4)
+    assert float(told["b.pt", "pruned", "openvino"]["score"]) > float(told["a.pt", "pruned", "openvino"]["score"])
+    assert summary.headline(found).startswith("pruned on OpenVINO with model=a.pt: ")  # b.pt loses too much
+
+
+def test_what_can_not_be_compared_has_a_verdict_and_fronts_of_its_own(swept):
+    one_thread = made(0.1, "none", provenance=reports.provenance(threads=1))
+    found = summary.summarize(swept({0: ("threads=1", one_thread), 1: ("threads=2", made(0.1, "none"))}))
+    assert [finding.parts[0].split(":")[0] for finding in found.findings] == [
+        "data.yaml, threads=1",
+        "data.yaml, threads=2",
+    ]
+    assert len(found.rows) == 2 * 9
+    assert {row.report.provenance.threads for row in found.fronts["latency"]} == {1, 2}
+
+
+def test_each_of_several_limits_has_its_verdict(swept):
+    strict, loose = (made(0.3, "int8", 0.02, limits=Limits(max_drop=drop)) for drop in (0, 5))
+    found = summary.summarize(swept({0: ("limits.max_drop=0", strict), 1: ("limits.max_drop=5", loose)}))
+    assert found.headline.startswith("max_drop=0: Nothing beats the original, which takes 8 ms on OpenVINO; ")
+    assert [(f.verdict.limits.max_drop, f.row.result.variant.name) for f in found.findings] == [
+        (0, "original"),
+        (5, "pruned+int8"),
+    ]
+
+
+def test_while_it_goes_on_nothing_is_made_up(swept):
+    jobs = {0: ("prune=0.1", made(0.1, "int8", timed=False)), 1: ("prune=0.3", None), 2: ("prune=2", "give less.")}
+    sweep = swept(jobs, total=5)
+    assert summary.headline(sweep) == ("1 of 5 jobs built, 1 failed, 1 running, 2 not begun; not timed yet.")
+    page.write(sweep)
+    text = (sweep.folder / "report.html").read_text()
+    assert text.count(">not timed yet</td>") == 2 * 15
+    assert '<meta http-equiv="refresh"' in text
+    assert re.search(r"job 1 <span[^>]*>running<", text) and "2 jobs</th>" in text and ">not begun</td>" in text
+    built = [line for line in lines(sweep) if not line["error"]]
+    assert len(built) == 15
+    for line in built:
+        unknown = ("median_ms", "p95_ms", "speedup", "threads", "arithmetic", "int8_share", "best", "front_latency")
+        assert [line[key] for key in unknown] == [""] * len(unknown)
+        assert line["front_size"] in ("0", "1")
+    page.write(sweep, ended=True)
+    assert '<meta http-equiv="refresh"' not in (sweep.folder / "report.html").read_text()
+
+
+def test_a_sweep_of_which_nothing_was_built_says_so(swept):
+    sweep = swept({0: ("prune=1.2", "prune=1.2 is not allowed."), 1: ("prune=2", "prune=2 is not allowed.")}, total=2)
+    page.write(sweep, ended=True)
+    assert summary.headline(sweep) == "0 of 2 jobs built, 2 failed; not timed yet."
+    assert [line["error"] for line in lines(sweep)] == ["prune=1.2 is not allowed.", "prune=2 is not allowed."]
+
+
+def test_a_failure_stands_in_page_csv_and_terminal_with_its_sentence(swept, capsys):
+    broken = made(0.1, "none", failures=(Failure("int8", "openvino", "it saw no picture."),))
+    sweep = swept({0: ("prune=0.1", broken), 1: ("prune=0.2", broken), 2: ("prune=2", "give less than 1.")})
+    page.write(sweep, ended=True)
+    text = (sweep.folder / "report.html").read_text()
+    assert re.search(r'job 2 <span class="over">failed.*give less than 1\.</td>', text)
+    assert text.count("openvino: it saw no picture.</td>") == 1  # once for both
+    assert [(line["jobs"], line["variant"], line["override.prune"], line["error"]) for line in lines(sweep)[-2:]] == [
+        ("2", "", "2", "give less than 1."),
+        ("0 1", "int8", "", "it saw no picture."),
+    ]
+    summary.show(sweep)
+    assert "- job 2 with prune=2 failed: give less than 1.\n" in capsys.readouterr().out
+
+
+def test_an_alarm_of_several_jobs_is_told_once_with_their_numbers(swept):
+    sweep = swept({i: (f"prune={p}", made(p, "none", noise=0.2)) for i, p in enumerate((0.1, 0.2, 0.3))})
+    (gate, numbers), *others = summary.alarms(sweep).items()
+    assert (gate.name, numbers, others) == ("A/A", [0, 1, 2], [])
+    page.write(sweep, ended=True)
+    assert (sweep.folder / "report.html").read_text().count("timed against itself (A/A) differs by") == 1
+
+
+def test_the_csv_holds_the_figures_as_they_were_measured(four):
+    page.write(four, ended=True)
+    found = lines(four)
+    rows = summary.summarize(four).rows
+    assert len(found) == len(rows) == 20
+    for line, row in zip(found, rows, strict=True):
+        result = row.result
+        assert line["sha256"] == result.sha256 and line["artefact"] == str(result.variant.path)
+        assert int(line["flops"]) == result.flops == 2 * int(line["macs"])
+        assert int(line["size_bytes"]) == result.size_bytes
+        assert float(line["score"]) == float(line["accuracy.mAP50-95"]) == result.accuracy.score
+        assert float(line["median_ms"]) == result.latency.median_ms
+        assert float(line["speedup"]) == result.latency.speedup
+        assert line["jobs"] == " ".join(map(str, row.jobs))
+        assert line["override.epochs"] == "5"
+        assert line["override.prune"] == row.overrides.get("prune", "")
+    assert list(found[0])[:6] == ["jobs", "variant", "runtime", "override.prune", "override.quant", "override.epochs"]
+    assert sum(int(line["best"]) for line in found) == 1
+
+
+def test_who_reads_sees_the_old_files_or_the_new_ones(four, monkeypatch):
+    page.write(four)
+    before = (four.folder / "report.html").read_bytes()
+    replaced = []
+    monkeypatch.setattr(page.os, "replace", lambda source, target: replaced.append((source.name, target.name)))
+    page.write(four, ended=True)
+    assert (four.folder / "report.html").read_bytes() == before
+    assert replaced == [(".results.csv", "results.csv"), (".report.html", "report.html")]
+    assert all((four.folder / source).is_file() for source, _ in replaced)
+
+
+def test_work_and_disk_are_those_of_all_jobs(four, tmp_path):
+    for name, size in (("a" * 16, 1000), ("b" * 16, 200), ("c" * 16, 30)):
+        (tmp_path / "store" / name).mkdir(parents=True)
+        (tmp_path / "store" / name / "file").write_bytes(b"0" * size)
+    (tmp_path / "store" / f"{'b' * 16}.accuracy.json").write_bytes(b"0" * 4)
+    for number, names in ((0, "a"), (1, "ab")):
+        (four.folder / str(number) / "uses.txt").write_text("".join(f"{name * 16}\n" for name in names))
+        (four.folder / str(number) / "work.txt").write_text("made Prune\nfound Prune\nmade validation\n")
+    found = read(four.folder)
+    assert disk.stored(found) == 1000 + 200 + 4
+    assert disk.own(found) == sum(file.stat().st_size for file in four.folder.rglob("*") if file.is_file())
+    page.write(found, ended=True)
+    text = (four.folder / "report.html").read_text()
+    assert re.search(r">Prune</th><td>2</td><td>2</td>", text) and re.search(
+        r">validation</th><td>2</td><td>0</td>", text
+    )
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    assert disk.stored(found) is None
+
+
+def test_the_page_gives_the_commands(four):
+    page.write(four, ended=True)
+    text = (four.folder / "report.html").read_text()
+    assert f"hydra.sweep.dir={four.folder}</code>" in text
+    assert "python -m optimize prune=0.1 quant=int8 epochs=5</code>" in text
+
+
+def test_what_is_worth_taking_lies_in_the_sweeps_folder_under_telling_names(four, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    worth = summary.worth(four)
+    for row in worth:
+        path = row.result.variant.path
+        folder = row.result.variant.runtime == "openvino"
+        (path if folder else path.parent).mkdir(parents=True, exist_ok=True)
+        (path / "model.xml" if folder else path).write_text(row.result.sha256)
+    (four.folder / "artefacts" / "torch").mkdir(parents=True)
+    (four.folder / "artefacts" / "torch" / "old.pt").touch()
+    artefacts.hand_out(worth, four.folder)
+    found = {str(path.relative_to(four.folder / "artefacts")) for path in (four.folder / "artefacts").glob("*/*")}
+    assert "openvino/pruned+int8_prune=0.1_quant=int8_openvino_model" in found
+    assert not any(name.startswith("torch/o") for name in found)  # the user's own stays where it is, the old is gone
+    page.write(four, ended=True)
+    told = {line["copy"] for line in lines(four)} - {""}
+    assert told == {f"artefacts/{name}" for name in found}
+    assert (
+        "artefacts/openvino/pruned+int8_prune=0.1_quant=int8_openvino_model"
+        in (four.folder / "report.html").read_text()
+    )
+
+
+def test_copies_have_names_that_are_files_and_no_two_the_same():
+    variant = SimpleNamespace(runtime="onnxruntime", name="pruned", path=Path("a.onnx"))
+    result = SimpleNamespace(variant=variant, rival=False)
+    told = ("../../a/b.pt", "..:..:a:b.pt", "x" * 300)
+    rows = [summary.Row(result, None, (i,), {"model": model}) for i, model in enumerate(told)]
+    names = [str(place) for place in artefacts.places(rows).values()]
+    assert names[:2] == ["onnxruntime/pruned_model=..-..-a-b.pt.onnx", "onnxruntime/pruned_model=..-..-a-b.pt-2.onnx"]
+    assert len(names[2]) < 200
+
+
+def test_the_terminal_shows_what_is_on_a_front_or_best(four, capsys):
+    summary.show(four)
+    out = capsys.readouterr().out
+    assert summary.headline(four).split(";")[0] in " ".join(out.split())
+    assert len(re.findall(r"^│ ", out, re.MULTILINE)) == len(summary.worth(four)) < 20
+    assert re.search(r"│ pruned\+int8 \(best\) +│ +0\.1 │ +int8 │ openvino ", out)
+
+
+def test_a_summary_is_drawn_again_from_its_folder(four, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("sys.argv", ["optimize.sweep", str(four.folder)])
+    runpy.run_module("optimize.sweep", run_name="__main__")
+    assert capsys.readouterr().out == f"{four.folder / 'report.html'}\n"
+    assert len(lines(four)) == 20
+    monkeypatch.setattr("sys.argv", ["optimize.sweep", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("optimize.sweep", run_name="__main__")
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path} holds no sweep.json; give the folder of a sweep")
+
+
+def test_twelve_jobs_make_a_page_under_3_mb_that_says_each_row_once_for_each_chart(swept):
+    jobs = {i: (f"prune={p / 100} quant=int8", made(p / 100, "int8", p / 1000)) for i, p in enumerate(range(5, 65, 5))}
+    sweep = swept(jobs, total=12)
+    page.write(sweep, ended=True)
+    text = (sweep.folder / "report.html").read_text()
+    assert len(text.encode()) < 3e6
+    charts = json.loads(re.search(r'id="charts">(.*?)</script>', text, re.DOTALL)[1])
+    assert list(charts) == ["flops0", "latency0", "size0"]
+    assert all(len(chart["datasets"]["rows"]) == 10 + 12 * 5 for chart in charts.values())
+    assert all(json.dumps(chart).count('"pruned+int8 with prune=0.6"') <= 2 * 10 for chart in charts.values())
+
+
+@browsed
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_chart_is_drawn_inside_the_window(opened, four, width):
+    page.write(four, ended=True)
+    tab = opened(four.folder / "report.html", width)
+    for name in ("flops0", "latency0", "size0"):
+        assert tab.locator(f"#{name} svg .mark-symbol.role-mark path").count() == 2 * 20
+        box = tab.locator(f"#{name} svg").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+
+
+@browsed
+def test_the_table_is_sorted_and_filtered_also_by_what_was_set(opened, four):
+    page.write(four, ended=True)
+    tab = opened(four.folder / "report.html")
+    shown = tab.locator("#variants tbody tr:visible")
+    expect(shown).to_have_count(20)
+    tab.locator("label", has_text=re.compile("^prune")).locator("select").select_option("0.3")
+    expect(shown).to_have_count(15)  # all rows of that job, also what it shares with others
+    tab.locator("[data-filter=front]").select_option("latency")
+    names = {text.split()[0] for text in shown.all_inner_texts()}
+    assert "pruned+int8" in names and 0 < shown.count() < 15
+    tab.locator("[data-filter=front]").select_option("")
+    tab.get_by_role("button", name="median ms", exact=True).click()
+    index = tab.locator("#variants th[aria-sort]").evaluate("head => head.cellIndex")
+    times = [float(text) for text in tab.locator(f"#variants tbody td:nth-child({index + 1})").all_inner_texts()]
+    assert times == sorted(times)
+
+
+@browsed
+def test_a_hostile_name_is_text_wherever_it_stands(opened, swept):
+    report = made(0.1, "int8", failures=(Failure(HOSTILE, "openvino", HOSTILE),))
+    rows = tuple(
+        replace(row, variant=replace(row.variant, tags=row.variant.tags and (*row.variant.tags, HOSTILE)))
+        for row in report.results
+    )
+    hostile = replace(report, results=rows, provenance=reports.provenance(data=HOSTILE, remarks=(HOSTILE,)))
+    sweep = swept({0: (f"model={HOSTILE}", hostile), 1: ("model=b.pt", made(0.3, "none")), 2: ("x=1", HOSTILE)})
+    page.write(replace(sweep, command=HOSTILE), ended=True)
+    tab = opened(sweep.folder / "report.html")
+    assert tab.locator("script").count() == 3
+    assert tab.locator("pre code").first.text_content() == HOSTILE
+    assert tab.locator("#jobs code").first.text_content() == f"model={HOSTILE}"
