@@ -12,16 +12,10 @@ from optimize.prepare import runtimes
 from optimize.provenance import host
 from optimize.report import draw, results, verdict
 from optimize.result import Report
-<<<<<<< HEAD
-from optimize.sweep import page, summary
+from optimize.sweep import artefacts, page, summary
 from optimize.sweep.alive import settle
 from optimize.sweep.job import RESULTS, Job
 from optimize.sweep.sweep import Sweep, read
-=======
-from optimize.sweep import artefacts, job, page, summary
-from optimize.sweep.job import RESULTS
-from optimize.sweep.sweep import Sweep, jobs, read
->>>>>>> summary
 from optimize.sweep.timing import timed
 from optimize.yolo.checkpoint import trusted
 

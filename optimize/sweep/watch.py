@@ -61,7 +61,7 @@ class Watch:
                 for found in ended:
                     told.add(found.number)
                     total = f" of {self.sweep.total}" if self.sweep.total else ""
-                    CONSOLE.print(f"{len(told)}{total}: {_said(found)} ({said})", markup=False, highlight=False)
+                    CONSOLE.print(f"{len(told)}{total}: {self._said(found)} ({said})", markup=False, highlight=False)
                 if ended:
                     from optimize.sweep import page  # with it comes torch, which takes seconds
 
@@ -75,7 +75,7 @@ class Watch:
         minutes = (time() - self._begun) / ended * (self.sweep.total - ended) / 60
         return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
 
-
-def _said(found: Job) -> str:
-    how = f"failed: {found.sentence}" if found.sentence else f"built in {found.ended - found.began:.0f} s"
-    return f"{found.number} {' '.join(found.overrides)} {how}"
+    def _said(self, found: Job) -> str:
+        own = [override for override in found.overrides if override not in self.sweep.overrides]
+        how = f"failed: {found.sentence}" if found.sentence else f"built in {found.ended - found.began:.0f} s"
+        return " ".join((str(found.number), *own, how))
