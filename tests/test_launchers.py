@@ -169,9 +169,10 @@ def test_no_job_outlives_its_sweep_and_nothing_is_timed(launcher, how, words, tm
     until(lambda: at_work(tmp_path / "s" / "0")[1:], "the process of a job")
     if how == signal.SIGKILL:
         run.kill()
+        run.wait()  # its output may stay open in an idle worker of joblib's, which ends after five minutes
     else:
         os.killpg(run.pid, how)
-    _, err = run.communicate(timeout=WAIT)
+        _, err = run.communicate(timeout=WAIT)
     until(lambda: not at_work(tmp_path / "s" / "0"), "the end of its processes")
     assert not list(tmp_path.glob("s/*/results.json"))
     if how == signal.SIGINT:
