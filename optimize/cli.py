@@ -21,6 +21,7 @@ from optimize.errors import NO_ROOM, InputError, LimitMissed, OptimizeError, Var
 from optimize.store.held import noting
 from optimize.sweep.attempt import attempt
 from optimize.sweep.callback import watches
+from optimize.sweep.sweep import forget, jobs
 
 HELP = "`python -m optimize --help`"
 
@@ -57,11 +58,16 @@ def _ending_sweeps() -> Iterator[None]:
     try:
         yield
     finally:
-        for watch in watches:
+        while watches:
+            watch = watches.pop()
             watch.stop()
+            folder = watch.sweep.folder
+            if not jobs(folder):  # what was asked for can't be composed
+                forget(folder)
+                continue
             from optimize.sweep.end import end  # imported here, since torch and ultralytics take seconds
 
-            end(watch.sweep.folder)
+            end(folder)
 
 
 @contextmanager

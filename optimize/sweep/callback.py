@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from optimize.errors import InputError
 from optimize.sweep.sweep import Sweep, begin
 from optimize.sweep.watch import Watch
 
@@ -28,10 +30,21 @@ class Begin(Callback):
 
 def _begun(config: DictConfig) -> Sweep:
     settings = config.hydra
+    trials = settings.sweeper.get("trials")
+    if trials is not None:
+        _check_search(settings.sweeper)
     folder, overrides = Path(settings.sweep.dir), OmegaConf.to_container(settings.overrides.task)
     given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
     command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
-    return begin(folder, command, overrides, settings.sweeper.get("trials") or _count(settings.sweeper, overrides))
+    return begin(folder, command, overrides, trials or _count(settings.sweeper, overrides))
+
+
+def _check_search(sweeper: DictConfig) -> None:
+    for key in ("trials", "batch"):
+        if not isinstance(sweeper[key], int) or sweeper[key] < 1:
+            raise InputError(f"hydra.sweeper.{key}={sweeper[key]} is not allowed; give a whole number of 1 or more.")
+    if find_spec("optuna") is None:
+        raise InputError("a search needs optuna, which is not installed; run pip install 'yolo-optimize[search]'.")
 
 
 def _count(sweeper: DictConfig, overrides: list[str]) -> int:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import time
@@ -69,6 +70,14 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
     told = asdict(replace(sweep, folder=None))
     (folder / FILE).write_text(json.dumps({key: told[key] for key in ("command", "overrides", "total", "began")}))
     return sweep
+
+
+def forget(folder: Path) -> None:
+    """Take back the beginning of a sweep of which no job began; whatever else lies in `folder` stays."""
+    for name in (FILE, "multirun.yaml"):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it is not empty
+        folder.rmdir()
 
 
 def read(folder: Path) -> Sweep:
