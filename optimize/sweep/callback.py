@@ -33,6 +33,10 @@ def _begun(config: DictConfig) -> Sweep:
     trials = settings.sweeper.get("trials")
     if trials is not None:
         _check_search(settings.sweeper)
+    if config.tracking == "mlflow":
+        from optimize import tracking  # with it comes torch, which takes seconds
+
+        tracking.check(config.tracking)
     folder, overrides = Path(settings.sweep.dir), OmegaConf.to_container(settings.overrides.task)
     given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
     command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
@@ -40,9 +44,9 @@ def _begun(config: DictConfig) -> Sweep:
 
 
 def _check_search(sweeper: DictConfig) -> None:
-    for key in ("trials", "batch"):
-        if not isinstance(sweeper[key], int) or sweeper[key] < 1:
-            raise InputError(f"hydra.sweeper.{key}={sweeper[key]} is not allowed; give a whole number of 1 or more.")
+    for key, least in (("trials", 1), ("batch", 1), ("seed", 0)):
+        if not isinstance(sweeper[key], int) or sweeper[key] < least:
+            raise InputError(f"hydra.sweeper.{key}={sweeper[key]} is not allowed; give one whole number from {least}.")
     if find_spec("optuna") is None:
         raise InputError("a search needs optuna, which is not installed; run pip install 'yolo-optimize[search]'.")
 

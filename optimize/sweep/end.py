@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import time
 
+from optimize import tracking
 from optimize.errors import LimitMissed, VariantFailed
 from optimize.prepare import runtimes
 from optimize.report import draw, results, verdict
@@ -38,8 +39,10 @@ def end(folder: Path) -> None:
         draw(report, inside)
     sweep = read(folder)
     page.write(sweep)
+    asked = any(report.provenance.config.get("tracking") == "mlflow" for report in sweep.reports.values())
+    untold = tracking.write_sweep(sweep) if asked else None
     print(folder)
-    _judge(sweep)
+    _judge(sweep, untold)
 
 
 def _timed(reports: dict[int, Report]) -> dict[int, Report]:
@@ -57,7 +60,7 @@ def _timed(reports: dict[int, Report]) -> dict[int, Report]:
     return done
 
 
-def _judge(sweep: Sweep) -> None:
+def _judge(sweep: Sweep, untold: str | None) -> None:
     failed = [
         f"job {one.number} ({' '.join(one.overrides)}) failed: {one.sentence}" for one in sweep.jobs if one.sentence
     ]
@@ -66,6 +69,7 @@ def _judge(sweep: Sweep) -> None:
         for number, report in sweep.reports.items()
         for row in report.failures
     ]
+    failed += [untold] if untold else []
     if failed:
         raise VariantFailed(" ".join(failed))
     if not any(verdict.decide(report).best for report in sweep.reports.values()):
