@@ -1,6 +1,6 @@
 """The search's best variant against the best of a grid that costs as many jobs, on the embedded default.
 
-python benchmarks/search.py [JOBS] [EPOCHS] prints a table; the limit is 1 point. Both are in one store, so they share stages.
+python benchmarks/search.py [JOBS] [EPOCHS] prints a table; the limit is 1 point. Both share one store, and so stages.
 Both winners and the originals are then timed together, since the times of two sweeps can't be compared.
 """
 

@@ -31,7 +31,7 @@ def test_no_folder_named_prune_since_it_would_break_prune_as_a_number():
 
 @pytest.mark.parametrize("yaml", YAMLS, ids=lambda p: str(p.relative_to(CONF)))
 def test_every_yaml_starts_with_a_command_that_uses_it(yaml):
-    first = yaml.read_text().splitlines()[0]
+    first = yaml.read_text().removeprefix("# @package _global_\n").splitlines()[0]  # which Hydra wants above all
     assert first.startswith("# python -m optimize ")
     if yaml.parent != CONF:
         group = yaml.parent.relative_to(CONF)

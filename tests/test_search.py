@@ -260,7 +260,7 @@ def test_a_search_of_everything_there_is_ends(tmp_path, judged):
     [
         (["hydra.sweeper.trials=0"], "hydra.sweeper.trials=0 is not allowed; give one whole number from 1."),
         (["hydra.sweeper.batch=a"], "hydra.sweeper.batch=a is not allowed; give one whole number from 1."),
-        (["seed=1,2"], "hydra.sweeper.seed=1,2 is not allowed; give one whole number from 0."),
+        (["seed=-1"], "hydra.sweeper.seed=-1 is not allowed; give one whole number from 0."),
         (["prun=interval(0,1)"], "prun is not a key; `python -m optimize --help` lists all keys."),
         (["pruner=l2,foo"], "pruner=foo is not allowed; give one of bn, l2, lamp, random, taylor."),
         (["prune=interval(1,0)"], "prune=interval(1,0) is empty; give the smaller number first."),
