@@ -42,25 +42,29 @@ def main() -> None:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(config: DictConfig) -> None:
-    """One run: check everything, do the work, write the report, and print its folder last. Or one job of a sweep."""
+def job(config: DictConfig) -> tuple[float, float | None] | float | None:
+    """One run: check everything, do the work, write the report, and print its folder last. Or one job of a sweep.
+
+    Returns the objective, for a sweeper of your own. Of a run: accuracy and milliseconds of the row that the verdict
+    takes of what was made, None where nothing was made. Of a job of a sweep, which is timed after all jobs have ended:
+    the best accuracy of what it asked for, None where it failed.
+    """
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     if settings.mode is RunMode.MULTIRUN:
-        _attempt(config, settings, folder)
-    else:
-        with one_sentence(), alone_in(folder), noting(folder):
-            _run(config, folder)
+        return _attempt(config, settings, folder)
+    with one_sentence(), alone_in(folder), noting(folder):
+        return _run(config, folder)
 
 
-def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> None:
+def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> float | None:
     if not watches:  # a worker of the launcher's
         set_start_method(None, force=True)  # joblib's own is unknown to the processes that start from here
         end_with(os.getppid())
     os.chdir(home(Path(settings.sweep.dir)))
     logs = OmegaConf.to_container(settings.job_logging, resolve=True)
     with alone_in(folder):
-        attempt(config, settings.job.num, list(settings.overrides.task), logs, folder)
+        return attempt(config, settings.job.num, list(settings.overrides.task), logs, folder).score
 
 
 @contextmanager
@@ -113,26 +117,32 @@ def _why(error: Exception) -> str:
     )
 
 
-def _run(config: DictConfig, folder: Path) -> None:
+def _run(config: DictConfig, folder: Path) -> tuple[float, float | None] | None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
+    from optimize import tracking
     from optimize.pipeline import run
     from optimize.prepare import prepare, settings_of
     from optimize.report import verdict, write
     from optimize.yolo.checkpoint import trusted
 
     try:
-        with trusted(settings_of(config).trust):
+        settings = settings_of(config)
+        tracking.check(settings.tracking)
+        with trusted(settings.trust):
             plan = prepare(config)
             report = run(plan, folder)
     except OptimizeError:
         shutil.rmtree(folder)  # there is nothing to report; whatever was finished lies in the store
         raise
     write(report, folder)
+    untold = tracking.write_run(report, folder) if settings.tracking == "mlflow" else None
     print(folder)
-    if report.failures:
-        raise VariantFailed(" ".join(f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures))
+    if failed := [*(f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures), *filter(None, [untold])]:
+        raise VariantFailed(" ".join(failed))
     if missed := [*report.missed, *([] if verdict.decide(report).best else [verdict.headline(report)])]:
         raise LimitMissed(" ".join(missed))
+    best = verdict.chosen(report)
+    return best and (best.accuracy.score, best.latency and best.latency.median_ms)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ class Settings:
         rivals: checkpoints to measure beside the original at a smaller input; None for no rival at all.
         trust: load checkpoints that hold more than classes of ultralytics and torch, which can run any code.
         store: folder of everything made so far, shared by all runs.
+        tracking: where results are written besides: `mlflow`, or `none`.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Settings:
     rivals: tuple[str, ...] | None
     store: Path
     trust: bool = False
+    tracking: str = "none"
 
     def __post_init__(self):
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")
@@ -48,6 +50,7 @@ class Settings:
         _require(
             self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores"
         )
+        _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
         if self.imgsz is not None:
             fits = self.imgsz >= 32 and self.imgsz % 32 == 0
             near = max(32, round(self.imgsz / 32) * 32)

@@ -38,16 +38,18 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
     job.write(running, folder)
     (folder / RESULTS).unlink(missing_ok=True)  # only now, since whoever reads `built` expects it
     try:
-        failed = fresh(_build, config, overrides, logs, folder, preloaded="optimize.prepare")  # torch takes seconds
+        failed, score = fresh(_build, config, overrides, logs, folder, preloaded="optimize.prepare")
     except BrokenProcessPool:
-        failed = KILLED
-    ended = replace(running, state=job.FAILED if failed else job.BUILT, ended=time(), sentence=failed)
+        failed, score = KILLED, None
+    ended = replace(running, state=job.FAILED if failed else job.BUILT, ended=time(), sentence=failed, score=score)
     job.write(ended, folder)
     return ended
 
 
-def _build(config: DictConfig, overrides: list[str], logs: dict[str, Any], folder: Path) -> str | None:
-    """Why it failed; None where results.json is written."""
+def _build(
+    config: DictConfig, overrides: list[str], logs: dict[str, Any], folder: Path
+) -> tuple[str | None, float | None]:
+    """Why it failed, None where results.json is written; and its score."""
     _print_to(folder / OUTPUT)
     logging.config.dictConfig(logs)
     sys.argv[1:] = overrides  # the command that the report gives to repeat the job
@@ -57,15 +59,18 @@ def _build(config: DictConfig, overrides: list[str], logs: dict[str, Any], folde
     from optimize.prepare import prepare, settings_of
     from optimize.report import results
     from optimize.store.held import noting
+    from optimize.sweep.objective import asked
     from optimize.yolo.checkpoint import trusted
 
     try:
         with trusted(settings_of(config).trust), noting(folder):
-            results.write(build(prepare(config)), folder / RESULTS)
+            report = build(prepare(config))
+            results.write(report, folder / RESULTS)
+            return None, max((row.accuracy.score for row in asked(report)), default=None)
     except Exception as error:  # it becomes a row of the summary
         known = sentence(error)
         log.error("%s", known or described(error), exc_info=known is None)
-        return known or f"{described(error)} (see optimize.log in its folder)"
+        return known or f"{described(error)} (see optimize.log in its folder)", None
 
 
 def _print_to(path: Path) -> None:

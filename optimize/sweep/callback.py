@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
+from optimize.errors import InputError
 from optimize.sweep.alive import alone_with
 from optimize.sweep.sweep import Sweep, begin
 from optimize.sweep.watch import Watch
@@ -43,10 +45,25 @@ def _fix(config: DictConfig, folder: str) -> None:
 
 def _begun(config: DictConfig, folder: Path) -> Sweep:
     settings = config.hydra
+    trials = settings.sweeper.get("trials")
+    if trials is not None:
+        _check_search(settings.sweeper)
+    if config.tracking == "mlflow":
+        from optimize import tracking  # with it comes torch, which takes seconds
+
+        tracking.check(config.tracking)
     overrides = OmegaConf.to_container(settings.overrides.task)
     given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
     command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
-    return begin(folder, command, overrides, settings.sweeper.get("trials") or _count(settings.sweeper, overrides))
+    return begin(folder, command, overrides, trials or _count(settings.sweeper, overrides))
+
+
+def _check_search(sweeper: DictConfig) -> None:
+    for key, least in (("trials", 1), ("batch", 1), ("seed", 0)):
+        if not isinstance(sweeper[key], int) or sweeper[key] < least:
+            raise InputError(f"hydra.sweeper.{key}={sweeper[key]} is not allowed; give one whole number from {least}.")
+    if find_spec("optuna") is None:
+        raise InputError("a search needs optuna, which is not installed; run pip install 'yolo-optimize[search]'.")
 
 
 def _count(sweeper: DictConfig, overrides: list[str]) -> int:

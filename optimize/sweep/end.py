@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from platform import node
 
+from optimize import tracking
 from optimize.errors import LimitMissed, VariantFailed
 from optimize.prepare import runtimes
 from optimize.provenance import host
@@ -46,8 +47,10 @@ def end(folder: Path, lost: str | None = None) -> None:
     artefacts.hand_out(summary.worth(sweep), folder)
     page.write(sweep, ended=True)
     summary.show(sweep)
+    asked = any(report.provenance.config.get("tracking") == "mlflow" for report in sweep.reports.values())
+    untold = tracking.write_sweep(sweep) if asked else None
     print(folder)
-    _judge(sweep, lost)
+    _judge(sweep, lost, untold)
 
 
 def _here(report: Report, one: Job) -> Report:
@@ -73,7 +76,7 @@ def _timed(reports: dict[int, Report]) -> dict[int, Report]:
     return done
 
 
-def _judge(sweep: Sweep, lost: str | None) -> None:
+def _judge(sweep: Sweep, lost: str | None, untold: str | None) -> None:
     failed = [lost] if lost else []
     if lost and sweep.total and (missing := sweep.total - len(sweep.jobs)):
         failed.append(f"{missing} of {sweep.total} jobs have not begun; the same command goes on with them.")
@@ -85,6 +88,7 @@ def _judge(sweep: Sweep, lost: str | None) -> None:
         for number, report in sweep.reports.items()
         for row in report.failures
     ]
+    failed += [untold] if untold else []
     if failed:
         raise VariantFailed(" ".join(failed))
     missed = list(dict.fromkeys(said for report in sweep.reports.values() for said in report.missed))

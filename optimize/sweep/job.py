@@ -21,6 +21,7 @@ class Job:
         host: the machine that works or worked on it.
         began, ended: in seconds since 1970; None while it runs.
         sentence: why it failed.
+        score: the best accuracy of what it asked for, 0 to 1; None where that is not known.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Job:
     began: float
     ended: float | None = None
     sentence: str | None = None
+    score: float | None = None
 
 
 def write(job: Job, folder: Path) -> None:

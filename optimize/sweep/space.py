@@ -1,0 +1,64 @@
+"""What is searched: from Hydra's sweeps to Optuna's distributions, and back to values for the command line."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from optimize.errors import InputError
+
+Space = dict[str, BaseDistribution]
+STRIDE = 32  # of the network, in pixels
+
+
+def space(sweeps: Sequence[Override]) -> Space:
+    """By key: `interval(0.1,0.6)` is any number between, `range(0,0.6,0.1)` a number of that grid, `a,b` a choice.
+
+    Raises:
+        InputError: nothing can be drawn from one of them, or there is none.
+    """
+    if not sweeps:
+        raise InputError("nothing is searched; give some key more than one value, e.g. prune=interval(0.1,0.6).")
+    return {sweep.get_key_element(): _distribution(sweep) for sweep in sweeps}
+
+
+def _distribution(sweep: Override) -> BaseDistribution:
+    given = sweep.value()
+    if isinstance(given, IntervalSweep):
+        if not given.start < given.end:
+            raise InputError(f"{sweep.input_line} is empty; give the smaller number first.")
+        return FloatDistribution(given.start, given.end)
+    values = list(sweep.sweep_string_iterator())
+    if not values:
+        raise InputError(f"{sweep.input_line} is empty; give at least one value.")
+    if not sweep.is_range_sweep() or len(values) == 1:
+        return CategoricalDistribution(values)
+    low, high = sorted((float(values[0]), float(values[-1])))
+    return FloatDistribution(low, round(high, 10), step=abs(given.step))
+
+
+def neat(params: dict[str, Any]) -> dict[str, Any]:
+    """The same point with numbers as short as they are given to a job."""
+    return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in params.items()}
+
+
+def overrides(params: dict[str, Any], imgsz: int | None) -> dict[str, str]:
+    """What a job is given for a point of the space.
+
+    Args:
+        params: the point.
+        imgsz: of the original, in pixels, since sizes of at most 1 are shares of it; None for the original itself.
+    """
+    given = {key: f"{value:g}" if isinstance(value, float) else value for key, value in params.items()}
+    return given | ({"imgsz": _size(given["imgsz"], imgsz)} if "imgsz" in given else {})
+
+
+def _size(given: str, imgsz: int | None) -> str:
+    try:
+        share = 1.0 if given == "null" else float(given)  # null is the size that the checkpoint was trained at
+    except ValueError:
+        return given  # the job says what is wrong with it
+    if share > 1:
+        return f"{share:g}"
+    return "null" if imgsz is None else str(max(STRIDE, STRIDE * round(share * imgsz / STRIDE)))
