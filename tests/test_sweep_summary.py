@@ -409,3 +409,30 @@ def test_a_hostile_name_is_text_wherever_it_stands(opened, swept):
     assert tab.locator("script").count() == 3
     assert tab.locator("pre code").first.text_content() == HOSTILE
     assert tab.locator("#jobs code").first.text_content() == f"model={HOSTILE}"
+
+
+def test_a_job_at_a_smaller_input_is_compared_with_the_original_at_the_largest(swept):
+    large, small = made(0.3, "none"), made(0.3, "none")
+    halved = [
+        replace(
+            row,
+            variant=replace(row.variant, imgsz=48),
+            sha256=row.sha256[::-1],
+            accuracy=replace(row.accuracy, metrics={"mAP50-95": row.accuracy.score - 0.1, "mAP50": 0.5}),
+            latency=replace(row.latency, median_ms=row.latency.median_ms / 4),
+        )
+        for row in small.results
+    ]
+    small = replace(small, results=tuple(halved), provenance=reports.provenance(imgsz=48))
+    sweep = swept({0: ("imgsz=96", large), 1: ("imgsz=48", small)}, 2)
+    found = {row.called: row for row in summary.summarize(sweep).rows}
+    row = found["pruned on OpenVINO with imgsz=48"]
+    assert row.result.latency.speedup == pytest.approx(
+        4 * found["pruned on OpenVINO with imgsz=96"].result.latency.speedup
+    )
+    assert row.result.latency.speedup_low == pytest.approx(0.97 * row.result.latency.speedup)
+    page.write(sweep, ended=True)
+    points = {(line["override.imgsz"], line["variant"], line["runtime"]): line["points"] for line in lines(sweep)}
+    assert float(points["96", "original", "openvino"]) == 0
+    assert float(points["48", "original", "openvino"]) == pytest.approx(-10)
+    assert "imgsz=96" in summary.headline(sweep)  # nothing at 48 px loses at most one point

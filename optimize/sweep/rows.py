@@ -8,6 +8,7 @@ from pathlib import Path
 from optimize.report import plain
 from optimize.report.charts import front
 from optimize.result import Report, Result
+from optimize.sweep.against import against_the_largest
 from optimize.sweep.job import Job
 from optimize.sweep.sweep import Sweep
 
@@ -20,7 +21,7 @@ class Row:
 
     Attributes:
         result: what was measured.
-        report: of its first job; its original is what points, FLOPs and times are compared with.
+        report: of its first job, with the original that points, FLOPs and times are compared with, see `against.py`.
         jobs: the numbers of all that have it.
         overrides: what differs between the jobs of the sweep and is the same in all that have this row, by its key.
         family: the overrides that its model in torch depends on, which more jobs share than its exports.
@@ -61,15 +62,16 @@ def rows(sweep: Sweep, told: dict[int, dict[str, str]]) -> list[Row]:
         sweep: with its reports.
         told: `overrides` of its jobs.
     """
+    compared = against_the_largest(sweep.reports)
     found: dict[tuple, list[tuple[int, Result]]] = {}
-    for number, report in sweep.reports.items():
-        for result in report.results:
+    for number, (own, report) in compared.items():
+        for result in own:
             found.setdefault(_identity(result, report), []).append((number, result))
     known = []
     for same in found.values():
         numbers = tuple(number for number, _ in same)
         number, result = next((one for one in same if one[1].latency), same[0])
-        known.append(Row(result, sweep.reports[number], numbers, shared([told[one] for one in numbers])))
+        known.append(Row(result, compared[number].report, numbers, shared([told[one] for one in numbers])))
     return _with_families(known)
 
 

@@ -66,7 +66,7 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
             f"hydra.sweep.dir={folder} holds the sweep `{known.command}`; go on with that, or give another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    sweep = known or Sweep(folder, command, tuple(overrides), total, time())
+    sweep = replace(known, total=total) if known else Sweep(folder, command, tuple(overrides), total, time())
     told = {key: getattr(sweep, key) for key in ("command", "overrides", "total", "began")} | {"cwd": str(Path.cwd())}
     partial = folder / f".{FILE}"
     partial.write_text(json.dumps(told))
