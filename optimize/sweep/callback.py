@@ -27,6 +27,7 @@ class Begin(Callback):
         from optimize.cli import one_sentence
 
         with one_sentence():
+            _check(config)
             folder = Path(config.hydra.sweep.dir)
             new = [path for path in (folder, *folder.parents) if not path.exists()]
             lock = alone_with(folder)
@@ -45,17 +46,21 @@ def _fix(config: DictConfig, folder: str) -> None:
 
 def _begun(config: DictConfig, folder: Path) -> Sweep:
     settings = config.hydra
-    trials = settings.sweeper.get("trials")
-    if trials is not None:
-        _check_search(settings.sweeper)
+    overrides = OmegaConf.to_container(settings.overrides.task)
+    given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
+    command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
+    total = settings.sweeper.get("trials") or _count(settings.sweeper, overrides)
+    return begin(folder, command, overrides, total)
+
+
+def _check(config: DictConfig) -> None:
+    """What no job would find out."""
+    if config.hydra.sweeper.get("trials") is not None:
+        _check_search(config.hydra.sweeper)
     if config.tracking == "mlflow":
         from optimize import tracking  # with it comes torch, which takes seconds
 
         tracking.check(config.tracking)
-    overrides = OmegaConf.to_container(settings.overrides.task)
-    given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
-    command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
-    return begin(folder, command, overrides, trials or _count(settings.sweeper, overrides))
 
 
 def _check_search(sweeper: DictConfig) -> None:
