@@ -38,7 +38,7 @@ def main() -> None:
         needed = monotonic() - began
         print(f"unbroken: {len(wanted)} rows in {needed:.0f} s", flush=True)
         while died.total() < given.kills:
-            for moment in _until_through(folder, words, moments, 0.6 * needed, given.kills - died.total()):
+            for moment in _until_through(folder, words, moments, needed, given.kills - died.total()):
                 died[moment] += 1
                 print(f"killed: {moment}", flush=True)
             found = _finished(None, folder / "broken")
@@ -99,13 +99,14 @@ def _start(folder: Path, name: str, words: list[str]) -> subprocess.Popen:
 
 
 def _moment(folder: Path) -> str:
-    """What the sweep was doing: the last line of the log that was written last."""
+    """What the sweep was doing, by the last line of the log that was written last."""
     logs = sorted(folder.glob("sweep/*/optimize.log"), key=lambda log: log.stat().st_mtime)
     jobs = [json.loads(path.read_text())["state"] for path in folder.glob("sweep/*/job.json")]
     if len(jobs) == 4 and "running" not in jobs:
         return "timing and reports"
     lines = logs[-1].read_text().splitlines() if logs else []
-    return " ".join(lines[-1].split("] ", 1)[-1].split(":")[0].split()[:3]) if lines else "the start"
+    last = lines[-1].split("] ", 1)[-1] if lines else "the start"
+    return "between two jobs" if " holds " in last else " ".join(last.split(":")[0].split()[:2])
 
 
 def _finished(sweep: subprocess.Popen | None, folder: Path) -> dict[str, tuple]:
