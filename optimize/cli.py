@@ -1,7 +1,6 @@
 """The command line: one Hydra config -> one Plan -> results -> report."""
 
 import os
-import re
 import shutil
 import sys
 import warnings
@@ -12,14 +11,13 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
-from optimize.errors import NO_ROOM, LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
+from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
 from optimize.measure.process import end_with
+from optimize.sentences import one_sentence, sentence
 from optimize.store.held import noting
 from optimize.sweep.alive import alone_in, settle, wait
 from optimize.sweep.attempt import attempt
@@ -29,8 +27,6 @@ from optimize.sweep.watch import Watch
 
 # Files of conf/hydra/launcher are named as the plugins' own, which Hydra checks them against with a warning.
 warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schema", UserWarning)
-
-HELP = "`python -m optimize --help`"
 
 
 def main() -> None:
@@ -143,43 +139,3 @@ def _run(config: DictConfig, folder: Path) -> tuple[float, float | None] | None:
         raise LimitMissed(" ".join(missed))
     best = verdict.chosen(report)
     return best and (best.accuracy.score, best.latency and best.latency.median_ms)
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Whatever the user can mend becomes one sentence on stderr; exit code 1, or 3 for a limit that was missed."""
-    try:
-        yield
-    except (OptimizeError, HydraException, OmegaConfBaseException, OSError, ValueError) as error:
-        known = sentence(error)
-        if known is None:
-            raise
-        print(f"error: {known}", file=sys.stderr)
-        raise SystemExit(getattr(error, "exit_code", 1)) from error
-    except KeyboardInterrupt:
-        print("stopped: what was finished is kept, and the same command goes on from there.", file=sys.stderr)
-        raise SystemExit(130) from None
-
-
-def sentence(error: Exception) -> str | None:
-    """What to tell the user, or None where the error is ours and its traceback is needed."""
-    if isinstance(error, OptimizeError):
-        return str(error)
-    if isinstance(error, OSError) and not isinstance(error, HydraException):
-        where = f" ({error.filename})" if error.filename else ""
-        known = "permission was denied" if isinstance(error, PermissionError) else NO_ROOM.get(error.errno)
-        return known and f"{known}{where}; make room or run in another folder: what was finished is kept."
-    text = str(error)
-    if text.startswith("Config group override must be"):
-        return f"a group takes one of its choices, and `none` turns it off, e.g. quant=none; {HELP} lists them."
-    if plugin := re.search(r"(?:Unknown plugin class|Could not find) .*\b(joblib|ray|submitit)(?:_|')", text):
-        extra = plugin[1].replace("submitit", "slurm")
-        return f"hydra/launcher={extra} is not installed; `pip install 'yolo-optimize[{extra}]'` brings it."
-    if not isinstance(error, HydraException | OmegaConfBaseException):
-        return None
-    if key := re.search(r"Could not override '([^']+)'", text):
-        return f"{key[1]} is not a key; {HELP} lists all keys."
-    if choice := re.search(r"Could not (?:find|load) '(.+)/(.+)'", text):
-        allowed = sorted(file.stem for file in (CONF / choice[1]).glob("*.yaml"))
-        return f"{choice[1]}={choice[2]} is not allowed; give one of {', '.join(allowed)}."
-    return f"{' '.join(text.split())}; {HELP} shows what is allowed."

@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from optimize.limits import Limits
 from optimize.report import results, verdict
 from optimize.result import Failure
-from optimize.sweep import artefacts, disk, job, page, summary
+from optimize.sweep import artefacts, disk, job, page, summary, table
 from optimize.sweep.job import Job
 from optimize.sweep.sweep import Sweep, begin, read
 
@@ -230,7 +230,7 @@ def test_a_failure_stands_in_page_csv_and_terminal_with_its_sentence(swept, caps
         ("2", "", "2", "give less than 1."),
         ("0 1", "int8", "", "it saw no picture."),
     ]
-    summary.show(sweep)
+    table.show(sweep)
     assert "- job 2 with prune=2 failed: give less than 1.\n" in capsys.readouterr().out
 
 
@@ -334,7 +334,7 @@ def test_copies_have_names_that_are_files_and_no_two_the_same():
 
 
 def test_the_terminal_shows_what_is_on_a_front_or_best(four, capsys):
-    summary.show(four)
+    table.show(four)
     out = capsys.readouterr().out
     assert summary.headline(four).split(";")[0] in " ".join(out.split())
     assert len(re.findall(r"^│ ", out, re.MULTILINE)) == len(summary.worth(four)) < 20

@@ -3,8 +3,8 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from optimize.cli import one_sentence
 from optimize.report import draw, results
+from optimize.sentences import one_sentence
 
 parser = ArgumentParser("python -m optimize.report", description="Draw reports again from their results.json.")
 parser.add_argument("run", nargs="+", type=Path, help="folder of a run that has ended, e.g. runs/2026-11-22_12-00-00")

@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from optimize.cli import one_sentence
 from optimize.errors import InputError
 from optimize.progress import WIDTH_OF_A_FILE
+from optimize.sentences import one_sentence
 from optimize.store.contents import Thing, clear, contents, folders, size
 
 

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from optimize.cli import one_sentence
+from optimize.sentences import one_sentence
 from optimize.sweep import page
 from optimize.sweep.sweep import read
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from optimize.errors import described
 from optimize.measure.process import fresh
+from optimize.sentences import sentence
 from optimize.sweep import job
 from optimize.sweep.job import RESULTS, Job
 
@@ -54,7 +55,6 @@ def _build(
     logging.config.dictConfig(logs)
     sys.argv[1:] = overrides  # the command that the report gives to repeat the job
     # Imported here, since whoever starts the process need not wait for torch.
-    from optimize.cli import sentence
     from optimize.pipeline import build
     from optimize.prepare import prepare, settings_of
     from optimize.report import results

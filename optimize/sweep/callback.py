@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from optimize.errors import InputError
+from optimize.sentences import one_sentence
 from optimize.sweep.alive import alone_with
 from optimize.sweep.sweep import Sweep, begin
 from optimize.sweep.watch import Watch
@@ -24,8 +25,6 @@ class Begin(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Called in the process that launches the jobs; what it raises Hydra would only warn of, so it ends here."""
-        from optimize.cli import one_sentence
-
         with one_sentence():
             _check(config)
             folder = Path(config.hydra.sweep.dir)

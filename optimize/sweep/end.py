@@ -13,7 +13,7 @@ from optimize.prepare import runtimes
 from optimize.provenance import host
 from optimize.report import draw, results, verdict
 from optimize.result import Report
-from optimize.sweep import artefacts, page, summary
+from optimize.sweep import artefacts, page, summary, table
 from optimize.sweep.alive import settle
 from optimize.sweep.job import RESULTS, Job
 from optimize.sweep.sweep import Sweep, read
@@ -46,7 +46,7 @@ def end(folder: Path, lost: str | None = None) -> None:
     sweep = read(folder)
     artefacts.hand_out(summary.worth(sweep), folder)
     page.write(sweep, ended=True)
-    summary.show(sweep)
+    table.show(sweep)
     asked = any(report.provenance.config.get("tracking") == "mlflow" for report in sweep.reports.values())
     untold = tracking.write_sweep(sweep) if asked else None
     print(folder)

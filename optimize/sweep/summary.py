@@ -1,19 +1,13 @@
 """What a sweep found, over all of its jobs."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from optimize.limits import Limits
-from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import gates, verdict
 from optimize.report.verdict import Verdict
-from optimize.sweep import job, table
+from optimize.sweep import job
 from optimize.sweep.fronts import fronts
 from optimize.sweep.rows import Row, groups, overrides, rows
 from optimize.sweep.sweep import Sweep
@@ -114,25 +108,6 @@ def progress(sweep: Sweep) -> str:
 def not_begun(sweep: Sweep) -> int:
     """How many jobs are still to come, as far as that is known."""
     return max(0, (sweep.total or 0) - len(sweep.jobs))
-
-
-def show(sweep: Sweep) -> None:
-    """Print the rows that are worth a look to stdout, what failed, and every alarm."""
-    summary = summarize(sweep)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
-    for (name, sentence), numbers in alarms(sweep).items():
-        console.print(Text(f"{name.upper()}: {sentence} (jobs: {table.jobs(numbers, sweep)})", style="bold red"))
-    shown = Table(title=Text(summary.headline), title_justify="left", title_style="bold")
-    head = table.columns(summary)
-    for name in head:
-        shown.add_column(Text(name), justify="left" if name in table.WORDS else "right", no_wrap=name != "variant")
-    for row in summary.worth:
-        name, *cells = table.cells(row, summary)
-        shown.add_row(*map(Text, (f"{name} (best)" if summary.is_best(row) else name, *cells)))
-    console.print(shown)
-    print(f"Of {len(summary.rows)} rows these are on a front of accuracy against FLOPs, latency or size, or best.")
-    for failed in table.failures(summary):
-        print(f"- {failed.called} failed: {failed.sentence}")
 
 
 def _findings(sweep: Sweep, known: Sequence[Row]) -> list[Finding]:

@@ -1,16 +1,20 @@
-"""The cells of a sweep's table, and what failed."""
+"""The cells of a sweep's table, what failed, and both on the terminal."""
 
+import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import words
 from optimize.report.words import DASH
 from optimize.sweep import rows
 from optimize.sweep.rows import Row
+from optimize.sweep.summary import Summary, alarms, summarize
 from optimize.sweep.sweep import Sweep
-
-if TYPE_CHECKING:
-    from optimize.sweep.summary import Summary
 
 UNTIMED = "not timed yet"
 MEASURED = ("GFLOPs", "FLOPs", "MB")
@@ -41,7 +45,7 @@ class Failed(NamedTuple):
         return f"{self.name}{f' on {self.runtime}' if self.runtime else ''}{rows.with_(self.overrides)}"
 
 
-def columns(summary: "Summary") -> list[str]:
+def columns(summary: Summary) -> list[str]:
     """The table's head."""
     metrics = {row.result.accuracy.metric for row in summary.rows}
     score = next(iter(metrics)) if len(metrics) == 1 else "accuracy"
@@ -49,7 +53,7 @@ def columns(summary: "Summary") -> list[str]:
     return ["variant", *summary.keys, *own]
 
 
-def cells(row: Row, summary: "Summary") -> list[str]:
+def cells(row: Row, summary: Summary) -> list[str]:
     """One per column; a dash where nothing was measured, and for an override that its jobs don't share."""
     told = dict(zip(words.columns(row.report), words.cells(row.result, row.report), strict=True))
     if row.report.noise is None:
@@ -73,7 +77,7 @@ def jobs(numbers: Sequence[int], sweep: Sweep) -> str:
     return ", ".join(_ranges(sorted(numbers)))
 
 
-def failures(summary: "Summary") -> list[Failed]:
+def failures(summary: Summary) -> list[Failed]:
     """Jobs that failed, and below them the rows that are missing in others; what is the same in several jobs once."""
     told = summary.told
     found = [
@@ -88,6 +92,25 @@ def failures(summary: "Summary") -> list[Failed]:
     for (name, runtime, sentence), numbers in missing.items():
         found.append(Failed(name, runtime, tuple(numbers), rows.shared([told[one] for one in numbers]), sentence))
     return found
+
+
+def show(sweep: Sweep) -> None:
+    """Print the rows that are worth a look to stdout, what failed, and every alarm."""
+    summary = summarize(sweep)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
+    for (name, sentence), numbers in alarms(sweep).items():
+        console.print(Text(f"{name.upper()}: {sentence} (jobs: {jobs(numbers, sweep)})", style="bold red"))
+    shown = Table(title=Text(summary.headline), title_justify="left", title_style="bold")
+    head = columns(summary)
+    for name in head:
+        shown.add_column(Text(name), justify="left" if name in WORDS else "right", no_wrap=name != "variant")
+    for row in summary.worth:
+        name, *others = cells(row, summary)
+        shown.add_row(*map(Text, (f"{name} (best)" if summary.is_best(row) else name, *others)))
+    console.print(shown)
+    print(f"Of {len(summary.rows)} rows these are on a front of accuracy against FLOPs, latency or size, or best.")
+    for failed in failures(summary):
+        print(f"- {failed.called} failed: {failed.sentence}")
 
 
 def _ranges(numbers: Sequence[int]) -> Iterator[str]:
