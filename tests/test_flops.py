@@ -7,11 +7,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 from lively import lively
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from ultralytics.utils.torch_utils import get_flops, model_info
 
@@ -19,7 +20,6 @@ from optimize.errors import InputError, MeasurementError
 from optimize.flops import count
 from optimize.flops.__main__ import main, parse
 from optimize.measure import cost
-from optimize.quant.int8 import Int8
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.variant import Variant
@@ -89,9 +89,7 @@ def test_ultralytics_also_counts_the_norms_and_the_softmax_of_rtdetr():
     fused = deployed(build(Path("rtdetr-l.yaml")))
     queries, heads, layers, width, places = 300, 8, 6, 256, 20**2
     norms = width * (2 * places + 3 * layers * queries + 2 * CELLS)  # encoder, decoder, its input's two
-    rows = heads * (queries * layers, queries), heads * (places, places)
     softmax = sum(heads * many * (3 * long - 1) for many, long in ((queries * layers, queries), (places, places)))
-    assert rows
     ours = count("rtdetr-l.yaml", 640).total.flops
     assert round(get_flops(fused, 640) * 1e9) == ours + 8 * norms + 2 * softmax
 
@@ -107,7 +105,7 @@ def test_fvcore_counts_multiply_adds_and_each_element_that_is_upsampled(name, mo
     assert 2 * (sum(found.values()) - upsampled) == count(f"{name}.yaml", 64).total.flops
 
 
-@pytest.mark.parametrize("yaml", ["yolov8n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"])
+@pytest.mark.parametrize("yaml", ["yolov8n.yaml", "yolo26n.yaml"])
 def test_exported_graphs_have_the_same_figures_layer_by_layer(yaml, tmp_path):
     path = lively(yaml, tmp_path / "tiny.pt")
     torch_layers = _without_dfl(count(path, 64))
@@ -136,7 +134,7 @@ def test_a_layer_by_its_formulas():
 def test_following_shapes_gives_the_operations_of_computing():
     for name in ("yolo12n", "yolo26n-seg", "yolov8n-rtdetr"):
         fused = deployed(build(Path(f"{name}.yaml")))
-        computed, followed = cost.count(fused, 64), cost.count(without_numbers(fused), 64)
+        followed, computed = cost.count(without_numbers(fused), 64), cost.count(fused, 64)
         assert computed.uncounted == followed.uncounted
         for one, other in zip(computed.layers, followed.layers, strict=True):
             # BatchNorm says on `meta` only that it would also write its statistics
@@ -149,29 +147,36 @@ def test_a_model_of_one_channel_is_counted_with_one(tmp_path):
     assert count(grey, 32).layers[0].flops == 2 * 3 * 3 * 1 * 8 * 16 * 16
 
 
-def test_q_dq_files_count_integers_and_read_them(checkpoint, dataset, tmp_path):
-    from optimize.yolo.dataset import resolve
-
-    source = OnnxRuntime().export(Variant(checkpoint, "torch", "fp32", 64), tmp_path)
-    int8 = Int8(data=resolve(str(dataset), "detect"), calibration_images=4)
-    plain, quantized = count(source.path), count(int8(source, tmp_path).path)
-    assert quantized.total.flops == plain.total.flops
-    assert plain.total.int_ops == 0 < quantized.total.int_ops
-    second = [next(layer for layer in table.layers if layer.name == "model.1.conv") for table in (plain, quantized)]
-    assert second[0].read_bytes == 4 * 16 * 32 * 32 == 4 * second[1].read_bytes
-    assert second[1].weight_bytes == 3 * 3 * 16 * 32 + 4 * 32  # int8 weights, int32 biases
-    assert second[1].int_ops == second[0].float_ops
+def test_a_q_dq_file_counts_integers_and_the_bytes_that_they_take(tmp_path):
+    """A convolution between quantized tensors, and a second one whose output stays float."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "scale", "zero"], ["xd"]),
+        helper.make_node("DequantizeLinear", ["w", "scale", "zero"], ["wd"]),
+        helper.make_node("Conv", ["xd", "wd"], ["c"], name="/model.0/conv/Conv"),
+        helper.make_node("QuantizeLinear", ["c", "scale", "zero"], ["cq"]),
+        helper.make_node("DequantizeLinear", ["cq", "scale", "zero"], ["cd"]),
+        helper.make_node("Conv", ["cd", "v"], ["y"], name="/model.1/cv2.0/cv2.0.1/Conv"),
+    ]
+    weights = {"w": np.zeros((4, 3, 1, 1), np.int8), "v": np.zeros((2, 4, 1, 1), np.float32)}
+    path = _onnx(tmp_path, [1, 3, 32, 32], nodes, scale=np.float32(0.1), zero=np.int8(0), **weights)
+    first, second = count(path).layers
+    assert (first.name, second.name) == ("model.0.conv", "model.1.cv2.0.1")
+    assert (first.int_ops, first.float_ops) == (2 * 3 * 4 * 32 * 32, 0)
+    assert (first.weight_bytes, first.read_bytes, first.written_bytes) == (4 * 3, 3 * 32 * 32, 4 * 32 * 32)
+    assert (second.int_ops, second.float_ops) == (0, 2 * 4 * 2 * 32 * 32)
+    assert (second.weight_bytes, second.read_bytes, second.written_bytes) == (4 * 4 * 2, 4 * 32 * 32, 4 * 2 * 32 * 32)
 
 
 def _onnx(tmp_path: Path, shape: list, nodes: list | None = None, **weights) -> Path:
     nodes = nodes or [helper.make_node("Conv", ["x", "w"], ["y"])]
-    weights = weights or {"w": [4, 3, 3, 3]}
+    weights = weights or {"w": np.zeros((4, 3, 3, 3), np.float32)}
     graph = helper.make_graph(
         nodes,
         "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [onnx.numpy_helper.from_array(torch.zeros(shape).numpy(), name) for name, shape in weights.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
     )
     path = tmp_path / "x.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
@@ -211,7 +216,7 @@ def test_a_graph_that_multiplies_nothing_is_no_detector(tmp_path):
 def test_an_operator_without_a_formula_gives_no_total(tmp_path):
     node = helper.make_node("ConvInteger", ["x", "w"], ["y"])
     with pytest.raises(MeasurementError, match="ConvInteger has no FLOPs formula"):
-        count(_onnx(tmp_path, [1, 3, 64, 64], [node], w=[4, 3, 3, 3]))
+        count(_onnx(tmp_path, [1, 3, 64, 64], [node]))
 
 
 @pytest.mark.parametrize("name", ["x.onnx", "x.xml", "x.pt", "x.yaml", "x.txt"])
