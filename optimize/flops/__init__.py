@@ -9,7 +9,7 @@ The convention is that of `optimize.measure.cost`: FLOPs are floating-point oper
 multiply-add, of convolutions, linear layers and matrix products, on the fused graph of the head that is deployed.
 """
 
-from optimize.flops.count import count
+from optimize.flops.counting import count
 from optimize.flops.table import Table
 
 __all__ = ["Table", "count"]

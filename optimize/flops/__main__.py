@@ -12,7 +12,7 @@ from yaml import YAMLError
 from optimize.cli import one_sentence
 from optimize.config import typed
 from optimize.errors import InputError
-from optimize.flops.count import count_sizes
+from optimize.flops.counting import count_sizes
 from optimize.flops.files import check, write
 from optimize.flops.show import show
 from optimize.flops.table import CONVENTION
