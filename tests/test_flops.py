@@ -141,6 +141,14 @@ def test_following_shapes_gives_the_operations_of_computing():
             assert replace(one, activation_bytes=0) == replace(other, activation_bytes=0)
 
 
+def test_a_yaml_runs_no_code(tmp_path):
+    path, sign = tmp_path / "bad.yaml", tmp_path / "ran"
+    path.write_text(f"nc: 2\nactivation: open({str(sign)!r}, 'w')\nbackbone: []\nhead:\n  - [-1, 1, Classify, [nc]]\n")
+    with pytest.raises(InputError, match="can't be built"):
+        count(path, 32)
+    assert not sign.exists()
+
+
 def test_a_model_of_one_channel_is_counted_with_one(tmp_path):
     grey = tmp_path / "grey.yaml"
     grey.write_text("channels: 1\nnc: 2\nbackbone:\n  - [-1, 1, Conv, [8, 3, 2]]\nhead:\n  - [-1, 1, Classify, [nc]]\n")
@@ -274,6 +282,7 @@ def test_the_command_shows_models_and_sizes_side_by_side_and_writes_them(tmp_pat
             ["model=yolov8n.yaml", "imgsz=100"],
             "imgsz=100 is not allowed for yolov8n.yaml; give a multiple of 32, e.g. 96.",
         ),
+        (["model=yolov8n.yaml", "imgsz=0"], "imgsz=0 is not allowed for yolov8n.yaml; give a multiple of 32, e.g. 32."),
         (["model=yolov8n.yaml", "imgsz=big"], "imgsz=big is not allowed; give a whole number."),
         (["model=yolov8n.yaml", "out=x.txt"], "out=x.txt is not allowed; give a .json or a .csv."),
         (["model=yolov8n.yaml", "out=no/x.csv"], "out=no/x.csv lies in a folder that does not exist; make no first."),

@@ -22,14 +22,14 @@ HEAVY = 5 * 10**12
 
 def tables(model: str, sizes: Sequence[int | None], trust: bool) -> list[Table]:
     """See `count`; one table for each of `sizes`."""
-    if model.endswith((".yaml", ".yml")):
-        module, usual = build(Path(model)), OF_A_YAML
-    else:
-        with trusted(trust):
+    with trusted(trust):
+        if model.endswith((".yaml", ".yml")):
+            module, usual = build(Path(model)), OF_A_YAML
+        else:
             module = load(find(model))
-        usual = int(module.args["imgsz"])
+            usual = int(module.args["imgsz"])
     stride = max(32, int(max(module.stride)))
-    sides = [side or usual for side in sizes]
+    sides = [usual if side is None else side for side in sizes]
     for side in sides:
         _check(model, side, stride)
     whole, fused = size(module), deployed(module)
