@@ -51,7 +51,7 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, DictConfig) and "_target_" in value
 
 
-TEXTS = tuple[str, ...]
+TEXTS, NUMBERS = tuple[str, ...], tuple[int, ...]
 WORDS = {
     int: "a whole number",
     float: "a number",
@@ -60,16 +60,17 @@ WORDS = {
     Path: "a path",
     TEXTS: "a list of texts, e.g. [a,b]",
     TEXTS | None: "a list of texts, e.g. [a,b], or none",
+    NUMBERS: "a list of whole numbers, e.g. [320,640]",
 }
 
 
 def _checked(hint: Any, value: Any, name: str) -> Any:
-    if hint in (TEXTS, TEXTS | None):
+    if hint in (TEXTS, TEXTS | None, NUMBERS):
         if value == "none" and hint != TEXTS:  # the word that turns a group off
             return None
         if not isinstance(value, ListConfig):
             raise InputError(f"{name}={value} is not allowed; give {WORDS[hint]}.")
-        return tuple(_checked(str, item, name) for item in value)
+        return tuple(_checked(int if hint == NUMBERS else str, item, name) for item in value)
     holder = OmegaConf.structured(make_dataclass("Holder", [("value", hint)]))
     try:
         return OmegaConf.to_object(OmegaConf.merge(holder, {"value": value})).value

@@ -1,10 +1,14 @@
 """What each part of the network cost before and after, in operations and in time: the two seldom shrink alike."""
 
+from __future__ import annotations
+
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from optimize.measure.cost import Cost
-from optimize.measure.profile import Profile
+if TYPE_CHECKING:  # `block` serves graphs as well, which need no torch
+    from optimize.measure.cost import Cost
+    from optimize.measure.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ def blocks(costs: tuple[Cost, Cost], profiles: tuple[Profile | None, Profile | N
             flops[i][block(layer.name)] += layer.flops
         for layer in profiles[i].layers if profiles[i] else ():
             times[i][block(layer.name)] += layer.milliseconds
-    names = sorted({name for found in (*flops, *times) if found for name in found}, key=_place)
+    names = sorted({name for found in (*flops, *times) if found for name in found}, key=place)
     rows = (
         Block(n, (flops[0][n], flops[1][n]), tuple(None if time is None else time[n] for time in times)) for n in names
     )
@@ -43,5 +47,6 @@ def block(layer: str) -> str:
     return ".".join(parts[:2]) if len(parts) > 1 and parts[1].isdigit() else ""
 
 
-def _place(name: str) -> tuple[bool, int]:
+def place(name: str) -> tuple[bool, int]:
+    """Where a block stands among the others, to sort them by."""
     return (not name, int(name.split(".")[1]) if name else 0)

@@ -1,6 +1,62 @@
 """What an exported graph costs, counted on the file itself."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Self
+
+from optimize.errors import MeasurementError
+
+# in the type of every operator that multiplies and adds
+MULTIPLY_ADD = ("conv", "matmul", "gemm", "einsum", "attention", "gru", "lstm", "rnn")
+
+
+@dataclass(frozen=True)
+class GraphLayer:
+    """One operator that multiplies and adds, for one image.
+
+    Attributes:
+        name: as in the file.
+        kind: its type, e.g. `Conv`.
+        float_ops, int_ops, parameters: as in `GraphCost`.
+        weight_bytes: as stored; what several operators share counts for the first.
+        read_bytes, written_bytes: activations that go into and come out of it, in the types that the file gives them;
+            0 for products of two activations, see `cost.Layer`.
+    """
+
+    name: str
+    kind: str
+    float_ops: int
+    int_ops: int
+    parameters: int
+    weight_bytes: int
+    read_bytes: int
+    written_bytes: int
+
+    @property
+    def flops(self) -> int:
+        """Operations for one image, 2 per multiply-add, on floats or integers."""
+        return self.float_ops + self.int_ops
+
+    @property
+    def macs(self) -> int:
+        return self.flops // 2
+
+    @property
+    def activation_bytes(self) -> int:
+        return self.read_bytes + self.written_bytes
+
+    @property
+    def intensity(self) -> float | None:
+        """FLOPs per byte of weights and activations; None where it moves none of its own."""
+        moved = self.weight_bytes + self.activation_bytes
+        return self.flops / moved if moved else None
+
+
+def total(name: str, kind: str, layers: Iterable[GraphLayer]) -> GraphLayer:
+    """Several as one, with the sums of all that they count."""
+    layers = tuple(layers)
+    sums = (sum(getattr(layer, field.name) for layer in layers) for field in fields(GraphLayer)[2:])
+    return GraphLayer(name, kind, *sums)
 
 
 @dataclass(frozen=True)
@@ -21,6 +77,26 @@ class GraphCost:
     weight_bytes: int
     uncounted: tuple[str, ...]
 
+    @classmethod
+    def of(cls, layers: tuple[GraphLayer, ...], uncounted: tuple[str, ...]) -> Self:
+        all_of = total("", "", layers)
+        return cls(all_of.float_ops, all_of.int_ops, all_of.parameters, all_of.weight_bytes, uncounted)
+
     @property
     def ops(self) -> int:
         return self.float_ops + self.int_ops
+
+
+def check(uncounted: Iterable[str]) -> None:
+    """Of the types that a count leaves out, none may multiply and add.
+
+    Raises:
+        MeasurementError: one does, so a total would be too small.
+    """
+    lower = {name: name.lower() for name in uncounted}
+    missed = sorted(n for n in lower if any(word in lower[n] for word in MULTIPLY_ADD) and "convert" not in lower[n])
+    if missed:
+        raise MeasurementError(
+            f"{', '.join(missed)} has no FLOPs formula, so no total can be given; "
+            "give the float or the Q/DQ file of this model."
+        )

@@ -1,13 +1,16 @@
 """Count the operations of an ONNX file by shape inference: independent of torch, so that one can check the other."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
 import onnx
-from onnx.numpy_helper import to_array
+from onnx.helper import tensor_dtype_to_np_dtype
 
 from optimize.errors import MeasurementError
-from optimize.measure.graph_cost import GraphCost
+from optimize.measure import graph_cost
+from optimize.measure.graph_cost import GraphCost, GraphLayer
 
 COUNTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
@@ -16,35 +19,73 @@ def count(path: Path) -> GraphCost:
     """Operations, parameters and weight bytes of a static ONNX graph, for its one image.
 
     Raises:
-        MeasurementError: the shape of a counted operator can't be inferred, so a total would be too small.
+        MeasurementError: as `layers`.
     """
-    model = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True)
-    graph = _Graph(model.graph)
-    operations = {True: 0, False: 0}
-    for node in model.graph.node:
-        if node.op_type in COUNTED:
-            operations[graph.quantized(node)] += 2 * graph.multiply_adds(node)
-    weights = [tensor for node in model.graph.node if node.op_type in COUNTED for tensor in graph.weights(node)]
-    stored = {tensor.name: tensor for tensor in weights}  # equal biases share one tensor in the file
-    return GraphCost(
-        float_ops=operations[False],
-        int_ops=operations[True],
-        parameters=sum(prod(tensor.dims) for tensor in weights),
-        weight_bytes=sum(to_array(tensor).nbytes for tensor in stored.values()),
-        uncounted=tuple(sorted({node.op_type for node in model.graph.node} - COUNTED)),
-    )
+    model = onnx.load(path)
+    return GraphCost.of(layers(model), uncounted(model))
+
+
+def layers(model: onnx.ModelProto) -> tuple[GraphLayer, ...]:
+    """Every operator of a static graph that multiplies and adds, in the order of the file.
+
+    Raises:
+        MeasurementError: the shape of a counted operator can't be inferred, or an operator that multiplies and adds has
+            no formula, so a total would be too small.
+    """
+    graph = _Graph(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
+    graph_cost.check(uncounted(model))
+    return tuple(graph.layer(node) for node in model.graph.node if node.op_type in COUNTED)
+
+
+def uncounted(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Types of the operators that count nothing, sorted; of those in branches and loops, e.g. `Add in Loop`, too."""
+    return tuple(sorted({node.op_type for node in model.graph.node} - COUNTED | set(_inner(model.graph))))
+
+
+def _inner(graph: onnx.GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        for inside in (a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH):
+            yield from (f"{inner.op_type} in {node.op_type}" for inner in inside.node)
+            yield from _inner(inside)
 
 
 class _Graph:
-    """Shapes, constants and producers of a graph, by tensor name."""
+    """Shapes, constants, producers and consumers of a graph, by tensor name."""
 
     def __init__(self, graph: onnx.GraphProto):
-        self.nodes = graph.node
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
         self.producers = {name: node for node in graph.node for name in node.output}
+        self.consumers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+        for node in graph.node:
+            for name in node.input:
+                self.consumers[name].append(node)
+        for value in graph.output:
+            self.consumers[value.name].append(_OUTSIDE)
         values = (*graph.input, *graph.value_info, *graph.output)
         self.shapes = {value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in values}
         self.shapes |= {name: tuple(tensor.dims) for name, tensor in self.constants.items()}
+        self.types = {value.name: value.type.tensor_type.elem_type for value in values}
+        self.types |= {name: tensor.data_type for name, tensor in self.constants.items()}
+        self.seen: set[str] = set()
+
+    def layer(self, node: onnx.NodeProto) -> GraphLayer:
+        """One counted operator; called in the order of the file, since the first to use a tensor counts its bytes."""
+        operations, quantized = 2 * self.multiply_adds(node), self.quantized(node)
+        weights = self.weights(node)
+        new = {tensor.name: tensor for tensor in weights if tensor.name not in self.seen}
+        self.seen |= set(new)
+        own = any(self._stored(name) in self.constants for name in node.input[:2])
+        data = next((name for name in node.input[:2] if self._stored(name) not in self.constants), node.input[0])
+        return GraphLayer(
+            name=node.name or node.output[0],
+            kind=node.op_type,
+            float_ops=0 if quantized else operations,
+            int_ops=operations if quantized else 0,
+            parameters=sum(prod(tensor.dims) for tensor in weights),
+            weight_bytes=sum(self._bytes(name) for name in new),
+            read_bytes=self._bytes(self._read(data)) if own else 0,
+            written_bytes=self._bytes(self._written(node.output[0])) if own else 0,
+        )
 
     def shape(self, name: str) -> tuple[int, ...]:
         found = self.shapes.get(name, ())
@@ -77,5 +118,19 @@ class _Graph:
             name = self.producers[name].input[0]
         return name
 
+    def _read(self, name: str) -> str:
+        """What is read in the place of a float tensor: the integers that a DequantizeLinear unpacks."""
+        producer = self.producers.get(name)
+        return producer.input[0] if producer is not None and producer.op_type == "DequantizeLinear" else name
 
+    def _written(self, name: str) -> str:
+        """What is written in the place of a float tensor that nothing but a QuantizeLinear reads."""
+        readers = self.consumers[name]
+        return readers[0].output[0] if {reader.op_type for reader in readers} == {"QuantizeLinear"} else name
+
+    def _bytes(self, name: str) -> int:
+        return prod(self.shape(name)) * tensor_dtype_to_np_dtype(self.types[name]).itemsize
+
+
+_OUTSIDE = onnx.NodeProto()
 _UNPACKS = {"Cast", "DequantizeLinear", "QuantizeLinear"}

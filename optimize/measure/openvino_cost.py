@@ -4,7 +4,8 @@ from math import prod
 from pathlib import Path
 
 from optimize.errors import MeasurementError
-from optimize.measure.graph_cost import GraphCost
+from optimize.measure import graph_cost
+from optimize.measure.graph_cost import GraphCost, GraphLayer
 
 CONVOLUTIONS = {"Convolution", "GroupConvolution"}
 TRANSPOSED = {"ConvolutionBackpropData", "GroupConvolutionBackpropData"}
@@ -29,27 +30,58 @@ def count(folder: Path) -> GraphCost:
     """Operations, parameters and weight bytes of the static graph in a `*_openvino_model` folder, for its one image.
 
     Raises:
-        MeasurementError: a counted operator has a dynamic shape, so a total would be too small.
+        MeasurementError: as `layers`.
     """
     import openvino as ov
 
     network = ov.Core().read_model(next(folder.glob("*.xml")))
-    nodes = network.get_ordered_ops()
-    operations, weights = {True: 0, False: 0}, []
-    for node in nodes:
-        if node.get_type_name() in COUNTED:
-            operations[quantized(node)] += 2 * multiply_adds(node)
-            weights += _weights(node)
-    stored = {
-        constant.get_friendly_name(): constant for constant in weights
-    }  # a tensor that is used twice is stored once
-    return GraphCost(
-        float_ops=operations[False],
-        int_ops=operations[True],
+    return GraphCost.of(layers(network), uncounted(network))
+
+
+def layers(network) -> tuple[GraphLayer, ...]:
+    """Every operator of a static `openvino.Model` that multiplies and adds, in the order of execution.
+
+    Raises:
+        MeasurementError: a counted operator has a dynamic shape, or an operator that multiplies and adds has no
+            formula, so a total would be too small.
+    """
+    graph_cost.check(uncounted(network))
+    seen: set[str] = set()  # a tensor that is used twice is stored once
+    return tuple(_layer(node, seen) for node in network.get_ordered_ops() if node.get_type_name() in COUNTED)
+
+
+def uncounted(network) -> tuple[str, ...]:
+    """Types of the operators that count nothing, sorted."""
+    return tuple(sorted({node.get_type_name() for node in network.get_ordered_ops()} - COUNTED - _NO_OPERATORS))
+
+
+def _layer(node, seen: set[str]) -> GraphLayer:
+    operations, integer, weights = 2 * multiply_adds(node), quantized(node), _weights(node)
+    new = {c.get_friendly_name(): c for c in weights if c.get_friendly_name() not in seen}
+    seen |= set(new)
+    activations = [i for i in range(2) if stored_constant(node.input_value(i).get_node()) is None]
+    own = len(activations) < 2
+    return GraphLayer(
+        name=node.get_friendly_name(),
+        kind=node.get_type_name(),
+        float_ops=0 if integer else operations,
+        int_ops=operations if integer else 0,
         parameters=sum(prod(constant.get_output_shape(0)) for constant in weights),
-        weight_bytes=sum(constant.get_byte_size() for constant in stored.values()),
-        uncounted=tuple(sorted({node.get_type_name() for node in nodes} - COUNTED - _NO_OPERATORS)),
+        weight_bytes=sum(constant.get_byte_size() for constant in new.values()),
+        read_bytes=sum(_read(node.input_value(i)) for i in activations) if own else 0,
+        written_bytes=_written(node.output(0)) if own else 0,
     )
+
+
+def _read(port) -> int:
+    """Bytes of an activation; one for each number that was quantized."""
+    return prod(port.get_shape()) * (1 if _comes_quantized(port.get_node()) else port.get_element_type().size)
+
+
+def _written(port) -> int:
+    """The same of what comes out; it is quantized at once where nothing else reads it."""
+    readers = {target.get_node().get_type_name() for target in port.get_target_inputs()}
+    return prod(port.get_shape()) * (1 if readers == {"FakeQuantize"} else port.get_element_type().size)
 
 
 def multiply_adds(node) -> int:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
-from optimize.data.digits import WEIGHTS
 from optimize.errors import InputError
 
 
@@ -17,6 +16,8 @@ def find(model: str, key: str = "model") -> Path:
         InputError: there is no such file, and it is no known name or can't be downloaded.
     """
     if model == "digits":
+        from optimize.data.digits import WEIGHTS  # scikit-learn takes a second that other models need not wait for
+
         return WEIGHTS
     path = Path(model)
     if path.exists():

@@ -1,0 +1,88 @@
+"""`python -m optimize.flops model=yolo26n.pt imgsz=640`: what a model costs for one image, layer by layer."""
+
+import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from dataclasses import dataclass, fields
+from pathlib import Path
+from textwrap import fill
+
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
+from optimize.cli import one_sentence
+from optimize.config import typed
+from optimize.errors import InputError
+from optimize.flops.counting import count_sizes
+from optimize.flops.files import check, write
+from optimize.flops.show import show
+from optimize.flops.table import CONVENTION
+
+HELP = f"""Count what a model costs for one image, layer by layer; several models or sizes side by side.
+
+  python -m optimize.flops model=yolo26n.pt imgsz=640
+  python -m optimize.flops model=[yolov8n.pt,yolo11n.yaml,best.onnx] imgsz=[320,640] out=flops.csv
+
+  model    a .pt checkpoint or its name in ultralytics, a .yaml, an .onnx file (float or Q/DQ), an OpenVINO folder or
+           .xml, or digits; or a list
+  imgsz    side of the input in pixels, or a list; without it the size that a checkpoint was trained at, that a graph
+           has, and 640 for a yaml
+  out      a .json or .csv to write, or a list
+  trust    true loads checkpoints with classes that ultralytics and torch don't have; such a file can run any code
+
+{fill(CONVENTION, 118)}
+docs/flops.md says how it compares with other counters."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """As in `HELP`; what takes a list takes a single value as well."""
+
+    model: tuple[str, ...]
+    imgsz: tuple[int, ...] = ()
+    out: tuple[str, ...] = ()
+    trust: bool = False
+
+
+def main(words: list[str]) -> None:
+    """Count, show, write.
+
+    Raises:
+        InputError: a key or a value is not allowed, or a model can't be counted.
+    """
+    arguments = parse(words)
+    files = [check(Path(file)) for file in arguments.out]
+    sizes = arguments.imgsz or (None,)
+    tables = [table for model in arguments.model for table in count_sizes(model, sizes, arguments.trust)]
+    show(tables)
+    for file in files:
+        write(tables, file)
+        print(file)
+
+
+def parse(words: list[str]) -> Arguments:
+    """The arguments in `key=value` words."""
+    for word in words:
+        if "=" not in word:
+            raise InputError(f"{word} is not allowed; give key=value, e.g. model=yolo26n.pt.")
+    try:
+        given = OmegaConf.from_dotlist(words)
+    except YAMLError as error:
+        raise InputError(f"{' '.join(words)} can't be read; lists look like [a,b], without spaces.") from error
+    keys = [field.name for field in fields(Arguments)]
+    if unknown := [str(key) for key in given if key not in keys]:
+        raise InputError(f"{unknown[0]} is not a key; allowed are {', '.join(keys)}.")
+    if given.get("model") in (None, "", []):
+        raise InputError("model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.onnx].")
+    for key in ("model", "imgsz", "out"):
+        if key in given and not OmegaConf.is_list(given[key]):
+            given[key] = [given[key]]
+    return typed(Arguments, given, "")
+
+
+if __name__ == "__main__":
+    # Counting computes for a tenth of a second; on a busy machine more threads wait longer for one another than that.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    parser = ArgumentParser("python -m optimize.flops", description=HELP, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="key=value")
+    with one_sentence():
+        main(parser.parse_args().words)

@@ -1,0 +1,43 @@
+"""From what the user calls a model to its table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from optimize.errors import InputError
+from optimize.flops.table import Table
+
+ALLOWED = "a .pt checkpoint, the .yaml of a model, an .onnx file, an OpenVINO folder or .xml, or `digits`"
+
+
+def count(model: str | Path, imgsz: int | None = None, trust: bool = False) -> Table:
+    """Count a model for one square picture.
+
+    Args:
+        model: a .pt checkpoint or its name in ultralytics, the .yaml of a model, an .onnx file, float or with Q/DQ
+            nodes, an OpenVINO folder or .xml, or `digits`, which is shipped. Graphs need neither torch nor ultralytics.
+        imgsz: side of the input in pixels; None for the size that a graph has, that a checkpoint was trained at, and
+            640 for a yaml.
+        trust: load a checkpoint that holds more than classes of ultralytics and torch, which can run any code.
+
+    Raises:
+        InputError: there is no such model, it is none that takes a picture, or it can't take one of `imgsz`.
+        MeasurementError: an operator that multiplies and adds has no formula, or an unknown shape.
+    """
+    return count_sizes(model, (imgsz,), trust)[0]
+
+
+def count_sizes(model: str | Path, sizes: Sequence[int | None], trust: bool = False) -> list[Table]:
+    """`count` at several sizes, with the model loaded once."""
+    path = Path(model)
+    suffix = ".xml" if path.is_dir() else path.suffix.lower()
+    if suffix in (".pt", ".yaml", ".yml") or str(model) == "digits":
+        from optimize.flops import modules  # torch and ultralytics take seconds that graphs need not wait for
+
+        return modules.tables(str(model), sizes, trust)
+    if suffix not in (".onnx", ".xml"):
+        raise InputError(f"model={model} is not allowed; give {ALLOWED}.")
+    if not path.exists():
+        raise InputError(f"model={model} does not exist; give {ALLOWED}.")
+    from optimize.flops import onnx_graph, openvino_graph
+
+    return [(onnx_graph if suffix == ".onnx" else openvino_graph).table(path, imgsz) for imgsz in sizes]

@@ -1,0 +1,59 @@
+"""The tables as files: JSON holds all, CSV a row per layer."""
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from optimize.errors import InputError
+from optimize.flops.table import CONVENTION, Table
+from optimize.measure.graph_cost import GraphLayer
+
+DERIVED = ("flops", "macs", "activation_bytes", "intensity")
+
+
+def check(file: Path) -> Path:
+    """`file`, which can be written.
+
+    Raises:
+        InputError: it has another suffix, or its folder doesn't exist.
+    """
+    if file.suffix not in (".json", ".csv"):
+        raise InputError(f"out={file} is not allowed; give a .json or a .csv.")
+    if not file.parent.is_dir():
+        raise InputError(f"out={file} lies in a folder that does not exist; make {file.parent} first.")
+    return file
+
+
+def write(tables: list[Table], file: Path) -> None:
+    """Write all tables into one .json or .csv; bytes and operations are whole numbers, what is not known is null."""
+    if file.suffix == ".json":
+        file.write_text(json.dumps({"convention": CONVENTION, "models": [_content(t) for t in tables]}, indent=2))
+        return
+    rows = [
+        {"model": table.model, "height": table.imgsz[0], "width": table.imgsz[1]} | _figures(layer)
+        for table in tables
+        for layer in table.layers
+    ]
+    with file.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _content(table: Table) -> dict:
+    whole = _figures(table.total)
+    sums = {key: value for key, value in whole.items() if key not in ("name", "kind")}
+    return {
+        "model": table.model,
+        "imgsz": list(table.imgsz),
+        **sums,
+        "trained": table.trained and asdict(table.trained),
+        "fused": table.fused and asdict(table.fused),
+        "uncounted": list(table.uncounted),
+        "layers": [_figures(layer) for layer in table.layers],
+    }
+
+
+def _figures(layer: GraphLayer) -> dict:
+    return asdict(layer) | {name: getattr(layer, name) for name in DERIVED}

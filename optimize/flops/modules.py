@@ -1,0 +1,64 @@
+"""The tables of a checkpoint or of a yaml, by torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
+from optimize.errors import InputError
+from optimize.flops.table import Table
+from optimize.measure import cost
+from optimize.measure.graph_cost import GraphLayer
+from optimize.yolo.checkpoint import channels, deployed, load, trusted
+from optimize.yolo.find import find
+from optimize.yolo.size import Size, build, size, without_numbers
+
+OF_A_YAML = 640
+# Parameters times pixels from which on following the shapes is faster than computing: torch's meta device takes a
+# second to import, a YOLOv8s at 640 px nearly as long to compute on one thread.
+HEAVY = 5 * 10**12
+
+
+def tables(model: str, sizes: Sequence[int | None], trust: bool) -> list[Table]:
+    """See `count`; one table for each of `sizes`."""
+    with trusted(trust):
+        if model.endswith((".yaml", ".yml")):
+            module, usual = build(Path(model)), OF_A_YAML
+        else:
+            module = load(find(model))
+            usual = int(module.args["imgsz"])
+    stride = max(32, int(max(module.stride)))
+    sides = [usual if side is None else side for side in sizes]
+    for side in sides:
+        _check(model, side, stride)
+    whole, fused = size(module), deployed(module)
+    return [_table(model, side, whole, fused) for side in sides]
+
+
+def _table(model: str, side: int, whole: Size, fused: nn.Module) -> Table:
+    small = size(fused)
+    heavy = small.parameters * side**2 > HEAVY
+    counted = cost.count(without_numbers(fused) if heavy else fused, side, channels(fused))
+    layers = tuple(_layer(layer) for layer in counted.layers if layer.flops or layer.parameters)
+    uncounted = sorted({name.removeprefix("aten.").strip("_") for name in counted.uncounted})  # silu_ works in place
+    return Table(model, (side, side), layers, tuple(uncounted), whole, small)
+
+
+def _check(model: str, side: int, stride: int) -> None:
+    if side < stride or side % stride:
+        near = max(stride, round(side / stride) * stride)
+        raise InputError(f"imgsz={side} is not allowed for {model}; give a multiple of {stride}, e.g. {near}.")
+
+
+def _layer(layer: cost.Layer) -> GraphLayer:
+    return GraphLayer(
+        name=layer.name,
+        kind=layer.kind,
+        float_ops=layer.flops,
+        int_ops=0,
+        parameters=layer.parameters,
+        weight_bytes=layer.weight_bytes,
+        read_bytes=layer.read_bytes,
+        written_bytes=layer.written_bytes,
+    )

@@ -1,0 +1,33 @@
+"""The table of an OpenVINO model, without torch."""
+
+from pathlib import Path
+
+from optimize.errors import InputError, RuntimeUnavailable, described
+from optimize.flops.named import named
+from optimize.flops.picture import check
+from optimize.flops.table import Table
+from optimize.measure import openvino_cost
+
+
+def table(path: Path, imgsz: int | None) -> Table:
+    """See `count`; `path` is an .xml or the folder around it."""
+    try:
+        import openvino as ov
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            f"model={path} needs openvino, which is not installed; pip install openvino."
+        ) from error
+    files = sorted(path.glob("*.xml")) if path.is_dir() else [path]
+    if len(files) != 1:
+        raise InputError(f"model={path} holds {len(files)} .xml files; give a folder with one, or the .xml itself.")
+    try:
+        network = ov.Core().read_model(files[0])
+    except RuntimeError as error:
+        raise InputError(f"model={path} is not an OpenVINO model ({described(error)}); give one that is.") from error
+    size = check(str(path), [_shape(port) for port in network.inputs], imgsz)
+    layers = named(path, openvino_cost.layers(network))
+    return Table(str(path), size, layers, openvino_cost.uncounted(network), None, None)
+
+
+def _shape(port) -> tuple[int | str, ...]:
+    return tuple(int(str(dim)) if dim.is_static else str(dim) for dim in port.get_partial_shape())

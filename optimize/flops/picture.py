@@ -1,0 +1,32 @@
+"""What an exported graph takes must be one picture of a known size."""
+
+from optimize.errors import InputError
+
+ONE_PICTURE = "give a graph with one input (1, channels, height, width)"
+
+
+def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) -> tuple[int, int]:
+    """Height and width of the one picture that a graph with these input shapes takes; a text is an open dimension.
+
+    Raises:
+        InputError: it takes anything else, or not a picture of `imgsz`.
+    """
+    texts = ", ".join(f"({', '.join(map(str, shape))})" for shape in inputs) or "nothing"
+    if [len(shape) for shape in inputs] != [4]:
+        raise InputError(f"model={model} takes {texts}, so it is no detector; {ONE_PICTURE}.")
+    if not all(isinstance(dimension, int) for dimension in inputs[0]):
+        raise InputError(
+            f"model={model} has the dynamic input {texts}, so its operations can't be counted; export it again with "
+            "dynamic=False."
+        )
+    batch, channels, height, width = inputs[0]
+    if channels > min(height, width):
+        raise InputError(f"model={model} takes {texts}, which is no picture; {ONE_PICTURE}.")
+    if batch != 1:
+        raise InputError(f"model={model} takes {batch} pictures at once; export it again with batch=1.")
+    if imgsz is not None and (height, width) != (imgsz, imgsz):
+        raise InputError(
+            f"model={model} takes pictures of {height}x{width}, not of imgsz={imgsz}; leave imgsz out, or export it "
+            "again."
+        )
+    return height, width

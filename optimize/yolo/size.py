@@ -1,0 +1,82 @@
+"""How large a model is, as ultralytics says it; and models to count: built from a yaml, or without numbers."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+from ultralytics.nn import tasks
+
+from optimize.errors import InputError, described
+
+
+@dataclass(frozen=True)
+class Size:
+    """The line that ultralytics prints of a model.
+
+    Attributes:
+        layers: modules without children.
+        parameters: all of them.
+        gradients: those that a training changes: not the constants of DFL, and none of a model that is deployed.
+    """
+
+    layers: int
+    parameters: int
+    gradients: int
+
+
+def size(model: nn.Module) -> Size:
+    """Of a model as it is: what is to be trained has more of everything than what is deployed."""
+    named = list(model.named_parameters())
+    return Size(
+        layers=sum(not list(module.children()) for module in model.modules()),
+        parameters=sum(p.numel() for _, p in named),
+        gradients=sum(p.numel() for name, p in named if p.requires_grad and ".dfl" not in name),
+    )
+
+
+def without_numbers(module: nn.Module) -> nn.Module:
+    """A copy on torch's meta device: a forward pass follows the shapes and computes nothing."""
+    copy = deepcopy(module)
+    copy.model.to("meta")  # not the whole: the head's strides are numbers that it reads
+    return copy
+
+
+def build(yaml: Path) -> nn.Module:
+    """The model that a yaml describes, with random weights; a scale is read from its name, e.g. `yolo26n.yaml`.
+
+    Raises:
+        InputError: there is no such yaml, here or in ultralytics, or it describes no model for a task that we know.
+    """
+    try:
+        content = tasks.yaml_model_load(yaml)
+    except FileNotFoundError as error:
+        raise InputError(f"model={yaml} does not exist; give a .pt, .yaml, .onnx or OpenVINO file.") from error
+    except Exception as error:  # whatever a yaml that can't be parsed raises
+        raise InputError(f"model={yaml} can't be read ({described(error)}); give the yaml of a model.") from error
+    if not isinstance(content, dict) or not {"backbone", "head"} <= set(content):
+        raise InputError(f"model={yaml} describes no model; give a yaml with `backbone` and `head`.")
+    kind = _kind(content)
+    if kind is None:
+        raise InputError(
+            f"model={yaml} is a model for {content['head'][-1][2]}; give one of {', '.join(_TASKS)} or RT-DETR."
+        )
+    try:
+        return kind(content, ch=content.get("channels", 3), verbose=False).eval()
+    except Exception as error:  # an unknown block, a width that doesn't fit: ultralytics raises anything here
+        raise InputError(f"model={yaml} can't be built ({described(error)}); mend the yaml.") from error
+
+
+def _kind(content: dict) -> type | None:
+    if content["head"][-1][2] == "RTDETRDecoder":
+        return tasks.RTDETRDetectionModel
+    return _TASKS.get(tasks.guess_model_task(content))
+
+
+_TASKS = {
+    "detect": tasks.DetectionModel,
+    "segment": tasks.SegmentationModel,
+    "pose": tasks.PoseModel,
+    "obb": tasks.OBBModel,
+    "classify": tasks.ClassificationModel,
+}
