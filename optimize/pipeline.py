@@ -52,6 +52,7 @@ def run(plan: Plan, folder: Path) -> Report:
         blocks=blocks(load(plan.original.path)),
         machine=machine,
         limits=plan.limits,
+        device=plan.device,
     )
     seen = _compared(plan.judge, report, folder, failures)
     check_unchanged(plan.data)

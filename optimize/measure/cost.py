@@ -19,6 +19,8 @@ from optimize.errors import MeasurementError
 
 # in the name of every operator that needs a formula
 MULTIPLY_ADD = ("conv", "mm", "mv", "matmul", "attention", "einsum", "linear")
+aten = torch.ops.aten
+ACTIVATION = {aten.convolution: 0, aten.mm: 0, aten.addmm: 1}  # operators with weights: which argument is not one
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Layer:
     """One module's own share, without its children, for one image.
 
     `activation_bytes` are the bytes that its operators write (views write nothing); weights and activations in float32.
+    What no software can avoid is less: `read_bytes` and `written_bytes` are only those activations that go into and
+    come out of its convolutions and linear layers, since all else can be fused with one of them. `winograd_flops` are
+    those of `flops` that are 3x3 convolutions with stride 1, for which Winograd's algorithm multiplies less often.
     """
 
     name: str
@@ -34,6 +39,9 @@ class Layer:
     parameters: int
     weight_bytes: int
     activation_bytes: int
+    read_bytes: int = 0
+    written_bytes: int = 0
+    winograd_flops: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,9 @@ def _layer(name: str, module: nn.Module, work: "_Work") -> Layer:
         parameters=sum(p.numel() for p in own),
         weight_bytes=sum(p.numel() * p.element_size() for p in own),
         activation_bytes=work.written[name],
+        read_bytes=work.into[name],
+        written_bytes=work.out_of[name],
+        winograd_flops=work.winograd[name],
     )
 
 
@@ -96,6 +107,7 @@ class _Work(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.flops, self.written, self.uncounted = Counter(), Counter(), set()
+        self.into, self.out_of, self.winograd = Counter(), Counter(), Counter()
         self.calls = [""]
 
     def follow(self, model: nn.Module) -> list:
@@ -122,6 +134,16 @@ class _Work(TorchDispatchMode):
             self.flops[name] += sdpa_flop_count(*(tensor.shape for tensor in args[:3]))
         elif not view:
             self.uncounted.add(str(packet))
+        if packet in ACTIVATION:  # the operators with weights
+            self.into[name] += args[ACTIVATION[packet]].nbytes
+            self.out_of[name] += result.nbytes
+        if packet is aten.convolution and _small(*args):
+            self.winograd[name] += flop_registry[packet](*args, **kwargs, out_val=result)
         if not view:
             self.written[name] += sum(t.nbytes for t in tree_leaves(result) if isinstance(t, torch.Tensor))
         return result
+
+
+def _small(_image, weight, _bias, stride, _padding, dilation, transposed, *_) -> bool:
+    """Whether a convolution is 3x3 with stride 1, as `aten.convolution` is called."""
+    return tuple(weight.shape[2:]) == (3, 3) and {*stride, *dilation} == {1} and not transposed
