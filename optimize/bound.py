@@ -18,8 +18,8 @@ from optimize.limits import Limits
 from optimize.measure import bound, cost
 from optimize.pick import Candidate, said, verdict
 from optimize.progress import WIDTH_OF_A_FILE
-from optimize.report import devices
-from optimize.report.table import bounds as table_of_bounds
+from optimize.report import bounds as shown
+from optimize.report.table import of_bounds
 from optimize.settings import check_imgsz
 from optimize.stage import digest
 from optimize.yolo import checkpoint
@@ -79,7 +79,7 @@ def main(words: Sequence[str]) -> None:
         console.print(_totals(candidates, device, limits))
     if any(candidate.measured for candidate in candidates):
         console.print(_measurements(candidates, limits))
-    for note in [*devices.notes(device), *devices.sources(device)] if device else ():
+    for note in [*shown.notes(device), *shown.sources(device)] if device else ():
         console.print(f"- {note}", markup=False)
     if limits != Limits():
         where = f" on {device.name}" if device else ""
@@ -134,7 +134,7 @@ def _candidate(model: str, settings: Settings, device: Device | None) -> Candida
 def _layers(candidate: Candidate, device: Device) -> Table:
     """Every layer's own bound; a star where memory, not arithmetic, sets it."""
     table = Table(
-        title=f"{candidate.name} at {candidate.imgsz} px by layer. {devices.title(device)}; * bound by memory",
+        title=f"{candidate.name} at {candidate.imgsz} px by layer. {shown.title(device)}; * bound by memory",
         title_justify="left",
         title_style="bold",
     )
@@ -153,12 +153,12 @@ def _totals(candidates: Sequence[Candidate], device: Device, limits: Limits) -> 
         (*row, said(candidate.cost, own, limits))
         for candidate in candidates
         for row, own in zip(
-            devices.of_model(candidate.name, candidate.imgsz, candidate.cost, device), candidate.bounds, strict=True
+            shown.of_model(candidate.name, candidate.imgsz, candidate.cost, device), candidate.bounds, strict=True
         )
     ]
-    head = (*devices.HEAD, "limits")
-    width = len(head) if limits != Limits() else len(devices.HEAD)
-    return table_of_bounds(devices.title(device), head[:width], [row[:width] for row in rows])
+    head = (*shown.HEAD, "limits")
+    width = len(head) if limits != Limits() else len(shown.HEAD)
+    return of_bounds(shown.title(device), head[:width], [row[:width] for row in rows])
 
 
 def _measurements(candidates: Sequence[Candidate], limits: Limits) -> Table:

@@ -17,6 +17,7 @@ from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 
 ROUNDS = 12  # the best of 36 calls, since other work makes nothing faster
+BUSY = 0.5  # load average of a machine on which something else runs
 
 
 def main() -> None:
@@ -37,6 +38,11 @@ def main() -> None:
         raise InputError(f"{given.file} can't be written; give the path of a yaml in a folder that exists.")
     if given.threads is not None and given.threads < 1:
         raise InputError(f"--threads {given.threads} is not allowed; give 1 or more.")
+    if (load_average := os.getloadavg()[0]) > BUSY:
+        print(
+            f"Other work is going on (load average {load_average:.1f}): it lowers what is reached, so bounds by this "
+            "profile may be too high; measure again on a quiet machine."
+        )
     save(profiled(given.threads or len(os.sched_getaffinity(0))), given.file)
     for line in described(load(str(given.file))):
         print(line)
@@ -54,7 +60,8 @@ def profiled(threads: int) -> Device:
 
 def device(found: Machine, threads: int) -> Device:
     """The profile of this machine that says what was `found` on `threads` threads."""
-    here = f"{cpu.name() or 'a CPU without a name'}, {threads} threads, {date.today()}"
+    name, load_average = cpu.name() or "a CPU without a name", os.getloadavg()[0]
+    here = f"{name}, {threads} threads, load average {load_average:.1f}, {date.today()}"
     caches, memory = cpu.caches(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
     def reached(value: float, what: str, runtime: str) -> Figure:

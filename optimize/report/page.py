@@ -8,7 +8,7 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from optimize.report import classes, devices, gates, roofline, scenes, verdict, words
+from optimize.report import bounds, classes, gates, roofline, scenes, verdict, words
 from optimize.report.charts import blocks, front, look
 from optimize.report.charts import roofline as roofs
 from optimize.result import Report
@@ -48,11 +48,11 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "layered": {name: name for name in map(roofs.name, roofs.drawn(report))},
         "limit_head": roofline.HEAD,
         "limit_rows": roofline.rows(report),
-        "device_title": devices.title(report.device) if report.device else None,
-        "device_head": devices.HEAD,
-        "device_rows": devices.rows(report),
-        "device_notes": devices.notes(report.device) if report.device else [],
-        "device_sources": devices.sources(report.device) if report.device else [],
+        "bound_title": bounds.title(report.device) if report.device else None,
+        "bound_head": bounds.HEAD,
+        "bound_rows": bounds.rows(report),
+        "bound_notes": bounds.notes(report.device) if report.device else [],
+        "bound_sources": bounds.sources(report.device) if report.device else [],
         "class_columns": columns,
         "class_rows": rows,
         "depth": classes.depth,

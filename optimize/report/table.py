@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optimize.progress import WIDTH_OF_A_FILE
-from optimize.report import devices, gates, verdict, words
+from optimize.report import bounds, gates, verdict, words
 from optimize.result import Report
 
 
@@ -32,11 +32,11 @@ def show(report: Report) -> None:
     for note in [*verdict.reasons(report), *words.notes(report)]:
         console.print(f"- {note}", markup=False)
     if report.device:
-        console.print(bounds(devices.title(report.device), devices.HEAD, devices.rows(report)))
-        console.print(f"- {devices.notes(report.device)[0]}", markup=False)
+        console.print(of_bounds(bounds.title(report.device), bounds.HEAD, bounds.rows(report)))
+        console.print(f"- {bounds.notes(report.device)[0]}", markup=False)
 
 
-def bounds(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def of_bounds(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table of bounds, apart from whatever was measured."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for name in head:
