@@ -13,7 +13,7 @@ from torch import nn
 
 from optimize import profile_device
 from optimize.device import BYTES, FOLDER, Device, Figure, known, load, save
-from optimize.errors import InputError
+from optimize.errors import InputError, MeasurementError
 from optimize.measure import latency, machine
 from optimize.measure.bound import WINOGRAD, Roofs, bounds, limit
 from optimize.measure.cost import Cost, Layer, count
@@ -287,7 +287,7 @@ def test_a_measured_profile_has_the_same_schema(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("sys.argv", ["profile_device", str(tmp_path / "here.yaml"), "--threads", "2"])
     profile_device.main()
     here = load(str(tmp_path / "here.yaml"))
-    ((runtimes, threads, _),) = asked
+    (runtimes, threads, _), _ = asked
     assert (set(runtimes), threads) == ({"openvino", "onnxruntime"}, 2)
     assert (here.peaks["openvino"]["fp32"].value, here.bandwidth["openvino"].value) == (123.46, 20.0)
     assert here.cache_bandwidth["openvino"].value == 50.0
@@ -297,6 +297,20 @@ def test_a_measured_profile_has_the_same_schema(monkeypatch, tmp_path, capsys):
     assert all(re.search(r"2 threads, load average [\d.]+, \d{4}-\d\d-\d\d$", one.source) for one in kinds)
     assert re.search(r"openvino \d{4}\.", here.peaks["openvino"]["fp32"].source)
     assert "openvino: 123.46 in fp32 (1e9 operations a second); 20 GB/s from memory" in capsys.readouterr().out
+
+
+def test_what_is_measured_twice_must_agree():
+    first = Machine({"openvino": {"fp32": 100.0}}, {"openvino": 20.0}, {"openvino": 40.0})
+    second = Machine({"openvino": {"fp32": 86.0}}, {"openvino": 30.0}, {"openvino": 30.0})
+    better = Machine({"openvino": {"fp32": 100.0}}, {"openvino": 30.0}, {"openvino": 40.0})
+    assert profile_device.best(first, second) == profile_device.best(second, first) == better
+    for peaks, again in (({"fp32": 84.0}, 84), ({}, 0)):
+        with pytest.raises(MeasurementError) as error:
+            profile_device.best(first, replace(second, peaks={"openvino": peaks}))
+        assert str(error.value) == (
+            f"openvino in fp32 reached 100 and then {again} billion operations a second; other work disturbs, so no "
+            "profile is written: run it again on a quiet machine."
+        )
 
 
 @pytest.mark.parametrize(
