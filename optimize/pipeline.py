@@ -66,6 +66,7 @@ def build(plan: Plan, folder: Path | None = None) -> Report:
         provenance=plan.provenance,
         failures=tuple(failures),
         limits=plan.limits,
+        device=plan.device,
         blocks=blocks(load(plan.original.path)),
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.data.dataset import Dataset
+from optimize.device import Device
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.provenance import Provenance
@@ -28,6 +29,7 @@ class Plan:
         provenance: where the report's figures come from.
         rivals: other checkpoints to measure, beside the original at a smaller input; None for no rival at all.
         limits: what the user can't do without.
+        device: where the report states what each model takes at least; None for nowhere.
     """
 
     original: Variant
@@ -41,3 +43,4 @@ class Plan:
     provenance: Provenance
     rivals: tuple[Variant, ...] | None = None
     limits: Limits = Limits()  # noqa: RUF009  it is frozen
+    device: Device | None = None

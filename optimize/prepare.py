@@ -13,6 +13,7 @@ from optimize.checks import check_fit, check_model, check_room
 from optimize.config import build, typed
 from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
+from optimize.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
 from optimize.judge import Judge
 from optimize.limits import Limits
@@ -51,6 +52,7 @@ def prepare(config: DictConfig) -> Plan:
         InputError: something given can't be used, or checkpoint, data and settings don't fit each other.
     """
     settings = settings_of(config)
+    device = load_device(settings.device_profile) if settings.device_profile else None
     path = find(settings.model)
     model = load(path)
     check_model(f"model={settings.model}", model)
@@ -82,6 +84,7 @@ def prepare(config: DictConfig) -> Plan:
         ),
         rivals=others,
         limits=typed(Limits, config.limits, "limits"),
+        device=device,
     )
 
 

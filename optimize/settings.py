@@ -22,6 +22,7 @@ class Settings:
         threads: CPU threads of every runtime; None for all cores.
         rounds: rounds of the latency benchmark, at least 12.
         rivals: checkpoints to measure beside the original at a smaller input; None for no rival at all.
+        device_profile: a device whose bounds the report states beside what is measured here; None for none.
         trust: load checkpoints that hold more than classes of ultralytics and torch, which can run any code.
         store: folder of everything made so far, shared by all runs.
         tracking: where results are written besides: `mlflow`, or `none`.
@@ -41,6 +42,7 @@ class Settings:
     store: Path
     trust: bool = False
     tracking: str = "none"
+    device_profile: str | None = None
 
     def __post_init__(self):
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")
@@ -51,10 +53,19 @@ class Settings:
             self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores"
         )
         _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
-        if self.imgsz is not None:
-            fits = self.imgsz >= 32 and self.imgsz % 32 == 0
-            near = max(32, round(self.imgsz / 32) * 32)
-            _require(fits, f"imgsz={self.imgsz}", f"a multiple of 32, the stride of the network, e.g. {near}")
+        check_imgsz(self.imgsz)
+
+
+def check_imgsz(imgsz: int | None) -> None:
+    """The side of an input must be a multiple of the network's stride.
+
+    Raises:
+        InputError: it is not.
+    """
+    if imgsz is not None:
+        fits = imgsz >= 32 and imgsz % 32 == 0
+        near = max(32, round(imgsz / 32) * 32)
+        _require(fits, f"imgsz={imgsz}", f"a multiple of 32, the stride of the network, e.g. {near}")
 
 
 def _require(holds: bool, given: str, allowed: str) -> None:

@@ -41,7 +41,12 @@ def _measure(
     return profiles, machine(asked, threads) if asked else None
 
 
-def machine(asked: dict[str, tuple[Callable, set[str]]], threads: int) -> Machine:
+def alone(asked: dict[str, tuple[Callable, set[str]]], threads: int, rounds: int) -> Machine:
+    """`machine` in a new process."""
+    return fresh(machine, asked, threads, rounds)
+
+
+def machine(asked: dict[str, tuple[Callable, set[str]]], threads: int, rounds: int = ROUNDS) -> Machine:
     """Of each runtime, by name: its bandwidths, and its peaks in some arithmetics. Takes 1 to 2 s per runtime."""
     kinds = [(name, open_, kind) for name, (open_, found) in asked.items() for kind in (*sorted(found), *MOVED)]
     with TemporaryDirectory() as folder:
@@ -52,7 +57,7 @@ def machine(asked: dict[str, tuple[Callable, set[str]]], threads: int) -> Machin
             else:
                 convolutions(path, quantized=kind == "int8")
         subjects = [(open_, Variant(paths[kind], name, kind, SIZE)) for name, open_, kind in kinds]
-        profiles = interleaved(subjects, threads, ROUNDS, min)  # other work makes nothing faster
+        profiles = interleaved(subjects, threads, rounds, min)  # other work makes nothing faster
     found = {(name, kind): profile for (name, _, kind), profile in zip(kinds, profiles, strict=True)}
     peaks = {name: {k: peak(found[name, k], k) for k in sorted(own)} for name, (_, own) in asked.items()}
     return Machine(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from optimize.report import blocks, gates, int8, layers, pipes, roofline, verdict, words
+from optimize.report import blocks, bounds, gates, int8, layers, pipes, roofline, verdict, words
 from optimize.result import Report
 
 
@@ -34,6 +34,7 @@ def write(report: Report, path: Path) -> None:
         *int8.section(report),
         *blocks.section(report),
         *roofline.section(report),
+        *bounds.section(report),
         *layers.section(report.stages),
     ]
     path.write_text("\n".join(lines))

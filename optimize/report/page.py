@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from optimize.report import classes, frame, gates, roofline, scenes, verdict, words
+from optimize.report import bounds, classes, frame, gates, roofline, scenes, verdict, words
 from optimize.report.charts import blocks, front, look
 from optimize.report.charts import roofline as roofs
 from optimize.result import Report
@@ -39,6 +39,11 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "layered": {name: name for name in map(roofs.name, roofs.drawn(report))},
         "limit_head": roofline.HEAD,
         "limit_rows": roofline.rows(report),
+        "bound_title": bounds.title(report.device) if report.device else None,
+        "bound_head": bounds.HEAD,
+        "bound_rows": bounds.rows(report),
+        "bound_notes": bounds.notes(report.device) if report.device else [],
+        "bound_sources": bounds.sources(report.device) if report.device else [],
         "class_columns": columns,
         "class_rows": rows,
         "depth": classes.depth,

@@ -1,13 +1,14 @@
 """The report on the terminal."""
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from optimize.progress import WIDTH_OF_A_FILE
-from optimize.report import gates, verdict, words
+from optimize.report import bounds, gates, verdict, words
 from optimize.result import Report
 
 
@@ -30,3 +31,17 @@ def show(report: Report) -> None:
     console.print(table)
     for note in [*verdict.reasons(report), *words.notes(report)]:
         console.print(f"- {note}", markup=False)
+    if report.device:
+        console.print(of_bounds(bounds.title(report.device), bounds.HEAD, bounds.rows(report)))
+        console.print(f"- {bounds.notes(report.device)[0]}", markup=False)
+
+
+def of_bounds(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table of bounds, apart from whatever was measured."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in head:
+        word = name in ("model", "unit", "arithmetic", "limits")
+        table.add_column(name, justify="left" if word else "right", no_wrap=name != "model", overflow="fold")
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        table.add_row(*row, end_section=following is None or row[:2] != following[:2])
+    return table

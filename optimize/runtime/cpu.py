@@ -38,6 +38,17 @@ def flags() -> list[str]:
     ]
 
 
+def caches() -> int | None:
+    """Bytes of all its data caches together, those of all cores and levels; None where the system doesn't tell."""
+    sizes = {}
+    for index in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cache/index*"):
+        files = [index / name for name in ("level", "type", "shared_cpu_list", "size")]
+        level, kind, shared, size = (f.read_text().strip() if f.is_file() else "" for f in files)
+        if size and kind != "Instruction":
+            sizes[level, kind, shared] = int(size.removesuffix("K")) * 1024
+    return sum(sizes.values()) or None
+
+
 def _cpuinfo() -> dict[str, str]:
     """The first processor's lines of /proc/cpuinfo."""
     file = Path("/proc/cpuinfo")

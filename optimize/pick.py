@@ -1,0 +1,111 @@
+"""The largest of several models that can meet limits: by measurement where there is one, else by what a bound allows.
+
+A bound can only rule models out: what it leaves may still be too slow.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optimize.limits import Limits
+from optimize.measure.bound import Bound
+from optimize.measure.cost import Cost
+
+STORED = {"int8": 1}  # bytes of a weight in a file of that arithmetic, at least; floats can be stored in 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an earlier run measured of a model, or of what was made of it without pruning.
+
+    Attributes:
+        run: its folder.
+        host: what its processor calls itself.
+        name, runtime, arithmetic: of the row.
+        latency_ms, size_mb, flops: as `Limits` limits them.
+    """
+
+    run: str
+    host: str
+    name: str
+    runtime: str
+    arithmetic: str
+    latency_ms: float
+    size_mb: float
+    flops: float
+
+    def meets(self, limits: Limits) -> bool:
+        names = ("latency_ms", "size_mb", "flops")
+        return all(getattr(limits, n) is None or getattr(self, n) <= getattr(limits, n) for n in names)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to choose from: what it costs, its bounds on the device (none without one), what was measured there."""
+
+    name: str
+    imgsz: int
+    cost: Cost
+    bounds: tuple[Bound, ...]
+    measured: tuple[Measured, ...]
+
+    def possible(self, limits: Limits) -> bool:
+        """Whether it meets `limits` by measurement, or, where nothing was measured, no bound rules it out."""
+        if self.measured:
+            return any(row.meets(limits) for row in self.measured)
+        if not self.bounds:
+            return not misses(self.cost, None, limits)
+        return any(not misses(self.cost, bound, limits) for bound in self.bounds)
+
+
+def misses(cost: Cost, bound: Bound | None, limits: Limits) -> list[str]:
+    """Why a model can't meet `limits` in the arithmetic of `bound`, or in any without one; nothing where it may."""
+    size = cost.parameters * STORED.get(bound.arithmetic, 2) / 1e6 if bound else cost.parameters / 1e6
+    found = []
+    if limits.flops is not None and cost.flops > limits.flops:
+        found.append(f"{cost.flops / 1e9:.4g} instead of {limits.flops / 1e9:g} GFLOPs")
+    if limits.size_mb is not None and size > limits.size_mb:
+        found.append(f"at least {size:.4g} instead of {limits.size_mb:g} MB")
+    if bound and limits.latency_ms is not None and bound.winograd_ms > limits.latency_ms:
+        found.append(f"at least {bound.winograd_ms:.3g} instead of {limits.latency_ms:g} ms")
+    if bound and bound.fits is False:
+        found.append(f"at least {bound.memory / 1e6:.4g} MB of memory, more than there is")
+    return found
+
+
+def said(cost: Cost, bound: Bound, limits: Limits) -> str:
+    """What `limits` mean for a model in one arithmetic: ruled out, and why; or possible, and on what condition."""
+    if missed := misses(cost, bound, limits):
+        return f"ruled out: {', '.join(missed)}"
+    slow = limits.latency_ms is not None and bound.bound_ms > limits.latency_ms
+    return "only with Winograd" if slow else "not ruled out"
+
+
+def largest(candidates: Sequence[Candidate], limits: Limits) -> tuple[Candidate | None, Candidate | None]:
+    """The model with the most FLOPs that can meet `limits`, and the one with the most that was measured to."""
+    ranked = sorted(candidates, key=lambda candidate: -candidate.cost.flops)
+    possible = next((c for c in ranked if c.possible(limits)), None)
+    return possible, next((c for c in ranked if c.measured and c.possible(limits)), None)
+
+
+def verdict(candidates: Sequence[Candidate], limits: Limits, where: str) -> list[str]:
+    """Which model to take, in one sentence or two; nothing where no model can meet `limits`."""
+    possible, measured = largest(candidates, limits)
+    found = []
+    if possible and possible is not measured:
+        left = [bound for bound in possible.bounds if not misses(possible.cost, bound, limits)]
+        kinds = ", ".join(f"{bound.unit} in {bound.arithmetic}" for bound in left)
+        found.append(
+            f"The largest model that can meet the limits{where}: {_called(possible)}{kinds and f' ({kinds})'}. It was "
+            "not measured, and a bound can only rule models out, so measure it there."
+        )
+    if measured:
+        best = min((row for row in measured.measured if row.meets(limits)), key=lambda row: row.latency_ms)
+        found.append(
+            f"The largest model that was measured to meet the limits{where}: {_called(measured)}, as {best.name} on "
+            f"{best.runtime} in {best.arithmetic}, {best.latency_ms:.4g} ms on {best.host} ({best.run})."
+        )
+    return found
+
+
+def _called(candidate: Candidate) -> str:
+    return f"{candidate.name} at {candidate.imgsz} px"

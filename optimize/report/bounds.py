@@ -1,0 +1,98 @@
+"""The least that each model of a run would take on a device: computed, and always said to be so."""
+
+from optimize.device import Device
+from optimize.measure.bound import Bound, bounds
+from optimize.measure.cost import Cost
+from optimize.report.pipes import table
+from optimize.result import Report
+
+HEAD = (
+    *("model", "px", "unit", "arithmetic", "GFLOPs", "bound, ms", "with Winograd, ms"),
+    *("memory, MB", "fits the memory"),
+)
+DASH = "-"
+
+
+def title(device: Device) -> str:
+    return f"Lower bound on {device.name}: computed, not measured"
+
+
+def section(report: Report) -> list[str]:
+    """Markdown lines: a row per model and arithmetic, and where every figure is from; none without a device."""
+    if report.device is None:
+        return []
+    said = [f"- {note}" for note in (*notes(report.device), *sources(report.device))]
+    return [f"## {title(report.device)}", "", *table(HEAD, rows(report)), "", *said, ""]
+
+
+def rows(report: Report) -> list[tuple[str, ...]]:
+    """A cell for each of `HEAD`, for each model in each arithmetic; none without a device."""
+    if report.device is None:
+        return []
+    models = [result for result in report.results if result.variant.runtime == "torch"]
+    return [row for r in models for row in of_model(r.variant.name, r.variant.imgsz, r.cost, report.device)]
+
+
+def of_model(name: str, imgsz: int, cost: Cost, device: Device) -> list[tuple[str, ...]]:
+    """The rows of one model."""
+    return [(name, f"{imgsz}", *cells(cost, bound)) for bound in bounds(cost, device)]
+
+
+def cells(cost: Cost, bound: Bound) -> tuple[str, ...]:
+    """From the unit on."""
+    return (
+        bound.unit,
+        bound.arithmetic,
+        f"{cost.flops / 1e9:.3f}",
+        f"{bound.bound_ms:.3g}",
+        f"{bound.winograd_ms:.3g}",
+        f"{bound.memory / 1e6:.1f}",
+        DASH if bound.fits is None else "yes" if bound.fits else "no",
+    )
+
+
+def notes(device: Device) -> list[str]:
+    """What a reader must know to believe the bounds, a sentence each."""
+    return [
+        "A bound, not a measurement: the model takes at least as long there, and usually several times as long. A "
+        "bound can rule a model out; that one is fast enough, only a measurement can say.",
+        "The roofline: a layer takes at least its operations over the peak, and at least the bytes that the caches "
+        "can't hold over the bandwidth; the bound is the sum of the longer ones, for one image. Activations, pooling, "
+        "additions, copies, the decode, NMS, calls, waiting and a clock that falls are left out.",
+        "`bound` counts every operation, as FLOPs do. Runtimes that compute 3x3 convolutions by Winograd's algorithm "
+        "(ncnn, TensorRT) multiply up to 5.06 times less in those, so only `with Winograd` rules a model out.",
+        "In int8 every layer is taken to run in int8; `memory` is that of the weights and of what goes into and comes "
+        "out of the largest layer, without the system and the runtime.",
+        *_unknown(device),
+    ]
+
+
+def _unknown(device: Device) -> list[str]:
+    peaks = [
+        f"{unit} in {arithmetic}"
+        for unit, found in device.peaks.items()
+        for arithmetic, figure in found.items()
+        if figure.value is None
+    ]
+    memory = [unit for unit in device.peaks if None in (device.bandwidth[unit].value, device.cache[unit].value)]
+    return [
+        *([f"No bound for {', '.join(peaks)}: there is no peak with a source."] if peaks else []),
+        *([f"The bandwidth or the caches of {', '.join(memory)} are not known and bound nothing."] if memory else []),
+    ]
+
+
+def sources(device: Device) -> list[str]:
+    """Every figure with its kind and where it is from."""
+    found = [
+        (f"{unit}, {arithmetic}", figure, "GOPS" if arithmetic == "int8" else "GFLOPS")
+        for unit, peaks in device.peaks.items()
+        for arithmetic, figure in peaks.items()
+    ]
+    for name, unit in (("bandwidth", "GB/s"), ("cache_bandwidth", "GB/s"), ("cache", "MB")):
+        words = name.replace("_", " ")
+        found += [(f"{where}, {words}", figure, unit) for where, figure in getattr(device, name).items()]
+    found.append(("memory", device.memory, "GB"))
+    return [
+        f"{what}: {'not known' if figure.value is None else f'{figure.value:g} {unit}, {figure.kind}'}. {figure.source}"
+        for what, figure, unit in found
+    ]

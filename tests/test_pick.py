@@ -1,0 +1,204 @@
+"""Which model to take under a budget: measurements decide, bounds only rule out; and the command that says so."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import reports
+import yaml
+from test_devices import device, figure
+
+from optimize import bound as command
+from optimize.cli import one_sentence
+from optimize.device import known
+from optimize.limits import Limits
+from optimize.measure.bound import bounds
+from optimize.measure.cost import Cost, Layer
+from optimize.pick import Candidate, Measured, largest, misses, said, verdict
+from optimize.report import results
+from optimize.stage import digest
+
+
+def cost(gflops: float, parameters: int = 1_000_000) -> Cost:
+    """Half of it in 3x3 convolutions."""
+    flops = round(gflops * 1e9)
+    return Cost((Layer("a", "Conv2d", flops, parameters, 4 * parameters, 0, 0, 0, flops // 2),), ())
+
+
+def candidate(name: str, gflops: float, *milliseconds: float) -> Candidate:
+    own = cost(gflops)
+    rows = (Measured("runs/a", "a CPU", "int8", "openvino", "int8+fp32", t, 1.0, own.flops) for t in milliseconds)
+    return Candidate(name, 640, own, bounds(own, device()), tuple(rows))
+
+
+FAST, SLOW = bounds(cost(1.0), device())[::-1]  # int8 2.5 ms, fp32 10 ms; with Winograd 1.5 and 6.0 ms
+
+
+@pytest.mark.parametrize(
+    ("limits", "slow", "fast"),
+    [
+        (Limits(), "not ruled out", "not ruled out"),
+        (Limits(latency_ms=10), "not ruled out", "not ruled out"),
+        (Limits(latency_ms=7), "only with Winograd", "not ruled out"),
+        (Limits(latency_ms=5), "ruled out: at least 5.99 instead of 5 ms", "not ruled out"),
+        (Limits(size_mb=1.5), "ruled out: at least 2 instead of 1.5 MB", "not ruled out"),
+        (
+            Limits(size_mb=0.5, flops=5e8),
+            "ruled out: 1 instead of 0.5 GFLOPs, at least 2 instead of 0.5 MB",
+            "ruled out: 1 instead of 0.5 GFLOPs, at least 1 instead of 0.5 MB",
+        ),
+    ],
+)
+def test_a_bound_rules_out_and_never_promises(limits, slow, fast):
+    assert (said(cost(1.0), SLOW, limits), said(cost(1.0), FAST, limits)) == (slow, fast)
+
+
+def test_what_does_not_fit_the_memory_is_ruled_out_without_any_limit():
+    (tight, _) = bounds(cost(1.0), device(memory=figure(0.003)))
+    assert misses(cost(1.0), tight, Limits()) == ["at least 4 MB of memory, more than there is"]
+
+
+def test_without_a_device_flops_are_exact_and_a_file_has_a_byte_per_weight():
+    assert misses(cost(1.0), None, Limits(flops=1e9, size_mb=1)) == []
+    assert misses(cost(1.0), None, Limits(size_mb=0.9)) == ["at least 1 instead of 0.9 MB"]
+
+
+def test_the_largest_that_no_bound_rules_out_is_taken_in_whatever_order():
+    models = [candidate("small", 1), candidate("large", 8), candidate("middle", 4)]
+    assert largest(models, Limits(latency_ms=7)) == (models[2], None)  # 8 GFLOPs take at least 12 ms in int8, 4 take 6
+    assert verdict(models, Limits(latency_ms=7), " on a board") == [
+        "The largest model that can meet the limits on a board: middle at 640 px (cpu in int8). It was not measured, "
+        "and a bound can only rule models out, so measure it there."
+    ]
+
+
+def test_a_measurement_decides_instead_of_the_bound():
+    models = [candidate("small", 1, 9.0, 6.0), candidate("large", 8, 11.0), candidate("middle", 4)]
+    assert largest(models, Limits(latency_ms=7)) == (models[2], models[0])
+    assert largest(models, Limits(latency_ms=12)) == (models[1], models[1])
+    assert largest(models, Limits(latency_ms=1.6)) == (None, None)
+    measured = "small at 640 px, as int8 on openvino in int8+fp32, 6 ms on a CPU (runs/a)."
+    first, second = verdict(models, Limits(latency_ms=7), "")
+    assert first.startswith("The largest model that can meet the limits: middle at 640 px")
+    assert second == f"The largest model that was measured to meet the limits: {measured}"
+    assert verdict(models, Limits(latency_ms=1.6), "") == []
+
+
+@pytest.fixture
+def own(tmp_path) -> Path:
+    """A profile of a machine like that of the made-up report."""
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(asdict(device(cpu="a CPU", machine="x86_64"))))
+    return path
+
+
+def called(capsys, *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `python -m optimize.bound WORDS`."""
+    code = 0
+    try:
+        with one_sentence():
+            command.main(words)
+    except SystemExit as stop:
+        code = stop.code
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_the_command_lists_its_keys_and_every_device(capsys):
+    assert called(capsys)[:2] == called(capsys, "--help")[:2] == (0, f"{command.HELP}\n")
+    for name in (*known(), *(f"\n  {name} " for name in command.Settings.__dataclass_fields__)):
+        assert name in command.HELP
+
+
+def test_one_model_is_shown_by_layer_several_in_total(capsys, own, checkpoint):
+    code, out, error = called(capsys, f"model={checkpoint}", f"device_profile={own}")
+    assert (code, error) == (0, "")
+    assert "model.2.cv1.conv" in out
+    assert "Lower bound on a board: computed, not measured" in out
+    assert "tiny.pt at 64 px by layer. Lower bound on a board" in " ".join(out.split())
+    assert "The largest" not in out
+    code, out, _ = called(capsys, f"model=[{checkpoint},digits]", f"device_profile={own}", "imgsz=96")
+    assert code == 0
+    assert "model.2.cv1.conv" not in out
+    assert [line.split("│")[2].strip() for line in out.splitlines() if line.startswith("│")] == ["96"] * 4
+
+
+def test_limits_name_the_largest_or_end_with_3(capsys, own, checkpoint):
+    words = [f"model=[digits,{checkpoint}]", f"device_profile={own}", "imgsz=64"]
+    code, out, _ = called(capsys, *words, "limits.latency_ms=100")
+    assert code == 0
+    assert out.replace("\n", " ").count("The largest model that can meet the limits on a board: ") == 1
+    code, out, error = called(capsys, *words, "limits.latency_ms=0.001")
+    assert (code, "ruled out" in out) == (3, True)
+    assert error == (
+        "error: no model can meet the limits on a board; give smaller models, a smaller imgsz or other limits.\n"
+    )
+
+
+def test_an_earlier_run_on_the_device_decides(capsys, own, checkpoint, tmp_path):
+    report = reports.report()
+    first = report.results[0]
+    mine = replace(first, sha256=digest(checkpoint), variant=replace(first.variant, imgsz=64))
+    report = replace(report, results=(mine, *report.results[1:]))
+    (tmp_path / "run").mkdir()
+    results.write(report, tmp_path / "run" / "results.json")
+    words = [f"model={checkpoint}", f"runs={tmp_path / 'run'}", "limits.latency_ms=5"]
+    code, out, _ = called(capsys, *words, f"device_profile={own}")
+    flat = " ".join(out.split())
+    assert code == 0
+    assert "Measured in runs, not bounds" in out
+    assert "measured to meet the limits on a board" in flat
+    assert "as int8 on openvino in int8+fp32, 4.8 ms on a CPU" in flat  # 0.6 of 8 ms
+    assert "pruned" not in out  # another model
+    assert called(capsys, *words)[0] == 0
+    assert called(capsys, *words[:2], "limits.latency_ms=4", f"device_profile={own}")[0] == 3
+    assert "Measured in runs" not in called(capsys, *words, f"device_profile={own}", "imgsz=96")[1]
+    own.write_text(own.read_text().replace("a CPU", "another CPU"))
+    code, out, error = called(capsys, *words, f"device_profile={own}")
+    assert (code, out) == (1, "")
+    assert error == (
+        f"error: runs={tmp_path / 'run'} was measured on a CPU, a board is another CPU; give runs of that device.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["model=digits"], "neither a device nor a limit is given; give device_profile= or e.g. limits.flops=4e9."),
+        (["device_profile=hailo-8"], "model is missing; give e.g. model=yolo26n.pt, or several as model=[a.pt,b.pt]."),
+        (["model=[]", "device_profile=hailo-8"], "model=[] is not allowed; give at least one."),
+        (["digits"], "digits is no key=value; `python -m optimize.bound --help` lists the keys."),
+        (
+            ["model=digits", "limits.latency_ms=5"],
+            "limits.latency_ms needs device_profile= for a bound, or runs= for measurements.",
+        ),
+        (
+            ["model=digits", "limits.max_drop=1"],
+            "limits.max_drop needs labelled pictures; give it to `python -m optimize`, and here latency_ms, flops or "
+            "size_mb.",
+        ),
+        (
+            ["model=digits", "limits.flops=0"],
+            "limits.flops=0 is not allowed; give more than 0, or null for no limit.",
+        ),
+        (
+            ["model=digits", "limits=5"],
+            "limits=5 is not allowed; give limits.latency_ms=, limits.flops= or limits.size_mb=.",
+        ),
+        (
+            ["model=digits", "device_profile=hailo-8", "imgsz=100"],
+            "imgsz=100 is not allowed; give a multiple of 32, the stride of the network, e.g. 96.",
+        ),
+        (
+            ["model=digits", "device_profile=hailo-8", "runs=none"],
+            "none/results.json does not exist; give the folder of a run that has ended, e.g. runs/2026-11-22_12-00-00.",
+        ),
+        (
+            ["model=digits", "colour=red"],
+            "colour is not a setting of Settings; allowed are device_profile, imgsz, model, runs, trust.",
+        ),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(words, sentence, capsys):
+    code, out, error = called(capsys, *words)
+    assert (code, out, error) == (1, "", f"error: {sentence}\n")
