@@ -53,13 +53,15 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _run(config: DictConfig, folder: Path) -> None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
+    from optimize.bundle import make as bundle
     from optimize.pipeline import run
     from optimize.prepare import prepare, settings_of
     from optimize.report import verdict, write
     from optimize.yolo.checkpoint import trusted
 
     try:
-        with trusted(settings_of(config).trust):
+        settings = settings_of(config)
+        with trusted(settings.trust):
             plan = prepare(config)
             report = run(plan, folder)
     except OptimizeError:
@@ -67,6 +69,8 @@ def _run(config: DictConfig, folder: Path) -> None:
         raise
     write(report, folder)
     print(folder)
+    if settings.bundle:
+        bundle.make(report, folder)
     if report.failures:
         raise VariantFailed(" ".join(f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures))
     if missed := [*report.missed, *([] if verdict.decide(report).best else [verdict.headline(report)])]:

@@ -22,6 +22,7 @@ class Settings:
         threads: CPU threads of every runtime; None for all cores.
         rounds: rounds of the latency benchmark, at least 12.
         rivals: checkpoints to measure beside the original at a smaller input; None for no rival at all.
+        bundle: write a folder to copy to a device, with the model to take and what runs and measures it there.
         trust: load checkpoints that hold more than classes of ultralytics and torch, which can run any code.
         store: folder of everything made so far, shared by all runs.
     """
@@ -39,6 +40,7 @@ class Settings:
     rivals: tuple[str, ...] | None
     store: Path
     trust: bool = False
+    bundle: bool = False
 
     def __post_init__(self):
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")
