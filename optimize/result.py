@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from optimize.bundle.measurement import Measurement
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
@@ -104,6 +105,7 @@ class Report:
         blocks: kind of every top-level module of the network, e.g. `{"model.2": "C2f"}`, in order.
         machine: what this machine can do at most; None where it was not measured.
         disagreement: where the optimized model sees something else than the original; None where nothing was compared.
+        measurements: what was measured elsewhere, and came back; no figure above depends on it.
     """
 
     results: tuple[Result, ...]
@@ -116,6 +118,7 @@ class Report:
     blocks: dict[str, str] = field(default_factory=dict)
     machine: Machine | None = None
     disagreement: Disagreement | None = None
+    measurements: tuple[Measurement, ...] = ()
 
     @property
     def missed(self) -> tuple[str, ...]:

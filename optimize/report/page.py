@@ -8,7 +8,7 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from optimize.report import classes, gates, roofline, scenes, verdict, words
+from optimize.report import classes, devices, gates, roofline, scenes, verdict, words
 from optimize.report.charts import blocks, front, look
 from optimize.report.charts import roofline as roofs
 from optimize.result import Report
@@ -38,6 +38,9 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "verdict": verdict.parts(report),
         "gates": gates.fired(report),
         "reasons": verdict.reasons(report),
+        "device_head": devices.HEAD,
+        "device_rows": devices.rows(report),
+        "device_note": devices.NOTE,
         "head": words.columns(report),
         "rows": words.rows(report),
         "kinds": words.kinds(report),

@@ -21,7 +21,9 @@ def write(report: Report, path: Path) -> None:
         row |= {"missed": result.missed}
     content["verdict"] = verdict.headline(report)
     content["gates"] = [gate._asdict() for gate in gates.fired(report)]
-    path.write_text(json.dumps(content, indent=2))
+    partial = path.with_suffix(".partial")  # what stands there already is every figure of a run
+    partial.write_text(json.dumps(content, indent=2))
+    partial.replace(path)
 
 
 def read(path: Path) -> Report:
