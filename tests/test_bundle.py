@@ -185,6 +185,23 @@ def test_a_task_that_no_bundle_decodes_is_refused(task):
     assert str(error.value).startswith(f"bundle=true is for detect and rtdetr models, model=a.pt is a {task} model;")
 
 
+def test_a_run_leaves_its_bundle_and_prints_its_folder_last(
+    monkeypatch, capsys, tmp_path, dataset, checkpoint, artefact
+):
+    report = one_row(artefact, "onnxruntime")
+    monkeypatch.setattr("optimize.pipeline.run", lambda plan, folder: report)  # it is tested elsewhere, and takes long
+    monkeypatch.chdir(tmp_path)
+    given = f"model={checkpoint}", f"data={dataset}"
+    folders = []
+    for words in ([], ["bundle=true"]):
+        code, out, err = command(monkeypatch, capsys, *given, *words)
+        assert code == 0, err
+        folders.append(Path(out.splitlines()[-1]))
+    assert [(folder / "bundle").exists() for folder in folders] == [False, True]
+    about = json.loads((folders[1] / "bundle" / "bundle.json").read_text())
+    assert (about["run"], about["sha256"]) == (folders[1].name, digest(folders[1] / "bundle" / about["artefact"]))
+
+
 def test_without_a_runtime_that_can_be_bundled_it_is_refused_before_any_work(
     monkeypatch, capsys, tmp_path, dataset, checkpoint
 ):

@@ -14,6 +14,8 @@ def test_the_wheel_carries_the_config_the_checkpoint_and_the_page(tmp_path):
     for yaml in (ROOT / "conf").rglob("*.yaml"):
         assert f"optimize/conf/{yaml.relative_to(ROOT / 'conf')}" in names
     assert "optimize/weights/digits.pt" in names
+    device = "run.py", "bench.py", "runtimes.py", "README.md"
+    assert {f"optimize/bundle/files/{name}" for name in device} <= set(names)
     assert {f"optimize/report/{name}" for name in ("report.html.j2", "page.css", "page.js")} <= set(names)
 
 

@@ -53,7 +53,7 @@ def measured(one: Measurement, report: Report) -> Result:
 
 def _both(values: tuple[float | None, float | None]) -> str:
     """When warm and at the end."""
-    return " / ".join(DASH if value is None else f"{value:.0f}" for value in values)
+    return DASH if values == (None, None) else " / ".join(DASH if value is None else f"{value:.0f}" for value in values)
 
 
 def _machines(report: Report) -> list[str]:

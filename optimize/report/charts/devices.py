@@ -20,9 +20,11 @@ def times(report: Report) -> altair.LayerChart:
     ]
     data = altair.Chart(altair.Data(values=rows))
     y = altair.Y("place:N", sort=None, title=None, axis=altair.Axis(labelLimit=420))
-    x = altair.X("ms:Q", title="milliseconds for one image, measured on devices", scale=altair.Scale(zero=True))
+    reach = altair.Scale(domain=[0, 1.15 * max(row["right"] for row in rows)], nice=False)  # and room for the label
+    axis = altair.Axis(tickCount=6)
+    x = altair.X("ms:Q", title="milliseconds for one image, measured on devices", scale=reach, axis=axis)
     return altair.layer(
         data.mark_bar(size=14, color="var(--series1)", cornerRadiusEnd=2).encode(x=x, y=y),
         data.mark_rule(color="var(--ink)").encode(x=altair.X("left:Q"), x2="right:Q", y=y),
-        data.mark_text(align="left", dx=8, dy=-12).encode(x=altair.X("right:Q"), y=y, text="label:N"),
+        data.mark_text(align="left", dx=8).encode(x=altair.X("right:Q"), y=y, text="label:N"),
     ).properties(height=altair.Step(44))
