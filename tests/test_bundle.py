@@ -143,7 +143,9 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     readme = (bundle / "README.md").read_text()
     commands = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
     assert commands == ["pip install numpy pillow onnxruntime", "python run.py street.jpg", "python bench.py"]
-    assert "Where it was made: mAP50-95 0.5950, 5.00 ms on a CPU.\n" in readme
+    report = one_row(artefact, "onnxruntime")
+    said = "Where it was made: mAP50-95 0.5950, 5.00 ms on a CPU. The verdict over all rows there: "
+    assert f"{said}{verdict.headline(report)}\n" in readme
     assert "It misses the limits" not in readme
     strict = replace(one_row(artefact, "onnxruntime"), limits=Limits(latency_ms=1))
     make.make(strict, tmp_path)  # what stood there is replaced

@@ -10,7 +10,7 @@ from typing import Any
 
 from optimize.errors import InputError, VariantFailed
 from optimize.report.plain import called
-from optimize.report.verdict import chosen, decide
+from optimize.report.verdict import chosen, decide, headline
 from optimize.result import Report, Result
 from optimize.yolo.export import metadata_of
 
@@ -107,9 +107,10 @@ def described(row: Result, report: Report, run: str) -> dict[str, Any]:
 
 
 def _verdict(row: Result, report: Report) -> str:
-    """What was measured of it where it was made, and which limits it misses."""
+    """What was measured of it where it was made, which limits it misses, and what was best: a rival, it may be."""
     alone = decide(report, [row])
     missed = [miss.reason for _, misses in alone.failing for miss in misses]
     time = f", {row.latency.median_ms:.2f} ms on {report.provenance.host.cpu}" if row.latency else ""
-    said = f"Where it was made: {row.accuracy.metric} {row.accuracy.score:.4f}{time}."
-    return f"{said} It misses the limits: {', '.join(missed)}." if missed else said
+    said = [f"Where it was made: {row.accuracy.metric} {row.accuracy.score:.4f}{time}."]
+    said += [f"It misses the limits: {', '.join(missed)}."] if missed else []
+    return " ".join([*said, f"The verdict over all rows there: {headline(report)}"])
