@@ -215,7 +215,7 @@ def test_without_a_runtime_that_can_be_bundled_it_is_refused_before_any_work(
     assert not list(tmp_path.glob("runs/*/optimize.log"))
 
 
-@pytest.mark.parametrize("case", ["missing", "text", "twice", "labels", "runtime"])
+@pytest.mark.parametrize("case", ["missing", "text", "twice", "over", "sure", "labels", "runtime"])
 def test_what_run_py_can_not_use_is_one_sentence(case, artefact, pictures, tmp_path):
     bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
     (tmp_path / "text.png").write_text("hello")
@@ -224,6 +224,8 @@ def test_what_run_py_can_not_use_is_one_sentence(case, artefact, pictures, tmp_p
         "missing": (["none.png"], "none.png can't be read as a picture"),
         "text": (["text.png"], "text.png can't be read as a picture"),
         "twice": ([pictures[0], pictures[0]], "two of the pictures have the same name"),
+        "over": (["text.png", "--out", "."], "--out . holds one of the pictures, which its copy could replace"),
+        "sure": ([pictures[0], "--confidence", "25"], "--confidence 25.0 is not allowed; give 0 to 1."),
         "labels": ([pictures[0]], "an output of shape (1, 7, 84) is none of a one2many head with 2 classes."),
         "runtime": ([pictures[0]], "No module named 'onnxruntime'"),
     }[case]

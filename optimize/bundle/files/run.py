@@ -24,9 +24,13 @@ def main():
     given = parser.parse_args()
     bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
     if given.confidence is not None:
+        if not 0 <= given.confidence <= 1:
+            sys.exit(f"error: --confidence {given.confidence} is not allowed; give 0 to 1.")
         bundle["nms"]["confidence"] = given.confidence
     if len({path.stem for path in given.picture}) < len(given.picture):
         sys.exit("error: two of the pictures have the same name, and so would their copies; give them one by one.")
+    if any(path.resolve().parent == given.out.resolve() for path in given.picture):
+        sys.exit(f"error: --out {given.out} holds one of the pictures, which its copy could replace; give another.")
     run, _ = open_model(bundle, given.threads)
     found = {}
     for path in given.picture:
@@ -48,7 +52,7 @@ def read(path):
         if picture.mode.startswith("I"):
             picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
         return picture.convert("RGB")
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
         sys.exit(f"error: {path} can't be read as a picture ({error}).")
 
 
