@@ -116,6 +116,7 @@ def _why(error: Exception) -> str:
 def _run(config: DictConfig, folder: Path) -> tuple[float, float | None] | None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
     from optimize import tracking
+    from optimize.bundle import make as bundle
     from optimize.pipeline import run
     from optimize.prepare import prepare, settings_of
     from optimize.report import verdict, write
@@ -133,6 +134,8 @@ def _run(config: DictConfig, folder: Path) -> tuple[float, float | None] | None:
     write(report, folder)
     untold = tracking.write_run(report, folder) if settings.tracking == "mlflow" else None
     print(folder)
+    if settings.bundle:
+        bundle.make(report, folder)
     if failed := [*(f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures), *filter(None, [untold])]:
         raise VariantFailed(" ".join(failed))
     if missed := [*report.missed, *([] if verdict.decide(report).best else [verdict.headline(report)])]:

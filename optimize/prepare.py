@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from optimize import rivals
+from optimize.bundle import make as bundle
 from optimize.checks import check_fit, check_model, check_room
 from optimize.config import build, typed
 from optimize.data.dataset import Dataset
@@ -63,6 +64,8 @@ def prepare(config: DictConfig) -> Plan:
     check_room(settings.store, path, [rival.path for rival in others or ()])
     asked, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
     usable = _usable(asked)
+    if settings.bundle:
+        bundle.check(f"model={settings.model}", task(model), [runtime.name for runtime in usable])
     threads = settings.threads or len(os.sched_getaffinity(0))
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
     quant = build(config.quant, "quant", data=data, judge=judge)

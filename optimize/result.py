@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from optimize.bundle.measurement import Measurement
 from optimize.device import Device
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
@@ -106,6 +107,7 @@ class Report:
         blocks: kind of every top-level module of the network, e.g. `{"model.2": "C2f"}`, in order.
         machine: what this machine can do at most; None where it was not measured.
         disagreement: where the optimized model sees something else than the original; None where nothing was compared.
+        measurements: what was measured elsewhere, and came back; no figure above depends on it.
         device: whose bounds are stated, apart from all that was measured; None where none was given.
     """
 
@@ -119,6 +121,7 @@ class Report:
     blocks: dict[str, str] = field(default_factory=dict)
     machine: Machine | None = None
     disagreement: Disagreement | None = None
+    measurements: tuple[Measurement, ...] = ()
     device: Device | None = None
 
     @property

@@ -23,6 +23,7 @@ class Settings:
         rounds: rounds of the latency benchmark, at least 12.
         rivals: checkpoints to measure beside the original at a smaller input; None for no rival at all.
         device_profile: a device whose bounds the report states beside what is measured here; None for none.
+        bundle: write a folder to copy to a device, with the model to take and what runs and measures it there.
         trust: load checkpoints that hold more than classes of ultralytics and torch, which can run any code.
         store: folder of everything made so far, shared by all runs.
         tracking: where results are written besides: `mlflow`, or `none`.
@@ -43,6 +44,7 @@ class Settings:
     trust: bool = False
     tracking: str = "none"
     device_profile: str | None = None
+    bundle: bool = False
 
     def __post_init__(self):
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")

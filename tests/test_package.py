@@ -17,6 +17,8 @@ def test_the_wheel_carries_the_config_the_checkpoint_and_the_page(tmp_path):
     assert "hydra_plugins/optimize_search.py" in names
     templates = ("report/report.html.j2", "report/frame.html.j2", "report/controls.html.j2", "sweep/sweep.html.j2")
     assert {f"optimize/{name}" for name in (*templates, "report/page.css", "report/page.js")} <= set(names)
+    device = "run.py", "bench.py", "runtimes.py", "README.md"
+    assert {f"optimize/bundle/files/{name}" for name in device} <= set(names)
 
 
 def test_the_unpacked_wheel_finds_its_config_from_another_folder_without_importing_torch(tmp_path):

@@ -32,8 +32,8 @@ def fired(report: Report) -> tuple[Gate, ...]:
     gates = {
         "failed": _failed(report),
         "int8 drop": report.missed,
-        "A/A": _timing(report),
-        "wrong arithmetic": _arithmetic(report),
+        "A/A": [*_timing(report), *_timing_elsewhere(report)],
+        "wrong arithmetic": [*_arithmetic(report), *_arithmetic_elsewhere(report)],
         "int8 share": _int8(report),
         "accuracy near zero": _near_zero(report),
         "better than the original": _better(report),
@@ -56,17 +56,38 @@ def _timing(report: Report) -> list[str]:
     ]
 
 
+def _timing_elsewhere(report: Report) -> list[str]:
+    return [
+        f"on {one.device}, {one.threads} threads, the same artefact timed against itself (A/A) differs by "
+        f"{one.noise:.1%} (at most {ALIKE:.0%} is sound), quartiles +-{one.noise_spread:.1%} (at most {SPREAD:.0%}); "
+        "measure there again, with nothing else running and cool, or with more --rounds."
+        for one in report.measurements
+        if one.noise > ALIKE or one.noise_spread > SPREAD
+    ]
+
+
 def _arithmetic(report: Report) -> list[str]:
-    found = []
-    for row in report.results:
-        allowed, needed = COMPUTED[row.variant.precision]
-        ran = set(row.latency.arithmetic.split("+")) if row.latency else allowed
-        if not needed <= ran <= allowed:
-            found.append(
-                f"{called(row)} was made for {row.variant.precision} and ran in {row.latency.arithmetic}, so its time "
-                "and its accuracy are those of another arithmetic."
-            )
-    return found
+    return [
+        f"{called(row)} was made for {row.variant.precision} and ran in {row.latency.arithmetic}, so its time and its "
+        "accuracy are those of another arithmetic."
+        for row in report.results
+        if row.latency and _another(row.variant.precision, row.latency.arithmetic)
+    ]
+
+
+def _arithmetic_elsewhere(report: Report) -> list[str]:
+    return [
+        f"what was measured on {one.device}, {one.threads} threads, was made for {one.precision} and ran there in "
+        f"{one.arithmetic}, so its time is that of another arithmetic, and its accuracy may be."
+        for one in report.measurements
+        if one.arithmetic and _another(one.precision, one.arithmetic)
+    ]
+
+
+def _another(precision: str, arithmetic: str) -> bool:
+    """Whether what ran is not what the file was made for."""
+    allowed, needed = COMPUTED[precision]
+    return not needed <= set(arithmetic.split("+")) <= allowed
 
 
 def _int8(report: Report) -> list[str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from optimize.report import blocks, bounds, gates, int8, layers, pipes, roofline, verdict, words
+from optimize.report import blocks, bounds, devices, gates, int8, layers, pipes, roofline, verdict, words
 from optimize.result import Report
 
 
@@ -18,6 +18,7 @@ def write(report: Report, path: Path) -> None:
         *pipes.table(words.columns(report), words.marked(report)),
         "",
         *_limits(report),
+        *devices.section(report),
         "![accuracy against FLOPs and latency](report.png)",
         "",
         "## How it was measured",

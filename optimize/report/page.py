@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from optimize.report import bounds, classes, frame, gates, roofline, scenes, verdict, words
+from optimize.report import bounds, classes, devices, frame, gates, roofline, scenes, verdict, words
 from optimize.report.charts import blocks, front, look
 from optimize.report.charts import roofline as roofs
 from optimize.result import Report
@@ -29,6 +29,9 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "verdict": verdict.parts(report),
         "gates": gates.fired(report),
         "reasons": verdict.reasons(report),
+        "device_head": devices.HEAD,
+        "device_rows": devices.rows(report),
+        "device_note": devices.NOTE,
         "head": words.columns(report),
         "rows": words.rows(report),
         "kinds": words.kinds(report),

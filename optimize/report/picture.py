@@ -6,14 +6,17 @@ from pathlib import Path
 import vl_convert
 from PIL import Image
 
-from optimize.report.charts import front, look
+from optimize.report.charts import devices, front, look
 from optimize.result import Report
 
 WIDTH, PADDING, SCALE = 520, 24, 2
 
 
 def write(report: Report, path: Path) -> None:
-    """Draw every row of the report over its FLOPs, and beside it over its latency where any was timed."""
+    """Draw every row of the report over its FLOPs, and beside it over its latency where any was timed.
+
+    Below stands what was measured on devices.
+    """
     points = front.points(report)
     charts = [front.against_flops(points)]
     if any(result.latency for result in report.results):
@@ -22,6 +25,11 @@ def write(report: Report, path: Path) -> None:
     whole = Image.new("RGB", (sum(one.width for one in drawn), max(one.height for one in drawn)), "white")
     for i, one in enumerate(drawn):
         whole.paste(one, (sum(before.width for before in drawn[:i]), 0))
+    if report.measurements:
+        below = _drawn(look.finished(devices.times(report).properties(width=2 * WIDTH - 300, padding=PADDING)))
+        above, whole = whole, Image.new("RGB", (max(whole.width, below.width), whole.height + below.height), "white")
+        whole.paste(above, (0, 0))
+        whole.paste(below, (0, above.height))
     whole.save(path)
 
 

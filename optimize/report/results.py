@@ -21,9 +21,9 @@ def write(report: Report, path: Path) -> None:
         row |= {"missed": result.missed}
     content["verdict"] = verdict.headline(report)
     content["gates"] = [gate._asdict() for gate in gates.fired(report)]
-    partial = path.with_suffix(".partial")  # others may read it meanwhile
+    partial = path.with_suffix(".partial")  # others may read it meanwhile, and what stands there already is whole
     partial.write_text(json.dumps(content, indent=2))
-    partial.rename(path)
+    partial.replace(path)
 
 
 def read(path: Path) -> Report:

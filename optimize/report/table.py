@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optimize.progress import WIDTH_OF_A_FILE
-from optimize.report import bounds, gates, verdict, words
+from optimize.report import bounds, devices, gates, verdict, words
 from optimize.result import Report
 
 
@@ -29,6 +29,8 @@ def show(report: Report) -> None:
     for row, section, following in zip(rows, sections, [*sections[1:], None], strict=True):
         table.add_row(*row, end_section=section != following)
     console.print(table)
+    if report.measurements:
+        console.print(_devices(report))
     for note in [*verdict.reasons(report), *words.notes(report)]:
         console.print(f"- {note}", markup=False)
     if report.device:
@@ -44,4 +46,13 @@ def of_bounds(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) ->
         table.add_column(name, justify="left" if word else "right", no_wrap=name != "model", overflow="fold")
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         table.add_row(*row, end_section=following is None or row[:2] != following[:2])
+    return table
+
+
+def _devices(report: Report) -> Table:
+    table = Table(title=f"Measured on devices. {devices.NOTE}", title_justify="left")
+    for i, name in enumerate(devices.HEAD):
+        table.add_column(name, justify="left" if i < 4 else "right", no_wrap=i > 0)
+    for cells in devices.rows(report):
+        table.add_row(*map(Text, cells))
     return table

@@ -1,6 +1,7 @@
 """Make a YOLO module ready to be traced by an exporter, and write it as ONNX."""
 
 import warnings
+from ast import literal_eval
 from pathlib import Path
 
 import onnx
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn.modules.block import DFL
+from ultralytics.utils import YAML
 
 from optimize.yolo.checkpoint import deployed
 
@@ -89,3 +91,11 @@ def to_onnx(model: nn.Module, imgsz: int, path: Path, opset: int = OPSET) -> Non
     slim = onnxslim.slim(onnx.load(path))
     onnx.helper.set_model_props(slim, {key: str(value) for key, value in metadata(module, imgsz).items()})
     onnx.save(slim, path)
+
+
+def metadata_of(path: Path) -> dict:
+    """What stands in an exported ONNX file or OpenVINO folder of what `metadata` wrote, as it was before."""
+    if path.is_dir():
+        return YAML.load(path / "metadata.yaml")
+    found = {prop.key: prop.value for prop in onnx.load(path, load_external_data=False).metadata_props}
+    return {key: literal_eval(found[key]) for key in ("names", "end2end", "imgsz")}

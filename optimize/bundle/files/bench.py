@@ -1,0 +1,157 @@
+"""Measure on this device how long one call of the model takes: python bench.py
+
+The method is yolo-optimize's own: the model is opened twice, both are called until their times are steady, then in
+random turns; what they differ by (A/A) says which differences mean nothing. One call is from numpy in to numpy out,
+batch 1; preparing the picture and NMS are not in it. Writes measurement.json.
+"""
+
+import argparse
+import json
+import platform
+import random
+import sys
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from runtimes import HERE, cores, open_model
+
+CALLS = 3  # timed in each round, behind an untimed one
+STEADY, WINDOW, MOST_WARM_UP = 0.05, 5, 60  # warm-up ends when the medians of two windows differ by less than a share
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measure the model of this bundle on this device.")
+    parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
+    parser.add_argument("--rounds", type=int, default=30, help="of 3 timed calls each, at least 12")
+    parser.add_argument("--device", default=device(), help="what to call this device, e.g. 'Raspberry Pi 5, fan'")
+    parser.add_argument("--out", type=Path, default=Path("measurement.json"), help="file to write")
+    given = parser.parse_args()
+    name = " ".join(given.device.split())
+    if given.rounds < 12 or given.threads < 1 or not name:
+        sys.exit("error: give --rounds of 12 or more, --threads of 1 or more, and a --device that has a name.")
+    bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
+    found = digest(HERE / bundle["artefact"])
+    if found != bundle["sha256"]:
+        sys.exit(f"error: {bundle['artefact']} is not the file that bundle.json describes; copy the bundle again.")
+    times, before, read_back = measured(bundle, given.threads, given.rounds)
+    after = state()
+    q1, median, q3, p95 = (float(value) for value in np.percentile(times[:, 0], [25, 50, 75, 95]))
+    per_round = np.median(times, axis=2)
+    low, middle, high = (float(value) for value in np.percentile(per_round[:, 1] / per_round[:, 0], [25, 50, 75]))
+    measurement = {
+        "schema": 1,
+        "run": bundle["run"],
+        "sha256": found,
+        "runtime": bundle["runtime"],
+        "precision": bundle["precision"],
+        "imgsz": bundle["imgsz"],
+        "device": name,
+        "cpu": cpu(),
+        "system": platform.platform(),
+        "cores": cores(),
+        "threads": given.threads,
+        "arithmetic": read_back() or None,
+        "median_ms": median,
+        "p95_ms": p95,
+        "q1_ms": q1,
+        "q3_ms": q3,
+        "runs": int(times[:, 0].size),
+        "noise": abs(middle - 1),
+        "noise_spread": (high - low) / 2,
+        "clock_mhz": [before[0], after[0]],
+        "temperature_c": [before[1], after[1]],
+        "began": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: sys.modules[name].__version__ for name in ("numpy", bundle["runtime"])},
+        },
+    }
+    given.out.write_text(json.dumps(measurement, indent=1), encoding="utf-8")
+    print(
+        f"{bundle['variant']} on {name}, {bundle['runtime']}, {given.threads} threads: {median:.2f} ms "
+        f"[{q1:.2f}-{q3:.2f}], p95 {p95:.2f} ms; A/A {abs(middle - 1):.1%}, quartiles +-{(high - low) / 2:.1%}\n"
+        f"copy {given.out} to where the run is, then: "
+        f"python -m optimize.import_measurement runs/{bundle['run']} {given.out.name}"
+    )
+
+
+def measured(bundle, threads, rounds):
+    """Milliseconds (rounds, 2, CALLS) of the model opened twice, `state` once it is warm, and what reads back."""
+    side = bundle["imgsz"]
+    image = np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32)
+    (run, arithmetic), (twin, _) = (open_model(bundle, threads) for _ in range(2))
+    for one in (run, twin):
+        warm_up(one, image)
+    before, times, order = state(), np.empty((rounds, 2, CALLS)), random.Random(0)
+    for this_round in range(rounds):
+        for i in order.sample(range(2), 2):
+            (run, twin)[i](image)
+            times[this_round, i] = [milliseconds((run, twin)[i], image) for _ in range(CALLS)]
+    return times, before, arithmetic
+
+
+def warm_up(run, image):
+    times = []
+    while len(times) < MOST_WARM_UP:
+        times += [milliseconds(run, image) for _ in range(WINDOW)]
+        if len(times) > WINDOW:
+            earlier, now = np.median(times[-2 * WINDOW : -WINDOW]), np.median(times[-WINDOW:])
+            if abs(earlier - now) <= STEADY * now:
+                return
+
+
+def milliseconds(run, image):
+    start = perf_counter()
+    run(image)
+    return (perf_counter() - start) * 1e3
+
+
+def digest(path):
+    """SHA-256 of a file, or of all files of a folder with their names, in hex."""
+    total = sha256()
+    for file in [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file()):
+        if file != path:
+            total.update(file.relative_to(path).as_posix().encode())
+        total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def device():
+    """What this machine calls itself: a board in its device tree, a PC in its firmware, else in the network."""
+    for file in ("/proc/device-tree/model", "/sys/devices/virtual/dmi/id/product_name"):
+        if name := text(Path(file)).strip("\0 \n"):
+            return name
+    return platform.node() or platform.machine()
+
+
+def cpu():
+    lines = [line.partition(":") for line in text(Path("/proc/cpuinfo")).splitlines()]
+    names = [value.strip() for key, _, value in lines if key.strip() == "model name"]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def state():
+    """The fastest core's clock in MHz and the hottest sensor in °C, each None where the system doesn't tell."""
+    files = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq")
+    clocks = [int(value) / 1e3 for value in map(text, files) if value.strip().isdigit()]
+    if not clocks:
+        lines = [line.partition(":") for line in text(Path("/proc/cpuinfo")).splitlines()]
+        clocks = [float(value) for key, _, value in lines if key.strip() == "cpu MHz"]
+    files = Path("/sys/class/thermal").glob("thermal_zone*/temp")
+    sensors = [int(value) / 1e3 for value in map(text, files) if value.strip().isdigit()]
+    return max(clocks, default=None), max(sensors, default=None)
+
+
+def text(file):
+    """What `file` holds; nothing where there is none or it can't be read, as some sensors can't."""
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Find objects in pictures: python run.py street.jpg [more.jpg ...]
+
+Prints what is found, and writes found/detections.json (boxes are left, top, right, bottom in pixels of the upright
+picture) and a copy of each picture with its boxes. Equals ultralytics' predict of the same model.
+"""
+
+import argparse
+import colorsys
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from runtimes import HERE, cores, open_model
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Find objects in pictures.")
+    parser.add_argument("picture", nargs="+", type=Path)
+    parser.add_argument("--confidence", type=float, help="from which on something is shown, 0 to 1")
+    parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
+    parser.add_argument("--out", type=Path, default=Path("found"), help="folder to write to")
+    given = parser.parse_args()
+    bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
+    if given.confidence is not None:
+        if not 0 <= given.confidence <= 1:
+            sys.exit(f"error: --confidence {given.confidence} is not allowed; give 0 to 1.")
+        bundle["nms"]["confidence"] = given.confidence
+    if len({path.stem for path in given.picture}) < len(given.picture):
+        sys.exit("error: two of the pictures have the same name, and so would their copies; give them one by one.")
+    if any(path.resolve().parent == given.out.resolve() for path in given.picture):
+        sys.exit(f"error: --out {given.out} holds one of the pictures, which its copy could replace; give another.")
+    run, _ = open_model(bundle, given.threads)
+    found = {}
+    for path in given.picture:
+        picture = read(path)
+        found[str(path)] = objects = detect(run, np.asarray(picture), bundle)
+        labels = [one["label"] for one in objects]
+        counts = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
+        print(f"{path}: {', '.join(counts) or 'nothing'}")
+        given.out.mkdir(parents=True, exist_ok=True)
+        draw(picture, objects).save(given.out / f"{path.stem}.png")
+    (given.out / "detections.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    print(f"boxes and pictures: {given.out}")
+
+
+def read(path):
+    """A picture upright and in RGB; of 16 bits the upper 8."""
+    try:
+        picture = ImageOps.exif_transpose(Image.open(path))
+        if picture.mode.startswith("I"):
+            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        return picture.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
+        sys.exit(f"error: {path} can't be read as a picture ({error}).")
+
+
+def detect(run, picture, bundle):
+    """What `run` finds in `picture`, (height, width, 3) uint8 RGB: the surest first."""
+    image, scale, corner = fit(picture, bundle["imgsz"], bundle["letterbox"])
+    boxes, scores, classes = decode(run(image)[0], bundle)
+    boxes = (boxes - [*corner, *corner]) / [*scale, *scale]
+    if bundle["letterbox"]:
+        height, width = picture.shape[:2]
+        boxes = boxes.clip(0, [width, height, width, height])
+    return [
+        {
+            "label": bundle["names"][label],
+            "class": label,
+            "confidence": round(score, 5),
+            "box": [round(side, 3) for side in box],
+        }
+        for box, score, label in zip(boxes.tolist(), scores.tolist(), classes.tolist(), strict=True)
+    ]
+
+
+def fit(picture, side, letterbox):
+    """The network's input, (1, 3, side, side), and the scale (x, y) and corner (x, y) of the picture in it.
+
+    With `letterbox` the proportions are kept and grey fills the rest; without, the picture is stretched.
+    """
+    height, width = picture.shape[:2]
+    gain = min(side / height, side / width)
+    fitted = (max(round(width * gain), 1), max(round(height * gain), 1)) if letterbox else (side, side)
+    left, top = (round((side - size) / 2 - 0.1) for size in fitted)
+    square = np.full((side, side, 3), letterbox["grey"] if letterbox else 0, np.uint8)
+    square[top : top + fitted[1], left : left + fitted[0]] = resize(picture, *fitted)
+    image = np.ascontiguousarray(square.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+    return image, (fitted[0] / width, fitted[1] / height), (left, top)
+
+
+def resize(picture, width, height):
+    """Bilinear, with weights in steps of 1/2048 and cut to integers twice, as OpenCV does it: equal to the last bit."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    pixels = picture.astype(np.int32)
+    if picture.shape[:2] == (2 * height, 2 * width):
+        rows = pixels[::2] + pixels[1::2]
+        return ((rows[:, ::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
+    left, right, near, far = taps(picture.shape[1], width)
+    above, below, over, under = (tap[..., None, None] for tap in taps(picture.shape[0], height))
+    rows = (pixels[:, left] * near[:, None] + pixels[:, right] * far[:, None]) >> 4
+    rows = (rows[above.ravel()] * over >> 16) + (rows[below.ravel()] * under >> 16)
+    return ((rows + 2) >> 2).astype(np.uint8)
+
+
+def taps(old, new):
+    """For each of `new` pixels the two of `old` that it lies between, and the weight of each, 0 to 2048."""
+    at = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
+    first = np.floor(at).astype(int)
+    share = at - first.astype(np.float32)
+    weights = (np.rint(part * np.float32(2048)).astype(np.int32) for part in (1 - share, share))
+    return (*(index.clip(0, old - 1) for index in (first, first + 1)), *weights)
+
+
+def decode(output, bundle):
+    """Corners (N, 4) in pixels of the network's input, confidences (N,) and classes (N,), the surest first.
+
+    `output` is (1, 4 + classes, anchors) with centre and size for the head "one2many"; for those that need no NMS
+    (1, N, 6) with a confidence and a class behind the box: corners in pixels for "end2end", centre and size as shares
+    of the picture for "rtdetr".
+    """
+    head, settings, count = bundle["head"], bundle["nms"], len(bundle["names"])
+    given, needed = (output.shape[1], 4 + count) if head == "one2many" else (output.shape[-1], 6)
+    if given != needed:
+        sys.exit(f"error: an output of shape {output.shape} is none of a {head} head with {count} classes.")
+    rows, most = output[0], settings["max_detections"]
+    if head == "one2many":
+        rows = rows[:, rows[4:].max(0) > settings["confidence"]].T
+        boxes, scores, classes = corners(rows[:, :4]), rows[:, 4:].max(1), rows[:, 4:].argmax(1)
+        kept = suppress(boxes, scores, classes, settings["iou"])[:most]
+        return boxes[kept], scores[kept], classes[kept]
+    rows = rows[rows[:, 4] > settings["confidence"]][:most]
+    boxes = corners(rows[:, :4]) * bundle["imgsz"] if head == "rtdetr" else rows[:, :4]
+    return boxes, rows[:, 4], rows[:, 5].astype(int)
+
+
+def corners(boxes):
+    """From centre and size to left, top, right, bottom."""
+    middle, half = boxes[:, :2], boxes[:, 2:] / 2
+    return np.concatenate([middle - half, middle + half], 1)
+
+
+def suppress(boxes, scores, classes, iou):
+    """Non-maximum suppression within each class: which boxes stay, the surest first."""
+    boxes = boxes + classes[:, None].astype(np.float32) * 7680  # so far apart that no two classes meet
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    order, kept = np.argsort(-scores, kind="stable"), []
+    while order.size:
+        first, order = order[0], order[1:]
+        kept.append(first)
+        shared = np.minimum(boxes[first, 2:], boxes[order, 2:]) - np.maximum(boxes[first, :2], boxes[order, :2])
+        shared = shared.clip(0).prod(1)
+        with np.errstate(invalid="ignore"):  # 0 / 0 where both are empty: they share nothing
+            order = order[~(shared / (areas[first] + areas[order] - shared) > iou)]
+    return np.array(kept, int)
+
+
+def draw(picture, objects):
+    """A copy of `picture` with a box and its name for each object, a colour for each class."""
+    copy, width = picture.copy(), max(2, round(sum(picture.size) / 600))
+    pen, font = ImageDraw.Draw(copy), ImageFont.load_default(6 * width)
+    for one in reversed(objects):  # the surest on top
+        colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(0.618 * one["class"] % 1, 0.9, 0.9))
+        (left, right), (top, bottom) = sorted(one["box"][::2]), sorted(one["box"][1::2])
+        text = f"{one['label']} {one['confidence']:.2f}"
+        pen.rectangle((left, top, right, bottom), outline=colour, width=width)
+        pen.rectangle(pen.textbbox((left, top), text, font), fill=colour)
+        pen.text((left, top), text, "white", font)
+    return copy
+
+
+if __name__ == "__main__":
+    main()

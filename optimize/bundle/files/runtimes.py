@@ -1,0 +1,89 @@
+"""Open the model of this bundle: one function per runtime, with threads and arithmetic pinned as when it was measured.
+
+Each gives back a function from pictures, (1, 3, H, W) float32 in 0..1 and RGB, to the list of the model's outputs; and
+one that reads back in which number formats it computes, e.g. `int8+fp32`, or gives None where the runtime doesn't tell.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+
+
+def open_onnxruntime(path, precision, threads):
+    import onnxruntime
+
+    def session(**more):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for key, value in more.items():
+            setattr(options, key, value)
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def arithmetic():
+        with TemporaryDirectory() as folder:
+            profiled = session(enable_profiling=True, profile_file_prefix=f"{folder}/profile")
+            profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
+            events = json.loads(Path(profiled.end_profiling()).read_text())
+        ran = [event["args"] for event in events if event["name"].endswith("_kernel_time")]
+        computed = [kernel["output_type_shape"] for kernel in ran if kernel["op_name"] not in MOVES]
+        types = {name for outputs in computed for tensor in outputs for name in tensor}
+        return named({"uint8": "int8", "float": "fp32", "float16": "fp16", "bfloat16": "bf16"}.get(t, t) for t in types)
+
+    opened = session()
+    (feed,) = opened.get_inputs()
+    return lambda images: opened.run(None, {feed.name: images}), arithmetic
+
+
+def open_openvino(path, precision, threads):
+    import openvino
+
+    # Without the hint it would run float32 models in bf16 or fp16 on some CPUs.
+    hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
+    pins = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": hint}
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(str(next(path.glob("*.xml")))), "CPU", pins)
+
+    def arithmetic():
+        layers = [layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops()]
+        computing = [layer for layer in layers if layer["layerType"].astype(str) not in MOVES]
+        ends = {layer["primitiveType"].astype(str).rpartition("_")[2].lower() for layer in computing}
+        return named({"u8": "int8", "i8": "int8", "f32": "fp32", "f16": "fp16"}.get(end, end) for end in ends)
+
+    return lambda images: list(compiled(images).values()), arithmetic
+
+
+RUNTIMES = {"onnxruntime": open_onnxruntime, "openvino": open_openvino}
+
+MOVES = {  # what moves or converts numbers and computes none, as either runtime calls it
+    *("Cast", "Concat", "Concatenation", "Const", "Convert", "DequantizeLinear", "Gather", "Input", "Output"),
+    *("QLinearConcat", "QuantizeLinear", "Reorder", "ReorderInput", "ReorderOutput", "Reshape", "Slice", "Split"),
+    *("Squeeze", "StridedSlice", "Transpose", "Unsqueeze"),
+}
+
+
+def named(kinds):
+    """The number formats among `kinds`, in one order; None where there is none that we know."""
+    return "+".join(sorted({"int8", "bf16", "fp16", "fp32"} & set(kinds), key=["int8", "bf16", "fp16", "fp32"].index))
+
+
+def cores():
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def open_model(bundle, threads):
+    """What `bundle`, the content of bundle.json, describes, on as many CPU threads."""
+    try:
+        return RUNTIMES[bundle["runtime"]](HERE / bundle["artefact"], bundle["precision"], threads)
+    except ImportError as error:
+        sys.exit(f"error: {error}; the first command of README.md installs what is needed.")

@@ -1,0 +1,116 @@
+"""`bundle=true`: a folder to copy to a device, with the model to take, what runs it, and what measures it there."""
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from optimize.errors import InputError, VariantFailed
+from optimize.report.plain import called
+from optimize.report.verdict import chosen, decide, headline
+from optimize.result import Report, Result
+from optimize.yolo.export import metadata_of
+
+log = logging.getLogger(__name__)
+
+FILES = Path(__file__).parent / "files"
+SCRIPTS = "run.py", "bench.py", "runtimes.py"
+PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino"}  # what pip installs; files/runtimes.py opens each
+TASKS = ("detect", "rtdetr")  # whose outputs files/run.py decodes
+# As ultralytics' predict has them.
+NMS = {"confidence": 0.25, "iou": 0.7, "max_detections": 300}
+LETTERBOX = {"grey": 114}
+
+
+def check(given: str, task: str, runtimes: Sequence[str]) -> None:
+    """Whether a model of `task` that is exported to `runtimes` can be bundled.
+
+    Raises:
+        InputError: it can't; `given` is how the model was named.
+    """
+    if task not in TASKS:
+        raise InputError(
+            f"bundle=true is for {' and '.join(TASKS)} models, {given} is a {task} model; leave bundle=true out, and "
+            "take the files from the run's artefacts/."
+        )
+    if not set(runtimes) & set(PACKAGES):
+        raise InputError(
+            f"bundle=true needs one of runtime=[{','.join(PACKAGES)}], and none of them is used here; name one."
+        )
+
+
+def make(report: Report, folder: Path) -> Path:
+    """Write `folder`/bundle, whole or not at all; what an earlier run in `folder` left there is replaced.
+
+    Raises:
+        VariantFailed: nothing was exported that could be bundled.
+    """
+    row = picked(report)
+    log.info("bundle: %s", called(row))
+    about, artefact, target = described(row, report, folder.name), row.variant.path, folder / "bundle"
+    with TemporaryDirectory(dir=folder, prefix="bundle.") as temporary:
+        partial = Path(temporary) / "bundle"
+        partial.mkdir()
+        for name in SCRIPTS:
+            shutil.copyfile(FILES / name, partial / name)
+        (shutil.copytree if artefact.is_dir() else shutil.copy2)(artefact, partial / artefact.name)
+        (partial / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        (partial / "labels.txt").write_text("".join(f"{name}\n" for name in about["names"]), encoding="utf-8")
+        package, verdict = PACKAGES[row.variant.runtime], _verdict(row, report)
+        readme = (FILES / "README.md").read_text(encoding="utf-8").format(**about, package=package, verdict=verdict)
+        (partial / "README.md").write_text(readme, encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    return target
+
+
+def picked(report: Report) -> Result:
+    """The verdict's choice of what was made; of the exported rows where that one can't be bundled, e.g. a checkpoint.
+
+    Where nothing was made, of the original in each runtime.
+    """
+    best = chosen(report)
+    if best and best.variant.runtime in PACKAGES:
+        return best
+    exported = [row for row in report.results if row.variant.runtime in PACKAGES and not row.rival]
+    made = [row for row in exported if row.variant.name != "original"]
+    if not exported:
+        raise VariantFailed("there is no bundle, since no exported variant could be made; report.md says why.")
+    verdict = decide(report, made or exported)
+    return verdict.best or verdict.nearest
+
+
+def described(row: Result, report: Report, run: str) -> dict[str, Any]:
+    """The content of bundle.json."""
+    variant = row.variant
+    inside = metadata_of(variant.path)
+    transformer = report.provenance.task == "rtdetr"
+    return {
+        "schema": 1,
+        "run": run,
+        "began": report.provenance.began,
+        "task": report.provenance.task,
+        "variant": variant.name,
+        "runtime": variant.runtime,
+        "precision": variant.precision,
+        "artefact": variant.path.name,
+        "sha256": row.sha256,
+        "imgsz": variant.imgsz,
+        "head": "rtdetr" if transformer else "end2end" if inside["end2end"] else "one2many",
+        "letterbox": None if transformer else LETTERBOX,
+        "nms": NMS,
+        "names": [inside["names"][i] for i in sorted(inside["names"])],
+    }
+
+
+def _verdict(row: Result, report: Report) -> str:
+    """What was measured of it where it was made, which limits it misses, and what was best: a rival, it may be."""
+    alone = decide(report, [row])
+    missed = [miss.reason for _, misses in alone.failing for miss in misses]
+    time = f", {row.latency.median_ms:.2f} ms on {report.provenance.host.cpu}" if row.latency else ""
+    said = [f"Where it was made: {row.accuracy.metric} {row.accuracy.score:.4f}{time}."]
+    said += [f"It misses the limits: {', '.join(missed)}."] if missed else []
+    return " ".join([*said, f"The verdict over all rows there: {headline(report)}"])

@@ -1,0 +1,64 @@
+"""What was measured on other machines: rows of their own, which no other figure of the report is compared with."""
+
+from optimize.bundle.measurement import Measurement
+from optimize.report.pipes import table
+from optimize.result import Report, Result
+
+DASH = "-"
+HEAD = (
+    *("device", "variant", "runtime", "arithmetic", "threads", "median ms", "quartiles", "p95 ms"),
+    *("A/A", "+-", "MHz", "°C", "faster"),
+)
+NOTE = (
+    "The same files on other machines, by the bundle's bench.py. None is compared with what was measured on this "
+    "host, so none has a speed-up here; clock and temperature are those when warm and at the end."
+)
+
+
+def section(report: Report) -> list[str]:
+    """Markdown lines: a row per measurement; none where nothing came back."""
+    if not report.measurements:
+        return []
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in rows(report)]
+    return ["## Measured on devices", "", NOTE, "", *table(HEAD, cells), "", *_machines(report), ""]
+
+
+def rows(report: Report) -> list[tuple[str, ...]]:
+    """A cell for each of `HEAD`, row by row."""
+    return [
+        (
+            one.device,
+            measured(one, report).variant.name,
+            one.runtime,
+            one.arithmetic or DASH,
+            str(one.threads),
+            f"{one.median_ms:.2f}",
+            f"{one.q1_ms:.2f}-{one.q3_ms:.2f}",
+            f"{one.p95_ms:.2f}",
+            f"{one.noise:.1%}",
+            f"{one.noise_spread:.1%}",
+            _both(one.clock_mhz),
+            _both(one.temperature_c),
+            DASH,
+        )
+        for one in report.measurements
+    ]
+
+
+def measured(one: Measurement, report: Report) -> Result:
+    """The row of this run that has the same artefact."""
+    found = ((row.sha256, row.variant.runtime, row.variant.precision) for row in report.results)
+    return next(row for row, own in zip(report.results, found, strict=True) if own == one.artefact)
+
+
+def _both(values: tuple[float | None, float | None]) -> str:
+    """When warm and at the end."""
+    return DASH if values == (None, None) else " / ".join(DASH if value is None else f"{value:.0f}" for value in values)
+
+
+def _machines(report: Report) -> list[str]:
+    return [
+        f"- {one.device}, {one.threads} threads: {one.cpu}, {one.cores} cores, {one.system}, "
+        f"{', '.join(f'{name} {number}' for name, number in one.versions.items())}; {one.runs} calls, {one.began}."
+        for one in report.measurements
+    ]

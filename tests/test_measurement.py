@@ -1,0 +1,192 @@
+"""What bench.py measures on a device comes back into the report, as a row that nothing else is compared with."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import reports
+from bundles import one_row, start
+from lively import lively
+from PIL import Image
+
+from optimize import import_measurement
+from optimize.bundle import make
+from optimize.bundle.measurement import Measurement
+from optimize.report import gates, markdown, page, picture, results, verdict
+from optimize.report.charts import front
+from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.openvino import OpenVino
+from optimize.variant import Variant
+
+
+def measurement(**changes) -> Measurement:
+    """Made up, of the `pruned+int8` row in OpenVINO of `reports.report()`."""
+    made = Measurement(
+        schema=1,
+        run="a_run",
+        sha256="0123456789abcdef" * 4,
+        runtime="openvino",
+        precision="int8",
+        imgsz=96,
+        device="Raspberry Pi 5",
+        cpu="Cortex-A76",
+        system="Linux",
+        cores=4,
+        threads=4,
+        arithmetic="int8+fp32",
+        median_ms=31.25,
+        p95_ms=34.5,
+        q1_ms=30.5,
+        q3_ms=32.0,
+        runs=90,
+        noise=0.004,
+        noise_spread=0.02,
+        clock_mhz=(2400.0, 2200.0),
+        temperature_c=(61.0, None),
+        began="2026-11-22T12:00:00+00:00",
+        versions={"python": "3.11", "numpy": "2", "openvino": "2026.4"},
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return lively("yolov8n.yaml", tmp_path_factory.mktemp("weights") / "tiny.pt", classes=3)
+
+
+@pytest.fixture
+def bring(monkeypatch, capsys):
+    """Exit code, stdout and stderr of the command."""
+
+    def command(run: Path, file: Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["import_measurement", str(run), str(file)])
+        try:
+            import_measurement.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return command
+
+
+@pytest.mark.parametrize("runtime", [OnnxRuntime(), OpenVino()], ids=lambda runtime: runtime.name)
+def test_a_bundle_measured_without_this_package_comes_back(runtime, weights, tmp_path, bring):
+    run = tmp_path / "2026-11-22_12-00-00"
+    run.mkdir()
+    report = one_row(runtime.export(Variant(weights, "torch", "fp32", 64), tmp_path).path, runtime.name)
+    results.write(report, run / "results.json")
+    bundle = make.make(report, run)
+    words = "--device", "a  board | of mine", "--threads", "1", "--rounds", "12"
+    done = start(bundle / "bench.py", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith(f"import_measurement runs/{run.name} measurement.json")
+    code, out, err = bring(run, tmp_path / "measurement.json")
+    assert code == 0, err
+    assert out.splitlines()[-1] == str(run)
+    assert "Measured on devices." in out and "a board | of mine" in out
+    (found,) = results.read(run / "results.json").measurements
+    assert (found.device, found.threads, found.runs, found.run) == ("a board | of mine", 1, 36, run.name)
+    assert found.arithmetic == runtime.open(report.results[1].variant, 1).arithmetic == "fp32"
+    assert 0 < found.q1_ms <= found.median_ms <= found.q3_ms <= found.p95_ms
+    assert set(found.versions) == {"python", "numpy", runtime.name}
+    assert r"| a board \| of mine | pruned | " in (run / "report.md").read_text()
+    assert '<th scope="row" class="word">a board | of mine</th>' in (run / "report.html").read_text()
+
+
+def test_no_figure_of_this_host_changes_and_the_device_has_no_speed_up(tmp_path):
+    before = reports.report()
+    after = replace(before, measurements=(measurement(),))
+    assert verdict.headline(after) == verdict.headline(before)
+    assert gates.fired(after) == gates.fired(before)
+    for chart in (front.against_flops, front.against_latency):
+        assert chart(after).to_dict() == chart(before).to_dict()
+    markdown.write(after, tmp_path / "report.md")
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    assert (
+        "| Raspberry Pi 5 | int8 | openvino | int8+fp32 | 4 | 31.25 | 30.50-32.00 | 34.50 | 0.4% | 2.0% | 2400 / 2200 "
+        "| 61 / - | - |"
+    ) in lines
+    markdown.write(before, tmp_path / "report.md")
+    without = (tmp_path / "report.md").read_text().splitlines()
+    assert [line for line in without if line not in lines] == []
+    page.write(before, tmp_path / "before.html")
+    page.write(after, tmp_path / "after.html")
+    assert "On devices" not in (tmp_path / "before.html").read_text()
+    assert "On devices" in (tmp_path / "after.html").read_text()
+
+
+def test_the_picture_shows_devices_below_the_charts_of_this_host(tmp_path):
+    before = reports.report()
+    picture.write(before, tmp_path / "before.png")
+    picture.write(replace(before, measurements=(measurement(),)), tmp_path / "after.png")
+    with Image.open(tmp_path / "before.png") as old, Image.open(tmp_path / "after.png") as new:
+        assert new.width >= old.width and new.height > old.height
+        assert new.crop((0, 0, *old.size)).tobytes() == old.tobytes()
+
+
+def test_a_second_measurement_of_a_device_and_its_threads_takes_the_place_of_the_first():
+    report = reports.report()
+    for new in (measurement(), measurement(threads=1), measurement(device="phone"), measurement(median_ms=30.75)):
+        report = import_measurement.added(report, new)
+    found = [(one.device, one.threads, one.median_ms) for one in report.measurements]
+    assert found == [("Raspberry Pi 5", 1, 31.25), ("phone", 4, 31.25), ("Raspberry Pi 5", 4, 30.75)]
+
+
+def test_a_device_that_can_not_be_believed_is_an_alarm():
+    noisy, wrong = measurement(noise=0.06), measurement(precision="bf16", arithmetic="fp32")
+    loud = gates.fired(replace(reports.report(), measurements=(noisy, wrong)))
+    assert [(gate.name, gate.sentence.split(", made for")[0][:36]) for gate in loud] == [
+        ("A/A", "on Raspberry Pi 5, 4 threads, the sa"),
+        ("wrong arithmetic", "what was measured on Raspberry Pi 5,"),
+    ]
+
+
+WRONG = {
+    "none": (None, "does not exist; give the measurement.json"),
+    "text": ("hello", "is no measurement (at its start: Invalid JSON"),
+    "field": ({"median_ms": "fast"}, "is no measurement (at median_ms: "),
+    "missing": ({"noise": ...}, "is no measurement (at noise: Field required)"),
+    "zero": ({"q1_ms": 0}, "holds figures that can't be"),
+    "negative": ({"noise": -1}, "holds figures that can't be"),
+    "order": ({"median_ms": 99.0}, "holds figures that can't be"),
+    "infinite": ({"clock_mhz": [float("nan"), 1]}, "holds figures that can't be"),
+    "schema": ({"schema": 2}, "has schema 2, this version reads 1"),
+    "other": (
+        {"sha256": "f" * 64},
+        "the measurement is of another model's bundle: its int8 artefact for openvino",
+    ),
+    "precision": ({"precision": "fp16"}, "the measurement is of another model's bundle: its fp16 artefact"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_no_measurement_of_this_run_is_one_sentence_and_changes_nothing(case, tmp_path, bring):
+    content, sentence = WRONG[case]
+    results.write(reports.report(), tmp_path / "results.json")
+    before = (tmp_path / "results.json").read_bytes()
+    file = tmp_path / "measurement.json"
+    if isinstance(content, str):
+        file.write_text(content)
+    elif content is not None:
+        whole = vars(measurement()) | content
+        file.write_text(json.dumps({key: value for key, value in whole.items() if value is not ...}))
+    code, out, err = bring(tmp_path, file)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ") and sentence in err and err.count("\n") == 1
+    assert (tmp_path / "results.json").read_bytes() == before
+    assert not (tmp_path / "report.md").exists()
+
+
+def test_bench_refuses_an_artefact_that_is_not_the_one_described(weights, tmp_path):
+    report = one_row(OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), tmp_path).path, "onnxruntime")
+    bundle = make.make(report, tmp_path)
+    with (bundle / report.results[1].variant.path.name).open("ab") as file:
+        file.write(b"x")
+    done = start(bundle / "bench.py", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: tiny.onnx is not the file that bundle.json describes; copy the bundle again.\n"
+    assert not (tmp_path / "measurement.json").exists()
