@@ -7,6 +7,7 @@ import pytest
 import reports
 import yaml
 from test_devices import device, figure
+from test_measurement import measurement
 
 from optimize import bound as command
 from optimize.cli import one_sentence
@@ -158,6 +159,31 @@ def test_an_earlier_run_on_the_device_decides(capsys, own, checkpoint, tmp_path)
     assert (code, out) == (1, "")
     assert error == (
         f"error: runs={tmp_path / 'run'} was measured on a CPU, a board is another CPU; give runs of that device.\n"
+    )
+
+
+def test_what_was_brought_back_from_the_device_decides_though_the_run_was_elsewhere(capsys, checkpoint, tmp_path):
+    report = reports.report()
+    first = report.results[0]
+    mine = replace(first, sha256=digest(checkpoint), variant=replace(first.variant, imgsz=64))
+    brought = measurement(device="Raspberry Pi 5 Model B Rev 1.0", median_ms=21.5)
+    other = measurement(device="Raspberry Pi 4 Model B Rev 1.4", median_ms=20.0)
+    report = replace(report, results=(mine, *report.results[1:]), measurements=(brought, other))
+    (tmp_path / "run").mkdir()
+    results.write(report, tmp_path / "run" / "results.json")
+    words = [f"model={checkpoint}", f"runs={tmp_path / 'run'}", "device_profile=raspberry-pi-5"]
+    code, out, _ = called(capsys, *words, "limits.latency_ms=25")
+    assert code == 0
+    assert "as int8 on openvino in int8+fp32, 21.5 ms on Raspberry Pi 5 Model B Rev 1.0" in " ".join(out.split())
+    assert ("a CPU" in out, "Pi 4" in out) == (False, False)  # the run's own host, and another board
+    assert called(capsys, *words, "limits.latency_ms=21")[0] == 3
+    out = called(capsys, *words[:2], "limits.latency_ms=25")[1]
+    assert "4.8 ms on a CPU" in " ".join(out.split())  # anywhere
+    code, out, error = called(capsys, *words[:2], "device_profile=jetson-nano")
+    assert (code, out) == (1, "")
+    assert error == (
+        f"error: runs={tmp_path / 'run'} was measured on x86_64, Jetson Nano 4 GB is aarch64; give runs of that "
+        "device, or its name to bench.py, --device='Jetson Nano 4 GB', and bring that back.\n"
     )
 
 

@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
@@ -48,7 +48,7 @@ def _begun(config: DictConfig, folder: Path) -> Sweep:
     overrides = OmegaConf.to_container(settings.overrides.task)
     given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
     command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
-    total = settings.sweeper.get("trials") or _count(settings.sweeper, overrides)
+    total = settings.sweeper.get("trials") or prod(len(list(one.sweep_string_iterator())) for one in _swept(config))
     return begin(folder, command, overrides, total)
 
 
@@ -56,6 +56,11 @@ def _check(config: DictConfig) -> None:
     """What no job would find out."""
     if config.hydra.sweeper.get("trials") is not None:
         _check_search(config.hydra.sweeper)
+    if config.bundle or any(one.get_key_element() == "bundle" for one in _swept(config)):
+        raise InputError(
+            "bundle=true is for one run, and this is a sweep; leave it out, and then give the job to take alone with "
+            "bundle=true: what the sweep made is found again."
+        )
     if config.tracking == "mlflow":
         from optimize import tracking  # with it comes torch, which takes seconds
 
@@ -70,8 +75,9 @@ def _check_search(sweeper: DictConfig) -> None:
         raise InputError("a search needs optuna, which is not installed; run pip install 'yolo-optimize[search]'.")
 
 
-def _count(sweeper: DictConfig, overrides: list[str]) -> int:
-    """How many combinations there are."""
-    given = [*(f"{key}={values}" for key, values in (sweeper.get("params") or {}).items()), *overrides]
+def _swept(config: DictConfig) -> list[Override]:
+    """The keys that differ between jobs."""
+    params = config.hydra.sweeper.get("params") or {}
+    given = [*(f"{key}={values}" for key, values in params.items()), *config.hydra.overrides.task]
     parsed = {one.get_key_element(): one for one in OverridesParser.create().parse_overrides(given)}
-    return prod(len(list(one.sweep_string_iterator())) for one in parsed.values() if one.is_sweep_override())
+    return [one for one in parsed.values() if one.is_sweep_override()]
