@@ -48,6 +48,14 @@ def example_input(model: nn.Module, imgsz: int) -> torch.Tensor:
     return torch.zeros(1, model.yaml.get("channels", 3), imgsz, imgsz)
 
 
+def traced(module: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
+    """`module` as TorchScript, with the anchors as constants."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's, of its deprecation and of shapes, which are all static
+        module(example)  # the head makes its anchors at the first call; traced, they must be constants
+        return torch.jit.trace(module, example, strict=False, check_trace=False)
+
+
 def metadata(model: nn.Module, imgsz: int) -> dict:
     """What stock ultralytics reads from an exported file, so that `YOLO(file).val()` needs nothing else."""
     found = {
