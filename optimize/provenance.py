@@ -23,6 +23,11 @@ LIBRARIES = (
     "onnxruntime",
     "openvino",
     "nncf",
+    "ncnn",
+    "pnnx",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+    "litert-torch",
 )
 
 

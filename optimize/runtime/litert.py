@@ -97,6 +97,6 @@ def _arithmetic(path: Path) -> str:
 
 NAMES = {"int8": "INT8", "fp16": "FLOAT16", "fp32": "FLOAT32"}
 MOVES = {  # operators that move or convert numbers and compute none
-    *("CONCATENATION", "DEQUANTIZE", "GATHER", "PAD", "QUANTIZE", "RESHAPE", "SLICE", "SPLIT", "STRIDED_SLICE"),
-    "TRANSPOSE",
+    *("BROADCAST_TO", "CONCATENATION", "DEQUANTIZE", "GATHER", "PAD", "QUANTIZE", "RESHAPE", "SLICE", "SPLIT"),
+    *("STRIDED_SLICE", "TRANSPOSE"),
 }

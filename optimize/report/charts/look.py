@@ -30,7 +30,14 @@ PALETTE = {
     "series5": ("#8a6d00", "#e6c84f"),
 }
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-SHAPES = {"torch": "circle", "onnxruntime": "square", "openvino": "triangle-up", "tensorrt": "diamond"}
+SHAPES = {
+    "torch": "circle",
+    "onnxruntime": "square",
+    "openvino": "triangle-up",
+    "tensorrt": "diamond",
+    "ncnn": "triangle-down",
+    "litert": "cross",
+}
 
 
 def series(count: int, first: int = 0) -> list[str]:
