@@ -63,13 +63,13 @@ class NcnnInt8:
         self.source, self.pictures, self.network = source, pictures, read(source)
         decode, last = _head(self.network)
         self.last = [layer.writes[0] for layer in last]
-        floats = {layer.name for layer in (*decode, *([] if recipe.last else last))}
+        floats = {layer.writes for layer in (*decode, *([] if recipe.last else last))}
         pictured = {name for layer in self.network if layer.kind == "Input" for name in layer.writes}
         chosen = [
             layer
             for layer in self.network
             if layer.kind in WEIGHTED
-            and layer.name not in floats
+            and layer.writes not in floats
             and (recipe.first or not pictured & set(layer.reads))
             and (recipe.depthwise or layer.kind not in DEPTHWISE)
         ]
@@ -102,7 +102,7 @@ def _head(network: list[Layer]) -> tuple[list[Layer], list[Layer]]:
 
     used = {name for layer in network for name in layer.reads}
     outputs = [layer for layer in network if not used & set(layer.writes)]
-    return walk(network, outputs, parents, weight, key=lambda layer: layer.name)
+    return walk(network, outputs, parents, weight, key=lambda layer: layer.writes[0])  # names may repeat
 
 
 def _ranges(

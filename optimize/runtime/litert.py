@@ -32,7 +32,8 @@ class LiteRT:
 
     def unavailable(self) -> str | None:
         missing = [package for module, package in PACKAGES.items() if not find_spec(module)]
-        return f"{' and '.join(missing)} not installed (pip install 'yolo-optimize[litert]')" if missing else None
+        verb = "is" if len(missing) == 1 else "are"
+        return f"{', '.join(missing)} {verb} not installed (pip install 'yolo-optimize[litert]')" if missing else None
 
     def export(self, variant: Variant, folder: Path) -> Variant:
         """Write `<stem>.tflite`, whose boxes are shares of the picture, as ultralytics reads them.

@@ -25,11 +25,11 @@ def ran(folder: Path, net, imgsz: int) -> tuple[str, int]:
     noise = np.random.default_rng(0).random((1, 3, imgsz, imgsz), dtype=np.float32)
     made = tensors(net, outputs, noise)
     integer = [layer for layer, _ in found if layer.int8 and _on_steps(layer, made[layer.writes[0]])]
-    names = {layer.name for layer in integer}
-    floats = [made[layer.writes[0]] for layer, _ in found if layer.name not in names]
+    places = {layer.writes for layer in integer}
+    floats = [made[layer.writes[0]] for layer, _ in found if layer.writes not in places]
     kinds = {"int8" for _ in integer} | {_float_format(output) for output in floats if output.any()}
     arithmetic = "+".join(kind for kind in ("int8", "bf16", "fp16", "fp32") if kind in kinds)
-    return arithmetic, sum(2 * multiply_adds for layer, multiply_adds in found if layer.name in names)
+    return arithmetic, sum(2 * multiply_adds for layer, multiply_adds in found if layer.writes in places)
 
 
 def _on_steps(layer: Layer, output: np.ndarray) -> bool:
