@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ class LitertInt8:
         for scope, operation in places:
             made.update_quantization_recipe(scope, operation, algorithm_key=recipe.AlgorithmName.NO_QUANTIZE)
         with redirect_stdout(sys.stderr):  # stdout belongs to the report
-            made.quantize(self.ranges, enable_progress_report=False).export_model(str(target), overwrite=True)
+            made.quantize(self.ranges, enable_progress_bar=False, enable_progress_report=False).export_model(
+                str(target), overwrite=True
+            )
         append(target, metadata(self.source))
 
     def _with_activation(self, layer: str) -> list[str]:
@@ -87,9 +90,15 @@ class LitertInt8:
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
         """A function from a picture to what the network hands to the decode, in the file `path`."""
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        interpreter = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # which alone keep what lies between
+        interpreter = Interpreter(
+            str(path),
+            num_threads=1,
+            experimental_op_resolver_type=kernels,
+            experimental_preserve_all_tensors=True,
+        )
         interpreter.allocate_tensors()
         (source,) = interpreter.get_input_details()
         found = {details["name"]: details for details in interpreter.get_tensor_details()}
@@ -132,9 +141,12 @@ def _ranges(source: Path, pictures: CalibrationImages, recipe: LitertRecipe) -> 
 
     update = qsv_utils.min_max_update if recipe.extremes else qsv_utils.moving_average_update
     mode = calibrator.CalibrationMode.CALIBRATION_PRESERVE_ALL_TENSORS
-    interpreter = calibrator.CalibrationInterpreter(str(source), mode, update)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it keeps every tensor of one picture, which is what we want
+        interpreter = calibrator.CalibrationInterpreter(str(source), mode, update)
     runner = interpreter.get_signature_runner(SIGNATURE)
     with bar("calibrating", len(pictures)) as tick, redirect_stdout(sys.stderr):
+        see = tick(lambda picture: runner(**{INPUT: picture}))
         for picture in pictures:
-            tick(runner)(**{INPUT: picture})
+            see(picture)
     return interpreter.get_calibration_results()
