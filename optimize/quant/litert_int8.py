@@ -4,8 +4,9 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -145,8 +146,12 @@ def _ranges(source: Path, pictures: CalibrationImages, recipe: LitertRecipe) -> 
         warnings.simplefilter("ignore")  # that it keeps every tensor of one picture, which is what we want
         interpreter = calibrator.CalibrationInterpreter(str(source), mode, update)
     runner = interpreter.get_signature_runner(SIGNATURE)
-    with bar("calibrating", len(pictures)) as tick, redirect_stdout(sys.stderr):
-        see = tick(lambda picture: runner(**{INPUT: picture}))
+
+    def see(picture: np.ndarray) -> None:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # it draws a bar for every picture
+            runner(**{INPUT: picture})
+
+    with bar("calibrating", len(pictures)) as tick:
         for picture in pictures:
-            see(picture)
+            tick(see)(picture)
     return interpreter.get_calibration_results()

@@ -1,9 +1,9 @@
 """LiteRT, formerly TensorFlow Lite, on the CPU: what phones run."""
 
-import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import ClassVar
 
@@ -72,7 +72,7 @@ class LiteRT:
 
 
 def _convert(checkpoint: Path, imgsz: int, target: Path) -> None:
-    with redirect_stdout(sys.stderr):  # its progress; stdout belongs to the report
+    with redirect_stdout(StringIO()):  # forty lines of progress
         import litert_torch
 
         model = load(checkpoint)

@@ -11,10 +11,11 @@ import ml_dtypes
 import numpy as np
 
 from optimize.measure.ncnn_cost import counted
-from optimize.runtime.ncnn_net import Layer, read, tensors
+from optimize.runtime.ncnn_net import DEPTHWISE, Layer, read, tensors
 
 NEAR, MOST = 0.1, 0.99  # to a whole number; this share of the outputs, of which a fifth are near by chance
-LARGEST = 300  # a larger integer may be off by more than that, since some layers divide by an estimated reciprocal
+LARGEST, LARGEST_DEPTHWISE = 30_000, 300  # larger ones lose those digits; depthwise kernels estimate a reciprocal
+FEWEST = 8  # outputs that can tell; with fewer the file is believed, as ncnn has no float kernel for 8-bit weights
 
 
 def ran(folder: Path, net, imgsz: int) -> tuple[str, int]:
@@ -39,8 +40,9 @@ def _on_steps(layer: Layer, output: np.ndarray) -> bool:
     scales = np.repeat(scales, channels // len(scales)).reshape(-1, *(1,) * (output.ndim - 1)).astype(np.float64)
     bias = 0 if layer.bias is None else layer.bias.reshape(scales.shape)
     sums = (output - bias) * scales * float(scale[0])
-    sums = sums[((output > 0) | (not layer.number(9))) & (np.abs(sums) < LARGEST)]
-    return sums.size > 0 and np.mean(np.abs(sums - np.round(sums)) < NEAR) > MOST
+    largest = LARGEST_DEPTHWISE if layer.kind in DEPTHWISE else LARGEST
+    sums = sums[((output > 0) | (not layer.number(9))) & (np.abs(sums) < largest)]
+    return sums.size < FEWEST or np.mean(np.abs(sums - np.round(sums)) < NEAR) > MOST
 
 
 def _float_format(output: np.ndarray) -> str:
