@@ -76,7 +76,7 @@ def _convert(script: Path, shape: tuple[int, ...], target: Path) -> None:
     """TorchScript to ncnn by pnnx, a program that tells what it does on stdout, which belongs to the report."""
     import pnnx
 
-    size = ",".join(map(str, shape))
+    size, target = ",".join(map(str, shape)), target.resolve()
     options = {"inputshape": f"[{size}]f32", "fp16": 0, "ncnnparam": target / PARAM, "ncnnbin": target / BIN}
     command = [pnnx.EXEC_PATH, script, *(f"{key}={value}" for key, value in options.items())]
     done = subprocess.run(command, cwd=script.parent, capture_output=True, text=True, errors="replace")

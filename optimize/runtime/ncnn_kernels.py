@@ -28,7 +28,8 @@ def ran(folder: Path, net, imgsz: int) -> tuple[str, int]:
     integer = [layer for layer, _ in found if layer.int8 and _on_steps(layer, made[layer.writes[0]])]
     places = {layer.writes for layer in integer}
     floats = [made[layer.writes[0]] for layer, _ in found if layer.writes not in places]
-    kinds = {"int8" for _ in integer} | {_float_format(output) for output in floats if output.any()}
+    telling = [output for output in floats if np.unique(output).size >= FEWEST] or floats
+    kinds = {"int8" for _ in integer} | {_float_format(output) for output in telling}
     arithmetic = "+".join(kind for kind in ("int8", "bf16", "fp16", "fp32") if kind in kinds)
     return arithmetic, sum(2 * multiply_adds for layer, multiply_adds in found if layer.writes in places)
 
