@@ -76,7 +76,7 @@ def _hand_out(subject: Subject, folder: Path) -> Variant:
     variant = subject.variant
     if variant.runtime == "torch" and (subject.model.rival or variant.name == "original"):
         return variant
-    ending = "_openvino_model" if variant.path.is_dir() else variant.path.suffix
+    ending = f"_{variant.runtime}_model" if variant.path.is_dir() else variant.path.suffix  # as ultralytics knows them
     target = folder / "artefacts" / variant.runtime / f"{variant.name}{ending}"
     target.parent.mkdir(parents=True, exist_ok=True)
     (shutil.copytree if variant.path.is_dir() else shutil.copy2)(variant.path, target)

@@ -23,6 +23,7 @@ from optimize.provenance import gather, versions
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
+from optimize.quant.fp16 import Fp16
 from optimize.quant.int8 import Int8
 from optimize.recover.finetune import Finetune
 from optimize.recover.qat import Qat, unavailable
@@ -176,6 +177,11 @@ def _narrower(called: str, model: nn.Module) -> list[str]:
 
 def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: Stage) -> tuple[str, ...]:
     made = ["These pictures are made, not photographed: handwritten digits composed on crops of photographs."]
+    no_fp16 = [
+        f"{r.name} gets no fp16 file: whether it computes in fp16 is chosen on the device."
+        for r in runtimes
+        if isinstance(quant, Fp16) and r.name in ("ncnn", "litert")
+    ]
     left_out = [f"{r.name} was left out: {reason}." for r in runtimes if (reason := r.unavailable())]
     slow = [
         "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): its files are smaller, but expect "
@@ -185,5 +191,6 @@ def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quan
         *_narrower(settings.model, model),
         *(made if settings.data == "digits" else []),
         *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
+        *no_fp16,
         *left_out,
     )

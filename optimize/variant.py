@@ -10,8 +10,8 @@ class Variant:
     """A model file that some runtime can read.
 
     Attributes:
-        path: the file, or the folder for formats that need several files (OpenVINO).
-        runtime: who reads it: `torch`, `onnxruntime`, `openvino` or `tensorrt`.
+        path: the file, or the folder for formats that need several files (OpenVINO, ncnn).
+        runtime: who reads it: `torch`, `onnxruntime`, `openvino`, `tensorrt`, `ncnn` or `litert`.
         precision: what it was made for: `fp32`, `bf16`, `fp16` or `int8`.
         imgsz: height and width of the input in pixels (square).
         tags: what was done to the original, in order, e.g. `("pruned", "int8")`.

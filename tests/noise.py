@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from optimize.runtime.litert import LiteRT
+from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.variant import Variant
@@ -42,4 +44,5 @@ def parts(task: str, classes: int, outputs: list[np.ndarray]) -> dict[str, np.nd
 
 
 def _open(variant: Variant):
-    return (OpenVino() if variant.runtime == "openvino" else OnnxRuntime()).open(variant, threads=1)
+    runtimes = {runtime.name: runtime for runtime in (OpenVino(), Ncnn(), LiteRT())}
+    return runtimes.get(variant.runtime, OnnxRuntime()).open(variant, threads=1)

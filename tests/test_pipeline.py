@@ -199,7 +199,7 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
         "choice": (["quant=int9"], "quant=int9 is not allowed; give one of fp16, int8, none."),
         "runtime": (
             ["runtime=[coreml]"],
-            "runtime=coreml is not allowed; give one of onnxruntime, openvino, tensorrt.",
+            "runtime=coreml is not allowed; give one of litert, ncnn, onnxruntime, openvino, tensorrt.",
         ),
         "off": (["quant=null"], "a group takes one of its choices, and `none` turns it off"),
         "key": (["speed=9"], "speed is not a key; `python -m optimize --help` lists all keys."),

@@ -12,11 +12,12 @@ class Fp16:
     """Effect: half the size. Whether anything computes in fp16 is the runtime's choice: see `Session.arithmetic`.
 
     On x86 CPUs ONNX Runtime and OpenVINO store fp16 and compute in fp32. The decode of the head stays in float32, since
-    fp16 can't hold a pixel's fraction beyond 2048. torch runs float32 here, so its variants come back unchanged.
+    fp16 can't hold a pixel's fraction beyond 2048. torch runs float32 here, and whether ncnn and LiteRT take fp16 is
+    chosen on the device, not by the file, so their variants come back unchanged.
     """
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
-        if variant.runtime == "torch":
+        if variant.runtime in ("torch", "ncnn", "litert"):
             return variant
         target = folder / variant.path.name
         if variant.runtime == "openvino":

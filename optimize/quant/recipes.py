@@ -6,11 +6,19 @@ from optimize.variant import Variant
 
 
 def recipes_for(runtime: str) -> tuple:
-    """OnnxRecipes or OpenvinoRecipes; the first is the default."""
+    """Recipes of that runtime's own kind; the first is the default."""
     if runtime == "openvino":
         from optimize.quant.openvino_int8 import OPENVINO
 
         return OPENVINO
+    if runtime == "ncnn":
+        from optimize.quant.ncnn_int8 import NCNN
+
+        return NCNN
+    if runtime == "litert":
+        from optimize.quant.litert_int8 import LITERT
+
+        return LITERT
     from optimize.quant.onnx_int8 import ONNXRUNTIME, TENSORRT
 
     return TENSORRT if runtime == "tensorrt" else ONNXRUNTIME
@@ -28,6 +36,14 @@ def calibrated(variant: Variant, pictures: CalibrationImages, recipe) -> Quantiz
         from optimize.quant.openvino_int8 import OpenvinoInt8
 
         return OpenvinoInt8(variant.path, pictures, recipe)
+    if variant.runtime == "ncnn":
+        from optimize.quant.ncnn_int8 import NcnnInt8
+
+        return NcnnInt8(variant.path, pictures, recipe)
+    if variant.runtime == "litert":
+        from optimize.quant.litert_int8 import LitertInt8
+
+        return LitertInt8(variant.path, pictures, recipe)
     from optimize.quant.onnx_int8 import OnnxInt8
 
     return OnnxInt8(variant.path, pictures, recipe)

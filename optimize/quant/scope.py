@@ -67,7 +67,7 @@ def _onnx_head(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], list[onnx.
 
     outputs = [producers[output.name] for output in model.graph.output]
     places = [producers[node.input[1]] for node in model.graph.node if node.op_type == "GridSample"]
-    return _walk(model.graph.node, outputs + places, parents, weight, key=lambda node: node.output[0])
+    return walk(model.graph.node, outputs + places, parents, weight, key=lambda node: node.output[0])
 
 
 def onnx_first(model: onnx.ModelProto) -> list[str]:
@@ -130,7 +130,7 @@ def _openvino_head(network) -> tuple[list, list]:
 
     outputs = [result.input_value(0).get_node() for result in network.get_results()]
     places = [node.input_value(1).get_node() for node in network.get_ops() if node.get_type_name() == "GridSample"]
-    return _walk(network.get_ops(), outputs + places, parents, weight, key=lambda node: node.get_friendly_name())
+    return walk(network.get_ops(), outputs + places, parents, weight, key=lambda node: node.get_friendly_name())
 
 
 def onnx_products(model: onnx.ModelProto) -> list[str]:
@@ -157,7 +157,7 @@ def openvino_constant(node) -> np.ndarray | None:
     return node.data if node.get_type_name() == "Constant" else None
 
 
-def _walk(
+def walk(
     nodes: Iterable[Node],
     starts: Iterable[Node],
     parents: Callable[[Node], list[Node]],

@@ -3,7 +3,14 @@
 from optimize.measure.latency import ALIKE
 from optimize.result import Report, Result
 
-RUNTIMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "tensorrt": "TensorRT"}
+RUNTIMES = {
+    "torch": "PyTorch",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "tensorrt": "TensorRT",
+    "ncnn": "ncnn",
+    "litert": "LiteRT",
+}
 
 
 def called(result: Result) -> str:

@@ -1,13 +1,11 @@
 """OpenVINO on the CPU, with its arithmetic pinned: by default it runs float32 models in bf16 where the CPU has it."""
 
-import warnings
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from optimize.measure import openvino_cost
 from optimize.measure.graph_cost import GraphCost
@@ -16,7 +14,7 @@ from optimize.runtime import openvino_kernels
 from optimize.runtime.session import Session
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load
-from optimize.yolo.export import example_input, metadata, traceable
+from optimize.yolo.export import example_input, metadata, traceable, traced
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,7 @@ class OpenVino:
 
         model = load(variant.path)
         module, example = traceable(model), example_input(model, variant.imgsz)
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's, of its deprecation and of shapes, which are all static
-            module(example)  # the head makes its anchors at the first call; traced, they must be constants
-            traced = torch.jit.trace(module, example, strict=False, check_trace=False)
-        network = ov.convert_model(traced, example_input=example, input=list(example.shape))
+        network = ov.convert_model(traced(module, example), example_input=example, input=list(example.shape))
         folding = Manager()
         folding.register_pass(ConstantFolding())  # arithmetic on shapes, which are static
         folding.run_passes(network)

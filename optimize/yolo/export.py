@@ -4,6 +4,7 @@ import warnings
 from ast import literal_eval
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxslim
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn.modules.block import DFL
 from ultralytics.utils import YAML
+from ultralytics.utils.export.engine import _NormalizeCoords
 
 from optimize.yolo.checkpoint import deployed
 
@@ -45,9 +47,39 @@ def traceable(model: nn.Module) -> nn.Module:
     return module
 
 
+def in_shares(module: nn.Module, imgsz: int) -> nn.Module:
+    """`module` with boxes and keypoints in shares of the picture, as ultralytics reads them from a .tflite file."""
+    task, head = module.task, type(module.model[-1]).__name__
+    if task not in ("detect", "segment", "pose", "obb") or head == "RTDETRDecoder":
+        return module
+    keypoints = module.model[-1].kpt_shape if task == "pose" else None
+    return _NormalizeCoords(module, imgsz, imgsz, task, len(module.names), keypoints)
+
+
+def in_pixels(found: dict, outputs: list[np.ndarray]) -> list[np.ndarray]:
+    """What a model `in_shares` gave, in pixels, in place; `found` is its metadata."""
+    if found["task"] in ("detect", "segment", "pose", "obb") and found["head"] != "RTDETRDecoder":
+        (height, width), rows = found["imgsz"], outputs[0]
+        rows[:, [0, 2]] *= width
+        rows[:, [1, 3]] *= height
+        if found["task"] == "pose":
+            first, step = 4 + len(found["names"]), found["kpt_shape"][1]
+            rows[:, first::step] *= width
+            rows[:, first + 1 :: step] *= height
+    return outputs
+
+
 def example_input(model: nn.Module, imgsz: int) -> torch.Tensor:
     """Zeros of the one static shape that is exported: (1, channels, imgsz, imgsz), float32."""
     return torch.zeros(1, model.yaml.get("channels", 3), imgsz, imgsz)
+
+
+def traced(module: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
+    """`module` as TorchScript, with the anchors as constants."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer's, of its deprecation and of shapes, which are all static
+        module(example)  # the head makes its anchors at the first call; traced, they must be constants
+        return torch.jit.trace(module, example, strict=False, check_trace=False)
 
 
 def metadata(model: nn.Module, imgsz: int) -> dict:

@@ -1,0 +1,171 @@
+"""ncnn's two files, the graph as text and the weights in its order; and a network loaded with its arithmetic pinned.
+
+The format: https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from optimize.errors import OptimizeError
+
+PARAM, BIN = "model.ncnn.param", "model.ncnn.bin"  # as ultralytics calls them
+MAGIC = "7767517"
+FLAGS = {0: np.float32, 0x000D4B38: np.int8}  # in front of weights, the type they are stored in
+DEPTHWISE = {"ConvolutionDepthWise", "DeconvolutionDepthWise"}  # also grouped
+CONVOLUTIONS = {"Convolution", "Deconvolution", *DEPTHWISE}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operator.
+
+    Attributes:
+        kind, name: of the layer.
+        reads, writes: names of tensors.
+        settings: by the numbers that ncnn gives them, as written in the file.
+        arrays: for a layer with weights these, then the bias where it has one, and if it is int8 the scale of each
+            output channel (of each group, where grouped) and that of its input; a scale is int8 numbers per unit.
+    """
+
+    kind: str
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    settings: dict[int, str]
+    arrays: tuple[np.ndarray, ...] = field(default=(), repr=False)
+
+    def number(self, setting: int) -> int:
+        """A whole number among the settings; 0 where it is not given, as in ncnn."""
+        return int(self.settings.get(setting, 0))
+
+    @property
+    def int8(self) -> bool:
+        return self.kind in (*CONVOLUTIONS, "InnerProduct") and self.number(8) > 0
+
+    @property
+    def bias(self) -> np.ndarray | None:
+        return self.arrays[1] if self.number(1 if self.kind == "InnerProduct" else 5) else None
+
+
+def read(folder: Path) -> list[Layer]:
+    """The layers of a `*_ncnn_model` folder in the order of execution.
+
+    Raises:
+        OptimizeError: the weights are not those that the graph asks for, as far as we know its layers.
+    """
+    layers, content, at = _graph(folder), (folder / BIN).read_bytes(), 0
+    for i, layer in enumerate(layers):
+        arrays = []
+        for size, flagged in _sizes(layer):
+            kind = np.float32
+            if flagged:
+                kind, at = FLAGS.get(int.from_bytes(content[at : at + 4], "little")), at + 4
+            if kind is None or at + size * np.dtype(kind).itemsize > len(content):
+                raise _unknown(folder, layers)
+            arrays.append(np.frombuffer(content, kind, size, at))
+            at += _padded(arrays[-1].nbytes)
+        layers[i] = Layer(layer.kind, layer.name, layer.reads, layer.writes, layer.settings, tuple(arrays))
+    if at != len(content):
+        raise _unknown(folder, layers)
+    return layers
+
+
+def foreign(folder: Path) -> list[str]:
+    """Operators that the converter left as they were, by the names of torch or its own, since ncnn has none such."""
+    return sorted({layer.kind for layer in _graph(folder) if "." in layer.kind})
+
+
+def write(layers: list[Layer], folder: Path) -> None:
+    """Write both files into `folder`, where the metadata is not our business."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = sum(len(layer.writes) for layer in layers)
+    (folder / PARAM).write_text("\n".join([MAGIC, f"{len(layers)} {tensors}", *map(_line, layers)]) + "\n")
+    with (folder / BIN).open("wb") as file:
+        for layer in layers:
+            for array, (_, flagged) in zip(layer.arrays, _sizes(layer), strict=True):
+                if flagged:
+                    flag = next(flag for flag, kind in FLAGS.items() if kind == array.dtype)
+                    file.write(flag.to_bytes(4, "little"))
+                file.write(array.tobytes().ljust(_padded(array.nbytes), b"\0"))
+
+
+def load(folder: Path, threads: int):
+    """An `ncnn.Net` in float32 where it is not int8: ncnn would take fp16 on ARM by itself, as the first choice.
+
+    Raises:
+        OptimizeError: ncnn can't read the files.
+    """
+    import ncnn
+
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    net.opt.use_vulkan_compute = False
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    net.opt.use_bf16_packed = net.opt.use_bf16_storage = False
+    if net.load_param(str(folder / PARAM)) or net.load_model(str(folder / BIN)):
+        raise OptimizeError(f"ncnn {ncnn.__version__} can't load {folder}; its log above says why.")
+    return net
+
+
+def tensors(net, names: Iterable[str], picture: np.ndarray) -> dict[str, np.ndarray]:
+    """What `net` computes for `picture`, (1, 3, H, W) float32, at each of `names`, in ncnn's shapes without a batch."""
+    import ncnn
+
+    image = np.ascontiguousarray(picture[0])  # ncnn reads this memory itself, so it must outlive the run
+    with net.create_extractor() as extractor:
+        extractor.set_light_mode(False)  # else it frees what it has read
+        extractor.input(net.input_names()[0], ncnn.Mat(image))
+        return {name: _extracted(extractor, name) for name in names}
+
+
+def _extracted(extractor, name: str) -> np.ndarray:
+    code, tensor = extractor.extract(name)
+    if code:
+        raise OptimizeError(f"ncnn failed to compute {name} (error {code}); its log above says why.")
+    return np.array(tensor)
+
+
+def _graph(folder: Path) -> list[Layer]:
+    _, _, *lines = (folder / PARAM).read_text().splitlines()
+    return [_parsed(line) for line in lines]
+
+
+def _parsed(line: str) -> Layer:
+    kind, name, inputs, outputs, *rest = line.split()
+    reads, writes = rest[: int(inputs)], rest[int(inputs) : int(inputs) + int(outputs)]
+    settings = (word.split("=") for word in rest[int(inputs) + int(outputs) :])
+    return Layer(kind, name, tuple(reads), tuple(writes), {int(key): value for key, value in settings})
+
+
+def _line(layer: Layer) -> str:
+    settings = (f"{key}={value}" for key, value in layer.settings.items())
+    counts = (str(len(layer.reads)), str(len(layer.writes)))
+    return " ".join([layer.kind, layer.name, *counts, *layer.reads, *layer.writes, *settings])
+
+
+def _sizes(layer: Layer) -> list[tuple[int, bool]]:
+    """How many numbers each array of a layer has, and whether a flag stands in front of it."""
+    if layer.kind == "MemoryData":
+        return [(prod(filter(None, map(layer.number, (0, 1, 11, 2)))), False)]
+    if layer.kind not in (*CONVOLUTIONS, "InnerProduct"):
+        return []
+    weights, bias = (6, 5) if layer.kind in CONVOLUTIONS else (2, 1)
+    found = [(layer.number(weights), True), *([(layer.number(0), False)] if layer.number(bias) else [])]
+    scales = layer.number(7) if layer.kind in DEPTHWISE else layer.number(0)
+    return [*found, (scales, False), (1, False)] if layer.int8 else found
+
+
+def _padded(size: int) -> int:
+    return -(-size // 4) * 4
+
+
+def _unknown(folder: Path, layers: list[Layer]) -> OptimizeError:
+    kinds = ", ".join(sorted({layer.kind for layer in layers}))
+    return OptimizeError(
+        f"the weights in {folder} can't be told apart: one of its layers stores something else than we know of "
+        f"({kinds}); leave runtime=ncnn out for this model, or report it to us."
+    )
