@@ -20,6 +20,8 @@ from optimize.bundle import make
 from optimize.errors import InputError, VariantFailed
 from optimize.limits import Limits
 from optimize.report import verdict
+from optimize.runtime.litert import LiteRT
+from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 from optimize.stage import digest
@@ -30,6 +32,7 @@ from optimize.yolo.checkpoint import load, save
 # pixel of the input here, times the scale of the picture, and the rounding to 0.001 in detections.json.
 PIXELS, SURENESS = 1e-2, 1e-4
 CONFIDENCE = 0.3
+MOBILE = {"ncnn": Ncnn(), "litert": LiteRT()}
 SIZES = ((100, 75), (64, 64), (33, 120), (128, 128), (40, 30), (200, 64))  # pictures that shrink, fit, halve and grow
 
 
@@ -57,6 +60,8 @@ def exported(kind: str, folder: Path) -> tuple[Path, str, str, str]:
         made = YOLO(weights).export(format="onnx", imgsz=64, end2end=True, verbose=False)
         return Path(made), "onnxruntime", "fp32", "detect"
     variant = Variant(weights, "torch", "fp32", 64)
+    if kind in MOBILE:
+        return MOBILE[kind].export(variant, folder).path, kind, "fp32", "detect"
     if kind == "openvino":  # stock ultralytics leaves the arithmetic to OpenVINO, which takes bf16 where it can
         precision = "bf16" if cpu_computes_bf16() else "fp32"
         return OpenVino().export(variant, folder).path, "openvino", precision, "detect"
@@ -64,9 +69,15 @@ def exported(kind: str, folder: Path) -> tuple[Path, str, str, str]:
 
 
 HEADS = {"yolov8n": "one2many", "yolo26n": "one2many", "openvino": "one2many", "end2end": "end2end", "rtdetr": "rtdetr"}
+HEADS |= dict.fromkeys(MOBILE, "one2many")
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.skipif(bool(why), reason=why or ""))
+    for kind in HEADS
+    for why in [kind in MOBILE and MOBILE[kind].unavailable()]
+]
 
 
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_bundle_finds_what_ultralytics_finds(kind, pictures, tmp_path):
     artefact, runtime, precision, task = exported(kind, tmp_path)
     bundle = make.make(one_row(artefact, runtime, precision, task), tmp_path)
@@ -211,7 +222,7 @@ def test_without_a_runtime_that_can_be_bundled_it_is_refused_before_any_work(
     words = f"model={checkpoint}", f"data={dataset}", "runtime=[]", "bundle=true"
     code, out, err = command(monkeypatch, capsys, *words)
     assert (code, out) == (1, "")
-    assert "error: bundle=true needs one of runtime=[onnxruntime,openvino]" in err
+    assert "error: bundle=true needs one of runtime=[onnxruntime,openvino,ncnn,litert]" in err
     assert not list(tmp_path.glob("runs/*/optimize.log"))
 
 

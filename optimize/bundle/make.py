@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 FILES = Path(__file__).parent / "files"
 SCRIPTS = "run.py", "bench.py", "runtimes.py"
-PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino"}  # what pip installs; files/runtimes.py opens each
+# What pip installs; files/runtimes.py opens each.
+PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn", "litert": "ai-edge-litert"}
 TASKS = ("detect", "rtdetr")  # whose outputs files/run.py decodes
 # As ultralytics' predict has them.
 NMS = {"confidence": 0.25, "iou": 0.7, "max_detections": 300}

@@ -14,6 +14,7 @@ from ultralytics.nn.modules.block import DFL
 from ultralytics.utils import YAML
 from ultralytics.utils.export.engine import _NormalizeCoords
 
+from optimize.runtime import litert_graph
 from optimize.yolo.checkpoint import deployed
 
 OPSET = 18  # ONNX Runtime's static quantization rejects 21 and later; torch's TorchScript exporter ends at 20
@@ -126,8 +127,11 @@ def to_onnx(model: nn.Module, imgsz: int, path: Path, opset: int = OPSET) -> Non
 
 
 def metadata_of(path: Path) -> dict:
-    """What stands in an exported ONNX file or OpenVINO folder of what `metadata` wrote, as it was before."""
+    """What stands in an exported file, or folder of OpenVINO or ncnn, of what `metadata` wrote, as it was before."""
     if path.is_dir():
         return YAML.load(path / "metadata.yaml")
+    if path.suffix == ".tflite":
+        found = litert_graph.metadata(path)
+        return found | {"names": {int(i): name for i, name in found["names"].items()}}  # JSON's keys are strings
     found = {prop.key: prop.value for prop in onnx.load(path, load_external_data=False).metadata_props}
     return {key: literal_eval(found[key]) for key in ("names", "end2end", "imgsz")}

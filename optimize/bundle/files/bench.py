@@ -16,7 +16,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from runtimes import HERE, cores, open_model
+from runtimes import HERE, MODULES, cores, open_model
 
 CALLS = 3  # timed in each round, behind an untimed one
 STEADY, WINDOW, MOST_WARM_UP = 0.05, 5, 60  # warm-up ends when the medians of two windows differ by less than a share
@@ -66,7 +66,7 @@ def main():
         "began": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {
             "python": platform.python_version(),
-            **{name: sys.modules[name].__version__ for name in ("numpy", bundle["runtime"])},
+            **{name: sys.modules[MODULES.get(name, name)].__version__ for name in ("numpy", bundle["runtime"])},
         },
     }
     given.out.write_text(json.dumps(measurement, indent=1), encoding="utf-8")

@@ -117,7 +117,8 @@ def taps(old, new):
 def decode(output, bundle):
     """Corners (N, 4) in pixels of the network's input, confidences (N,) and classes (N,), the surest first.
 
-    `output` is (1, 4 + classes, anchors) with centre and size for the head "one2many"; for those that need no NMS
+    `output` is (1, 4 + classes, anchors) with centre and size for the head "one2many", in pixels or, in LiteRT's files,
+    as shares of the picture; for those that need no NMS
     (1, N, 6) with a confidence and a class behind the box: corners in pixels for "end2end", centre and size as shares
     of the picture for "rtdetr".
     """
@@ -128,7 +129,8 @@ def decode(output, bundle):
     rows, most = output[0], settings["max_detections"]
     if head == "one2many":
         rows = rows[:, rows[4:].max(0) > settings["confidence"]].T
-        boxes, scores, classes = corners(rows[:, :4]), rows[:, 4:].max(1), rows[:, 4:].argmax(1)
+        unit = bundle["imgsz"] if bundle["runtime"] == "litert" else 1
+        boxes, scores, classes = corners(rows[:, :4] * unit), rows[:, 4:].max(1), rows[:, 4:].argmax(1)
         kept = suppress(boxes, scores, classes, settings["iou"])[:most]
         return boxes[kept], scores[kept], classes[kept]
     rows = rows[rows[:, 4] > settings["confidence"]][:most]

@@ -62,12 +62,63 @@ def open_openvino(path, precision, threads):
     return lambda images: list(compiled(images).values()), arithmetic
 
 
-RUNTIMES = {"onnxruntime": open_onnxruntime, "openvino": open_openvino}
+def open_ncnn(path, precision, threads):
+    import ncnn
 
-MOVES = {  # what moves or converts numbers and computes none, as either runtime calls it
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    net.opt.use_vulkan_compute = False
+    # It would run float32 models in fp16 on ARM.
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    net.opt.use_bf16_packed = net.opt.use_bf16_storage = False
+    if net.load_param(str(path / "model.ncnn.param")) or net.load_model(str(path / "model.ncnn.bin")):
+        sys.exit(f"error: ncnn {ncnn.__version__} can't load {path}; its log above says why.")
+    (source,), (output,) = net.input_names(), net.output_names()
+
+    def run(images):
+        image = np.ascontiguousarray(images[0])  # ncnn reads this memory itself, so it must outlive the run
+        with net.create_extractor() as extractor:
+            extractor.input(source, ncnn.Mat(image))
+            return [np.array(extractor.extract(output)[1])[None]]
+
+    return run, lambda: None
+
+
+def open_litert(path, precision, threads):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    (source,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def arithmetic():  # the types in the file choose the kernels, and nothing changes them
+        from ai_edge_litert.tools import flatbuffer_utils
+
+        model = flatbuffer_utils.read_model(str(path))
+        graph = model.subgraphs[0]
+        computing = [
+            one for one in graph.operators if flatbuffer_utils.opcode_to_name(model, one.opcodeIndex) not in MOVES
+        ]
+        types = {flatbuffer_utils.type_to_name(graph.tensors[i].type) for one in computing for i in one.outputs}
+        return named({"INT8": "int8", "FLOAT16": "fp16", "FLOAT32": "fp32"}.get(kind, kind) for kind in types)
+
+    def run(images):
+        interpreter.set_tensor(source["index"], images)
+        interpreter.invoke()
+        return [interpreter.get_tensor(output["index"])]
+
+    return run, arithmetic
+
+
+RUNTIMES = {"onnxruntime": open_onnxruntime, "openvino": open_openvino, "ncnn": open_ncnn, "litert": open_litert}
+MODULES = {"litert": "ai_edge_litert"}  # where a runtime's module is not called like it
+
+MOVES = {  # what moves or converts numbers and computes none, as each runtime calls it
     *("Cast", "Concat", "Concatenation", "Const", "Convert", "DequantizeLinear", "Gather", "Input", "Output"),
     *("QLinearConcat", "QuantizeLinear", "Reorder", "ReorderInput", "ReorderOutput", "Reshape", "Slice", "Split"),
     *("Squeeze", "StridedSlice", "Transpose", "Unsqueeze"),
+    *("BROADCAST_TO", "CONCATENATION", "DEQUANTIZE", "GATHER", "PAD", "QUANTIZE", "RESHAPE", "SLICE", "SPLIT"),
+    *("STRIDED_SLICE", "TRANSPOSE"),
 }
 
 
