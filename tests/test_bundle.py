@@ -226,6 +226,18 @@ def test_without_a_runtime_that_can_be_bundled_it_is_refused_before_any_work(
     assert not list(tmp_path.glob("runs/*/optimize.log"))
 
 
+@pytest.mark.parametrize("words", [["bundle=true", "prune=0,0.3"], ["bundle=true,false"]])
+def test_a_sweep_has_no_bundle_and_says_so_before_any_work(monkeypatch, capsys, tmp_path, words):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(monkeypatch, capsys, "-m", *words)
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: bundle=true is for one run, and this is a sweep; leave it out, and then give the job to take alone "
+        "with bundle=true: what the sweep made is found again.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("case", ["missing", "text", "twice", "over", "sure", "labels", "runtime"])
 def test_what_run_py_can_not_use_is_one_sentence(case, artefact, pictures, tmp_path):
     bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
