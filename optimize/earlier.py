@@ -60,7 +60,9 @@ def _row(run: str, row: Result, host: str, arithmetic: str, milliseconds: float)
 
 def _there(one: Measurement, device: Device) -> bool:
     """Whether bench.py ran on `device`: on the same processor, or on a board whose name has the device's name in it."""
-    return one.cpu == device.cpu if device.cpu else device.name.lower() in one.device.lower()
+    if device.cpu:
+        return one.cpu == device.cpu
+    return device.name.lower() in one.device.lower() and (device.machine or "") in one.system
 
 
 def _differs(host: Host, device: Device) -> str | None:
