@@ -76,8 +76,7 @@ def _hand_out(subject: Subject, folder: Path) -> Variant:
     variant = subject.variant
     if variant.runtime == "torch" and (subject.model.rival or variant.name == "original"):
         return variant
-    ending = f"_{variant.runtime}_model" if variant.path.is_dir() else variant.path.suffix  # as ultralytics knows them
-    target = folder / "artefacts" / variant.runtime / f"{variant.name}{ending}"
+    target = folder / "artefacts" / variant.runtime / f"{variant.name}{variant.ending}"
     target.parent.mkdir(parents=True, exist_ok=True)
     (shutil.copytree if variant.path.is_dir() else shutil.copy2)(variant.path, target)
     return replace(variant, path=target)

@@ -4,13 +4,15 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+FOLDERS = "openvino", "ncnn"  # runtimes whose formats need several files
+
 
 @dataclass(frozen=True)
 class Variant:
     """A model file that some runtime can read.
 
     Attributes:
-        path: the file, or the folder for formats that need several files (OpenVINO, ncnn).
+        path: the file, or the folder in a runtime of `FOLDERS`.
         runtime: who reads it: `torch`, `onnxruntime`, `openvino`, `tensorrt`, `ncnn` or `litert`.
         precision: what it was made for: `fp32`, `bf16`, `fp16` or `int8`.
         imgsz: height and width of the input in pixels (square).
@@ -29,6 +31,11 @@ class Variant:
     def name(self) -> str:
         """`original`, `pruned`, `int8`, `pruned+int8` ..."""
         return "+".join(self.tags) or "original"
+
+    @property
+    def ending(self) -> str:
+        """How the name of its file or folder must end, so that ultralytics knows the format."""
+        return f"_{self.runtime}_model" if self.runtime in FOLDERS else self.path.suffix
 
     @property
     def key(self) -> str:

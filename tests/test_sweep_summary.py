@@ -20,6 +20,7 @@ from optimize.result import Failure
 from optimize.sweep import artefacts, disk, job, page, summary, table
 from optimize.sweep.job import Job
 from optimize.sweep.sweep import Sweep, begin, read
+from optimize.variant import Variant
 
 HOSTILE = "</script><script>alert(1)</script>"
 
@@ -324,13 +325,16 @@ def test_what_is_worth_taking_lies_in_the_sweeps_folder_under_telling_names(four
 
 
 def test_copies_have_names_that_are_files_and_no_two_the_same():
-    variant = SimpleNamespace(runtime="onnxruntime", name="pruned", path=Path("a.onnx"))
-    result = SimpleNamespace(variant=variant, rival=False)
+    result = SimpleNamespace(variant=Variant(Path("a.onnx"), "onnxruntime", "fp32", 64, ("pruned",)), rival=False)
     told = ("../../a/b.pt", "..:..:a:b.pt", "x" * 300)
     rows = [summary.Row(result, None, (i,), {"model": model}) for i, model in enumerate(told)]
     names = [str(place) for place in artefacts.places(rows).values()]
     assert names[:2] == ["onnxruntime/pruned_model=..-..-a-b.pt.onnx", "onnxruntime/pruned_model=..-..-a-b.pt-2.onnx"]
     assert len(names[2]) < 200
+    for runtime in ("openvino", "ncnn"):  # ultralytics knows a folder by how its name ends
+        variant = Variant(Path(f"0.5_{runtime}_model"), runtime, "fp32", 64, ("pruned",))
+        row = summary.Row(SimpleNamespace(variant=variant, rival=False), None, (0,), {"prune": "0.5"})
+        assert str(artefacts.places([row])[row]) == f"{runtime}/pruned_prune=0.5_{runtime}_model"
 
 
 def test_the_terminal_shows_what_is_on_a_front_or_best(four, capsys):

@@ -36,9 +36,8 @@ def places(worth: Sequence[Row]) -> dict[Row, Path]:
             continue
         told = "_".join([variant.name, *(f"{key}={value}" for key, value in row.overrides.items())])
         stem = re.sub(r"[^\w.+=-]+", "-", told)[:LONGEST]
-        ending = "_openvino_model" if variant.runtime == "openvino" else variant.path.suffix
         stems = (stem, *(f"{stem}-{i}" for i in range(2, len(worth) + 1)))
-        numbered = (Path(variant.runtime, f"{one}{ending}") for one in stems)
+        numbered = (Path(variant.runtime, f"{one}{variant.ending}") for one in stems)
         found[row] = next(place for place in numbered if place not in found.values())
     return found
 
