@@ -1,7 +1,7 @@
 """The search's best variant against the best of a grid that costs as many jobs, on the embedded default.
 
-python benchmarks/search.py [JOBS] [EPOCHS] prints a table; the limit is 1 point. Both share one store, and so stages.
-Both winners and the originals are then timed together, since the times of two sweeps can't be compared.
+python benchmarks/search.py [JOBS] [EPOCHS] [KEY=VALUE ...] prints a table; the limit is 1 point. Both share one store,
+and so stages. Both winners and the originals are then timed together, since the times of two sweeps can't be compared.
 """
 
 import subprocess
@@ -16,15 +16,16 @@ from optimize.sweep.sweep import read
 GRID = ["prune=0,0.2,0.4", "imgsz=160,128", "quant=none,int8", "rivals=none"]  # 12 jobs
 
 
-def swept(folder: Path, words: list[str], epochs: str) -> None:
-    command = [sys.executable, "-m", "optimize", *words, f"epochs={epochs}", "limits.max_drop=1"]
+def swept(folder: Path, words: list[str]) -> None:
+    command = [sys.executable, "-m", "optimize", *words, "limits.max_drop=1"]
     subprocess.run([*command, f"hydra.sweep.dir={folder}"], check=False)  # it goes on where it was stopped
 
 
-def main(count: str = "12", epochs: str = "2") -> None:
+def main(count: str = "12", epochs: str = "2", *words: str) -> None:
+    words = [f"epochs={epochs}", *words]
     folders = {"search": Path("runs/benchmark_search"), "grid": Path("runs/benchmark_grid")}
-    swept(folders["search"], ["experiment=search", f"hydra.sweeper.trials={count}"], epochs)
-    swept(folders["grid"], ["-m", *GRID], epochs)
+    swept(folders["search"], ["experiment=search", f"hydra.sweeper.trials={count}", *words])
+    swept(folders["grid"], ["-m", *GRID, *words])
     first = results.read(folders["search"] / "0" / "results.json")
     print(f"original: {first.results[0].accuracy.score:.4f}\n")
     print("| by | jobs | minutes | the best job | row | mAP50-95 | points | ms |\n|---|---|---|---|---|---|---|---|")

@@ -9,12 +9,21 @@ from browsing import CHROMIUM
 from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
+from optimize.measure import quiet
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """On tiny tensors more threads cost more than they save; a run that was tested before may have left more."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_quiet(tmp_path_factory):
+    """No test reads a time, so tests that run side by side need not wait for each other's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quiet, "FOLDER", tmp_path_factory.mktemp("quiet"))
+        yield
 
 
 @pytest.fixture(scope="session")

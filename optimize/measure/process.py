@@ -10,30 +10,18 @@ from time import sleep
 from typing import Any
 
 
-def fresh(function: Callable, *arguments: Any, preloaded: str | None = None) -> Any:
+def fresh(function: Callable, *arguments: Any) -> Any:
     """`function(*arguments)` in a new process, so that no thread pool or memory of training and validation is in it.
 
     It ends with this one, and on Ctrl-C.
-
-    Args:
-        function, arguments: what can be pickled.
-        preloaded: a module that is slow to import. It is imported once, in a process from which this one and all later
-            ones are forked; what it imports must start no threads.
     """
-    processes = get_context("forkserver" if preloaded else "spawn")
-    if preloaded:
-        processes.set_forkserver_preload([preloaded])
-    with ProcessPoolExecutor(1, processes, _end_with_parent) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), end_with, (os.getpid(),)) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except KeyboardInterrupt:
             for child in active_children():
                 child.kill()
             raise
-
-
-def _end_with_parent() -> None:
-    end_with(os.getppid())  # or with the server that it was forked from, which itself ends with the parent
 
 
 @cache  # a worker has several jobs, and needs one thread

@@ -39,7 +39,7 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
     job.write(running, folder)
     (folder / RESULTS).unlink(missing_ok=True)  # only now, since whoever reads `built` expects it
     try:
-        failed, score = fresh(_build, config, overrides, logs, folder, preloaded="optimize.prepare")
+        failed, score = fresh(_build, config, overrides, logs, folder)
     except BrokenProcessPool:
         failed, score = KILLED, None
     ended = replace(running, state=job.FAILED if failed else job.BUILT, ended=time(), sentence=failed, score=score)

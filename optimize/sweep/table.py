@@ -101,13 +101,12 @@ def show(sweep: Sweep) -> None:
     for (name, sentence), numbers in alarms(sweep).items():
         console.print(Text(f"{name.upper()}: {sentence} (jobs: {jobs(numbers, sweep)})", style="bold red"))
     shown = Table(title=Text(summary.headline), title_justify="left", title_style="bold")
-    head = columns(summary)
-    for name in head:
+    for name in columns(summary):
         shown.add_column(Text(name), justify="left" if name in WORDS else "right", no_wrap=name != "variant")
     for row in summary.worth:
         name, *others = cells(row, summary)
         shown.add_row(*map(Text, (f"{name} (best)" if summary.is_best(row) else name, *others)))
-    console.print(shown)
+    console.print(shown if summary.rows else Text(summary.headline, style="bold"))
     print(f"Of {len(summary.rows)} rows these are on a front of accuracy against FLOPs, latency or size, or best.")
     for failed in failures(summary):
         print(f"- {failed.called} failed: {failed.sentence}")
