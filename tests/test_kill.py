@@ -30,6 +30,7 @@ def test_killed_three_times_it_ends_like_an_unbroken_run(tmp_path, dataset, chec
         "epochs=3",
         "batch=4",
         "runtime=[openvino]",
+        "pruner=l2",
         "rivals=none",
     )
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
