@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from optimize.prepare import runtimes
 from optimize.report import results
 from optimize.sweep.objective import worth
 from optimize.sweep.sweep import read
@@ -31,7 +30,7 @@ def main(count: str = "12", epochs: str = "2", *words: str) -> None:
     print("| by | jobs | minutes | the best job | row | mAP50-95 | points | ms |\n|---|---|---|---|---|---|---|---|")
     sweeps = {by: read(folder) for by, folder in folders.items()}
     every = [(by, number, report) for by, sweep in sweeps.items() for number, report in sweep.reports.items()]
-    found, _ = worth(first, [report for *_, report in every], runtimes(first.provenance.config))
+    found, _ = worth(first, [report for *_, report in every])
     for by, sweep in sweeps.items():
         own = [(one, number) for (name, number, _), one in zip(every, found, strict=True) if name == by and one]
         meeting = [(one, number) for one, number in own if all(excess <= 0 for excess in one.excess.values())]

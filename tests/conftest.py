@@ -1,5 +1,6 @@
 """A tiny data set and a tiny checkpoint, both made here: no network, no weights."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,16 @@ from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
 from optimize.measure import quiet
+
+
+def pytest_configure():
+    """A worker of pytest-xdist, and what it starts, has a core of its own.
+
+    Runtimes take a thread per core that they see; threads that spin for each other on a shared core take much longer.
+    """
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
 @pytest.fixture(scope="module", autouse=True)

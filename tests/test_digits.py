@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import ultralytics.data.utils
 from PIL import Image
+from sklearn.datasets import load_digits
 from ultralytics import YOLO
 
 from optimize.data import digits
@@ -84,7 +85,7 @@ def test_ink_is_where_the_boxes_say(monkeypatch):
 
 
 def test_classes_are_those_of_the_digits_drawn():
-    truth = digits.load_digits().target
+    truth = load_digits().target
     for split in digits.FOLDS:
         scenes = [digits.scene(split, index) for index in range(20)]
         assert all(truth[s] == c for scene in scenes for s, c in zip(scene.sources, scene.classes, strict=True))

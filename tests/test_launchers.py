@@ -3,22 +3,18 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
-from commands import command
+from commands import WAIT, command, start, until
 
 from optimize.sweep import sweep
 from optimize.sweep.alive import STOPPED
 from optimize.sweep.sweep import Sweep
 
 WORKERS = {"joblib": "hydra_joblib_launcher", "ray": "hydra_ray_launcher", "submitit_local": "hydra_submitit_launcher"}
-WAIT = 240  # seconds; a machine that others use as well is slow, and nothing here may hang
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +47,6 @@ def words(request, launcher, dataset, checkpoint, tmp_path) -> list[str]:
     return ["-m", *given, *tiny, *own]
 
 
-def start(folder: Path, words: list[str]) -> subprocess.Popen:
-    """In a group of its own, so that it can be sent what a terminal sends."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "optimize", *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "RAY_AUTH_MODE": "disabled"},
-    )
-
-
 def said(err: str) -> str:
     """The sentence at the end; joblib's own processes may warn of what they left after it."""
     return [line for line in err.splitlines() if line.startswith(("error: ", "stopped: "))][-1]
@@ -85,16 +68,6 @@ def at_work(job: Path) -> list[psutil.Process]:
     return sorted(found, key=lambda process: process.create_time())
 
 
-def until(happened, what: str):
-    """What `happened` gives as soon as that is something."""
-    ends = time.monotonic() + WAIT
-    while time.monotonic() < ends:
-        if found := happened():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not happen in {WAIT} s")
-
-
 def numbers(found: Sweep) -> dict[int, list[tuple]]:
     """All that does not depend on the clock."""
     return {
@@ -108,7 +81,7 @@ results: dict[str, dict] = {}  # by launcher
 
 @pytest.mark.parametrize("launcher", ["basic", *WORKERS])
 def test_every_launcher_makes_the_same_and_each_stage_once(launcher, words, tmp_path):
-    run = start(tmp_path, [*words, "prune=0.2,0.2,1"])
+    run = start(tmp_path, *words, "prune=0.2,0.2,1")
     out, err = run.communicate(timeout=WAIT)
     assert run.returncode == 1, err
     assert out.splitlines()[-1] == "s"
@@ -131,7 +104,7 @@ def test_every_launcher_makes_the_same_and_each_stage_once(launcher, words, tmp_
 
 @pytest.mark.parametrize("launcher", WORKERS)
 def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes_on(launcher, words, tmp_path):
-    run = start(tmp_path, [*words, "prune=0.2,0.3"])
+    run = start(tmp_path, *words, "prune=0.2,0.3")
     worker, *_ = until(lambda: at_work(tmp_path / "s" / "0"), "a first job")
     until(lambda: all((tmp_path / "s" / number / "job.json").exists() for number in "01"), "two jobs")
     worker.kill()
@@ -145,7 +118,7 @@ def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes
     assert last.startswith("error: the launcher failed with ") and f"failed: {STOPPED}" in last
     if launcher != "joblib":  # which ends its other workers
         assert found.jobs[1].state == "built" and found.timed
-    again = start(tmp_path, [*words, "prune=0.2,0.3"])
+    again = start(tmp_path, *words, "prune=0.2,0.3")
     _, err = again.communicate(timeout=WAIT)
     assert again.returncode == 0, err
     assert [one.state for one in read(tmp_path).jobs] == ["built", "built"]
@@ -153,7 +126,7 @@ def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "ray"])
 def test_a_killed_job_is_a_failed_row(launcher, words, tmp_path):
-    run = start(tmp_path, [*words, "prune=0.2"])
+    run = start(tmp_path, *words, "prune=0.2")
     job = until(lambda: at_work(tmp_path / "s" / "0")[1:], "the process of a job")[-1]
     job.kill()
     _, err = run.communicate(timeout=WAIT)
@@ -165,7 +138,7 @@ def test_a_killed_job_is_a_failed_row(launcher, words, tmp_path):
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "ray"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
 def test_no_job_outlives_its_sweep_and_nothing_is_timed(launcher, how, words, tmp_path):
-    run = start(tmp_path, [*words, "prune=0.2"])
+    run = start(tmp_path, *words, "prune=0.2")
     until(lambda: at_work(tmp_path / "s" / "0")[1:], "the process of a job")
     if how == signal.SIGKILL:
         run.kill()

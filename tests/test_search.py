@@ -86,7 +86,7 @@ def test_a_job_is_judged_by_what_it_asked_for_and_not_by_what_all_jobs_have():
 def slowed(by):
     """`timed` on a machine that takes `by` times as long as the one of the made-up report."""
 
-    def timed(given, runtimes):
+    def timed(given):
         def later(row):
             return replace(row, latency=row.latency and replace(row.latency, median_ms=by * row.latency.median_ms))
 
@@ -98,9 +98,9 @@ def slowed(by):
 def test_times_are_those_of_the_first_clock_however_slow_the_machine_is_meanwhile(monkeypatch):
     report = made(limits=Limits(max_drop=2, latency_ms=5, size_mb=1))
     monkeypatch.setattr(objective, "timed", slowed(1))
-    (first,), speed = worth(report, [report], [])
+    (first,), speed = worth(report, [report])
     monkeypatch.setattr(objective, "timed", slowed(3))
-    (later,), same = worth(report, [report], [], speed)
+    (later,), same = worth(report, [report], speed)
     row = next(row for row in asked(report) if row.variant.runtime == "openvino")
     assert first.row == later.row == "pruned+int8 on OpenVINO"
     assert speed == same == {"torch": 20.0, "onnxruntime": 10.0, "openvino": 8.0}
@@ -117,19 +117,19 @@ def test_the_points_lost_are_those_against_the_first_jobs_original_and_not_again
     small = [replace(row, variant=replace(row.variant, imgsz=64)) for row in made().results if not row.rival]
     lower = [replace(row, accuracy=replace(row.accuracy, metrics={"mAP50-95": 0.5})) for row in small]
     monkeypatch.setattr(objective, "timed", slowed(1))
-    (found,), _ = worth(made(), [made(results=tuple(lower))], [])
+    (found,), _ = worth(made(), [made(results=tuple(lower))])
     assert (found.score, found.excess) == (0.5, {"max_drop": pytest.approx(100 * (0.6 - 0.5) - 1)})
 
 
 def test_a_runtime_in_which_the_original_was_not_timed_counts_for_nothing(monkeypatch):
-    def timed(given, runtimes):
+    def timed(given):
         def without(row):
             return replace(row, latency=None) if row.variant.name == "original" else row
 
         return [replace(report, results=tuple(map(without, report.results)), noise=0.01) for report in given]
 
     monkeypatch.setattr(objective, "timed", timed)
-    assert worth(made(), [made()], [], {"torch": 1.0, "openvino": 1.0})[0] == [None]
+    assert worth(made(), [made()], {"torch": 1.0, "openvino": 1.0})[0] == [None]
 
 
 @pytest.fixture
@@ -140,14 +140,14 @@ def judged(monkeypatch):
     """
     monkeypatch.setattr(search, "GPSampler", lambda seed, n_startup_trials: RandomSampler(seed))
 
-    def told(first, others, speed):
+    def told(first, others, speed=None):
         worths = [Worth("a row", 0.8 - p**2, 10 * (1 - p), {"max_drop": 100 * p**2 - 1}) for p in map(pruned, others)]
         return worths, {"torch": 1.0}
 
     def pruned(report):
         return float(report.provenance.config["prune"])
 
-    monkeypatch.setattr(search, "_judged", told)
+    monkeypatch.setattr(search, "worth", told)
 
 
 def launcher(folder: Path, ran: dict[int, dict], failing=(), stop_at=None):

@@ -11,8 +11,6 @@ from commands import command
 from optimize.errors import InputError
 from optimize.measure import latency
 from optimize.measure.latency import Timing, Untimed
-from optimize.runtime.openvino import OpenVino
-from optimize.runtime.torch import Torch
 from optimize.sweep import job, sweep, timing
 from optimize.sweep.job import Job
 
@@ -59,6 +57,14 @@ class Clock:
         return Timing(tuple(own), 0.01 * len(self.groups), 0.02, 12)
 
 
+CONFIG = {
+    "rounds": 12,
+    "seed": 0,
+    "trust": False,
+    "runtime": {"openvino": {"_target_": "optimize.runtime.openvino.OpenVino"}},
+}
+
+
 def built(*names: str):
     """A job's report of rows in OpenVINO and torch, not timed; an artefact's bytes follow from its name."""
     whole = reports.report()
@@ -67,13 +73,13 @@ def built(*names: str):
         for row in whole.results
         if row.variant.name in names and row.variant.runtime in ("torch", "openvino")
     ]
-    made = replace(whole.provenance, config={"rounds": 12, "seed": 0})
+    made = replace(whole.provenance, config=CONFIG)
     return replace(whole, results=tuple(rows), provenance=made, noise=None, noise_spread=None)
 
 
 def test_what_several_jobs_made_is_timed_once_and_with_its_own_original(monkeypatch):
     monkeypatch.setattr(latency, "measure", clock := Clock())
-    first, second = timing.timed([built("original", "pruned"), built("original", "int8")], [Torch(), OpenVino()])
+    first, second = timing.timed([built("original", "pruned"), built("original", "int8")])
     assert clock.groups == [
         [
             ("original on torch", "original on torch"),
@@ -92,14 +98,14 @@ def test_equal_bytes_at_another_input_are_another_artefact(monkeypatch):
     monkeypatch.setattr(latency, "measure", clock := Clock())
     small = built("original")
     small = replace(small, results=tuple(replace(row, variant=replace(row.variant, imgsz=64)) for row in small.results))
-    timing.timed([built("original"), small], [Torch(), OpenVino()])
+    timing.timed([built("original"), small])
     assert len(clock.groups[0]) == 4
 
 
 def test_more_than_memory_should_hold_is_timed_in_groups_with_their_originals(monkeypatch):
     monkeypatch.setattr(latency, "measure", clock := Clock())
     monkeypatch.setattr(timing, "TOGETHER", 3)
-    (report,) = timing.timed([built("original", "pruned", "int8", "pruned+int8")], [Torch(), OpenVino()])
+    (report,) = timing.timed([built("original", "pruned", "int8", "pruned+int8")])
     assert [[name for name, _ in group] for group in clock.groups] == [
         ["original on torch", "pruned on torch", "original on openvino"],
         ["original on openvino", "int8 on openvino", "pruned on openvino"],
@@ -111,7 +117,7 @@ def test_more_than_memory_should_hold_is_timed_in_groups_with_their_originals(mo
 
 def test_what_cannot_be_timed_is_a_failure_of_every_job_that_has_it(monkeypatch):
     monkeypatch.setattr(latency, "measure", clock := Clock(broken="original on openvino"))
-    both = timing.timed([built("original", "pruned"), built("original", "int8")], [Torch(), OpenVino()])
+    both = timing.timed([built("original", "pruned"), built("original", "int8")])
     assert len(clock.groups) == 2
     assert ("pruned on openvino", "pruned on openvino") in clock.groups[1]  # the first that is left is the reference
     for report in both:

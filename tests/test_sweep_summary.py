@@ -14,10 +14,11 @@ import reports
 from browsing import browsed
 from playwright.sync_api import expect
 
+from optimize.errors import LimitMissed
 from optimize.limits import Limits
 from optimize.report import results, verdict
 from optimize.result import Failure
-from optimize.sweep import artefacts, disk, job, page, summary, table
+from optimize.sweep import artefacts, disk, end, job, page, summary, table
 from optimize.sweep.job import Job
 from optimize.sweep.sweep import Sweep, begin, read
 from optimize.variant import Variant
@@ -121,7 +122,7 @@ def test_models_are_named_without_the_folders_that_all_of_them_share(swept):
     assert found.jobs[0].overrides == ("model=/data/a/weights/best.pt",)
     assert one(found, "original", "torch", model="a/weights/best.pt").jobs == (0,)
     assert one(found, "original", "openvino", model="b/weights/best.pt").jobs == (1,)  # another original in torch
-    assert " with model=" in summary.headline(found)
+    assert " with model=" in summary.summarize(found).headline
 
 
 def test_the_fronts_are_what_no_row_of_any_job_beats(four):
@@ -141,7 +142,7 @@ def test_the_fronts_are_what_no_row_of_any_job_beats(four):
 
 def test_the_verdict_is_over_the_rows_of_all_jobs(four):
     # prune=0.1 loses 0.6 points in int8 and takes 8 * 0.9 * 0.6 ms; prune=0.3 is faster and loses 2.4
-    assert summary.headline(four) == (
+    assert summary.summarize(four).headline == (
         "pruned+int8 on OpenVINO with prune=0.1 quant=int8: 1.9x faster than the original there, 10 % fewer FLOPs, "
         "-0.6 points of mAP50-95, 0.94 MB instead of 4.00 MB; of the 10 of 20 rows that lose at most 1 point it is "
         "the fastest."
@@ -153,7 +154,7 @@ def test_the_verdict_is_over_the_rows_of_all_jobs(four):
 def test_of_one_job_the_verdict_is_that_of_its_report(swept):
     for limits in (Limits(), Limits(max_drop=0.1), Limits(latency_ms=5), Limits(latency_ms=0.1, size_mb=0.1)):
         report = made(0.3, "int8", 0.02, limits=limits)
-        assert summary.headline(swept({0: ("prune=0.3", report)})) == verdict.headline(report)
+        assert summary.summarize(swept({0: ("prune=0.3", report)})).headline == verdict.headline(report)
 
 
 def test_points_are_lost_against_the_own_original(swept):
@@ -170,7 +171,7 @@ def test_points_are_lost_against_the_own_original(swept):
     assert float(told["a.pt", "pruned", "openvino"]["points"]) == pytest.approx(-0.5)
     assert float(told["b.pt", "pruned", "openvino"]["points"]) == pytest.approx(-4)
     assert float(told["b.pt", "pruned", "openvino"]["score"]) > float(told["a.pt", "pruned", "openvino"]["score"])
-    assert summary.headline(found).startswith("pruned on OpenVINO with model=a.pt: ")  # b.pt loses too much
+    assert summary.summarize(found).headline.startswith("pruned on OpenVINO with model=a.pt: ")  # b.pt loses too much
 
 
 def test_what_can_not_be_compared_has_a_verdict_and_fronts_of_its_own(swept):
@@ -197,7 +198,7 @@ def test_each_of_several_limits_has_its_verdict(swept):
 def test_while_it_goes_on_nothing_is_made_up(swept):
     jobs = {0: ("prune=0.1", made(0.1, "int8", timed=False)), 1: ("prune=0.3", None), 2: ("prune=2", "give less.")}
     sweep = swept(jobs, total=5)
-    assert summary.headline(sweep) == ("1 of 5 jobs built, 1 failed, 1 running, 2 not begun; not timed yet.")
+    assert summary.summarize(sweep).headline == ("1 of 5 jobs built, 1 failed, 1 running, 2 not begun; not timed yet.")
     page.write(sweep)
     text = (sweep.folder / "report.html").read_text()
     assert text.count(">not timed yet</td>") == 2 * 15
@@ -216,7 +217,7 @@ def test_while_it_goes_on_nothing_is_made_up(swept):
 def test_a_sweep_of_which_nothing_was_built_says_so(swept):
     sweep = swept({0: ("prune=1.2", "prune=1.2 is not allowed."), 1: ("prune=2", "prune=2 is not allowed.")}, total=2)
     page.write(sweep, ended=True)
-    assert summary.headline(sweep) == "0 of 2 jobs built, 2 failed; not timed yet."
+    assert summary.summarize(sweep).headline == "0 of 2 jobs built, 2 failed; not timed yet."
     assert [line["error"] for line in lines(sweep)] == ["prune=1.2 is not allowed.", "prune=2 is not allowed."]
 
 
@@ -303,7 +304,7 @@ def test_the_page_gives_the_commands(four):
 
 def test_what_is_worth_taking_lies_in_the_sweeps_folder_under_telling_names(four, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    worth = summary.worth(four)
+    worth = summary.summarize(four).worth
     for row in worth:
         path = row.result.variant.path
         folder = row.result.variant.runtime == "openvino"
@@ -340,8 +341,8 @@ def test_copies_have_names_that_are_files_and_no_two_the_same():
 def test_the_terminal_shows_what_is_on_a_front_or_best(four, capsys):
     table.show(four)
     out = capsys.readouterr().out
-    assert summary.headline(four).split(";")[0] in " ".join(out.split())
-    assert len(re.findall(r"^│ ", out, re.MULTILINE)) == len(summary.worth(four)) < 20
+    assert summary.summarize(four).headline.split(";")[0] in " ".join(out.split())
+    assert len(re.findall(r"^│ ", out, re.MULTILINE)) == len(summary.summarize(four).worth) < 20
     assert re.search(r"│ pruned\+int8 \(best\) +│ +0\.1 │ +int8 │ openvino ", out)
 
 
@@ -439,4 +440,20 @@ def test_a_job_at_a_smaller_input_is_compared_with_the_original_at_the_largest(s
     points = {(line["override.imgsz"], line["variant"], line["runtime"]): line["points"] for line in lines(sweep)}
     assert float(points["96", "original", "openvino"]) == 0
     assert float(points["48", "original", "openvino"]) == pytest.approx(-10)
-    assert "imgsz=96" in summary.headline(sweep)  # nothing at 48 px loses at most one point
+    assert "imgsz=96" in summary.summarize(sweep).headline  # nothing at 48 px loses at most one point
+
+
+def test_a_sweep_misses_its_limits_where_only_a_smaller_input_hides_what_it_costs(swept):
+    limits = Limits(max_drop=1, latency_ms=3)
+    large = made(0.3, "none", limits=limits)  # its fastest row takes 5.6 ms
+    quick = [
+        replace(row, variant=replace(row.variant, imgsz=48), latency=replace(row.latency, median_ms=2.0))
+        for row in large.results
+    ]
+    worse = [replace(row, accuracy=replace(row.accuracy, metrics={"mAP50-95": 0.4})) for row in quick]
+    small = replace(large, results=tuple(worse), provenance=reports.provenance(imgsz=48))
+    assert verdict.decide(small).best  # against its own original it lost nothing
+    found = summary.summarize(swept({0: ("imgsz=96", large), 1: ("imgsz=48", small)}, 2))
+    with pytest.raises(LimitMissed) as error:
+        end._judge(found, lost=None, untold=None)
+    assert str(error.value) == found.headline

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from scipy.ndimage import affine_transform, gaussian_filter
-from sklearn.datasets import load_digits, load_sample_images
 
 from optimize.store.held import held
 
@@ -153,6 +152,8 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 @cache
 def _digits() -> tuple[np.ndarray, np.ndarray]:
     """(1797, 8, 8) float in 0..1, how much ink each pixel holds, and (1797,) int, which digit it is."""
+    from sklearn.datasets import load_digits  # takes most of a second, and most runs bring their own pictures
+
     digits = load_digits()
     return digits.images / 16, digits.target
 
@@ -160,6 +161,8 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 @cache
 def _photographs() -> list[np.ndarray]:
     """Two photographs, (427, 640, 3) uint8."""
+    from sklearn.datasets import load_sample_images
+
     return load_sample_images().images
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from optimize.measure.detections import Box, Detections
 
@@ -85,6 +84,8 @@ def alone(before: Sequence[Box], after: Sequence[Box]) -> tuple[list[bool], list
     partner; the partners are those with the largest sum of IoUs (the Hungarian method), so that it doesn't matter
     which variant comes first. Without corners the class alone decides.
     """
+    from scipy.optimize import linear_sum_assignment  # takes half a second, and only the end of a run needs it
+
     lonely = [True] * len(before), [True] * len(after)
     if before and after:
         overlaps = _overlaps(before, after)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from optimize.report import markdown, page, picture, results, table
+from optimize.report import results, table
 from optimize.result import Report
 
 
@@ -15,6 +15,8 @@ def write(report: Report, folder: Path) -> None:
 
 def draw(report: Report, folder: Path) -> None:
     """Write what people read into `folder`, which holds the report's pictures."""
+    from optimize.report import markdown, page, picture  # with them comes altair, for which nobody else need wait
+
     page.write(report, folder / "report.html")
     picture.write(report, folder / "report.png")
     markdown.write(report, folder / "report.md")

@@ -1,5 +1,6 @@
 """What every page of ours has in common: one file that needs no network, in one look."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,15 @@ def render(template: Path, content: dict[str, Any]) -> str:
     shared = {
         "palette": look.PALETTE,
         "style": (HERE / "page.css").read_text(),
-        "vega": vl_convert.javascript_bundle(vl_version=look.VEGA_LITE),
+        "vega": _vega(),
         "script": (HERE / "page.js").read_text(),
     }
     return pages.get_template(template.name).render(shared | content)
+
+
+@cache  # takes over a second, and a sweep draws a page per job
+def _vega() -> str:
+    return vl_convert.javascript_bundle(vl_version=look.VEGA_LITE)
 
 
 def _code(sentence: str) -> Markup:

@@ -9,16 +9,15 @@ from platform import node
 
 from optimize import tracking
 from optimize.errors import LimitMissed, VariantFailed
-from optimize.prepare import runtimes
 from optimize.provenance import host
-from optimize.report import draw, results, verdict
+from optimize.report import draw, results
 from optimize.result import Report
-from optimize.sweep import artefacts, page, summary, table
+from optimize.sweep import artefacts, page, table
 from optimize.sweep.alive import settle
 from optimize.sweep.job import RESULTS, Job
-from optimize.sweep.sweep import Sweep, read
+from optimize.sweep.summary import Summary, summarize
+from optimize.sweep.sweep import read
 from optimize.sweep.timing import timed
-from optimize.yolo.checkpoint import trusted
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +43,14 @@ def end(folder: Path, lost: str | None = None) -> None:
         results.write(report, inside / RESULTS)
         draw(report, inside)
     sweep = read(folder)
-    artefacts.hand_out(summary.worth(sweep), folder)
+    found = summarize(sweep)
+    artefacts.hand_out(found.worth, folder)
     page.write(sweep, ended=True)
     table.show(sweep)
     asked = any(report.provenance.config.get("tracking") == "mlflow" for report in sweep.reports.values())
     untold = tracking.write_sweep(sweep) if asked else None
     print(folder)
-    _judge(sweep, lost, untold)
+    _judge(found, lost, untold)
 
 
 def _here(report: Report, one: Job) -> Report:
@@ -69,14 +69,12 @@ def _timed(reports: dict[int, Report]) -> dict[int, Report]:
         alike[report.provenance.threads, config["rounds"], config["seed"]].append(number)
     for numbers in alike.values():
         own = [reports[number] for number in numbers]
-        configs = [report.provenance.config for report in own]
-        every = {runtime.name: runtime for config in configs for runtime in runtimes(config)}
-        with trusted(any(config["trust"] for config in configs)):
-            done |= zip(numbers, timed(own, list(every.values())), strict=True)
+        done |= zip(numbers, timed(own), strict=True)
     return done
 
 
-def _judge(sweep: Sweep, lost: str | None, untold: str | None) -> None:
+def _judge(found: Summary, lost: str | None, untold: str | None) -> None:
+    sweep = found.sweep
     failed = [lost] if lost else []
     if lost and sweep.total and (missing := sweep.total - len(sweep.jobs)):
         failed.append(f"{missing} of {sweep.total} jobs have not begun; the same command goes on with them.")
@@ -92,7 +90,7 @@ def _judge(sweep: Sweep, lost: str | None, untold: str | None) -> None:
     if failed:
         raise VariantFailed(" ".join(failed))
     missed = list(dict.fromkeys(said for report in sweep.reports.values() for said in report.missed))
-    if not any(verdict.decide(report).best for report in sweep.reports.values()):
-        missed.append(summary.headline(sweep))
+    if not any(finding.verdict.best for finding in found.findings):
+        missed.append(found.headline)
     if missed:
         raise LimitMissed(" ".join(missed))

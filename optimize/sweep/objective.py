@@ -11,7 +11,6 @@ from optimize.limits import Limits
 from optimize.report import verdict
 from optimize.report.plain import called, points
 from optimize.result import Report, Result
-from optimize.runtime.session import Runtime
 from optimize.sweep.timing import timed
 
 
@@ -39,19 +38,20 @@ def clock(first: Report) -> dict[str, float]:
 
 
 def worth(
-    first: Report, others: Sequence[Report], runtimes: Sequence[Runtime], speed: dict[str, float] | None = None
+    first: Report, others: Sequence[Report], speed: dict[str, float] | None = None
 ) -> tuple[list[Worth | None], dict[str, float]]:
     """What each of `others` is worth, None where nothing that it asked for could be timed; and the clock used.
 
     Args:
         first: of the untouched original.
         others: reports of the same model and data, perhaps at other input sizes.
-        runtimes: all that their rows name.
         speed: the `clock` of an earlier call, to which times are brought; None to start with this call's.
     """
+    if not others:
+        return [], speed
     alone = replace(first, results=tuple(_originals(first)))
     joined = [replace(other, results=(*alone.results, *asked(other))) for other in others]  # compared with the former
-    timed_first, *timed_others = timed([alone, *joined], runtimes)
+    timed_first, *timed_others = timed([alone, *joined])
     speed = speed or clock(timed_first)
     return [_worth(other, len(asked(before)), speed) for before, other in zip(others, timed_others, strict=True)], speed
 

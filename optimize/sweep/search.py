@@ -18,14 +18,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from optimize.prepare import runtimes
 from optimize.report import results
 from optimize.result import Report
 from optimize.sweep import job
 from optimize.sweep.job import BUILT, RESULTS
 from optimize.sweep.objective import Worth, worth
 from optimize.sweep.space import Space, neat, overrides
-from optimize.yolo.checkpoint import trusted
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +76,14 @@ def run(asked: Asked, folder: Path, launch: Callable[[list[Overrides], int], Non
         if first is None:
             log.error("the original could not be built, so there is nothing to compare with; the search ends.")
             return
-        (found,), speed = _judged(first, [first], None)
+        (found,), speed = worth(first, [first])
         study.add_trial(_trial(found, _origin(asked), asked.space, speed=speed))
     first = results.read(folder / "0" / RESULTS)
     while points := _next(study.trials, asked, first.provenance.imgsz):
         start = len(study.trials)
         launch([asked.fixed | overrides(point, first.provenance.imgsz) for point in points], start)
         reports = [_built(folder, start + i) for i in range(len(points))]
-        found, _ = _judged(first, [report for report in reports if report], study.trials[0].user_attrs["speed"])
+        found, _ = worth(first, [report for report in reports if report], study.trials[0].user_attrs["speed"])
         left = iter(found)
         for point, report in zip(points, reports, strict=True):
             study.add_trial(_trial(next(left) if report else None, point, asked.space))
@@ -129,17 +127,6 @@ def _built(folder: Path, number: int) -> Report | None:
     inside = folder / str(number)
     told = job.read(inside)
     return results.read(inside / RESULTS) if told and told.state == BUILT else None
-
-
-def _judged(
-    first: Report, reports: list[Report], speed: dict[str, float] | None
-) -> tuple[list[Worth | None], dict[str, float]]:
-    if not reports:
-        return [], speed
-    configs = [report.provenance.config for report in (first, *reports)]
-    every = {runtime.name: runtime for config in configs for runtime in runtimes(config)}
-    with trusted(any(config["trust"] for config in configs)):
-        return worth(first, reports, list(every.values()), speed)
 
 
 def _trial(found: Worth | None, point: Point, space: Space, **more: Any) -> FrozenTrial:

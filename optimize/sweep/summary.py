@@ -66,6 +66,7 @@ class Summary:
 
     @property
     def headline(self) -> str:
+        """What to take of everything that the sweep made, in one sentence; how far it is where nothing was timed."""
         said = [f"{'; '.join(found.parts)}." for found in self.findings]
         return " ".join(said) or f"{progress(self.sweep)}."
 
@@ -74,16 +75,6 @@ def summarize(sweep: Sweep) -> Summary:
     told = overrides(sweep.jobs)
     known = rows(sweep, told)
     return Summary(sweep, told, known, fronts(known), _findings(sweep, known) if sweep.timed else [])
-
-
-def headline(sweep: Sweep) -> str:
-    """What to take of everything that the sweep made, in one sentence; how far it is where nothing was timed."""
-    return summarize(sweep).headline
-
-
-def worth(sweep: Sweep) -> list[Row]:
-    """The rows on a front, and the best."""
-    return summarize(sweep).worth
 
 
 def alarms(sweep: Sweep) -> dict[gates.Gate, list[int]]:

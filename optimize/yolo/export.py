@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxslim
 import torch
 from torch import nn
 from ultralytics import __version__ as ultralytics_version
@@ -121,6 +120,8 @@ def to_onnx(model: nn.Module, imgsz: int, path: Path, opset: int = OPSET) -> Non
             input_names=["images"],
             output_names=["output0", "output1"] if module.task == "segment" else ["output0"],
         )
+    import onnxslim  # takes half a second, and most work exports nothing
+
     slim = onnxslim.slim(onnx.load(path))
     onnx.helper.set_model_props(slim, {key: str(value) for key, value in metadata(module, imgsz).items()})
     onnx.save(slim, path)

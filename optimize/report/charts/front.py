@@ -5,6 +5,7 @@ from typing import Any
 
 import altair
 
+from optimize.report import plain
 from optimize.report.charts import look, spots
 from optimize.result import Report, Result
 
@@ -67,7 +68,7 @@ def point(result: Result, report: Report) -> dict[str, Any]:
         "flops": result.flops,
         "bytes": result.size_bytes,
         "median": time.median_ms if time else None,
-        "points": f"{100 * (accuracy.score - report.results[0].accuracy.score):+.1f}",
+        "points": f"{plain.points(result, report):+.1f}",
         "GFLOPs": f"{result.flops / 1e9:.3f}",
         "MB": f"{result.size_bytes / 1e6:.2f}",
         "milliseconds": f"{time.median_ms:.2f} [{time.q1_ms:.2f}-{time.q3_ms:.2f}]" if time else "not measured",
