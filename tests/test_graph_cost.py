@@ -84,6 +84,37 @@ def test_only_two_quantized_factors_make_integer_operations(tmp_path):
     assert cost.uncounted == ("DequantizeLinear", "QuantizeLinear")
 
 
+def test_weights_are_found_where_exporters_leave_them(tmp_path):
+    """In a Constant; behind an Identity, since two are equal; behind a Transpose, since nothing was folded."""
+    constant = numpy_helper.from_array(np.ones((4, 3, 1, 1), np.float32))
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value=constant),
+        helper.make_node("Constant", [], ["b"], value_floats=[1.0, 2.0, 3.0, 4.0]),
+        helper.make_node("Conv", ["x", "c", "b"], ["y"]),
+        helper.make_node("Identity", ["w"], ["same"]),
+        helper.make_node("Conv", ["y", "w"], ["z"]),
+        helper.make_node("Conv", ["z", "same"], ["u"]),
+        helper.make_node("Transpose", ["m"], ["turned"], perm=[1, 0]),
+        helper.make_node("MatMul", ["u", "turned"], ["v"]),
+    ]
+    weights = {"w": np.ones((4, 4, 1, 1), np.float32), "m": np.ones((5, 8), np.float32)}
+    layers = onnx_cost.layers(_graph([1, 3, 8, 8], nodes, weights, "v"))
+    assert [layer.parameters for layer in layers] == [4 * 3 + 4, 4 * 4, 4 * 4, 8 * 5]
+    assert [layer.weight_bytes for layer in layers] == [4 * (4 * 3 + 4), 4 * 4 * 4, 0, 4 * 8 * 5]
+    assert [layer.activation_bytes for layer in layers] == [4 * 64 * n for n in (3 + 4, 4 + 4, 4 + 4)] + [4 * 32 * 13]
+
+
+def _graph(shape: list[int], nodes: list, weights: dict, output: str, **more) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("own", 1)], **more)
+
+
 def test_a_dynamic_shape_gives_no_total(tmp_path):
     import openvino as ov
 

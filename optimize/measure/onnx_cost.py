@@ -53,7 +53,8 @@ class _Graph:
     """Shapes, constants, producers and consumers of a graph, by tensor name."""
 
     def __init__(self, graph: onnx.GraphProto):
-        self.constants = {tensor.name: tensor for tensor in graph.initializer}
+        self.constants = {tensor.name for tensor in graph.initializer}
+        self.constants |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
         self.producers = {name: node for node in graph.node for name in node.output}
         self.consumers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
@@ -63,17 +64,17 @@ class _Graph:
             self.consumers[value.name].append(_OUTSIDE)
         values = (*graph.input, *graph.value_info, *graph.output)
         self.shapes = {value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in values}
-        self.shapes |= {name: tuple(tensor.dims) for name, tensor in self.constants.items()}
+        self.shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
         self.types = {value.name: value.type.tensor_type.elem_type for value in values}
-        self.types |= {name: tensor.data_type for name, tensor in self.constants.items()}
+        self.types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
         self.seen: set[str] = set()
 
     def layer(self, node: onnx.NodeProto) -> GraphLayer:
         """One counted operator; called in the order of the file, since the first to use a tensor counts its bytes."""
         operations, quantized = 2 * self.multiply_adds(node), self.quantized(node)
         weights = self.weights(node)
-        new = {tensor.name: tensor for tensor in weights if tensor.name not in self.seen}
-        self.seen |= set(new)
+        new = set(weights) - self.seen
+        self.seen |= new
         own = any(self._stored(name) in self.constants for name in node.input[:2])
         data = next((name for name in node.input[:2] if self._stored(name) not in self.constants), node.input[0])
         return GraphLayer(
@@ -81,7 +82,7 @@ class _Graph:
             kind=node.op_type,
             float_ops=0 if quantized else operations,
             int_ops=operations if quantized else 0,
-            parameters=sum(prod(tensor.dims) for tensor in weights),
+            parameters=sum(prod(self.shape(name)) for name in weights),
             weight_bytes=sum(self._bytes(name) for name in new),
             read_bytes=self._bytes(self._read(data)) if own else 0,
             written_bytes=self._bytes(self._written(node.output[0])) if own else 0,
@@ -108,10 +109,10 @@ class _Graph:
         made = [self.producers.get(name) for name in node.input[:2]]
         return all(producer is not None and producer.op_type == "DequantizeLinear" for producer in made)
 
-    def weights(self, node: onnx.NodeProto) -> list[onnx.TensorProto]:
-        """Weight and bias of a counted operator as stored: before they are dequantized or cast."""
+    def weights(self, node: onnx.NodeProto) -> list[str]:
+        """Weight and bias of a counted operator as stored: before they are dequantized, cast or transposed."""
         names = (self._stored(name) for name in node.input[:3])
-        return [self.constants[name] for name in names if name in self.constants]
+        return [name for name in names if name in self.constants]
 
     def _stored(self, name: str) -> str:
         while name in self.producers and self.producers[name].op_type in _UNPACKS:
@@ -133,4 +134,4 @@ class _Graph:
 
 
 _OUTSIDE = onnx.NodeProto()
-_UNPACKS = {"Cast", "DequantizeLinear", "QuantizeLinear"}
+_UNPACKS = {"Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Transpose"}
