@@ -84,7 +84,7 @@ def test_only_two_quantized_factors_make_integer_operations(tmp_path):
     assert cost.uncounted == ("DequantizeLinear", "QuantizeLinear")
 
 
-def test_weights_are_found_where_exporters_leave_them(tmp_path):
+def test_weights_are_found_where_exporters_leave_them():
     """In a Constant; behind an Identity, since two are equal; behind a Transpose, since nothing was folded."""
     constant = numpy_helper.from_array(np.ones((4, 3, 1, 1), np.float32))
     nodes = [
@@ -102,6 +102,21 @@ def test_weights_are_found_where_exporters_leave_them(tmp_path):
     assert [layer.parameters for layer in layers] == [4 * 3 + 4, 4 * 4, 4 * 4, 8 * 5]
     assert [layer.weight_bytes for layer in layers] == [4 * (4 * 3 + 4), 4 * 4 * 4, 0, 4 * 8 * 5]
     assert [layer.activation_bytes for layer in layers] == [4 * 64 * n for n in (3 + 4, 4 + 4, 4 + 4)] + [4 * 32 * 13]
+
+
+def test_what_is_added_to_a_matrix_product_is_its_bias():
+    """A bias, and a sum that is none."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["product"]),
+        helper.make_node("Add", ["bias", "product"], ["y"]),
+        helper.make_node("MatMul", ["y", "v"], ["other"]),
+        helper.make_node("Add", ["other", "places"], ["z"]),
+    ]
+    weights = {"w": np.ones((8, 5)), "bias": np.ones(5), "v": np.ones((5, 2)), "places": np.ones((1, 3, 4, 2))}
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
+    first, second = onnx_cost.layers(_graph([1, 3, 4, 8], nodes, weights, "z"))
+    assert (first.parameters, first.weight_bytes) == (8 * 5 + 5, 4 * (8 * 5 + 5))
+    assert (second.parameters, second.weight_bytes) == (5 * 2, 4 * 5 * 2)
 
 
 def _graph(shape: list[int], nodes: list, weights: dict, output: str, **more) -> onnx.ModelProto:

@@ -111,8 +111,15 @@ class _Graph:
 
     def weights(self, node: onnx.NodeProto) -> list[str]:
         """Weight and bias of a counted operator as stored: before they are dequantized, cast or transposed."""
-        names = (self._stored(name) for name in node.input[:3])
+        names = (self._stored(name) for name in (*node.input[:3], *self._added(node)))
         return [name for name in names if name in self.constants]
+
+    def _added(self, node: onnx.NodeProto) -> list[str]:
+        """What is added to a matrix product, one number for each column: a MatMul has no input for its bias."""
+        adds = [reader for reader in self.consumers[node.output[0]] if reader.op_type == "Add"]
+        width = self.shape(node.output[0])[-1]
+        names = [name for add in adds for name in add.input if self.shapes.get(name) == (width,)]
+        return names if node.op_type == "MatMul" else []
 
     def _stored(self, name: str) -> str:
         while name in self.producers and self.producers[name].op_type in _UNPACKS:
