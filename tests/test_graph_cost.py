@@ -119,6 +119,32 @@ def test_what_is_added_to_a_matrix_product_is_its_bias():
     assert (second.parameters, second.weight_bytes) == (5 * 2, 4 * 5 * 2)
 
 
+def test_a_function_counts_wherever_it_is_called():
+    """Two calls, one of them in another function."""
+    weight = numpy_helper.from_array(np.ones((3, 3, 3, 3), np.float32))
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    inside = [
+        helper.make_node("Constant", [], ["w"], value=weight),
+        helper.make_node("Conv", ["a", "w"], ["b"], pads=[1, 1, 1, 1]),
+    ]
+    outside = [helper.make_node("Block", ["a"], ["c"], domain="own"), helper.make_node("Relu", ["c"], ["b"])]
+    functions = [
+        helper.make_function("own", "Block", ["a"], ["b"], inside, opsets),
+        helper.make_function("own", "Around", ["a"], ["b"], outside, opsets),
+    ]
+    calls = [
+        helper.make_node("Block", ["x"], ["y"], domain="own"),
+        helper.make_node("Around", ["y"], ["z"], domain="own"),
+    ]
+    model = _graph([1, 3, 8, 8], calls, {}, "z", functions=functions)
+    assert [layer.flops for layer in onnx_cost.layers(model)] == [2 * 27 * 3 * 8 * 8] * 2
+    assert [layer.weight_bytes for layer in onnx_cost.layers(model)] == [4 * 81] * 2
+    assert onnx_cost.uncounted(model) == ("Constant", "Relu")
+    model.functions[0].opset_import[0].version = 11
+    with pytest.raises(MeasurementError, match="Block is a function of another opset than the graph"):
+        onnx_cost.layers(model)
+
+
 def _graph(shape: list[int], nodes: list, weights: dict, output: str, **more) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,

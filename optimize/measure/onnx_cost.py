@@ -6,6 +6,7 @@ from math import prod
 from pathlib import Path
 
 import onnx
+from onnx import inliner
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from optimize.errors import MeasurementError
@@ -30,8 +31,9 @@ def layers(model: onnx.ModelProto) -> tuple[GraphLayer, ...]:
 
     Raises:
         MeasurementError: the shape of a counted operator can't be inferred, or an operator that multiplies and adds has
-            no formula, so a total would be too small.
+            no formula or lies in a function that can't be inlined, so a total would be too small.
     """
+    model = _inlined(model)
     graph = _Graph(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
     graph_cost.check(uncounted(model))
     return tuple(graph.layer(node) for node in model.graph.node if node.op_type in COUNTED)
@@ -39,7 +41,22 @@ def layers(model: onnx.ModelProto) -> tuple[GraphLayer, ...]:
 
 def uncounted(model: onnx.ModelProto) -> tuple[str, ...]:
     """Types of the operators that count nothing, sorted; of those in branches and loops, e.g. `Add in Loop`, too."""
+    model = _inlined(model)
     return tuple(sorted({node.op_type for node in model.graph.node} - COUNTED | set(_inner(model.graph))))
+
+
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its local functions written out wherever they are called; their constants count for each call."""
+    if not model.functions:
+        return model
+    model = inliner.inline_local_functions(model)
+    if model.functions:  # onnx keeps those of another opset
+        names = ", ".join(sorted({function.name for function in model.functions}))
+        raise MeasurementError(
+            f"{names} is a function of another opset than the graph, so its operations can't be counted; "
+            "export the model again without functions."
+        )
+    return model
 
 
 def _inner(graph: onnx.GraphProto) -> Iterator[str]:
