@@ -145,6 +145,40 @@ def test_a_function_counts_wherever_it_is_called():
         onnx_cost.layers(model)
 
 
+@pytest.mark.parametrize("residual", [False, True])
+def test_what_is_quantized_behind_the_activation_function_is_written_in_one_byte(residual):
+    """SiLU in ONNX's two operators and in OpenVINO's one; an addition of another activation is neither's own."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "scale", "zero"], ["xd"]),
+        helper.make_node("Conv", ["xd", "w"], ["c"]),
+        helper.make_node("Sigmoid", ["c"], ["s"]),
+        helper.make_node("Mul", ["c", "s"], ["silu"]),
+        helper.make_node("Add", ["silu", "xd"], ["sum"]),
+        helper.make_node("QuantizeLinear", ["sum" if residual else "silu", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    nodes = [node for node in nodes if residual or node.op_type != "Add"]
+    weights = {"w": np.ones((3, 3, 1, 1), np.float32), "scale": np.array(0.1, np.float32), "zero": np.array(0, np.int8)}
+    (layer,) = onnx_cost.layers(_graph([1, 3, 8, 8], nodes, weights, "y"))
+    assert (layer.read_bytes, layer.written_bytes) == (3 * 64, 3 * 64 * (4 if residual else 1))
+    assert openvino_cost.layers(_openvino(weights["w"], residual))[0].activation_bytes == layer.activation_bytes
+
+
+def _openvino(weight: np.ndarray, residual: bool):
+    import openvino as ov
+    from openvino import opset13
+
+    def quantized(tensor):
+        return opset13.fake_quantize(tensor, *(np.float32(limit) for limit in (0, 1, 0, 1)), 256)
+
+    picture = opset13.parameter([1, 3, 8, 8], np.float32)
+    given = quantized(picture)
+    made = opset13.convolution(given, weight, [1, 1], [0, 0], [0, 0], [1, 1])
+    silu = opset13.swish(opset13.add(made, np.ones((1, 3, 1, 1), np.float32)))
+    return ov.Model([quantized(opset13.add(silu, given) if residual else silu)], [picture])
+
+
 def _graph(shape: list[int], nodes: list, weights: dict, output: str, **more) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,

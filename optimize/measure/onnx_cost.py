@@ -14,6 +14,8 @@ from optimize.measure import graph_cost
 from optimize.measure.graph_cost import GraphCost, GraphLayer
 
 COUNTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+# What biases and activation functions consist of, number by number; runtimes compute them before anything is written.
+FUSED = {"Add", "Clip", "Div", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu", "Sigmoid"}
 
 
 def count(path: Path) -> GraphCost:
@@ -149,9 +151,20 @@ class _Graph:
         return producer.input[0] if producer is not None and producer.op_type == "DequantizeLinear" else name
 
     def _written(self, name: str) -> str:
-        """What is written in the place of a float tensor that nothing but a QuantizeLinear reads."""
-        readers = self.consumers[name]
+        """What is written in the place of a float tensor that, behind its activation function, is only quantized."""
+        own = {name}
+        while added := [r for r in self._readers(own) if r.op_type in FUSED and self._only(own, r)]:
+            own |= {reader.output[0] for reader in added}
+        readers = self._readers(own)
         return readers[0].output[0] if {reader.op_type for reader in readers} == {"QuantizeLinear"} else name
+
+    def _readers(self, own: set[str]) -> list[onnx.NodeProto]:
+        """What reads these tensors and gives another."""
+        return [reader for name in own for reader in self.consumers[name] if not own & set(reader.output)]
+
+    def _only(self, own: set[str], reader: onnx.NodeProto) -> bool:
+        """Whether it takes nothing but these tensors and constants."""
+        return all(name in own or self._stored(name) in self.constants for name in reader.input)
 
     def _bytes(self, name: str) -> int:
         return prod(self.shape(name)) * tensor_dtype_to_np_dtype(self.types[name]).itemsize
