@@ -18,7 +18,7 @@ from ultralytics.utils.torch_utils import get_flops, model_info
 
 from optimize.errors import InputError, MeasurementError
 from optimize.flops import count
-from optimize.flops.__main__ import main, parse
+from optimize.flops.__main__ import HELP, main, parse
 from optimize.measure import cost
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
@@ -292,6 +292,12 @@ def test_bad_words_are_one_sentence(words, sentence):
     with pytest.raises(InputError) as error:
         main(words)
     assert str(error.value) == sentence
+
+
+def test_no_example_asks_a_graph_for_several_sizes():
+    examples = [line for line in HELP.splitlines() if "imgsz=[" in line]
+    assert examples
+    assert not [line for line in examples if "onnx" in line or "openvino" in line]
 
 
 def test_a_single_value_is_a_list_of_one():

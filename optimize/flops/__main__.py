@@ -20,12 +20,13 @@ from optimize.flops.table import CONVENTION
 HELP = f"""Count what a model costs for one image, layer by layer; several models or sizes side by side.
 
   python -m optimize.flops model=yolo26n.pt imgsz=640
-  python -m optimize.flops model=[yolov8n.pt,yolo11n.yaml,best.onnx] imgsz=[320,640] out=flops.csv
+  python -m optimize.flops model=[yolov8n.pt,yolo11n.yaml] imgsz=[320,640] out=flops.csv
+  python -m optimize.flops model=[yolov8n.pt,best.onnx,best_openvino_model]
 
   model    a .pt checkpoint or its name in ultralytics, a .yaml, an .onnx file (float or Q/DQ), an OpenVINO folder or
            .xml, or digits; or a list
   imgsz    side of the input in pixels, or a list; without it the size that a checkpoint was trained at, that a graph
-           has, and 640 for a yaml
+           has (it takes no other), and 640 for a yaml
   out      a .json or .csv to write, or a list
   trust    true loads checkpoints with classes that ultralytics and torch don't have; such a file can run any code
 
