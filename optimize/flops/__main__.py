@@ -9,13 +9,13 @@ from textwrap import fill
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
-from optimize.cli import one_sentence
 from optimize.config import typed
 from optimize.errors import InputError
 from optimize.flops.counting import count_sizes
 from optimize.flops.files import check, write
 from optimize.flops.show import show
 from optimize.flops.table import CONVENTION
+from optimize.sentences import one_sentence
 
 HELP = f"""Count what a model costs for one image, layer by layer; several models or sizes side by side.
 
