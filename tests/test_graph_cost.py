@@ -84,6 +84,112 @@ def test_only_two_quantized_factors_make_integer_operations(tmp_path):
     assert cost.uncounted == ("DequantizeLinear", "QuantizeLinear")
 
 
+def test_weights_are_found_where_exporters_leave_them():
+    """In a Constant; behind an Identity, since two are equal; behind a Transpose, since nothing was folded."""
+    constant = numpy_helper.from_array(np.ones((4, 3, 1, 1), np.float32))
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value=constant),
+        helper.make_node("Constant", [], ["b"], value_floats=[1.0, 2.0, 3.0, 4.0]),
+        helper.make_node("Conv", ["x", "c", "b"], ["y"]),
+        helper.make_node("Identity", ["w"], ["same"]),
+        helper.make_node("Conv", ["y", "w"], ["z"]),
+        helper.make_node("Conv", ["z", "same"], ["u"]),
+        helper.make_node("Transpose", ["m"], ["turned"], perm=[1, 0]),
+        helper.make_node("MatMul", ["u", "turned"], ["v"]),
+    ]
+    weights = {"w": np.ones((4, 4, 1, 1), np.float32), "m": np.ones((5, 8), np.float32)}
+    layers = onnx_cost.layers(_graph([1, 3, 8, 8], nodes, weights, "v"))
+    assert [layer.parameters for layer in layers] == [4 * 3 + 4, 4 * 4, 4 * 4, 8 * 5]
+    assert [layer.weight_bytes for layer in layers] == [4 * (4 * 3 + 4), 4 * 4 * 4, 0, 4 * 8 * 5]
+    assert [layer.activation_bytes for layer in layers] == [4 * 64 * n for n in (3 + 4, 4 + 4, 4 + 4)] + [4 * 32 * 13]
+
+
+def test_what_is_added_to_a_matrix_product_is_its_bias():
+    """A bias, and a sum that is none."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["product"]),
+        helper.make_node("Add", ["bias", "product"], ["y"]),
+        helper.make_node("MatMul", ["y", "v"], ["other"]),
+        helper.make_node("Add", ["other", "places"], ["z"]),
+    ]
+    weights = {"w": np.ones((8, 5)), "bias": np.ones(5), "v": np.ones((5, 2)), "places": np.ones((1, 3, 4, 2))}
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
+    first, second = onnx_cost.layers(_graph([1, 3, 4, 8], nodes, weights, "z"))
+    assert (first.parameters, first.weight_bytes) == (8 * 5 + 5, 4 * (8 * 5 + 5))
+    assert (second.parameters, second.weight_bytes) == (5 * 2, 4 * 5 * 2)
+
+
+def test_a_function_counts_wherever_it_is_called():
+    """Two calls, one of them in another function."""
+    weight = numpy_helper.from_array(np.ones((3, 3, 3, 3), np.float32))
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    inside = [
+        helper.make_node("Constant", [], ["w"], value=weight),
+        helper.make_node("Conv", ["a", "w"], ["b"], pads=[1, 1, 1, 1]),
+    ]
+    outside = [helper.make_node("Block", ["a"], ["c"], domain="own"), helper.make_node("Relu", ["c"], ["b"])]
+    functions = [
+        helper.make_function("own", "Block", ["a"], ["b"], inside, opsets),
+        helper.make_function("own", "Around", ["a"], ["b"], outside, opsets),
+    ]
+    calls = [
+        helper.make_node("Block", ["x"], ["y"], domain="own"),
+        helper.make_node("Around", ["y"], ["z"], domain="own"),
+    ]
+    model = _graph([1, 3, 8, 8], calls, {}, "z", functions=functions)
+    assert [layer.flops for layer in onnx_cost.layers(model)] == [2 * 27 * 3 * 8 * 8] * 2
+    assert [layer.weight_bytes for layer in onnx_cost.layers(model)] == [4 * 81] * 2
+    assert onnx_cost.uncounted(model) == ("Constant", "Relu")
+    model.functions[0].opset_import[0].version = 11
+    with pytest.raises(MeasurementError, match="Block is a function of another opset than the graph"):
+        onnx_cost.layers(model)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_what_is_quantized_behind_the_activation_function_is_written_in_one_byte(residual):
+    """SiLU in ONNX's two operators and in OpenVINO's one; an addition of another activation is neither's own."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "scale", "zero"], ["xd"]),
+        helper.make_node("Conv", ["xd", "w"], ["c"]),
+        helper.make_node("Sigmoid", ["c"], ["s"]),
+        helper.make_node("Mul", ["c", "s"], ["silu"]),
+        helper.make_node("Add", ["silu", "xd"], ["sum"]),
+        helper.make_node("QuantizeLinear", ["sum" if residual else "silu", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    nodes = [node for node in nodes if residual or node.op_type != "Add"]
+    weights = {"w": np.ones((3, 3, 1, 1), np.float32), "scale": np.array(0.1, np.float32), "zero": np.array(0, np.int8)}
+    (layer,) = onnx_cost.layers(_graph([1, 3, 8, 8], nodes, weights, "y"))
+    assert (layer.read_bytes, layer.written_bytes) == (3 * 64, 3 * 64 * (4 if residual else 1))
+    assert openvino_cost.layers(_openvino(weights["w"], residual))[0].activation_bytes == layer.activation_bytes
+
+
+def _openvino(weight: np.ndarray, residual: bool):
+    import openvino as ov
+    from openvino import opset13
+
+    def quantized(tensor):
+        return opset13.fake_quantize(tensor, *(np.float32(limit) for limit in (0, 1, 0, 1)), 256)
+
+    picture = opset13.parameter([1, 3, 8, 8], np.float32)
+    given = quantized(picture)
+    made = opset13.convolution(given, weight, [1, 1], [0, 0], [0, 0], [1, 1])
+    silu = opset13.swish(opset13.add(made, np.ones((1, 3, 1, 1), np.float32)))
+    return ov.Model([quantized(opset13.add(silu, given) if residual else silu)], [picture])
+
+
+def _graph(shape: list[int], nodes: list, weights: dict, output: str, **more) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("own", 1)], **more)
+
+
 def test_a_dynamic_shape_gives_no_total(tmp_path):
     import openvino as ov
 

@@ -17,6 +17,8 @@ from tiny_tasks import CLASSES, TASKS, write_dataset
 from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError, OptimizeError
+from optimize.flops import count
+from optimize.measure.graph_cost import GraphLayer
 from optimize.quant.bf16 import Bf16
 from optimize.quant.fp16 import Fp16
 from optimize.quant.int8 import Int8
@@ -63,6 +65,19 @@ def kept(variant: Variant, reference: Variant, data: Dataset) -> dict[str, float
 
 def unseen(data: Dataset) -> list[np.ndarray]:
     return [validation_image(file, 64, data.task) for file in data.val]
+
+
+def test_files_of_two_runtimes_move_the_same_bytes_where_both_are_int8(int8):
+    """OpenVINO's first and last layers are float, so are ONNX's last; what they read and what feeds them differs."""
+    one, other = ({layer.name: layer for layer in count(int8[r].path).layers} for r in ("onnxruntime", "openvino"))
+    assert set(one) == set(other)
+    differ = {name for name in one if moved(one[name]) != moved(other[name])}
+    ends = {f"model.22.{branch}.{i}.{end}" for branch in ("cv2", "cv3") for i in range(3) for end in ("1.conv", "2")}
+    assert differ == {"model.0.conv", *ends}
+
+
+def moved(layer: GraphLayer) -> tuple[int, int, int]:
+    return layer.weight_bytes, layer.read_bytes, layer.written_bytes
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "tensorrt"])

@@ -9,23 +9,24 @@ from textwrap import fill
 from omegaconf import OmegaConf
 from yaml import YAMLError
 
-from optimize.cli import one_sentence
 from optimize.config import typed
 from optimize.errors import InputError
 from optimize.flops.counting import count_sizes
 from optimize.flops.files import check, write
 from optimize.flops.show import show
 from optimize.flops.table import CONVENTION
+from optimize.sentences import one_sentence
 
 HELP = f"""Count what a model costs for one image, layer by layer; several models or sizes side by side.
 
   python -m optimize.flops model=yolo26n.pt imgsz=640
-  python -m optimize.flops model=[yolov8n.pt,yolo11n.yaml,best.onnx] imgsz=[320,640] out=flops.csv
+  python -m optimize.flops model=[yolov8n.pt,yolo11n.yaml] imgsz=[320,640] out=flops.csv
+  python -m optimize.flops model=[yolov8n.pt,best.onnx,best_openvino_model]
 
   model    a .pt checkpoint or its name in ultralytics, a .yaml, an .onnx file (float or Q/DQ), an OpenVINO folder or
            .xml, or digits; or a list
   imgsz    side of the input in pixels, or a list; without it the size that a checkpoint was trained at, that a graph
-           has, and 640 for a yaml
+           has (it takes no other), and 640 for a yaml
   out      a .json or .csv to write, or a list
   trust    true loads checkpoints with classes that ultralytics and torch don't have; such a file can run any code
 

@@ -6,6 +6,7 @@ from math import prod
 from pathlib import Path
 
 import onnx
+from onnx import inliner
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from optimize.errors import MeasurementError
@@ -13,6 +14,8 @@ from optimize.measure import graph_cost
 from optimize.measure.graph_cost import GraphCost, GraphLayer
 
 COUNTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+# What biases and activation functions consist of, number by number; runtimes compute them before anything is written.
+FUSED = {"Add", "Clip", "Div", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu", "Sigmoid"}
 
 
 def count(path: Path) -> GraphCost:
@@ -30,8 +33,9 @@ def layers(model: onnx.ModelProto) -> tuple[GraphLayer, ...]:
 
     Raises:
         MeasurementError: the shape of a counted operator can't be inferred, or an operator that multiplies and adds has
-            no formula, so a total would be too small.
+            no formula or lies in a function that can't be inlined, so a total would be too small.
     """
+    model = _inlined(model)
     graph = _Graph(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
     graph_cost.check(uncounted(model))
     return tuple(graph.layer(node) for node in model.graph.node if node.op_type in COUNTED)
@@ -39,7 +43,22 @@ def layers(model: onnx.ModelProto) -> tuple[GraphLayer, ...]:
 
 def uncounted(model: onnx.ModelProto) -> tuple[str, ...]:
     """Types of the operators that count nothing, sorted; of those in branches and loops, e.g. `Add in Loop`, too."""
+    model = _inlined(model)
     return tuple(sorted({node.op_type for node in model.graph.node} - COUNTED | set(_inner(model.graph))))
+
+
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its local functions written out wherever they are called; their constants count for each call."""
+    if not model.functions:
+        return model
+    model = inliner.inline_local_functions(model)
+    if model.functions:  # onnx keeps those of another opset
+        names = ", ".join(sorted({function.name for function in model.functions}))
+        raise MeasurementError(
+            f"{names} is a function of another opset than the graph, so its operations can't be counted; "
+            "export the model again without functions."
+        )
+    return model
 
 
 def _inner(graph: onnx.GraphProto) -> Iterator[str]:
@@ -53,7 +72,8 @@ class _Graph:
     """Shapes, constants, producers and consumers of a graph, by tensor name."""
 
     def __init__(self, graph: onnx.GraphProto):
-        self.constants = {tensor.name: tensor for tensor in graph.initializer}
+        self.constants = {tensor.name for tensor in graph.initializer}
+        self.constants |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
         self.producers = {name: node for node in graph.node for name in node.output}
         self.consumers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
@@ -63,17 +83,17 @@ class _Graph:
             self.consumers[value.name].append(_OUTSIDE)
         values = (*graph.input, *graph.value_info, *graph.output)
         self.shapes = {value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in values}
-        self.shapes |= {name: tuple(tensor.dims) for name, tensor in self.constants.items()}
+        self.shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
         self.types = {value.name: value.type.tensor_type.elem_type for value in values}
-        self.types |= {name: tensor.data_type for name, tensor in self.constants.items()}
+        self.types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
         self.seen: set[str] = set()
 
     def layer(self, node: onnx.NodeProto) -> GraphLayer:
         """One counted operator; called in the order of the file, since the first to use a tensor counts its bytes."""
         operations, quantized = 2 * self.multiply_adds(node), self.quantized(node)
         weights = self.weights(node)
-        new = {tensor.name: tensor for tensor in weights if tensor.name not in self.seen}
-        self.seen |= set(new)
+        new = set(weights) - self.seen
+        self.seen |= new
         own = any(self._stored(name) in self.constants for name in node.input[:2])
         data = next((name for name in node.input[:2] if self._stored(name) not in self.constants), node.input[0])
         return GraphLayer(
@@ -81,7 +101,7 @@ class _Graph:
             kind=node.op_type,
             float_ops=0 if quantized else operations,
             int_ops=operations if quantized else 0,
-            parameters=sum(prod(tensor.dims) for tensor in weights),
+            parameters=sum(prod(self.shape(name)) for name in weights),
             weight_bytes=sum(self._bytes(name) for name in new),
             read_bytes=self._bytes(self._read(data)) if own else 0,
             written_bytes=self._bytes(self._written(node.output[0])) if own else 0,
@@ -108,10 +128,17 @@ class _Graph:
         made = [self.producers.get(name) for name in node.input[:2]]
         return all(producer is not None and producer.op_type == "DequantizeLinear" for producer in made)
 
-    def weights(self, node: onnx.NodeProto) -> list[onnx.TensorProto]:
-        """Weight and bias of a counted operator as stored: before they are dequantized or cast."""
-        names = (self._stored(name) for name in node.input[:3])
-        return [self.constants[name] for name in names if name in self.constants]
+    def weights(self, node: onnx.NodeProto) -> list[str]:
+        """Weight and bias of a counted operator as stored: before they are dequantized, cast or transposed."""
+        names = (self._stored(name) for name in (*node.input[:3], *self._added(node)))
+        return [name for name in names if name in self.constants]
+
+    def _added(self, node: onnx.NodeProto) -> list[str]:
+        """What is added to a matrix product, one number for each column: a MatMul has no input for its bias."""
+        adds = [reader for reader in self.consumers[node.output[0]] if reader.op_type == "Add"]
+        width = self.shape(node.output[0])[-1]
+        names = [name for add in adds for name in add.input if self.shapes.get(name) == (width,)]
+        return names if node.op_type == "MatMul" else []
 
     def _stored(self, name: str) -> str:
         while name in self.producers and self.producers[name].op_type in _UNPACKS:
@@ -124,13 +151,24 @@ class _Graph:
         return producer.input[0] if producer is not None and producer.op_type == "DequantizeLinear" else name
 
     def _written(self, name: str) -> str:
-        """What is written in the place of a float tensor that nothing but a QuantizeLinear reads."""
-        readers = self.consumers[name]
+        """What is written in the place of a float tensor that, behind its activation function, is only quantized."""
+        own = {name}
+        while added := [r for r in self._readers(own) if r.op_type in FUSED and self._only(own, r)]:
+            own |= {reader.output[0] for reader in added}
+        readers = self._readers(own)
         return readers[0].output[0] if {reader.op_type for reader in readers} == {"QuantizeLinear"} else name
+
+    def _readers(self, own: set[str]) -> list[onnx.NodeProto]:
+        """What reads these tensors and gives another."""
+        return [reader for name in own for reader in self.consumers[name] if not own & set(reader.output)]
+
+    def _only(self, own: set[str], reader: onnx.NodeProto) -> bool:
+        """Whether it takes nothing but these tensors and constants."""
+        return all(name in own or self._stored(name) in self.constants for name in reader.input)
 
     def _bytes(self, name: str) -> int:
         return prod(self.shape(name)) * tensor_dtype_to_np_dtype(self.types[name]).itemsize
 
 
 _OUTSIDE = onnx.NodeProto()
-_UNPACKS = {"Cast", "DequantizeLinear", "QuantizeLinear"}
+_UNPACKS = {"Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Transpose"}

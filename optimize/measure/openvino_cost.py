@@ -23,6 +23,8 @@ HANDS_ON = {
     "VariadicSplit",
 }
 MULTI = {"Concat"}
+# Biases and activation functions, number by number, which are computed before anything is written.
+FUSED = {"Add", "Clamp", "Elu", "Gelu", "HSigmoid", "HSwish", "Multiply", "PRelu", "Relu", "Sigmoid", "Swish"}
 _NO_OPERATORS = {"Constant", "Parameter", "Result"}
 
 
@@ -59,7 +61,7 @@ def _layer(node, seen: set[str]) -> GraphLayer:
     operations, integer, weights = 2 * multiply_adds(node), quantized(node), _weights(node)
     new = {c.get_friendly_name(): c for c in weights if c.get_friendly_name() not in seen}
     seen |= set(new)
-    activations = [i for i in range(2) if stored_constant(node.input_value(i).get_node()) is None]
+    activations = _activations(node)
     own = len(activations) < 2
     return GraphLayer(
         name=node.get_friendly_name(),
@@ -68,7 +70,7 @@ def _layer(node, seen: set[str]) -> GraphLayer:
         int_ops=operations if integer else 0,
         parameters=sum(prod(constant.get_output_shape(0)) for constant in weights),
         weight_bytes=sum(constant.get_byte_size() for constant in new.values()),
-        read_bytes=sum(_read(node.input_value(i)) for i in activations) if own else 0,
+        read_bytes=sum(_read(port) for port in activations) if own else 0,
         written_bytes=_written(node.output(0)) if own else 0,
     )
 
@@ -79,9 +81,18 @@ def _read(port) -> int:
 
 
 def _written(port) -> int:
-    """The same of what comes out; it is quantized at once where nothing else reads it."""
-    readers = {target.get_node().get_type_name() for target in port.get_target_inputs()}
-    return prod(port.get_shape()) * (1 if readers == {"FakeQuantize"} else port.get_element_type().size)
+    """The same of what comes out, behind bias and activation function; it is quantized where nothing else reads it."""
+    readers = [target.get_node() for target in port.get_target_inputs()]
+    if len(readers) == 1 and readers[0].get_type_name() in FUSED and len(_activations(readers[0])) == 1:
+        return _written(readers[0].output(0))
+    quantized = {reader.get_type_name() for reader in readers} == {"FakeQuantize"}
+    return prod(port.get_shape()) * (1 if quantized else port.get_element_type().size)
+
+
+def _activations(node) -> list:
+    """Its inputs that are no constants."""
+    inputs = [node.input_value(i) for i in range(node.get_input_size())]
+    return [port for port in inputs if stored_constant(port.get_node()) is None]
 
 
 def multiply_adds(node) -> int:
