@@ -223,6 +223,23 @@ def test_weights_that_cannot_be_told_apart_are_one_sentence(exported, tmp_path):
             ncnn_cost.count(tmp_path / name, 64)
 
 
+@pytest.fixture
+def too_large(tmp_path) -> Path:
+    """A network whose one layer pads a picture to a million by a million pixels, for which no machine has room."""
+    layers = "Input in0 0 1 in0", "Padding pad 1 1 in0 out0 0=1000000 1=1000000 2=1000000 3=1000000"
+    (tmp_path / ncnn_net.PARAM).write_text("\n".join([ncnn_net.MAGIC, "2 2", *layers]) + "\n")
+    (tmp_path / ncnn_net.BIN).write_bytes(b"")
+    return tmp_path
+
+
+@ncnn_only
+def test_a_call_in_which_ncnn_fails_has_no_result(too_large, monkeypatch):
+    monkeypatch.setattr(ncnn_kernels, "ran", lambda *_: ("fp32", 0))  # which would fail first
+    session = Ncnn().open(Variant(too_large, "ncnn", "fp32", 64), threads=1)
+    with pytest.raises(OptimizeError, match=r"^ncnn failed to compute out0 \(error -100\); its log above says why\.$"):
+        session(noise())
+
+
 @ncnn_only
 def test_what_pnnx_cannot_translate_is_named(tmp_path):
     model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
