@@ -247,6 +247,23 @@ def test_what_pnnx_cannot_translate_is_named(tmp_path):
         Ncnn().export(model, tmp_path)
 
 
+@ncnn_only
+@pytest.mark.parametrize(("told", "quoted"), [("", "nothing"), ("echo pass_level2; echo ' bad op ' >&2;", "bad op")])
+def test_a_converter_that_dies_is_one_sentence_even_without_a_word(told, quoted, model, monkeypatch, tmp_path):
+    import pnnx
+
+    program = tmp_path / "pnnx"
+    program.write_text(f"#!/bin/sh\n{told} exit 139\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(pnnx, "EXEC_PATH", str(program))
+    with pytest.raises(OptimizeError) as error:
+        Ncnn().export(model, tmp_path)
+    assert str(error.value) == (
+        f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code 139; the last it told: {quoted}); "
+        "leave runtime=ncnn out for this model."
+    )
+
+
 def test_equal_metadata_are_equal_bytes(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"graph")

@@ -77,10 +77,12 @@ def _convert(script: Path, shape: tuple[int, ...], target: Path) -> None:
     command = [pnnx.EXEC_PATH, script, *(f"{key}={value}" for key, value in options.items())]
     done = subprocess.run(command, cwd=script.parent, capture_output=True, text=True, errors="replace")
     if done.returncode or not (target / BIN).is_file():
-        what = (done.stderr or done.stdout).strip().splitlines()[-1:]
-    else:
-        what = foreign(target)
-    if what:
+        told = [line for line in (*done.stdout.splitlines(), *done.stderr.splitlines()) if line.strip()]
+        raise OptimizeError(
+            f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code {done.returncode}; the last it "
+            f"told: {told[-1].strip() if told else 'nothing'}); leave runtime=ncnn out for this model."
+        )
+    if what := foreign(target):
         raise OptimizeError(
             f"pnnx {pnnx.__version__} can't translate {', '.join(what)} to ncnn; leave runtime=ncnn out for this model."
         )
