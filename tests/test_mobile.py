@@ -20,6 +20,7 @@ from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import OptimizeError
 from optimize.measure import cost, ncnn_cost
+from optimize.quant import ncnn_int8
 from optimize.quant.fp16 import Fp16
 from optimize.quant.ncnn_int8 import NCNN, NcnnInt8
 from optimize.quant.recipes import recipes_for
@@ -183,6 +184,21 @@ def test_weights_that_ncnn_multiplies_by_winograd_have_6_bits(exported, data):
         assert np.abs(layer.arrays[0]).max() == (31 if narrow else 127)
         assert layer.arrays[0].dtype == np.int8
     assert len({(layer.number(1), layer.number(3)) for layer in made}) == 3  # 1x1, 3x3, and 3x3 of stride 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "narrow"),
+    [
+        ({1: "3", 11: "3", 2: "1", 12: "1", 3: "1", 13: "1"}, True),
+        ({1: "3"}, True),
+        ({1: "3", 3: "2"}, False),
+        ({1: "3", 2: "2"}, False),
+        ({1: "3", 11: "1"}, False),
+        ({1: "3", 13: "2"}, False),
+    ],
+)
+def test_a_convolution_that_tells_little_has_ncnn_s_defaults(settings, narrow):
+    assert ncnn_int8._by_winograd(ncnn_net.Layer("Convolution", "", (), (), settings)) is narrow
 
 
 @ncnn_only

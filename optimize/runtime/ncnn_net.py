@@ -39,7 +39,7 @@ class Layer:
     arrays: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     def number(self, setting: int) -> int:
-        """A whole number among the settings; 0 where it is not given, as in ncnn."""
+        """A whole number among the settings; 0 where it is not given, as ncnn has it for sizes and switches."""
         return int(self.settings.get(setting, 0))
 
     @property
