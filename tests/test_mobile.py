@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,14 +44,6 @@ def needs(runtime):
 
 ncnn_only = needs(Ncnn())
 BOTH = [pytest.param(runtime, marks=needs(runtime), id=runtime.name) for runtime in (Ncnn(), LiteRT())]
-
-
-@pytest.fixture(autouse=True)
-def pytest_keeps_its_stderr():
-    """absl, which comes with LiteRT's quantizer, would close it as soon as Hydra sets up a log of its own."""
-    yield
-    if absl := sys.modules.get("absl.logging"):
-        absl.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="module")
