@@ -223,6 +223,23 @@ def test_without_a_runtime_that_can_be_bundled_it_is_refused_before_any_work(
     code, out, err = command(monkeypatch, capsys, *words)
     assert (code, out) == (1, "")
     assert "error: bundle=true needs one of runtime=[onnxruntime,openvino,ncnn,litert]" in err
+def test_a_bundle_that_can_not_take_its_place_leaves_the_one_before(artefact, tmp_path, monkeypatch):
+    def killed(self, target):
+        if target == tmp_path / "bundle":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    rename, report = Path.rename, one_row(artefact, "onnxruntime")
+    before = digest(make.make(report, tmp_path))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", killed)
+        make.make(report, tmp_path)
+    (left,) = tmp_path.iterdir()
+    assert (left.name, digest(left)) == ("bundle.old", before)
+    make.make(report, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
+
+
     assert not list(tmp_path.glob("runs/*/optimize.log"))
 
 

@@ -63,9 +63,18 @@ def make(report: Report, folder: Path) -> Path:
         package, verdict = PACKAGES[row.variant.runtime], _verdict(row, report)
         readme = (FILES / "README.md").read_text(encoding="utf-8").format(**about, package=package, verdict=verdict)
         (partial / "README.md").write_text(readme, encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        _place(partial, target)
     return target
+
+
+def _place(new: Path, target: Path) -> None:
+    """`new` takes the place of `target`, which is aside until then: at any moment one of the two is whole."""
+    aside = target.with_name(f"{target.name}.old")
+    if target.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)
+    new.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def picked(report: Report) -> Result:
