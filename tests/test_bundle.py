@@ -20,6 +20,7 @@ from optimize.bundle import make
 from optimize.errors import InputError, VariantFailed
 from optimize.limits import Limits
 from optimize.report import verdict
+from optimize.runtime import litert, onnx_profile, openvino_kernels
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -161,6 +162,12 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     strict = replace(one_row(artefact, "onnxruntime"), limits=Limits(latency_ms=1))
     make.make(strict, tmp_path)  # what stood there is replaced
     assert "It misses the limits: 5 ms instead of 1 ms." in (bundle / "README.md").read_text()
+
+
+def test_each_runtime_s_moves_are_those_of_the_host_whose_arithmetic_is_compared():
+    moves = runpy.run_path(str(make.FILES / "runtimes.py"))["MOVES"]
+    hosts = {"onnxruntime": onnx_profile.MOVES, "openvino": openvino_kernels.MOVES, "litert": litert.MOVES}
+    assert moves == hosts
 
 
 def test_every_runtime_that_can_be_bundled_is_opened_and_named():

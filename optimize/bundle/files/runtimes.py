@@ -35,7 +35,7 @@ def open_onnxruntime(path, precision, threads):
             profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
             events = json.loads(Path(profiled.end_profiling()).read_text())
         ran = [event["args"] for event in events if event["name"].endswith("_kernel_time")]
-        computed = [kernel["output_type_shape"] for kernel in ran if kernel["op_name"] not in MOVES]
+        computed = [kernel["output_type_shape"] for kernel in ran if kernel["op_name"] not in MOVES["onnxruntime"]]
         types = {name for outputs in computed for tensor in outputs for name in tensor}
         return named({"uint8": "int8", "float": "fp32", "float16": "fp16", "bfloat16": "bf16"}.get(t, t) for t in types)
 
@@ -55,7 +55,7 @@ def open_openvino(path, precision, threads):
 
     def arithmetic():
         layers = [layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops()]
-        computing = [layer for layer in layers if layer["layerType"].astype(str) not in MOVES]
+        computing = [layer for layer in layers if layer["layerType"].astype(str) not in MOVES["openvino"]]
         ends = {layer["primitiveType"].astype(str).rpartition("_")[2].lower() for layer in computing}
         return named({"u8": "int8", "i8": "int8", "f32": "fp32", "f16": "fp16"}.get(end, end) for end in ends)
 
@@ -96,9 +96,8 @@ def open_litert(path, precision, threads):
 
         model = flatbuffer_utils.read_model(str(path))
         graph = model.subgraphs[0]
-        computing = [
-            one for one in graph.operators if flatbuffer_utils.opcode_to_name(model, one.opcodeIndex) not in MOVES
-        ]
+        kinds = [flatbuffer_utils.opcode_to_name(model, one.opcodeIndex) for one in graph.operators]
+        computing = [one for one, kind in zip(graph.operators, kinds, strict=True) if kind not in MOVES["litert"]]
         types = {flatbuffer_utils.type_to_name(graph.tensors[i].type) for one in computing for i in one.outputs}
         return named({"INT8": "int8", "FLOAT16": "fp16", "FLOAT32": "fp32"}.get(kind, kind) for kind in types)
 
@@ -114,11 +113,18 @@ RUNTIMES = {"onnxruntime": open_onnxruntime, "openvino": open_openvino, "ncnn": 
 MODULES = {"litert": "ai_edge_litert"}  # where a runtime's module is not called like it
 
 MOVES = {  # what moves or converts numbers and computes none, as each runtime calls it
-    *("Cast", "Concat", "Concatenation", "Const", "Convert", "DequantizeLinear", "Gather", "Input", "Output"),
-    *("QLinearConcat", "QuantizeLinear", "Reorder", "ReorderInput", "ReorderOutput", "Reshape", "Slice", "Split"),
-    *("Squeeze", "StridedSlice", "Transpose", "Unsqueeze"),
-    *("BROADCAST_TO", "CONCATENATION", "DEQUANTIZE", "GATHER", "PAD", "QUANTIZE", "RESHAPE", "SLICE", "SPLIT"),
-    *("STRIDED_SLICE", "TRANSPOSE"),
+    "onnxruntime": {
+        *("Cast", "Concat", "DequantizeLinear", "Gather", "QLinearConcat", "QuantizeLinear", "ReorderInput"),
+        *("ReorderOutput", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
+    },
+    "openvino": {
+        *("Concatenation", "Const", "Convert", "Input", "Output", "Reorder", "Reshape", "Split", "StridedSlice"),
+        "Transpose",
+    },
+    "litert": {
+        *("BROADCAST_TO", "CONCATENATION", "DEQUANTIZE", "GATHER", "PAD", "QUANTIZE", "RESHAPE", "SLICE", "SPLIT"),
+        *("STRIDED_SLICE", "TRANSPOSE"),
+    },
 }
 
 
