@@ -96,7 +96,8 @@ def picked(report: Report) -> Result:
 def described(row: Result, report: Report, run: str) -> dict[str, Any]:
     """The content of bundle.json."""
     variant = row.variant
-    inside = metadata_of(variant.path)
+    inside, package = metadata_of(variant.path), PACKAGES[variant.runtime]
+    version = report.provenance.versions.get(package, "")  # it may have come in a package of another name
     transformer = report.provenance.task == "rtdetr"
     return {
         "schema": 1,
@@ -105,6 +106,7 @@ def described(row: Result, report: Report, run: str) -> dict[str, Any]:
         "task": report.provenance.task,
         "variant": variant.name,
         "runtime": variant.runtime,
+        "made_with": f"{package} {version}".strip(),
         "precision": variant.precision,
         "artefact": variant.path.name,
         "sha256": row.sha256,

@@ -72,14 +72,17 @@ def open_ncnn(path, precision, threads):
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
     net.opt.use_bf16_packed = net.opt.use_bf16_storage = False
     if net.load_param(str(path / "model.ncnn.param")) or net.load_model(str(path / "model.ncnn.bin")):
-        sys.exit(f"error: ncnn {ncnn.__version__} can't load {path}; its log above says why.")
+        raise RuntimeError("its log above says why")
     (source,), (output,) = net.input_names(), net.output_names()
 
     def run(images):
         image = np.ascontiguousarray(images[0])  # ncnn reads this memory itself, so it must outlive the run
         with net.create_extractor() as extractor:
-            extractor.input(source, ncnn.Mat(image))
-            return [np.array(extractor.extract(output)[1])[None]]
+            code = extractor.input(source, ncnn.Mat(image))
+            code, made = (code, None) if code else extractor.extract(output)
+            if code:  # reading what it made would crash
+                sys.exit(f"error: ncnn {ncnn.__version__} failed to run {path.name} (error {code}); see above for why.")
+            return [np.array(made)[None]]
 
     return run, lambda: None
 
@@ -140,7 +143,31 @@ def cores():
 
 def open_model(bundle, threads):
     """What `bundle`, the content of bundle.json, describes, on as many CPU threads."""
+    name, path = bundle["runtime"], HERE / bundle["artefact"]
+    if not path.exists():
+        sys.exit(f"error: {path.name} is not in {HERE}; copy the bundle again.")
     try:
-        return RUNTIMES[bundle["runtime"]](HERE / bundle["artefact"], bundle["precision"], threads)
+        return RUNTIMES[name](path, bundle["precision"], threads)
     except ImportError as error:
         sys.exit(f"error: {error}; the first command of README.md installs what is needed.")
+    except Exception as error:  # each runtime has its own kinds
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        made = f"it was made with {bundle['made_with']}, and the first command of README.md installs the newest"
+        sys.exit(f"error: {name} {version(name)} can't load {path.name} ({why}); {made}.")
+
+
+def checked(outputs, bundle):
+    """The one output of a model, if it is what the head that `bundle` names gives out."""
+    head, count = bundle["head"], len(bundle["names"])
+    shapes = " and ".join(str(output.shape) for output in outputs)
+    rows = len(outputs) == 1 and outputs[0].ndim == 3 and outputs[0].shape[1 if head == "one2many" else 2]
+    if rows != (4 + count if head == "one2many" else 6):
+        sys.exit(f"error: an output of shape {shapes} is none of a {head} head with {count} classes.")
+    if not np.isfinite(outputs[0]).all():
+        sys.exit(f"error: {bundle['artefact']} gives numbers that are not finite here, so nothing it says counts.")
+    return outputs[0]
+
+
+def version(name):
+    """Of a runtime that is imported."""
+    return sys.modules[MODULES.get(name, name)].__version__
