@@ -1,6 +1,7 @@
 """A tiny data set and a tiny checkpoint, both made here: no network, no weights."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,14 @@ def own_quiet(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quiet, "FOLDER", tmp_path_factory.mktemp("quiet"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def pytest_keeps_its_stderr():
+    """absl, which comes with LiteRT's quantizer, would close it as soon as Hydra sets up a log of its own."""
+    yield
+    if absl := sys.modules.get("absl.logging"):
+        absl.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 import runpy
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from optimize.bundle import make
 from optimize.errors import InputError, VariantFailed
 from optimize.limits import Limits
 from optimize.report import verdict
+from optimize.runtime import litert, onnx_profile, openvino_kernels
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -143,7 +145,10 @@ def test_a_picture_is_read_upright_in_colour_and_with_the_upper_bits(run_py, tmp
 
 
 def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
-    bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    report = one_row(artefact, "onnxruntime")
+    versions = {"python": "3.11", "onnxruntime": "1.31"}
+    report = replace(report, provenance=replace(report.provenance, versions=versions))
+    bundle = make.make(report, tmp_path)
     files = {file.name for file in bundle.iterdir()}
     assert files == {*make.SCRIPTS, "README.md", "bundle.json", "labels.txt", artefact.name}
     about = json.loads((bundle / "bundle.json").read_text())
@@ -153,14 +158,41 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     assert about["names"] == (bundle / "labels.txt").read_text().split() == ["class0", "class1", "class2"]
     readme = (bundle / "README.md").read_text()
     commands = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
-    assert commands == ["pip install numpy pillow onnxruntime", "python run.py street.jpg", "python bench.py"]
-    report = one_row(artefact, "onnxruntime")
+    assert commands == [
+        "pip install --upgrade numpy pillow onnxruntime",
+        "python run.py street.jpg",
+        "python bench.py",
+    ]
+    made_with = "onnxruntime 1.31"
+    assert about["made_with"] == made_with and f"Made with {made_with}; a newer one reads it too." in readme
     said = "Where it was made: mAP50-95 0.5950, 5.00 ms on a CPU. The verdict over all rows there: "
     assert f"{said}{verdict.headline(report)}\n" in readme
     assert "It misses the limits" not in readme
     strict = replace(one_row(artefact, "onnxruntime"), limits=Limits(latency_ms=1))
     make.make(strict, tmp_path)  # what stood there is replaced
     assert "It misses the limits: 5 ms instead of 1 ms." in (bundle / "README.md").read_text()
+
+
+@pytest.mark.parametrize("runtime", make.PACKAGES)
+def test_the_device_of_these_tests_has_what_pip_brings_there_and_nothing_else(runtime, artefact, tmp_path):
+    if MOBILE.get(runtime, OnnxRuntime()).unavailable():
+        pytest.skip(f"{runtime} is not installed")
+    bundle = make.make(one_row(artefact, runtime), tmp_path)
+    module = {"litert": "ai_edge_litert"}.get(runtime, runtime)
+    (bundle / "tell.py").write_text(
+        "import importlib.util, sys\n"
+        f"import numpy, PIL, {module}\n"
+        "print(*[name for name in sys.argv[1:] if importlib.util.find_spec(name)])\n"
+    )
+    others = ("torch", "ultralytics", "optimize", "cv2", "scipy", "yaml", "pydantic", "onnx", "pytest", "hydra")
+    done = start(bundle / "tell.py", *others, "json", "PIL", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "json PIL\n", "")
+
+
+def test_each_runtime_s_moves_are_those_of_the_host_whose_arithmetic_is_compared():
+    moves = runpy.run_path(str(make.FILES / "runtimes.py"))["MOVES"]
+    hosts = {"onnxruntime": onnx_profile.MOVES, "openvino": openvino_kernels.MOVES, "litert": litert.MOVES}
+    assert moves == hosts
 
 
 def test_every_runtime_that_can_be_bundled_is_opened_and_named():
@@ -189,6 +221,23 @@ def test_a_bundle_is_whole_or_not_there(artefact, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         make.make(one_row(artefact, "onnxruntime"), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_that_can_not_take_its_place_leaves_the_one_before(artefact, tmp_path, monkeypatch):
+    def killed(self, target):
+        if target == tmp_path / "bundle":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    rename, report = Path.rename, one_row(artefact, "onnxruntime")
+    before = digest(make.make(report, tmp_path))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", killed)
+        make.make(report, tmp_path)
+    (left,) = tmp_path.iterdir()
+    assert (left.name, digest(left)) == ("bundle.old", before)
+    make.make(report, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
 
 
 @pytest.mark.parametrize("task", ["segment", "pose", "obb", "classify"])
@@ -238,26 +287,72 @@ def test_a_sweep_has_no_bundle_and_says_so_before_any_work(monkeypatch, capsys, 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("case", ["missing", "text", "twice", "over", "sure", "labels", "runtime"])
+@pytest.mark.parametrize(
+    "case", ["missing", "text", "twice", "over", "sure", "out", "threads", "labels", "gone", "damaged", "runtime"]
+)
 def test_what_run_py_can_not_use_is_one_sentence(case, artefact, pictures, tmp_path):
     bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
     (tmp_path / "text.png").write_text("hello")
-    (tmp_path / "blocked").mkdir()
     given, sentence = {
         "missing": (["none.png"], "none.png can't be read as a picture"),
         "text": (["text.png"], "text.png can't be read as a picture"),
         "twice": ([pictures[0], pictures[0]], "two of the pictures have the same name"),
         "over": (["text.png", "--out", "."], "--out . holds one of the pictures, which its copy could replace"),
         "sure": ([pictures[0], "--confidence", "25"], "--confidence 25.0 is not allowed; give 0 to 1."),
+        "out": ([pictures[0], "--out", "text.png/x"], "--out text.png/x can't be a folder to write to; give another."),
+        "threads": ([pictures[0], "--threads", "-1"], "--threads -1 is not allowed; give 1 or more."),
+        "gone": ([pictures[0]], f"tiny.onnx is not in {bundle}; copy the bundle again."),
+        "damaged": ([pictures[0]], f"onnxruntime {version('onnxruntime')} can't load tiny.onnx ("),
         "labels": ([pictures[0]], "an output of shape (1, 7, 84) is none of a one2many head with 2 classes."),
         "runtime": ([pictures[0]], "No module named 'onnxruntime'"),
     }[case]
     if case == "labels":
         about = json.loads((bundle / "bundle.json").read_text())
         (bundle / "bundle.json").write_text(json.dumps(about | {"names": about["names"][:2]}))
-    if case == "runtime":
-        (tmp_path / "blocked" / "onnxruntime.py").write_text("raise ImportError(\"No module named 'onnxruntime'\")")
-    done = start(bundle / "run.py", *given, cwd=tmp_path)
+    if case == "gone":
+        (bundle / artefact.name).unlink()
+    if case == "damaged":
+        (bundle / artefact.name).write_bytes(artefact.read_bytes()[:1000])
+    packages = ("numpy", "pillow") if case == "runtime" else None
+    done = start(bundle / "run.py", *given, cwd=tmp_path, packages=packages)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {sentence}") and done.stderr.count("\n") == 1
+    if case == "damaged":
+        made = "it was made with onnxruntime, and the first command of README.md installs the newest.\n"
+        assert done.stderr.endswith(made)
     assert not (tmp_path / "found").exists()
+
+
+def test_one_picture_that_can_not_be_read_does_not_cost_the_others(artefact, pictures, tmp_path):
+    bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    (tmp_path / "text.png").write_text("hello")
+    done = start(bundle / "run.py", pictures[0], "text.png", pictures[1], cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: text.png can't be read as a picture (") and done.stderr.count("\n") == 1
+    assert done.stderr.endswith(", so it is skipped.\n")
+    found = json.loads((tmp_path / "found" / "detections.json").read_text())
+    assert list(found) == [str(path) for path in pictures[:2]]
+    files = {file.name for file in (tmp_path / "found").iterdir()}
+    assert files == {"detections.json", *(path.name for path in pictures[:2])}
+
+
+def test_a_class_that_the_terminal_can_not_show_is_found_all_the_same(artefact, pictures, tmp_path):
+    bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    about = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "bundle.json").write_text(json.dumps(about | {"names": ["śruba"] * 3}))
+    done = start(bundle / "run.py", pictures[0], "--confidence", "0", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{pictures[0]}: ") and " ?ruba\n" in done.stdout
+    objects = json.loads((tmp_path / "found" / "detections.json").read_text())[str(pictures[0])]
+    assert {one["label"] for one in objects} == {"śruba"}
+
+
+@pytest.mark.skipif(bool(Ncnn().unavailable()), reason=str(Ncnn().unavailable()))
+def test_a_call_in_which_ncnn_fails_is_one_sentence(tmp_path):
+    (tmp_path / "huge").mkdir()
+    layers = "Input in0 0 1 in0", "Padding pad 1 1 in0 out0 0=1000000 1=1000000 2=1000000 3=1000000"
+    (tmp_path / "huge" / "model.ncnn.param").write_text("\n".join(["7767517", "2 2", *layers]) + "\n")
+    (tmp_path / "huge" / "model.ncnn.bin").write_bytes(b"")
+    run, _ = runpy.run_path(str(make.FILES / "runtimes.py"))["open_ncnn"](tmp_path / "huge", "fp32", 1)
+    with pytest.raises(SystemExit, match=r"^error: ncnn \S+ failed to run huge \(error -100\); see above for why\.$"):
+        run(np.zeros((1, 3, 64, 64), np.float32))

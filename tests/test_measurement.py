@@ -1,19 +1,23 @@
 """What bench.py measures on a device comes back into the report, as a row that nothing else is compared with."""
 
 import json
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 import reports
 from bundles import one_row, start
-from lively import lively
+from lively import lively, write_blocks
 from PIL import Image
+from quantized import quantized
 
 from optimize import import_measurement
 from optimize.bundle import make
 from optimize.bundle.measurement import Measurement
+from optimize.data.dataset import Dataset
 from optimize.report import gates, markdown, page, picture, results, verdict
 from optimize.report.charts import front
 from optimize.runtime.litert import LiteRT
@@ -189,6 +193,53 @@ def test_what_is_no_measurement_of_this_run_is_one_sentence_and_changes_nothing(
     assert err.startswith("error: ") and sentence in err and err.count("\n") == 1
     assert (tmp_path / "results.json").read_bytes() == before
     assert not (tmp_path / "report.md").exists()
+
+
+@pytest.mark.parametrize("runtime", [one for one in RUNTIMES if one.id != "ncnn"])  # which names no kernels
+def test_the_arithmetic_of_int8_is_read_back_as_on_the_host(runtime, weights, tmp_path, monkeypatch):
+    pictures = write_blocks(tmp_path, 8, 0), write_blocks(tmp_path, 8, 1)
+    data = Dataset(tmp_path / "x.yaml", ("class0", "class1", "class2"), *pictures, "f00d")
+    (tmp_path / "int8").mkdir()
+    made = quantized(runtime.export(Variant(weights, "torch", "fp32", 64), tmp_path), data, tmp_path / "int8")
+    monkeypatch.syspath_prepend(str(make.FILES))
+    _, arithmetic = runpy.run_path(str(make.FILES / "runtimes.py"))["RUNTIMES"][runtime.name](made.path, "int8", 1)
+    assert arithmetic() == runtime.open(made, 1).arithmetic == "int8+fp32"
+
+
+@pytest.mark.parametrize("out", ["no/such/x.json", "folder", "tiny.onnx/x.json"])
+def test_bench_looks_where_it_will_write_before_it_measures(out, weights, tmp_path):
+    report = one_row(OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), tmp_path).path, "onnxruntime")
+    bundle = make.make(report, tmp_path)
+    (tmp_path / "folder").mkdir()
+    (bundle / "tiny.onnx").unlink()  # so it can't have looked at the model before
+    done = start(bundle / "bench.py", "--out", out, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: --out {out} can't be written; give a file in a folder that is there.\n"
+
+
+@pytest.mark.parametrize("case", ["shape", "count", "finite"])
+def test_bench_times_no_model_whose_output_is_wrong(case, weights, tmp_path):
+    made = OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), tmp_path)
+    model, sentence = onnx.load(made.path), "an output of shape (1, 7, 84) is none of a one2many head with 2 classes."
+    output = model.graph.output[0].name
+    if case == "count":
+        model.graph.output.append(model.graph.output[0])
+        model.graph.output[1].name = "again"
+        model.graph.node.append(onnx.helper.make_node("Identity", [output], ["again"]))
+        sentence = "an output of shape (1, 7, 84) and (1, 7, 84) is none of a one2many head with 3 classes."
+    if case == "finite":
+        next(node for node in model.graph.node if output in node.output).output[0] = "before"
+        model.graph.node.append(onnx.helper.make_node("Log", ["negative"], [output]))
+        model.graph.node.insert(len(model.graph.node) - 1, onnx.helper.make_node("Neg", ["before"], ["negative"]))
+        sentence = "tiny.onnx gives numbers that are not finite here, so nothing it says counts."
+    onnx.save(model, made.path)
+    bundle = make.make(one_row(made.path, "onnxruntime"), tmp_path)
+    if case == "shape":
+        about = json.loads((bundle / "bundle.json").read_text())
+        (bundle / "bundle.json").write_text(json.dumps(about | {"names": about["names"][:2]}))
+    done = start(bundle / "bench.py", "--rounds", "12", "--threads", "1", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {sentence}\n")
+    assert not (tmp_path / "measurement.json").exists()
 
 
 def test_bench_refuses_an_artefact_that_is_not_the_one_described(weights, tmp_path):

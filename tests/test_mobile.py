@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import OptimizeError
 from optimize.measure import cost, ncnn_cost
+from optimize.quant import ncnn_int8
 from optimize.quant.fp16 import Fp16
 from optimize.quant.ncnn_int8 import NCNN, NcnnInt8
 from optimize.quant.recipes import recipes_for
@@ -44,14 +44,6 @@ def needs(runtime):
 
 ncnn_only = needs(Ncnn())
 BOTH = [pytest.param(runtime, marks=needs(runtime), id=runtime.name) for runtime in (Ncnn(), LiteRT())]
-
-
-@pytest.fixture(autouse=True)
-def pytest_keeps_its_stderr():
-    """absl, which comes with LiteRT's quantizer, would close it as soon as Hydra sets up a log of its own."""
-    yield
-    if absl := sys.modules.get("absl.logging"):
-        absl.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +177,21 @@ def test_weights_that_ncnn_multiplies_by_winograd_have_6_bits(exported, data):
     assert len({(layer.number(1), layer.number(3)) for layer in made}) == 3  # 1x1, 3x3, and 3x3 of stride 2
 
 
+@pytest.mark.parametrize(
+    ("settings", "narrow"),
+    [
+        ({1: "3", 11: "3", 2: "1", 12: "1", 3: "1", 13: "1"}, True),
+        ({1: "3"}, True),
+        ({1: "3", 3: "2"}, False),
+        ({1: "3", 2: "2"}, False),
+        ({1: "3", 11: "1"}, False),
+        ({1: "3", 13: "2"}, False),
+    ],
+)
+def test_a_convolution_that_tells_little_has_ncnn_s_defaults(settings, narrow):
+    assert ncnn_int8._by_winograd(ncnn_net.Layer("Convolution", "", (), (), settings)) is narrow
+
+
 @ncnn_only
 def test_ncnn_s_arithmetic_is_read_from_its_numbers(exported, data, tmp_path):
     source = exported(Ncnn())
@@ -223,11 +230,45 @@ def test_weights_that_cannot_be_told_apart_are_one_sentence(exported, tmp_path):
             ncnn_cost.count(tmp_path / name, 64)
 
 
+@pytest.fixture
+def too_large(tmp_path) -> Path:
+    """A network whose one layer pads a picture to a million by a million pixels, for which no machine has room."""
+    layers = "Input in0 0 1 in0", "Padding pad 1 1 in0 out0 0=1000000 1=1000000 2=1000000 3=1000000"
+    (tmp_path / ncnn_net.PARAM).write_text("\n".join([ncnn_net.MAGIC, "2 2", *layers]) + "\n")
+    (tmp_path / ncnn_net.BIN).write_bytes(b"")
+    return tmp_path
+
+
+@ncnn_only
+def test_a_call_in_which_ncnn_fails_has_no_result(too_large, monkeypatch):
+    monkeypatch.setattr(ncnn_kernels, "ran", lambda *_: ("fp32", 0))  # which would fail first
+    session = Ncnn().open(Variant(too_large, "ncnn", "fp32", 64), threads=1)
+    with pytest.raises(OptimizeError, match=r"^ncnn failed to compute out0 \(error -100\); its log above says why\.$"):
+        session(noise())
+
+
 @ncnn_only
 def test_what_pnnx_cannot_translate_is_named(tmp_path):
     model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
     with pytest.raises(OptimizeError, match=r"^pnnx \d+ can't translate .*torch\.topk to ncnn; leave runtime=ncnn out"):
         Ncnn().export(model, tmp_path)
+
+
+@ncnn_only
+@pytest.mark.parametrize(("told", "quoted"), [("", "nothing"), ("echo pass_level2; echo ' bad op ' >&2;", "bad op")])
+def test_a_converter_that_dies_is_one_sentence_even_without_a_word(told, quoted, model, monkeypatch, tmp_path):
+    import pnnx
+
+    program = tmp_path / "pnnx"
+    program.write_text(f"#!/bin/sh\n{told} exit 139\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(pnnx, "EXEC_PATH", str(program))
+    with pytest.raises(OptimizeError) as error:
+        Ncnn().export(model, tmp_path)
+    assert str(error.value) == (
+        f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code 139; the last it told: {quoted}); "
+        "leave runtime=ncnn out for this model."
+    )
 
 
 def test_equal_metadata_are_equal_bytes(tmp_path):

@@ -63,9 +63,18 @@ def make(report: Report, folder: Path) -> Path:
         package, verdict = PACKAGES[row.variant.runtime], _verdict(row, report)
         readme = (FILES / "README.md").read_text(encoding="utf-8").format(**about, package=package, verdict=verdict)
         (partial / "README.md").write_text(readme, encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        _place(partial, target)
     return target
+
+
+def _place(new: Path, target: Path) -> None:
+    """`new` takes the place of `target`, which is aside until then: at any moment one of the two is whole."""
+    aside = target.with_name(f"{target.name}.old")
+    if target.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)
+    new.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def picked(report: Report) -> Result:
@@ -87,7 +96,8 @@ def picked(report: Report) -> Result:
 def described(row: Result, report: Report, run: str) -> dict[str, Any]:
     """The content of bundle.json."""
     variant = row.variant
-    inside = metadata_of(variant.path)
+    inside, package = metadata_of(variant.path), PACKAGES[variant.runtime]
+    version = report.provenance.versions.get(package, "")  # it may have come in a package of another name
     transformer = report.provenance.task == "rtdetr"
     return {
         "schema": 1,
@@ -96,6 +106,7 @@ def described(row: Result, report: Report, run: str) -> dict[str, Any]:
         "task": report.provenance.task,
         "variant": variant.name,
         "runtime": variant.runtime,
+        "made_with": f"{package} {version}".strip(),
         "precision": variant.precision,
         "artefact": variant.path.name,
         "sha256": row.sha256,

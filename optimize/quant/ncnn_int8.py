@@ -133,8 +133,10 @@ def _quantized(layer: Layer, largest: np.floating, recipe: NcnnRecipe) -> Layer:
 
 
 def _by_winograd(layer: Layer) -> bool:
-    kernel, dilation, stride = ((layer.number(i), layer.number(i + 10)) for i in (1, 2, 3))
-    return layer.kind == "Convolution" and kernel == (3, 3) and dilation == stride == (1, 1)
+    """What a file leaves out is in ncnn 1 for dilation and stride, and for the height what it is for the width."""
+    kernel, dilation, stride = (int(layer.settings.get(i, 1)) for i in (1, 2, 3))
+    down = tuple(int(layer.settings.get(i + 10, width)) for i, width in ((1, kernel), (2, dilation), (3, stride)))
+    return layer.kind == "Convolution" and (kernel, dilation, stride) == down == (3, 1, 1)
 
 
 TINY = np.float32(1e-12)  # dead channels are all zero

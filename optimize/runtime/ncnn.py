@@ -13,7 +13,7 @@ from optimize.errors import OptimizeError
 from optimize.measure import ncnn_cost
 from optimize.measure.graph_cost import GraphCost
 from optimize.runtime import ncnn_kernels
-from optimize.runtime.ncnn_net import BIN, PARAM, foreign, load
+from optimize.runtime.ncnn_net import BIN, PARAM, foreign, load, tensors
 from optimize.runtime.session import Session
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load as load_checkpoint
@@ -52,16 +52,12 @@ class Ncnn:
         return variant
 
     def open(self, variant: Variant, threads: int) -> Session:
-        import ncnn
-
         net = load(variant.path, threads)
-        (source,), outputs = net.input_names(), sorted(net.output_names())
+        outputs = sorted(net.output_names())
 
         def run(images: np.ndarray) -> list[np.ndarray]:
-            image = np.ascontiguousarray(images[0])  # ncnn reads this memory itself, so it must outlive the run
-            with net.create_extractor() as extractor:
-                extractor.input(source, ncnn.Mat(image))
-                return [np.array(extractor.extract(name)[1])[None] for name in outputs]
+            made = tensors(net, outputs, images, light=True)
+            return [made[name][None] for name in outputs]
 
         return Session(run, *ncnn_kernels.ran(variant.path, net, variant.imgsz))
 
@@ -81,10 +77,12 @@ def _convert(script: Path, shape: tuple[int, ...], target: Path) -> None:
     command = [pnnx.EXEC_PATH, script, *(f"{key}={value}" for key, value in options.items())]
     done = subprocess.run(command, cwd=script.parent, capture_output=True, text=True, errors="replace")
     if done.returncode or not (target / BIN).is_file():
-        what = (done.stderr or done.stdout).strip().splitlines()[-1:]
-    else:
-        what = foreign(target)
-    if what:
+        told = [line for line in (*done.stdout.splitlines(), *done.stderr.splitlines()) if line.strip()]
+        raise OptimizeError(
+            f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code {done.returncode}; the last it "
+            f"told: {told[-1].strip() if told else 'nothing'}); leave runtime=ncnn out for this model."
+        )
+    if what := foreign(target):
         raise OptimizeError(
             f"pnnx {pnnx.__version__} can't translate {', '.join(what)} to ncnn; leave runtime=ncnn out for this model."
         )

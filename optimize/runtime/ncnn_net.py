@@ -39,7 +39,7 @@ class Layer:
     arrays: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     def number(self, setting: int) -> int:
-        """A whole number among the settings; 0 where it is not given, as in ncnn."""
+        """A whole number among the settings; 0 where it is not given, as ncnn has it for sizes and switches."""
         return int(self.settings.get(setting, 0))
 
     @property
@@ -111,22 +111,33 @@ def load(folder: Path, threads: int):
     return net
 
 
-def tensors(net, names: Iterable[str], picture: np.ndarray) -> dict[str, np.ndarray]:
-    """What `net` computes for `picture`, (1, 3, H, W) float32, at each of `names`, in ncnn's shapes without a batch."""
+def tensors(net, names: Iterable[str], picture: np.ndarray, *, light: bool = False) -> dict[str, np.ndarray]:
+    """What `net` computes for `picture`, (1, 3, H, W) float32, at each of `names`, in ncnn's shapes without a batch.
+
+    With `light`, as it is deployed, `names` must be outputs: ncnn frees all else as soon as it has been read.
+
+    Raises:
+        OptimizeError: ncnn failed; what it hands back then crashes whoever reads it.
+    """
     import ncnn
 
     image = np.ascontiguousarray(picture[0])  # ncnn reads this memory itself, so it must outlive the run
     with net.create_extractor() as extractor:
-        extractor.set_light_mode(False)  # else it frees what it has read
-        extractor.input(net.input_names()[0], ncnn.Mat(image))
+        extractor.set_light_mode(light)
+        source = net.input_names()[0]
+        _succeeded(extractor.input(source, ncnn.Mat(image)), f"take {source}")
         return {name: _extracted(extractor, name) for name in names}
 
 
 def _extracted(extractor, name: str) -> np.ndarray:
     code, tensor = extractor.extract(name)
-    if code:
-        raise OptimizeError(f"ncnn failed to compute {name} (error {code}); its log above says why.")
+    _succeeded(code, f"compute {name}")
     return np.array(tensor)
+
+
+def _succeeded(code: int, what: str) -> None:
+    if code:
+        raise OptimizeError(f"ncnn failed to {what} (error {code}); its log above says why.")
 
 
 def _graph(folder: Path) -> list[Layer]:

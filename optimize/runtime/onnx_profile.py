@@ -139,7 +139,7 @@ def _type(number: int) -> str:
 
 def arithmetic(kernels: list[dict]) -> str:
     """The precisions of what they give out, without those that only move or convert numbers."""
-    outputs = (kernel["output_type_shape"] for kernel in kernels if kernel["op_name"] not in _MOVES)
+    outputs = (kernel["output_type_shape"] for kernel in kernels if kernel["op_name"] not in MOVES)
     types = {name for output in outputs for tensor in output for name in tensor}
     return "+".join(precision for precision, names in _PRECISIONS.items() if types & names)
 
@@ -179,7 +179,7 @@ _SECOND_FACTOR = {  # the kernels that multiply and add, and where among their i
     **dict.fromkeys(("MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"), 1),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QGemm"), 3),  # behind scale and zero point of the first
 }
-_MOVES = {  # operators that move or convert numbers and compute none
+MOVES = {  # operators that move or convert numbers and compute none
     *(
         "Cast",
         "Concat",

@@ -15,7 +15,7 @@ from optimize.measure.profile import Kernel, Profiler
 
 def arithmetic(compiled) -> str:
     """The precisions of the kernels, without those that only move or convert numbers."""
-    names = [_word(layer, "primitiveType") for layer in _layers(compiled) if _word(layer, "layerType") not in _MOVES]
+    names = [_word(layer, "primitiveType") for layer in _layers(compiled) if _word(layer, "layerType") not in MOVES]
     return "+".join(precision for precision, ends in _PRECISIONS.items() if any(name.endswith(ends) for name in names))
 
 
@@ -115,7 +115,7 @@ def _word(layer, key: str) -> str:
 
 
 _PRECISIONS = {"int8": ("_I8", "_U8", "_i8", "_u8"), "bf16": "_bf16", "fp16": "_f16", "fp32": "_f32"}
-_MOVES = {
+MOVES = {
     "Concatenation",
     "Const",
     "Convert",

@@ -7,6 +7,7 @@ batch 1; preparing the picture and NMS are not in it. Writes measurement.json.
 
 import argparse
 import json
+import os
 import platform
 import random
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from runtimes import HERE, MODULES, cores, open_model
+from runtimes import HERE, checked, cores, open_model, version
 
 CALLS = 3  # timed in each round, behind an untimed one
 STEADY, WINDOW, MOST_WARM_UP = 0.05, 5, 60  # warm-up ends when the medians of two windows differ by less than a share
@@ -32,11 +33,13 @@ def main():
     name = " ".join(given.device.split())
     if given.rounds < 12 or given.threads < 1 or not name:
         sys.exit("error: give --rounds of 12 or more, --threads of 1 or more, and a --device that has a name.")
+    if not writable(given.out):
+        sys.exit(f"error: --out {given.out} can't be written; give a file in a folder that is there.")
     bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
     found = digest(HERE / bundle["artefact"])
     if found != bundle["sha256"]:
         sys.exit(f"error: {bundle['artefact']} is not the file that bundle.json describes; copy the bundle again.")
-    times, before, read_back = measured(bundle, given.threads, given.rounds)
+    times, before, arithmetic = measured(bundle, given.threads, given.rounds)
     after = state()
     q1, median, q3, p95 = (float(value) for value in np.percentile(times[:, 0], [25, 50, 75, 95]))
     per_round = np.median(times, axis=2)
@@ -53,7 +56,7 @@ def main():
         "system": platform.platform(),
         "cores": cores(),
         "threads": given.threads,
-        "arithmetic": read_back() or None,
+        "arithmetic": arithmetic or None,
         "median_ms": median,
         "p95_ms": p95,
         "q1_ms": q1,
@@ -66,7 +69,7 @@ def main():
         "began": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {
             "python": platform.python_version(),
-            **{name: sys.modules[MODULES.get(name, name)].__version__ for name in ("numpy", bundle["runtime"])},
+            **{name: version(name) for name in ("numpy", bundle["runtime"])},
         },
     }
     given.out.write_text(json.dumps(measurement, indent=1), encoding="utf-8")
@@ -79,11 +82,13 @@ def main():
 
 
 def measured(bundle, threads, rounds):
-    """Milliseconds (rounds, 2, CALLS) of the model opened twice, `state` once it is warm, and what reads back."""
+    """Milliseconds (rounds, 2, CALLS) of the model opened twice, `state` once it is warm, and the arithmetic."""
     side = bundle["imgsz"]
     image = np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32)
-    (run, arithmetic), (twin, _) = (open_model(bundle, threads) for _ in range(2))
+    (run, read_back), (twin, _) = (open_model(bundle, threads) for _ in range(2))
+    arithmetic = read_back()
     for one in (run, twin):
+        checked(one(image), bundle)
         warm_up(one, image)
     before, times, order = state(), np.empty((rounds, 2, CALLS)), random.Random(0)
     for this_round in range(rounds):
@@ -91,6 +96,12 @@ def measured(bundle, threads, rounds):
             (run, twin)[i](image)
             times[this_round, i] = [milliseconds((run, twin)[i], image) for _ in range(CALLS)]
     return times, before, arithmetic
+
+
+def writable(file):
+    """Whether `file`, which may be there, can be written: what was measured should not be lost at the end."""
+    place = file if file.exists() else file.parent
+    return place.is_dir() == (place != file) and os.access(place, os.W_OK)
 
 
 def warm_up(run, image):

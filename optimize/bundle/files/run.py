@@ -7,12 +7,13 @@ picture) and a copy of each picture with its boxes. Equals ultralytics' predict 
 import argparse
 import colorsys
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from runtimes import HERE, cores, open_model
+from runtimes import HERE, checked, cores, open_model
 
 
 def main():
@@ -31,35 +32,48 @@ def main():
         sys.exit("error: two of the pictures have the same name, and so would their copies; give them one by one.")
     if any(path.resolve().parent == given.out.resolve() for path in given.picture):
         sys.exit(f"error: --out {given.out} holds one of the pictures, which its copy could replace; give another.")
+    nearest = next(place for place in (given.out, *given.out.parents) if place.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        sys.exit(f"error: --out {given.out} can't be a folder to write to; give another.")
+    if given.threads < 1:
+        sys.exit(f"error: --threads {given.threads} is not allowed; give 1 or more.")
+    for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
+        stream.reconfigure(errors="replace")
     run, _ = open_model(bundle, given.threads)
     found = {}
     for path in given.picture:
-        picture = read(path)
-        found[str(path)] = objects = detect(run, np.asarray(picture), bundle)
+        try:
+            picture = read(path)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
+            print(f"error: {path} can't be read as a picture ({error}), so it is skipped.", file=sys.stderr)
+            continue
+        found[path] = objects = detect(run, np.asarray(picture), bundle)
         labels = [one["label"] for one in objects]
         counts = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
         print(f"{path}: {', '.join(counts) or 'nothing'}")
+    if found:  # so far nothing was written, and nothing is that an error could leave half done
         given.out.mkdir(parents=True, exist_ok=True)
-        draw(picture, objects).save(given.out / f"{path.stem}.png")
-    (given.out / "detections.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    print(f"boxes and pictures: {given.out}")
+        told = {str(path): objects for path, objects in found.items()}
+        (given.out / "detections.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+        for path, objects in found.items():
+            draw(read(path), objects).save(given.out / f"{path.stem}.png")
+        print(f"boxes and pictures: {given.out}")
+    if len(found) < len(given.picture):
+        sys.exit(1)
 
 
 def read(path):
     """A picture upright and in RGB; of 16 bits the upper 8."""
-    try:
-        picture = ImageOps.exif_transpose(Image.open(path))
-        if picture.mode.startswith("I"):
-            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-        return picture.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
-        sys.exit(f"error: {path} can't be read as a picture ({error}).")
+    picture = ImageOps.exif_transpose(Image.open(path))
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    return picture.convert("RGB")
 
 
 def detect(run, picture, bundle):
     """What `run` finds in `picture`, (height, width, 3) uint8 RGB: the surest first."""
     image, scale, corner = fit(picture, bundle["imgsz"], bundle["letterbox"])
-    boxes, scores, classes = decode(run(image)[0], bundle)
+    boxes, scores, classes = decode(checked(run(image), bundle), bundle)
     boxes = (boxes - [*corner, *corner]) / [*scale, *scale]
     if bundle["letterbox"]:
         height, width = picture.shape[:2]
@@ -122,10 +136,7 @@ def decode(output, bundle):
     (1, N, 6) with a confidence and a class behind the box: corners in pixels for "end2end", centre and size as shares
     of the picture for "rtdetr".
     """
-    head, settings, count = bundle["head"], bundle["nms"], len(bundle["names"])
-    given, needed = (output.shape[1], 4 + count) if head == "one2many" else (output.shape[-1], 6)
-    if given != needed:
-        sys.exit(f"error: an output of shape {output.shape} is none of a {head} head with {count} classes.")
+    head, settings = bundle["head"], bundle["nms"]
     rows, most = output[0], settings["max_detections"]
     if head == "one2many":
         rows = rows[:, rows[4:].max(0) > settings["confidence"]].T

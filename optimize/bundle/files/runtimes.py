@@ -35,7 +35,7 @@ def open_onnxruntime(path, precision, threads):
             profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
             events = json.loads(Path(profiled.end_profiling()).read_text())
         ran = [event["args"] for event in events if event["name"].endswith("_kernel_time")]
-        computed = [kernel["output_type_shape"] for kernel in ran if kernel["op_name"] not in MOVES]
+        computed = [kernel["output_type_shape"] for kernel in ran if kernel["op_name"] not in MOVES["onnxruntime"]]
         types = {name for outputs in computed for tensor in outputs for name in tensor}
         return named({"uint8": "int8", "float": "fp32", "float16": "fp16", "bfloat16": "bf16"}.get(t, t) for t in types)
 
@@ -55,7 +55,7 @@ def open_openvino(path, precision, threads):
 
     def arithmetic():
         layers = [layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops()]
-        computing = [layer for layer in layers if layer["layerType"].astype(str) not in MOVES]
+        computing = [layer for layer in layers if layer["layerType"].astype(str) not in MOVES["openvino"]]
         ends = {layer["primitiveType"].astype(str).rpartition("_")[2].lower() for layer in computing}
         return named({"u8": "int8", "i8": "int8", "f32": "fp32", "f16": "fp16"}.get(end, end) for end in ends)
 
@@ -72,14 +72,17 @@ def open_ncnn(path, precision, threads):
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
     net.opt.use_bf16_packed = net.opt.use_bf16_storage = False
     if net.load_param(str(path / "model.ncnn.param")) or net.load_model(str(path / "model.ncnn.bin")):
-        sys.exit(f"error: ncnn {ncnn.__version__} can't load {path}; its log above says why.")
+        raise RuntimeError("its log above says why")
     (source,), (output,) = net.input_names(), net.output_names()
 
     def run(images):
         image = np.ascontiguousarray(images[0])  # ncnn reads this memory itself, so it must outlive the run
         with net.create_extractor() as extractor:
-            extractor.input(source, ncnn.Mat(image))
-            return [np.array(extractor.extract(output)[1])[None]]
+            code = extractor.input(source, ncnn.Mat(image))
+            code, made = (code, None) if code else extractor.extract(output)
+            if code:  # reading what it made would crash
+                sys.exit(f"error: ncnn {ncnn.__version__} failed to run {path.name} (error {code}); see above for why.")
+            return [np.array(made)[None]]
 
     return run, lambda: None
 
@@ -96,9 +99,8 @@ def open_litert(path, precision, threads):
 
         model = flatbuffer_utils.read_model(str(path))
         graph = model.subgraphs[0]
-        computing = [
-            one for one in graph.operators if flatbuffer_utils.opcode_to_name(model, one.opcodeIndex) not in MOVES
-        ]
+        kinds = [flatbuffer_utils.opcode_to_name(model, one.opcodeIndex) for one in graph.operators]
+        computing = [one for one, kind in zip(graph.operators, kinds, strict=True) if kind not in MOVES["litert"]]
         types = {flatbuffer_utils.type_to_name(graph.tensors[i].type) for one in computing for i in one.outputs}
         return named({"INT8": "int8", "FLOAT16": "fp16", "FLOAT32": "fp32"}.get(kind, kind) for kind in types)
 
@@ -114,11 +116,18 @@ RUNTIMES = {"onnxruntime": open_onnxruntime, "openvino": open_openvino, "ncnn": 
 MODULES = {"litert": "ai_edge_litert"}  # where a runtime's module is not called like it
 
 MOVES = {  # what moves or converts numbers and computes none, as each runtime calls it
-    *("Cast", "Concat", "Concatenation", "Const", "Convert", "DequantizeLinear", "Gather", "Input", "Output"),
-    *("QLinearConcat", "QuantizeLinear", "Reorder", "ReorderInput", "ReorderOutput", "Reshape", "Slice", "Split"),
-    *("Squeeze", "StridedSlice", "Transpose", "Unsqueeze"),
-    *("BROADCAST_TO", "CONCATENATION", "DEQUANTIZE", "GATHER", "PAD", "QUANTIZE", "RESHAPE", "SLICE", "SPLIT"),
-    *("STRIDED_SLICE", "TRANSPOSE"),
+    "onnxruntime": {
+        *("Cast", "Concat", "DequantizeLinear", "Gather", "QLinearConcat", "QuantizeLinear", "ReorderInput"),
+        *("ReorderOutput", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
+    },
+    "openvino": {
+        *("Concatenation", "Const", "Convert", "Input", "Output", "Reorder", "Reshape", "Split", "StridedSlice"),
+        "Transpose",
+    },
+    "litert": {
+        *("BROADCAST_TO", "CONCATENATION", "DEQUANTIZE", "GATHER", "PAD", "QUANTIZE", "RESHAPE", "SLICE", "SPLIT"),
+        *("STRIDED_SLICE", "TRANSPOSE"),
+    },
 }
 
 
@@ -134,7 +143,31 @@ def cores():
 
 def open_model(bundle, threads):
     """What `bundle`, the content of bundle.json, describes, on as many CPU threads."""
+    name, path = bundle["runtime"], HERE / bundle["artefact"]
+    if not path.exists():
+        sys.exit(f"error: {path.name} is not in {HERE}; copy the bundle again.")
     try:
-        return RUNTIMES[bundle["runtime"]](HERE / bundle["artefact"], bundle["precision"], threads)
+        return RUNTIMES[name](path, bundle["precision"], threads)
     except ImportError as error:
         sys.exit(f"error: {error}; the first command of README.md installs what is needed.")
+    except Exception as error:  # each runtime has its own kinds
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        made = f"it was made with {bundle['made_with']}, and the first command of README.md installs the newest"
+        sys.exit(f"error: {name} {version(name)} can't load {path.name} ({why}); {made}.")
+
+
+def checked(outputs, bundle):
+    """The one output of a model, if it is what the head that `bundle` names gives out."""
+    head, count = bundle["head"], len(bundle["names"])
+    shapes = " and ".join(str(output.shape) for output in outputs)
+    rows = len(outputs) == 1 and outputs[0].ndim == 3 and outputs[0].shape[1 if head == "one2many" else 2]
+    if rows != (4 + count if head == "one2many" else 6):
+        sys.exit(f"error: an output of shape {shapes} is none of a {head} head with {count} classes.")
+    if not np.isfinite(outputs[0]).all():
+        sys.exit(f"error: {bundle['artefact']} gives numbers that are not finite here, so nothing it says counts.")
+    return outputs[0]
+
+
+def version(name):
+    """Of a runtime that is imported."""
+    return sys.modules[MODULES.get(name, name)].__version__
