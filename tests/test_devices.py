@@ -14,18 +14,13 @@ from torch import nn
 from optimize import profile_device
 from optimize.device import BYTES, FOLDER, Device, Figure, known, load, save
 from optimize.errors import InputError, MeasurementError
-from optimize.measure import latency, machine
+from optimize.measure import machine
 from optimize.measure.bound import WINOGRAD, Roofs, bounds, limit
 from optimize.measure.cost import Cost, Layer, count
 from optimize.measure.roofline import Machine
 from optimize.report import bounds as shown
 from optimize.report import markdown, page, results, table, words
-from optimize.runtime.onnxruntime import OnnxRuntime
-from optimize.runtime.openvino import OpenVino
-from optimize.stage import apply
-from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed
-from optimize.yolo.checkpoint import load as load_model
 
 FORMULAS = {  # cores x GHz x operations a cycle
     ("raspberry-pi-4", "cpu", "fp32"): 4 * 1.8 * 2 * 2 * 2,
@@ -269,15 +264,17 @@ def test_the_bound_is_the_flops_over_the_peak_where_the_caches_hold_every_layer(
     assert bound.winograd_ms < bound.bound_ms
 
 
-@pytest.mark.parametrize("runtime", [OnnxRuntime(), OpenVino()], ids=lambda runtime: runtime.name)
-def test_the_bound_of_this_machine_lies_below_what_is_measured(runtime, checkpoint, tmp_path):
-    found = machine.machine({runtime.name: (runtime.profiler, {"fp32"})}, threads=1)
-    here = profile_device.device(found, threads=1)
-    (bound,) = bounds(count(deployed(load_model(checkpoint)), 64), here)
-    variant = apply(runtime.export, Variant(checkpoint, "torch", "fp32", 64, steps=("x",)), tmp_path)
-    timing = latency._measure([(runtime.open, variant)], threads=1, rounds=12, seed=0)
-    assert bound.unit == runtime.name
-    assert 0 < bound.winograd_ms < bound.bound_ms < timing.latencies[0].median_ms
+def test_a_measured_profile_bounds_each_runtime_by_its_own_figures(yolo11n, monkeypatch):
+    monkeypatch.setattr(profile_device.cpu, "caches", lambda: 1e9)
+    peaks, speeds = {"openvino": {"fp32": 100.0}, "onnxruntime": {"fp32": 80.0}}, {"openvino": 9e9, "onnxruntime": 9e9}
+    found = Machine(peaks, speeds, speeds)
+    cost = count(deployed(yolo11n), 64)
+    fast, slow = bounds(cost, profile_device.device(found, threads=1))
+    assert (fast.unit, fast.bound_ms) == ("openvino", pytest.approx(cost.flops / 100e6))
+    assert (slow.unit, slow.bound_ms) == ("onnxruntime", pytest.approx(cost.flops / 80e6))
+    starved = replace(found, cache_bandwidth={"openvino": 1e-3, "onnxruntime": 1e-3})
+    moved = sum(layer.weight_bytes + layer.read_bytes + layer.written_bytes for layer in cost.layers if layer.flops)
+    assert bounds(cost, profile_device.device(starved, threads=1))[0].bound_ms == pytest.approx(moved / 1e3)
 
 
 def test_a_measured_profile_has_the_same_schema(monkeypatch, tmp_path, capsys):
