@@ -2,16 +2,16 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from optimize import earlier
 from optimize.checks import check_model
 from optimize.cli import one_sentence
-from optimize.config import typed
+from optimize.config import of_words, typed
 from optimize.device import Device, known, load
 from optimize.errors import InputError, LimitMissed
 from optimize.limits import Limits
@@ -93,14 +93,10 @@ def main(words: Sequence[str]) -> None:
 
 
 def _parsed(words: Sequence[str]) -> tuple[Settings, Limits]:
-    if bare := next((word for word in words if "=" not in word), None):
-        raise InputError(f"{bare} is no key=value; `python -m optimize.bound --help` lists the keys.")
-    given = OmegaConf.from_dotlist(list(words))
-    if "model" not in given:
-        raise InputError("model is missing; give e.g. model=yolo26n.pt, or several as model=[a.pt,b.pt].")
-    for name in ("model", "runs"):
-        if name in given and not isinstance(given[name], ListConfig):
-            given[name] = [given[name]]
+    keys = [field.name for field in fields(Settings)]
+    given = of_words(words, [*keys, "limits"], ("model", "runs"))
+    if given.get("model") in (None, "", []):
+        raise InputError("model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.pt].")
     limits = given.pop("limits", OmegaConf.create())
     if not isinstance(limits, DictConfig):
         raise InputError(f"limits={limits} is not allowed; give limits.latency_ms=, limits.flops= or limits.size_mb=.")
@@ -117,8 +113,6 @@ def _check(settings: Settings, limits: Limits) -> None:
         raise InputError("neither a device nor a limit is given; give device_profile= or e.g. limits.flops=4e9.")
     if settings.device_profile is None and limits.latency_ms is not None and not settings.runs:
         raise InputError("limits.latency_ms needs device_profile= for a bound, or runs= for measurements.")
-    if not settings.model:
-        raise InputError("model=[] is not allowed; give at least one.")
 
 
 def _candidate(model: str, settings: Settings, device: Device | None) -> Candidate:

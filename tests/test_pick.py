@@ -189,13 +189,18 @@ def test_what_was_brought_back_from_the_device_decides_though_the_run_was_elsewh
     )
 
 
+MISSING = "model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.pt]."
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["model=digits"], "neither a device nor a limit is given; give device_profile= or e.g. limits.flops=4e9."),
-        (["device_profile=hailo-8"], "model is missing; give e.g. model=yolo26n.pt, or several as model=[a.pt,b.pt]."),
-        (["model=[]", "device_profile=hailo-8"], "model=[] is not allowed; give at least one."),
-        (["digits"], "digits is no key=value; `python -m optimize.bound --help` lists the keys."),
+        (["device_profile=hailo-8"], MISSING),
+        (["model=[]", "device_profile=hailo-8"], MISSING),
+        (["model=", "device_profile=hailo-8"], MISSING),
+        (["digits"], "digits is not allowed; give key=value, e.g. model=yolo26n.pt."),
+        (["model=[a.pt"], "model=[a.pt can't be read; lists look like [a,b], without spaces."),
         (
             ["model=digits", "limits.latency_ms=5"],
             "limits.latency_ms needs device_profile= for a bound, or runs= for measurements.",
@@ -223,7 +228,7 @@ def test_what_was_brought_back_from_the_device_decides_though_the_run_was_elsewh
         ),
         (
             ["model=digits", "colour=red"],
-            "colour is not a setting of Settings; allowed are device_profile, imgsz, model, runs, trust.",
+            "colour is not a key; allowed are model, device_profile, imgsz, runs, trust, limits.",
         ),
     ],
 )
