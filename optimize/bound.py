@@ -9,18 +9,17 @@ from rich.console import Console
 from rich.table import Table
 
 from optimize import earlier
-from optimize.checks import check_model
 from optimize.cli import one_sentence
 from optimize.config import of_words, typed
 from optimize.device import Device, known, load
 from optimize.errors import InputError, LimitMissed
+from optimize.flops import modules
 from optimize.limits import Limits
 from optimize.measure import bound, cost
 from optimize.pick import Candidate, said, verdict
 from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import bounds as shown
 from optimize.report.table import of_bounds
-from optimize.settings import check_imgsz
 from optimize.stage import digest
 from optimize.yolo import checkpoint
 from optimize.yolo.find import find
@@ -32,10 +31,12 @@ meet limits. Bounds are computed, never measured; they can only rule models out.
   python -m optimize.bound model=yolo26n.pt device_profile=raspberry-pi-5 imgsz=640
   python -m optimize.bound model=[yolo26n.pt,yolo26s.pt] device_profile=raspberry-pi-5 limits.latency_ms=50
 
-  model              a .pt checkpoint, a name that ultralytics knows, or `digits`; several as [a.pt,b.pt]
+  model              a .pt checkpoint, a name that ultralytics knows, the .yaml of a model, or `digits`; several as
+                     [a.pt,b.yaml]
   device_profile     {", ".join(known())},
                      or the path of a yaml of your own (python -m optimize.profile_device writes one)
-  imgsz              side of the square input in pixels; null: the size each checkpoint was trained at
+  imgsz              side of the square input in pixels; null: the size each checkpoint was trained at, and
+                     640 for a yaml
   runs               folders of runs on that device, e.g. [runs/pi]: what they measured decides instead of the bound
   limits.latency_ms  milliseconds of one call
   limits.flops       operations for one image, 2 per multiply-add, e.g. 4e9
@@ -52,9 +53,6 @@ class Settings:
     imgsz: int | None = None
     runs: tuple[str, ...] = ()
     trust: bool = False
-
-    def __post_init__(self):
-        check_imgsz(self.imgsz)
 
 
 def main(words: Sequence[str]) -> None:
@@ -116,11 +114,12 @@ def _check(settings: Settings, limits: Limits) -> None:
 
 
 def _candidate(model: str, settings: Settings, device: Device | None) -> Candidate:
-    path = find(model)
-    loaded = checkpoint.load(path)
-    check_model(f"model={model}", loaded)
-    imgsz = settings.imgsz or int(loaded.args["imgsz"])
-    own, sha256 = cost.count(checkpoint.deployed(loaded), imgsz), digest(path)
+    module, usual = modules.loaded(model)
+    imgsz = usual if settings.imgsz is None else settings.imgsz
+    modules.check(model, module, imgsz)
+    fused = checkpoint.deployed(module)
+    own = cost.count(fused, imgsz, checkpoint.channels(fused))
+    sha256 = None if model.endswith((".yaml", ".yml")) else digest(find(model))  # a yaml has no weights to measure
     measured = [row for run in settings.runs for row in earlier.rows(run, sha256, imgsz, device)]
     return Candidate(model, imgsz, own, bound.bounds(own, device) if device else (), tuple(measured))
 

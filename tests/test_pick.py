@@ -124,6 +124,15 @@ def test_one_model_is_shown_by_layer_several_in_total(capsys, own, checkpoint):
     assert [line.split("│")[2].strip() for line in out.splitlines() if line.startswith("│")] == ["96"] * 4
 
 
+def test_a_yaml_has_a_bound_before_anything_is_trained(capsys, own):
+    code, out, _ = called(capsys, "model=yolov8n.yaml", f"device_profile={own}", "imgsz=64")
+    fp32 = next(line for line in out.splitlines() if " fp32 " in line and "yolov8n.yaml" in line)
+    assert (code, [cell.strip() for cell in fp32.split("│")[1:6]]) == (
+        0,
+        ["yolov8n.yaml", "64", "cpu", "fp32", "0.087"],
+    )
+
+
 def test_limits_name_the_largest_or_end_with_3(capsys, own, checkpoint):
     words = [f"model=[digits,{checkpoint}]", f"device_profile={own}", "imgsz=64"]
     code, out, _ = called(capsys, *words, "limits.latency_ms=100")
@@ -220,7 +229,15 @@ MISSING = "model is missing; give one, e.g. model=yolo26n.pt, or several, model=
         ),
         (
             ["model=digits", "device_profile=hailo-8", "imgsz=100"],
-            "imgsz=100 is not allowed; give a multiple of 32, the stride of the network, e.g. 96.",
+            "imgsz=100 is not allowed for digits; give a multiple of 32, e.g. 96.",
+        ),
+        (
+            ["model=digits", "device_profile=hailo-8", "imgsz=0"],
+            "imgsz=0 is not allowed for digits; give a multiple of 32, e.g. 32.",
+        ),
+        (
+            ["model=yolov8n-p6.yaml", "device_profile=hailo-8", "imgsz=96"],
+            "imgsz=96 is not allowed for yolov8n-p6.yaml; give a multiple of 64, e.g. 128.",
         ),
         (
             ["model=digits", "device_profile=hailo-8", "runs=none"],
