@@ -238,7 +238,7 @@ def test_winograd_multiplies_less_in_small_convolutions_only():
     assert limit(replace(LAYER, winograd_flops=0), ROOFS, winograd=True).bound_ms == 4.0
 
 
-def test_a_model_has_a_bound_in_each_arithmetic_whose_peak_is_known():
+def test_a_model_has_a_bound_in_each_arithmetic_and_without_a_peak_only_its_memory_counts():
     cost = Cost((LAYER, replace(LAYER, name="b"), Layer("silu", "SiLU", 0, 0, 0, 9_000_000)), ())
     fp32, int8 = bounds(cost, device())
     assert (fp32.unit, fp32.arithmetic, fp32.bound_ms) == ("cpu", "fp32", 8.0)
@@ -247,8 +247,10 @@ def test_a_model_has_a_bound_in_each_arithmetic_whose_peak_is_known():
     assert fp32.winograd_ms == pytest.approx(2 * (100 + 300 * WINOGRAD) / 100)
     assert (fp32.memory, int8.memory) == (800_000 + 7_000_000, (800_000 + 7_000_000) / 4)
     some = device(peaks={"gpu": {"fp16": figure(None), "fp32": figure(1.0)}}, bandwidth={"gpu": figure(None)})
-    (only,) = bounds(cost, replace(some, cache={"gpu": figure(None)}))
-    assert (only.unit, only.arithmetic, only.bound_ms) == ("gpu", "fp32", 800.0)
+    unknown, slow = bounds(cost, replace(some, cache={"gpu": figure(None)}, memory=figure(0.0038)))
+    assert (unknown.unit, unknown.arithmetic, unknown.memory, unknown.fits) == ("gpu", "fp16", 7_800_000 / 2, False)
+    assert (unknown.layers, unknown.bound_ms, unknown.winograd_ms) == (None, None, None)
+    assert (slow.unit, slow.arithmetic, slow.bound_ms) == ("gpu", "fp32", 800.0)
 
 
 @pytest.mark.parametrize(("memory", "fits"), [(0.0078, True), (0.0077, False), (None, None)])
@@ -363,9 +365,10 @@ def test_what_is_not_known_of_a_device_is_said():
         memory=figure(None),
     )
     notes = shown.notes(some)
-    assert "No bound for npu in fp16: there is no peak with a source." in notes
+    assert "No time bounds npu in fp16, since there is no peak with a source." in notes
     assert "The bandwidth or the caches of npu are not known and bound nothing." in notes
-    assert shown.rows(reports.report(device=some))[0][-1] == "-"
+    assert shown.rows(reports.report(device=some))[0][2:4] == ("npu", "fp16")
+    assert shown.rows(reports.report(device=some))[0][5:] == ("-", "-", "0.0", "-")
     assert shown.sources(some)[:2] == [
         "npu, fp16: not known. a data sheet",
         "npu, int8: 26000 GOPS, stated. a data sheet",

@@ -59,6 +59,19 @@ def test_what_does_not_fit_the_memory_is_ruled_out_without_any_limit():
     assert misses(cost(1.0), tight, Limits()) == ["at least 4 MB of memory, more than there is"]
 
 
+def test_an_arithmetic_whose_peak_is_not_known_is_ruled_out_by_size_and_memory_only():
+    peaks = {"cpu": {"fp32": figure(100.0), "int8": figure(None)}}
+    slow, unknown = bounds(cost(1.0), device(peaks=peaks))
+    assert said(cost(1.0), slow, Limits(latency_ms=1)) == "ruled out: at least 5.99 instead of 1 ms"
+    assert said(cost(1.0), unknown, Limits(latency_ms=1)) == "not ruled out: no int8 peak known"
+    assert said(cost(1.0), unknown, Limits(size_mb=0.5)) == "ruled out: at least 1 instead of 0.5 MB"
+    (_, tight) = bounds(cost(1.0), device(peaks=peaks, memory=figure(0.0009)))
+    assert misses(cost(1.0), tight, Limits()) == ["at least 1 MB of memory, more than there is"]
+    open_ = Candidate("a", 640, cost(1.0), (slow, unknown), ())
+    assert largest([open_], Limits(latency_ms=1)) == (open_, None)
+    assert "a at 640 px (cpu in int8, whose peak is not known)" in verdict([open_], Limits(latency_ms=1), "")[0]
+
+
 def test_without_a_device_flops_are_exact_and_a_file_has_a_byte_per_weight():
     assert misses(cost(1.0), None, Limits(flops=1e9, size_mb=1)) == []
     assert misses(cost(1.0), None, Limits(size_mb=0.9)) == ["at least 1 instead of 0.9 MB"]
