@@ -2,25 +2,24 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from optimize import earlier
-from optimize.checks import check_model
-from optimize.cli import one_sentence
-from optimize.config import typed
+from optimize.config import of_words, typed
 from optimize.device import Device, known, load
 from optimize.errors import InputError, LimitMissed
+from optimize.flops import modules
 from optimize.limits import Limits
 from optimize.measure import bound, cost
 from optimize.pick import Candidate, said, verdict
 from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import bounds as shown
 from optimize.report.table import of_bounds
-from optimize.settings import check_imgsz
+from optimize.sentences import one_sentence
 from optimize.stage import digest
 from optimize.yolo import checkpoint
 from optimize.yolo.find import find
@@ -32,10 +31,12 @@ meet limits. Bounds are computed, never measured; they can only rule models out.
   python -m optimize.bound model=yolo26n.pt device_profile=raspberry-pi-5 imgsz=640
   python -m optimize.bound model=[yolo26n.pt,yolo26s.pt] device_profile=raspberry-pi-5 limits.latency_ms=50
 
-  model              a .pt checkpoint, a name that ultralytics knows, or `digits`; several as [a.pt,b.pt]
+  model              a .pt checkpoint, a name that ultralytics knows, the .yaml of a model, or `digits`; several as
+                     [a.pt,b.yaml]
   device_profile     {", ".join(known())},
                      or the path of a yaml of your own (python -m optimize.profile_device writes one)
-  imgsz              side of the square input in pixels; null: the size each checkpoint was trained at
+  imgsz              side of the square input in pixels; null: the size each checkpoint was trained at, and
+                     640 for a yaml
   runs               folders of runs on that device, e.g. [runs/pi]: what they measured decides instead of the bound
   limits.latency_ms  milliseconds of one call
   limits.flops       operations for one image, 2 per multiply-add, e.g. 4e9
@@ -52,9 +53,6 @@ class Settings:
     imgsz: int | None = None
     runs: tuple[str, ...] = ()
     trust: bool = False
-
-    def __post_init__(self):
-        check_imgsz(self.imgsz)
 
 
 def main(words: Sequence[str]) -> None:
@@ -93,14 +91,10 @@ def main(words: Sequence[str]) -> None:
 
 
 def _parsed(words: Sequence[str]) -> tuple[Settings, Limits]:
-    if bare := next((word for word in words if "=" not in word), None):
-        raise InputError(f"{bare} is no key=value; `python -m optimize.bound --help` lists the keys.")
-    given = OmegaConf.from_dotlist(list(words))
-    if "model" not in given:
-        raise InputError("model is missing; give e.g. model=yolo26n.pt, or several as model=[a.pt,b.pt].")
-    for name in ("model", "runs"):
-        if name in given and not isinstance(given[name], ListConfig):
-            given[name] = [given[name]]
+    keys = [field.name for field in fields(Settings)]
+    given = of_words(words, [*keys, "limits"], ("model", "runs"))
+    if given.get("model") in (None, "", []):
+        raise InputError("model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.pt].")
     limits = given.pop("limits", OmegaConf.create())
     if not isinstance(limits, DictConfig):
         raise InputError(f"limits={limits} is not allowed; give limits.latency_ms=, limits.flops= or limits.size_mb=.")
@@ -117,16 +111,15 @@ def _check(settings: Settings, limits: Limits) -> None:
         raise InputError("neither a device nor a limit is given; give device_profile= or e.g. limits.flops=4e9.")
     if settings.device_profile is None and limits.latency_ms is not None and not settings.runs:
         raise InputError("limits.latency_ms needs device_profile= for a bound, or runs= for measurements.")
-    if not settings.model:
-        raise InputError("model=[] is not allowed; give at least one.")
 
 
 def _candidate(model: str, settings: Settings, device: Device | None) -> Candidate:
-    path = find(model)
-    loaded = checkpoint.load(path)
-    check_model(f"model={model}", loaded)
-    imgsz = settings.imgsz or int(loaded.args["imgsz"])
-    own, sha256 = cost.count(checkpoint.deployed(loaded), imgsz), digest(path)
+    module, usual = modules.loaded(model)
+    imgsz = usual if settings.imgsz is None else settings.imgsz
+    modules.check(model, module, imgsz)
+    fused = checkpoint.deployed(module)
+    own = cost.count(fused, imgsz, checkpoint.channels(fused))
+    sha256 = None if model.endswith((".yaml", ".yml")) else digest(find(model))  # a yaml has no weights to measure
     measured = [row for run in settings.runs for row in earlier.rows(run, sha256, imgsz, device)]
     return Candidate(model, imgsz, own, bound.bounds(own, device) if device else (), tuple(measured))
 
@@ -139,10 +132,11 @@ def _layers(candidate: Candidate, device: Device) -> Table:
         title_style="bold",
     )
     table.add_column("layer", no_wrap=True)
-    for name in ("MFLOPs", *(f"{b.unit} {b.arithmetic}, ms" for b in candidate.bounds)):
+    known = [b for b in candidate.bounds if b.layers is not None]
+    for name in ("MFLOPs", *(f"{b.unit} {b.arithmetic}, ms" for b in known)):
         table.add_column(name, justify="right", no_wrap=True)
     counted = [layer for layer in candidate.cost.layers if layer.flops]
-    for layer, *limits in zip(counted, *(b.layers for b in candidate.bounds), strict=True):
+    for layer, *limits in zip(counted, *(b.layers for b in known), strict=True):
         times = (f"{limit.bound_ms:.4f}{'*' if limit.bound == 'memory' else ''}" for limit in limits)
         table.add_row(layer.name, f"{layer.flops / 1e6:.3f}", *times)
     return table

@@ -1,5 +1,6 @@
 """From a config node to one typed object, so that a wrong value is one sentence before any work starts."""
 
+from collections.abc import Sequence
 from dataclasses import fields, make_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -7,10 +8,37 @@ from typing import Any, get_args, get_type_hints
 from hydra.utils import get_class
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from optimize.errors import InputError
 
 CONF = next(p for p in (Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf") if p.is_dir())
+
+
+def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) -> DictConfig:
+    """What the `key=value` words of a tool's command line say.
+
+    Args:
+        words: as they were given.
+        keys: those that are allowed.
+        lists: those of `keys` that take a list, and a single value as a list of one.
+
+    Raises:
+        InputError: a word is no `key=value`, its value can't be read, or its key is not allowed.
+    """
+    for word in words:
+        if "=" not in word:
+            raise InputError(f"{word} is not allowed; give key=value, e.g. model=yolo26n.pt.")
+    try:
+        given = OmegaConf.from_dotlist(list(words))
+    except YAMLError as error:
+        raise InputError(f"{' '.join(words)} can't be read; lists look like [a,b], without spaces.") from error
+    if unknown := [str(key) for key in given if key not in keys]:
+        raise InputError(f"{unknown[0]} is not a key; allowed are {', '.join(keys)}.")
+    for key in lists:
+        if given.get(key) not in (None, "") and not OmegaConf.is_list(given[key]):
+            given[key] = [given[key]]
+    return given
 
 
 def build(node: DictConfig, where: str, **objects: Any) -> Any:

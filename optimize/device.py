@@ -21,7 +21,7 @@ class Figure:
     """One figure of a device.
 
     Attributes:
-        value: more than 0 (of a cache 0 or more); None where it is not known, or where the device has no such thing.
+        value: more than 0 (of a cache 0 or more); None where it is not known.
         kind: `theoretical` (computed from clock and width), `stated` (the maker's own) or `measured`.
         source: the document it follows from, and how; or what was measured, when and with what.
     """
@@ -39,7 +39,8 @@ class Device:
 
     Attributes:
         name: for people.
-        peaks: 1e9 operations a second, 2 per multiply-add, by unit and arithmetic, as in `roofline.Machine`.
+        peaks: 1e9 operations a second, 2 per multiply-add, by unit and arithmetic, as in `roofline.Machine`; one
+            that the unit can't compute in is left out.
         bandwidth: 1e9 bytes a second between memory and the unit.
         cache: 1e6 bytes of all caches of the unit together.
         memory: 1e9 bytes.

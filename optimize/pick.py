@@ -65,7 +65,7 @@ def misses(cost: Cost, bound: Bound | None, limits: Limits) -> list[str]:
         found.append(f"{cost.flops / 1e9:.4g} instead of {limits.flops / 1e9:g} GFLOPs")
     if limits.size_mb is not None and size > limits.size_mb:
         found.append(f"at least {size:.4g} instead of {limits.size_mb:g} MB")
-    if bound and limits.latency_ms is not None and bound.winograd_ms > limits.latency_ms:
+    if bound and bound.layers and limits.latency_ms is not None and bound.winograd_ms > limits.latency_ms:
         found.append(f"at least {bound.winograd_ms:.3g} instead of {limits.latency_ms:g} ms")
     if bound and bound.fits is False:
         found.append(f"at least {bound.memory / 1e6:.4g} MB of memory, more than there is")
@@ -76,6 +76,8 @@ def said(cost: Cost, bound: Bound, limits: Limits) -> str:
     """What `limits` mean for a model in one arithmetic: ruled out, and why; or possible, and on what condition."""
     if missed := misses(cost, bound, limits):
         return f"ruled out: {', '.join(missed)}"
+    if bound.layers is None:
+        return f"not ruled out: no {bound.arithmetic} peak known"
     slow = limits.latency_ms is not None and bound.bound_ms > limits.latency_ms
     return "only with Winograd" if slow else "not ruled out"
 
@@ -93,7 +95,7 @@ def verdict(candidates: Sequence[Candidate], limits: Limits, where: str) -> list
     found = []
     if possible and possible is not measured:
         left = [bound for bound in possible.bounds if not misses(possible.cost, bound, limits)]
-        kinds = ", ".join(f"{bound.unit} in {bound.arithmetic}" for bound in left)
+        kinds = ", ".join(map(_kind, left))
         found.append(
             f"The largest model that can meet the limits{where}: {_called(possible)}{kinds and f' ({kinds})'}. It was "
             "not measured, and a bound can only rule models out, so measure it there."
@@ -109,3 +111,7 @@ def verdict(candidates: Sequence[Candidate], limits: Limits, where: str) -> list
 
 def _called(candidate: Candidate) -> str:
     return f"{candidate.name} at {candidate.imgsz} px"
+
+
+def _kind(bound: Bound) -> str:
+    return f"{bound.unit} in {bound.arithmetic}{', whose peak is not known' if bound.layers is None else ''}"

@@ -3,11 +3,11 @@
 import os
 import platform
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from optimize.cli import one_sentence
 from optimize.device import Device, Figure, load, save
 from optimize.errors import InputError, MeasurementError
 from optimize.measure import machine
@@ -16,6 +16,7 @@ from optimize.measure.roofline import Machine
 from optimize.runtime import cpu
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
+from optimize.sentences import one_sentence
 
 ROUNDS, TIMES, ALIKE = 8, 2, 0.15  # the best of 2 x 24 calls, since other work makes nothing faster
 
@@ -64,19 +65,30 @@ def best(first: Machine, second: Machine) -> Machine:
     Raises:
         MeasurementError: they don't agree; what is measured too low would make a bound that is none.
     """
-    for runtime, peaks in first.peaks.items():
-        for arithmetic, peak in peaks.items():
-            again = second.peaks[runtime].get(arithmetic, 0.0)
-            if min(peak, again) < (1 - ALIKE) * max(peak, again):
-                raise MeasurementError(
-                    f"{runtime} in {arithmetic} reached {peak:.0f} and then {again:.0f} billion operations a second; "
-                    "other work disturbs, so no profile is written: run it again on a quiet machine."
-                )
+    for what, one, again, unit in _figures(first, second):
+        if min(one, again) < (1 - ALIKE) * max(one, again):
+            raise MeasurementError(
+                f"{what} reached {one:.0f} and then {again:.0f} billion {unit} a second; other work disturbs, so no "
+                "profile is written: run it again on a quiet machine."
+            )
     return Machine(
         {runtime: _better(peaks, second.peaks[runtime]) for runtime, peaks in first.peaks.items()},
         _better(first.bandwidth, second.bandwidth),
         _better(first.cache_bandwidth, second.cache_bandwidth),
     )
+
+
+def _figures(first: Machine, second: Machine) -> Iterator[tuple[str, float, float, str]]:
+    """Every figure: what it is of, both measurements, and what of it a second has."""
+    for runtime, peaks in first.peaks.items():
+        for arithmetic, peak in peaks.items():
+            yield f"{runtime} in {arithmetic}", peak, second.peaks[runtime].get(arithmetic, 0.0), "operations"
+    for where, one, again in (
+        ("memory", first.bandwidth, second.bandwidth),
+        ("the caches", first.cache_bandwidth, second.cache_bandwidth),
+    ):
+        for runtime, speed in one.items():
+            yield f"{runtime} from {where}", speed, again[runtime], "bytes"
 
 
 def _better(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:

@@ -14,18 +14,13 @@ from torch import nn
 from optimize import profile_device
 from optimize.device import BYTES, FOLDER, Device, Figure, known, load, save
 from optimize.errors import InputError, MeasurementError
-from optimize.measure import latency, machine
+from optimize.measure import machine
 from optimize.measure.bound import WINOGRAD, Roofs, bounds, limit
 from optimize.measure.cost import Cost, Layer, count
 from optimize.measure.roofline import Machine
 from optimize.report import bounds as shown
 from optimize.report import markdown, page, results, table, words
-from optimize.runtime.onnxruntime import OnnxRuntime
-from optimize.runtime.openvino import OpenVino
-from optimize.stage import apply
-from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed
-from optimize.yolo.checkpoint import load as load_model
 
 FORMULAS = {  # cores x GHz x operations a cycle
     ("raspberry-pi-4", "cpu", "fp32"): 4 * 1.8 * 2 * 2 * 2,
@@ -243,7 +238,7 @@ def test_winograd_multiplies_less_in_small_convolutions_only():
     assert limit(replace(LAYER, winograd_flops=0), ROOFS, winograd=True).bound_ms == 4.0
 
 
-def test_a_model_has_a_bound_in_each_arithmetic_whose_peak_is_known():
+def test_a_model_has_a_bound_in_each_arithmetic_and_without_a_peak_only_its_memory_counts():
     cost = Cost((LAYER, replace(LAYER, name="b"), Layer("silu", "SiLU", 0, 0, 0, 9_000_000)), ())
     fp32, int8 = bounds(cost, device())
     assert (fp32.unit, fp32.arithmetic, fp32.bound_ms) == ("cpu", "fp32", 8.0)
@@ -252,8 +247,10 @@ def test_a_model_has_a_bound_in_each_arithmetic_whose_peak_is_known():
     assert fp32.winograd_ms == pytest.approx(2 * (100 + 300 * WINOGRAD) / 100)
     assert (fp32.memory, int8.memory) == (800_000 + 7_000_000, (800_000 + 7_000_000) / 4)
     some = device(peaks={"gpu": {"fp16": figure(None), "fp32": figure(1.0)}}, bandwidth={"gpu": figure(None)})
-    (only,) = bounds(cost, replace(some, cache={"gpu": figure(None)}))
-    assert (only.unit, only.arithmetic, only.bound_ms) == ("gpu", "fp32", 800.0)
+    unknown, slow = bounds(cost, replace(some, cache={"gpu": figure(None)}, memory=figure(0.0038)))
+    assert (unknown.unit, unknown.arithmetic, unknown.memory, unknown.fits) == ("gpu", "fp16", 7_800_000 / 2, False)
+    assert (unknown.layers, unknown.bound_ms, unknown.winograd_ms) == (None, None, None)
+    assert (slow.unit, slow.arithmetic, slow.bound_ms) == ("gpu", "fp32", 800.0)
 
 
 @pytest.mark.parametrize(("memory", "fits"), [(0.0078, True), (0.0077, False), (None, None)])
@@ -269,15 +266,17 @@ def test_the_bound_is_the_flops_over_the_peak_where_the_caches_hold_every_layer(
     assert bound.winograd_ms < bound.bound_ms
 
 
-@pytest.mark.parametrize("runtime", [OnnxRuntime(), OpenVino()], ids=lambda runtime: runtime.name)
-def test_the_bound_of_this_machine_lies_below_what_is_measured(runtime, checkpoint, tmp_path):
-    found = machine.machine({runtime.name: (runtime.profiler, {"fp32"})}, threads=1)
-    here = profile_device.device(found, threads=1)
-    (bound,) = bounds(count(deployed(load_model(checkpoint)), 64), here)
-    variant = apply(runtime.export, Variant(checkpoint, "torch", "fp32", 64, steps=("x",)), tmp_path)
-    timing = latency._measure([(runtime.open, variant)], threads=1, rounds=12, seed=0)
-    assert bound.unit == runtime.name
-    assert 0 < bound.winograd_ms < bound.bound_ms < timing.latencies[0].median_ms
+def test_a_measured_profile_bounds_each_runtime_by_its_own_figures(yolo11n, monkeypatch):
+    monkeypatch.setattr(profile_device.cpu, "caches", lambda: 1e9)
+    peaks, speeds = {"openvino": {"fp32": 100.0}, "onnxruntime": {"fp32": 80.0}}, {"openvino": 9e9, "onnxruntime": 9e9}
+    found = Machine(peaks, speeds, speeds)
+    cost = count(deployed(yolo11n), 64)
+    fast, slow = bounds(cost, profile_device.device(found, threads=1))
+    assert (fast.unit, fast.bound_ms) == ("openvino", pytest.approx(cost.flops / 100e6))
+    assert (slow.unit, slow.bound_ms) == ("onnxruntime", pytest.approx(cost.flops / 80e6))
+    starved = replace(found, cache_bandwidth={"openvino": 1e-3, "onnxruntime": 1e-3})
+    moved = sum(layer.weight_bytes + layer.read_bytes + layer.written_bytes for layer in cost.layers if layer.flops)
+    assert bounds(cost, profile_device.device(starved, threads=1))[0].bound_ms == pytest.approx(moved / 1e3)
 
 
 def test_a_measured_profile_has_the_same_schema(monkeypatch, tmp_path, capsys):
@@ -301,16 +300,27 @@ def test_a_measured_profile_has_the_same_schema(monkeypatch, tmp_path, capsys):
 
 def test_what_is_measured_twice_must_agree():
     first = Machine({"openvino": {"fp32": 100.0}}, {"openvino": 20.0}, {"openvino": 40.0})
-    second = Machine({"openvino": {"fp32": 86.0}}, {"openvino": 30.0}, {"openvino": 30.0})
-    better = Machine({"openvino": {"fp32": 100.0}}, {"openvino": 30.0}, {"openvino": 40.0})
+    second = Machine({"openvino": {"fp32": 86.0}}, {"openvino": 23.0}, {"openvino": 35.0})
+    better = Machine({"openvino": {"fp32": 100.0}}, {"openvino": 23.0}, {"openvino": 40.0})
     assert profile_device.best(first, second) == profile_device.best(second, first) == better
-    for peaks, again in (({"fp32": 84.0}, 84), ({}, 0)):
-        with pytest.raises(MeasurementError) as error:
-            profile_device.best(first, replace(second, peaks={"openvino": peaks}))
-        assert str(error.value) == (
-            f"openvino in fp32 reached 100 and then {again} billion operations a second; other work disturbs, so no "
-            "profile is written: run it again on a quiet machine."
-        )
+
+
+@pytest.mark.parametrize(
+    ("again", "sentence"),
+    [
+        ({"peaks": {"openvino": {"fp32": 84.0}}}, "openvino in fp32 reached 100 and then 84 billion operations"),
+        ({"peaks": {"openvino": {}}}, "openvino in fp32 reached 100 and then 0 billion operations"),
+        ({"bandwidth": {"openvino": 24.0}}, "openvino from memory reached 20 and then 24 billion bytes"),
+        ({"cache_bandwidth": {"openvino": 33.0}}, "openvino from the caches reached 40 and then 33 billion bytes"),
+    ],
+)
+def test_where_two_measurements_differ_no_profile_is_made(again, sentence):
+    first = Machine({"openvino": {"fp32": 100.0}}, {"openvino": 20.0}, {"openvino": 40.0})
+    with pytest.raises(MeasurementError) as error:
+        profile_device.best(first, replace(first, **again))
+    assert str(error.value) == (
+        f"{sentence} a second; other work disturbs, so no profile is written: run it again on a quiet machine."
+    )
 
 
 @pytest.mark.parametrize(
@@ -355,9 +365,10 @@ def test_what_is_not_known_of_a_device_is_said():
         memory=figure(None),
     )
     notes = shown.notes(some)
-    assert "No bound for npu in fp16: there is no peak with a source." in notes
+    assert "No time bounds npu in fp16, since there is no peak with a source." in notes
     assert "The bandwidth or the caches of npu are not known and bound nothing." in notes
-    assert shown.rows(reports.report(device=some))[0][-1] == "-"
+    assert shown.rows(reports.report(device=some))[0][2:4] == ("npu", "fp16")
+    assert shown.rows(reports.report(device=some))[0][5:] == ("-", "-", "0.0", "-")
     assert shown.sources(some)[:2] == [
         "npu, fp16: not known. a data sheet",
         "npu, int8: 26000 GOPS, stated. a data sheet",

@@ -122,7 +122,7 @@ def test_no_figure_of_this_host_changes_and_the_device_has_no_speed_up(tmp_path)
     lines = (tmp_path / "report.md").read_text().splitlines()
     assert (
         "| Raspberry Pi 5 | int8 | openvino | int8+fp32 | 4 | 31.25 | 30.50-32.00 | 34.50 | 0.4% | 2.0% | 2400 / 2200 "
-        "| 61 / - | - |"
+        "| 61 / - |"
     ) in lines
     markdown.write(before, tmp_path / "report.md")
     without = (tmp_path / "report.md").read_text().splitlines()

@@ -59,6 +59,19 @@ def test_what_does_not_fit_the_memory_is_ruled_out_without_any_limit():
     assert misses(cost(1.0), tight, Limits()) == ["at least 4 MB of memory, more than there is"]
 
 
+def test_an_arithmetic_whose_peak_is_not_known_is_ruled_out_by_size_and_memory_only():
+    peaks = {"cpu": {"fp32": figure(100.0), "int8": figure(None)}}
+    slow, unknown = bounds(cost(1.0), device(peaks=peaks))
+    assert said(cost(1.0), slow, Limits(latency_ms=1)) == "ruled out: at least 5.99 instead of 1 ms"
+    assert said(cost(1.0), unknown, Limits(latency_ms=1)) == "not ruled out: no int8 peak known"
+    assert said(cost(1.0), unknown, Limits(size_mb=0.5)) == "ruled out: at least 1 instead of 0.5 MB"
+    (_, tight) = bounds(cost(1.0), device(peaks=peaks, memory=figure(0.0009)))
+    assert misses(cost(1.0), tight, Limits()) == ["at least 1 MB of memory, more than there is"]
+    open_ = Candidate("a", 640, cost(1.0), (slow, unknown), ())
+    assert largest([open_], Limits(latency_ms=1)) == (open_, None)
+    assert "a at 640 px (cpu in int8, whose peak is not known)" in verdict([open_], Limits(latency_ms=1), "")[0]
+
+
 def test_without_a_device_flops_are_exact_and_a_file_has_a_byte_per_weight():
     assert misses(cost(1.0), None, Limits(flops=1e9, size_mb=1)) == []
     assert misses(cost(1.0), None, Limits(size_mb=0.9)) == ["at least 1 instead of 0.9 MB"]
@@ -122,6 +135,15 @@ def test_one_model_is_shown_by_layer_several_in_total(capsys, own, checkpoint):
     assert code == 0
     assert "model.2.cv1.conv" not in out
     assert [line.split("│")[2].strip() for line in out.splitlines() if line.startswith("│")] == ["96"] * 4
+
+
+def test_a_yaml_has_a_bound_before_anything_is_trained(capsys, own):
+    code, out, _ = called(capsys, "model=yolov8n.yaml", f"device_profile={own}", "imgsz=64")
+    fp32 = next(line for line in out.splitlines() if " fp32 " in line and "yolov8n.yaml" in line)
+    assert (code, [cell.strip() for cell in fp32.split("│")[1:6]]) == (
+        0,
+        ["yolov8n.yaml", "64", "cpu", "fp32", "0.087"],
+    )
 
 
 def test_limits_name_the_largest_or_end_with_3(capsys, own, checkpoint):
@@ -189,13 +211,18 @@ def test_what_was_brought_back_from_the_device_decides_though_the_run_was_elsewh
     )
 
 
+MISSING = "model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.pt]."
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["model=digits"], "neither a device nor a limit is given; give device_profile= or e.g. limits.flops=4e9."),
-        (["device_profile=hailo-8"], "model is missing; give e.g. model=yolo26n.pt, or several as model=[a.pt,b.pt]."),
-        (["model=[]", "device_profile=hailo-8"], "model=[] is not allowed; give at least one."),
-        (["digits"], "digits is no key=value; `python -m optimize.bound --help` lists the keys."),
+        (["device_profile=hailo-8"], MISSING),
+        (["model=[]", "device_profile=hailo-8"], MISSING),
+        (["model=", "device_profile=hailo-8"], MISSING),
+        (["digits"], "digits is not allowed; give key=value, e.g. model=yolo26n.pt."),
+        (["model=[a.pt"], "model=[a.pt can't be read; lists look like [a,b], without spaces."),
         (
             ["model=digits", "limits.latency_ms=5"],
             "limits.latency_ms needs device_profile= for a bound, or runs= for measurements.",
@@ -215,7 +242,15 @@ def test_what_was_brought_back_from_the_device_decides_though_the_run_was_elsewh
         ),
         (
             ["model=digits", "device_profile=hailo-8", "imgsz=100"],
-            "imgsz=100 is not allowed; give a multiple of 32, the stride of the network, e.g. 96.",
+            "imgsz=100 is not allowed for digits; give a multiple of 32, e.g. 96.",
+        ),
+        (
+            ["model=digits", "device_profile=hailo-8", "imgsz=0"],
+            "imgsz=0 is not allowed for digits; give a multiple of 32, e.g. 32.",
+        ),
+        (
+            ["model=yolov8n-p6.yaml", "device_profile=hailo-8", "imgsz=96"],
+            "imgsz=96 is not allowed for yolov8n-p6.yaml; give a multiple of 64, e.g. 128.",
         ),
         (
             ["model=digits", "device_profile=hailo-8", "runs=none"],
@@ -223,7 +258,7 @@ def test_what_was_brought_back_from_the_device_decides_though_the_run_was_elsewh
         ),
         (
             ["model=digits", "colour=red"],
-            "colour is not a setting of Settings; allowed are device_profile, imgsz, model, runs, trust.",
+            "colour is not a key; allowed are model, device_profile, imgsz, runs, trust, limits.",
         ),
     ],
 )

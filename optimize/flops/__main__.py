@@ -6,10 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from textwrap import fill
 
-from omegaconf import OmegaConf
-from yaml import YAMLError
-
-from optimize.config import typed
+from optimize.config import of_words, typed
 from optimize.errors import InputError
 from optimize.flops.counting import count_sizes
 from optimize.flops.files import check, write
@@ -62,21 +59,9 @@ def main(words: list[str]) -> None:
 
 def parse(words: list[str]) -> Arguments:
     """The arguments in `key=value` words."""
-    for word in words:
-        if "=" not in word:
-            raise InputError(f"{word} is not allowed; give key=value, e.g. model=yolo26n.pt.")
-    try:
-        given = OmegaConf.from_dotlist(words)
-    except YAMLError as error:
-        raise InputError(f"{' '.join(words)} can't be read; lists look like [a,b], without spaces.") from error
-    keys = [field.name for field in fields(Arguments)]
-    if unknown := [str(key) for key in given if key not in keys]:
-        raise InputError(f"{unknown[0]} is not a key; allowed are {', '.join(keys)}.")
+    given = of_words(words, [field.name for field in fields(Arguments)], ("model", "imgsz", "out"))
     if given.get("model") in (None, "", []):
         raise InputError("model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.onnx].")
-    for key in ("model", "imgsz", "out"):
-        if key in given and not OmegaConf.is_list(given[key]):
-            given[key] = [given[key]]
     return typed(Arguments, given, "")
 
 

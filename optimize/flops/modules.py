@@ -23,17 +23,24 @@ HEAVY = 5 * 10**12
 def tables(model: str, sizes: Sequence[int | None], trust: bool) -> list[Table]:
     """See `count`; one table for each of `sizes`."""
     with trusted(trust):
-        if model.endswith((".yaml", ".yml")):
-            module, usual = build(Path(model)), OF_A_YAML
-        else:
-            module = load(find(model))
-            usual = int(module.args["imgsz"])
-    stride = max(32, int(max(module.stride)))
+        module, usual = loaded(model)
     sides = [usual if side is None else side for side in sizes]
     for side in sides:
-        _check(model, side, stride)
+        check(model, module, side)
     whole, fused = size(module), deployed(module)
     return [_table(model, side, whole, fused) for side in sides]
+
+
+def loaded(model: str) -> tuple[nn.Module, int]:
+    """The model of a checkpoint or of a yaml, and the side in pixels that it is made for.
+
+    Raises:
+        InputError: there is no such model, or it can't be loaded.
+    """
+    if model.endswith((".yaml", ".yml")):
+        return build(Path(model)), OF_A_YAML
+    module = load(find(model))
+    return module, int(module.args["imgsz"])
 
 
 def _table(model: str, side: int, whole: Size, fused: nn.Module) -> Table:
@@ -45,7 +52,13 @@ def _table(model: str, side: int, whole: Size, fused: nn.Module) -> Table:
     return Table(model, (side, side), layers, tuple(uncounted), whole, small)
 
 
-def _check(model: str, side: int, stride: int) -> None:
+def check(model: str, module: nn.Module, side: int) -> None:
+    """An input of `side` pixels must be one that the network can halve as often as it does.
+
+    Raises:
+        InputError: it is not.
+    """
+    stride = max(32, int(max(module.stride)))
     if side < stride or side % stride:
         near = max(stride, round(side / stride) * stride)
         raise InputError(f"imgsz={side} is not allowed for {model}; give a multiple of {stride}, e.g. {near}.")

@@ -44,54 +44,55 @@ class Bound:
 
     Attributes:
         unit, arithmetic: as in `Device.peaks`.
-        layers: the convolutions, linear layers and matrix products, in the order of the network.
-        winograd_ms: the bound for software that computes 3x3 convolutions by Winograd's algorithm.
+        layers: the convolutions, linear layers and matrix products, in the order of the network; None without a peak.
+        winograd_ms: the bound for software that computes 3x3 convolutions by Winograd's algorithm; None without a peak.
         memory: bytes of the weights, and of what goes into and comes out of the largest layer.
         fits: whether that is less than the device's memory, of which a system and a runtime take their part too.
     """
 
     unit: str
     arithmetic: str
-    layers: tuple[LayerLimit, ...]
-    winograd_ms: float
+    layers: tuple[LayerLimit, ...] | None
+    winograd_ms: float | None
     memory: float
     fits: bool | None
 
     @property
-    def bound_ms(self) -> float:
-        return sum(layer.bound_ms for layer in self.layers)
+    def bound_ms(self) -> float | None:
+        return None if self.layers is None else sum(layer.bound_ms for layer in self.layers)
 
 
 def bounds(cost: Cost, device: Device) -> tuple[Bound, ...]:
-    """The bound of a model that costs `cost` in every arithmetic of every unit of `device` whose peak is known."""
-    return tuple(
-        _bound(cost, device, unit, arithmetic)
-        for unit, peaks in device.peaks.items()
-        for arithmetic, figure in peaks.items()
-        if figure.value is not None
-    )
+    """The bound of a model that costs `cost` in every arithmetic of every unit of `device`."""
+    return tuple(_bound(cost, device, unit, arithmetic) for unit, peaks in device.peaks.items() for arithmetic in peaks)
 
 
 def _bound(cost: Cost, device: Device, unit: str, arithmetic: str) -> Bound:
+    counted = [layer for layer in cost.layers if layer.flops]
+    share = BYTES[arithmetic] / BYTES["fp32"]
+    largest = max((layer.read_bytes + layer.written_bytes for layer in counted), default=0)
+    memory = share * (cost.weight_bytes + largest)
+    roofs = _roofs(device, unit, arithmetic)
+    return Bound(
+        unit=unit,
+        arithmetic=arithmetic,
+        layers=roofs and tuple(limit(layer, roofs) for layer in counted),
+        winograd_ms=roofs and sum(limit(layer, roofs, winograd=True).bound_ms for layer in counted),
+        memory=memory,
+        fits=None if device.memory.value is None else memory <= device.memory.value * 1e9,
+    )
+
+
+def _roofs(device: Device, unit: str, arithmetic: str) -> Roofs | None:
+    """None without a peak."""
+    peak = device.peaks[unit][arithmetic].value
     cache, slow, fast = device.cache[unit].value, device.bandwidth[unit].value, device.cache_bandwidth.get(unit)
-    roofs = Roofs(
-        peak=device.peaks[unit][arithmetic].value,
+    return peak and Roofs(
+        peak=peak,
         bandwidth=slow,
         cache_bandwidth=fast.value if fast else None,
         cache=None if cache is None else cache * 1e6,
         width=BYTES[arithmetic],
-    )
-    counted = [layer for layer in cost.layers if layer.flops]
-    share = roofs.width / BYTES["fp32"]
-    largest = max((layer.read_bytes + layer.written_bytes for layer in counted), default=0)
-    memory = share * (cost.weight_bytes + largest)
-    return Bound(
-        unit=unit,
-        arithmetic=arithmetic,
-        layers=tuple(limit(layer, roofs) for layer in counted),
-        winograd_ms=sum(limit(layer, roofs, winograd=True).bound_ms for layer in counted),
-        memory=memory,
-        fits=None if device.memory.value is None else memory <= device.memory.value * 1e9,
     )
 
 

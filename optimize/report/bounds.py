@@ -44,8 +44,7 @@ def cells(cost: Cost, bound: Bound) -> tuple[str, ...]:
         bound.unit,
         bound.arithmetic,
         f"{cost.flops / 1e9:.3f}",
-        f"{bound.bound_ms:.3g}",
-        f"{bound.winograd_ms:.3g}",
+        *(DASH if time is None else f"{time:.3g}" for time in (bound.bound_ms, bound.winograd_ms)),
         f"{bound.memory / 1e6:.1f}",
         DASH if bound.fits is None else "yes" if bound.fits else "no",
     )
@@ -76,7 +75,7 @@ def _unknown(device: Device) -> list[str]:
     ]
     memory = [unit for unit in device.peaks if None in (device.bandwidth[unit].value, device.cache[unit].value)]
     return [
-        *([f"No bound for {', '.join(peaks)}: there is no peak with a source."] if peaks else []),
+        *([f"No time bounds {', '.join(peaks)}, since there is no peak with a source."] if peaks else []),
         *([f"The bandwidth or the caches of {', '.join(memory)} are not known and bound nothing."] if memory else []),
     ]
 

@@ -7,7 +7,7 @@ from optimize.result import Report, Result
 DASH = "-"
 HEAD = (
     *("device", "variant", "runtime", "arithmetic", "threads", "median ms", "quartiles", "p95 ms"),
-    *("A/A", "+-", "MHz", "°C", "faster"),
+    *("A/A", "+-", "MHz", "°C"),
 )
 NOTE = (
     "The same files on other machines, by the bundle's bench.py. None is compared with what was measured on this "
@@ -39,7 +39,6 @@ def rows(report: Report) -> list[tuple[str, ...]]:
             f"{one.noise_spread:.1%}",
             _both(one.clock_mhz),
             _both(one.temperature_c),
-            DASH,
         )
         for one in report.measurements
     ]
