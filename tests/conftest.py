@@ -39,7 +39,7 @@ def own_quiet(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def pytest_keeps_its_stderr():
+def stderr_stays_open():
     """absl, which comes with LiteRT's quantizer, would close it as soon as Hydra sets up a log of its own."""
     yield
     if absl := sys.modules.get("absl.logging"):
