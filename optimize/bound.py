@@ -18,6 +18,7 @@ from optimize.measure import bound, cost
 from optimize.pick import Candidate, said, verdict
 from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import bounds as shown
+from optimize.report.plain import change
 from optimize.report.table import of_bounds
 from optimize.sentences import one_sentence
 from optimize.stage import digest
@@ -37,7 +38,7 @@ meet limits. Bounds are computed, never measured; they can only rule models out.
                      or the path of a yaml of your own (python -m optimize.profile_device writes one)
   imgsz              side of the square input in pixels; null: the size each checkpoint was trained at, and
                      640 for a yaml
-  runs               folders of runs on that device, e.g. [runs/pi]: what they measured decides instead of the bound
+  runs               folders of runs on that device, e.g. [runs/pi]: what they measured takes the place of its bound
   limits.latency_ms  milliseconds of one call
   limits.flops       operations for one image, 2 per multiply-add, e.g. 4e9
   limits.size_mb     of the file, in millions of bytes
@@ -77,7 +78,8 @@ def main(words: Sequence[str]) -> None:
         console.print(_totals(candidates, device, limits))
     if any(candidate.measured for candidate in candidates):
         console.print(_measurements(candidates, limits))
-    for note in [*shown.notes(device), *shown.sources(device)] if device else ():
+    bounding = [*shown.notes(device), *shown.sources(device)] if device else []
+    for note in [*_notes(candidates, settings.runs), *bounding]:
         console.print(f"- {note}", markup=False)
     if limits != Limits():
         where = f" on {device.name}" if device else ""
@@ -157,13 +159,26 @@ def _totals(candidates: Sequence[Candidate], device: Device, limits: Limits) -> 
 
 def _measurements(candidates: Sequence[Candidate], limits: Limits) -> Table:
     table = Table(title="Measured in runs, not bounds", title_justify="left", title_style="bold")
-    for name in ("model", "run", "host", "row", "runtime", "arithmetic", "median ms", "MB", "limits"):
-        table.add_column(name, justify="right" if name in ("median ms", "MB") else "left")
+    for name in ("model", "run", "host", "row", "runtime", "arithmetic", "median ms", "MB", "points", "limits"):
+        table.add_column(name, justify="right" if name in ("median ms", "MB", "points") else "left")
     for candidate in candidates:
         for m in candidate.measured:
-            figures = f"{m.latency_ms:.2f}", f"{m.size_mb:.2f}", "met" if m.meets(limits) else "missed"
-            table.add_row(candidate.name, m.run, m.host, m.name, m.runtime, m.arithmetic, *figures)
+            figures = f"{m.latency_ms:.2f}", f"{m.size_mb:.2f}", change(m.points)
+            said_of_it = "left out" if m.doubts else "met" if m.meets(limits) else "missed"
+            table.add_row(candidate.name, m.run, m.host, m.name, m.runtime, m.arithmetic, *figures, said_of_it)
     return table
+
+
+def _notes(candidates: Sequence[Candidate], runs: Sequence[str]) -> list[str]:
+    """What of `runs` decides nothing: rows that can't be believed, and runs in which a model was not measured."""
+    nothing = [
+        f"Nothing was measured of {candidate.name} at {candidate.imgsz} px in {run}."
+        for candidate in candidates
+        for run in runs
+        if run not in {row.run for row in candidate.measured}
+    ]
+    doubts = [f"Left out of {m.run}: {doubt}" for c in candidates for m in c.measured for doubt in m.doubts]
+    return [*nothing, *dict.fromkeys(doubts)]
 
 
 if __name__ == "__main__":

@@ -1,73 +1,122 @@
 """What earlier runs measured of a checkpoint."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
-from optimize.bundle.measurement import Measurement
 from optimize.device import Device
 from optimize.errors import InputError
 from optimize.pick import Measured
 from optimize.provenance import Host
-from optimize.report import results
+from optimize.report import gates, results
+from optimize.report.plain import RUNTIMES
 from optimize.result import Result
 
 
-def rows(run: str, sha256: str, imgsz: int, device: Device | None) -> list[Measured]:
+def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> list[Measured]:
     """The rows of `run` that are the checkpoint with `sha256` at `imgsz` px, in every runtime and precision.
 
     Those that were measured where the run was, and those that bench.py measured elsewhere and that were brought back.
+    Of a device only those that ran on a unit that its profile has.
 
     Args:
         run: folder of a run that has ended.
+        sha256: None for a model without weights, of which nothing can be measured.
         device: where it must have been measured; None for anywhere.
 
     Raises:
-        InputError: there is no such run, or nothing of it was measured on `device`.
+        InputError: there is no such run, or nothing of it was measured on `device`, or not on a unit of its profile.
     """
     report = results.read(Path(run) / "results.json")
     host = report.provenance.host
-    brought = [one for one in report.measurements if device is None or _there(one, device)]
-    differs = _differs(host, device) if device else None
-    if differs and not brought:
-        mend = (
-            f", or its name to bench.py, --device='{device.name}', and bring that back" if report.measurements else ""
+    here = device is None or _is(device, host.cpu, host.board, host.machine)
+    brought = [m for m in report.measurements if device is None or _is(device, m.cpu, m.device, m.system)]
+    if not here and not brought:
+        raise InputError(f"runs={run} was measured on {_elsewhere(host, device)}.")
+    timed = [row for row in report.results if row.latency and here]
+    runtimes = [*(row.variant.runtime for row in timed), *(one.runtime for one in brought)]
+    if device and runtimes and not any(_unit(runtime, device) for runtime in runtimes):
+        raise InputError(
+            f"runs={run} was measured on the {_processor(runtimes[0])}, and the profile of {device.name} is of its "
+            f"{', '.join(device.peaks)}; leave runs= out, or give runs that used it."
         )
-        raise InputError(f"runs={run} was measured on {differs}; give runs of that device{mend}.")
-    same = (r.variant for r in report.results if r.variant.runtime == "torch" and r.sha256 == sha256)
-    tags = {variant.tags for variant in same if variant.imgsz == imgsz}
-    ours = [r for r in report.results if tuple(tag for tag in r.variant.tags if tag != r.variant.precision) in tags]
     found = []
-    for row in ours:
-        if row.latency and not differs:
-            found.append(_row(run, row, host.cpu or host.system, row.latency.arithmetic, row.latency.median_ms))
-        for one in brought:
-            if one.artefact == (row.sha256, row.variant.runtime, row.variant.precision):
-                found.append(_row(run, row, one.device, one.arithmetic or "unknown arithmetic", one.median_ms))
+    for own in report.results:
+        if (own.variant.runtime, own.sha256, own.variant.imgsz) != ("torch", sha256, imgsz):
+            continue
+        for row in report.results:
+            unit = _unit(row.variant.runtime, device) if device else _processor(row.variant.runtime)
+            if (
+                unit is None
+                or tuple(tag for tag in row.variant.tags if tag != row.variant.precision) != own.variant.tags
+            ):
+                continue
+            measured, doubts = _measured(run, row, own, unit), gates.of_row(row, own, report)
+            if row.latency and here:
+                where, time = host.cpu or host.board or host.system, row.latency
+                found.append(measured(where, time.arithmetic, time.median_ms, [*doubts, *gates.of_timing(report)]))
+            for one in brought:
+                if one.artefact == (row.sha256, row.variant.runtime, row.variant.precision):
+                    more = [*doubts, *gates.of_measurement(one, report)]
+                    found.append(measured(one.device, one.arithmetic, one.median_ms, more))
     return found
 
 
-def _row(run: str, row: Result, host: str, arithmetic: str, milliseconds: float) -> Measured:
-    return Measured(
-        run=run,
-        host=host,
-        name=row.variant.name,
-        runtime=row.variant.runtime,
-        arithmetic=arithmetic,
-        latency_ms=milliseconds,
-        size_mb=row.size_bytes / 1e6,
-        flops=row.flops,
-    )
+def _measured(run: str, row: Result, own: Result, unit: str) -> Callable[..., Measured]:
+    """What a time of `row` makes of it; `own` is the checkpoint itself in torch."""
+
+    def measured(host: str, arithmetic: str | None, milliseconds: float, doubts: list[str]) -> Measured:
+        computed = arithmetic or row.variant.precision  # ncnn doesn't tell, and runs what the file was made for
+        return Measured(
+            run=run,
+            host=host,
+            name=row.variant.name,
+            runtime=row.variant.runtime,
+            arithmetic=arithmetic or "unknown arithmetic",
+            latency_ms=milliseconds,
+            size_mb=row.size_bytes / 1e6,
+            flops=row.flops,
+            replaces=(unit, computed.split("+")[0]),
+            points=100 * (row.accuracy.score - own.accuracy.score),
+            metric=row.accuracy.metric,
+            doubts=tuple(dict.fromkeys(doubts)),
+        )
+
+    return measured
 
 
-def _there(one: Measurement, device: Device) -> bool:
-    """Whether bench.py ran on `device`: on the same processor, or on a board whose name has the device's name in it."""
+def _processor(runtime: str) -> str:
+    """What our runtimes and bench.py compute on: TensorRT on the GPU, all others on the CPU."""
+    return "gpu" if runtime == "tensorrt" else "cpu"
+
+
+def _unit(runtime: str, device: Device) -> str | None:
+    """The unit of `device` that runs models in `runtime`, of a measured profile its own; None where there is none."""
+    if runtime in device.peaks:
+        return runtime
+    unit = _processor(runtime)
+    units = {"cpu" if known in RUNTIMES else known for known in device.peaks}  # runtimes are measured on the CPU
+    return unit if unit in units else None
+
+
+def _is(device: Device, cpu: str | None, board: str | None, system: str) -> bool:
+    """Whether that is `device`: the same processor where its profile names one, else a board of its architecture.
+
+    Such a board has the device's name in its own, as whole words: a Raspberry Pi 500 is no Raspberry Pi 5.
+    """
     if device.cpu:
-        return one.cpu == device.cpu
-    return device.name.lower() in one.device.lower() and (device.machine or "") in one.system
+        return cpu == device.cpu
+    named = re.search(rf"(?<!\w){re.escape(device.name)}(?!\w)", board or "", re.IGNORECASE)
+    return bool(named) and (device.machine or "") in system
 
 
-def _differs(host: Host, device: Device) -> str | None:
-    """Where a run was, if that is another machine, as far as both tell what they are."""
-    pairs = ((host.machine, device.machine), (host.cpu, device.cpu))
-    return next(
-        (f"{there}, {device.name} is {here}" for there, here in pairs if there and here and there != here), None
-    )
+def _elsewhere(host: Host, device: Device) -> str:
+    """Where a run was that was not on `device`, and what to give instead."""
+    if device.machine and host.machine != device.machine:
+        where = f"{host.machine}, {device.name} is {device.machine}"
+    elif device.cpu:
+        where = f"{host.cpu or 'a processor without a name'}, {device.name} is {device.cpu}"
+    else:
+        where = f"{host.board or 'a board that does not tell its name'}, which may not be {device.name}"
+    bench = f", or bring back what bench.py measured there with --device='{device.name}'"
+    return f"{where}; give runs of that device{'' if device.cpu else bench}"

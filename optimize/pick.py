@@ -1,6 +1,7 @@
 """The largest of several models that can meet limits: by measurement where there is one, else by what a bound allows.
 
-A bound can only rule models out: what it leaves may still be too slow.
+A bound can only rule models out: what it leaves may still be too slow. A measurement takes the place of one bound, that
+of its own unit and arithmetic; the others stand.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from optimize.limits import Limits
 from optimize.measure.bound import Bound
 from optimize.measure.cost import Cost
+from optimize.report.plain import change
 
 STORED = {"int8": 1}  # bytes of a weight in a file of that arithmetic, at least; floats can be stored in 2
 
@@ -22,6 +24,10 @@ class Measured:
         host: what its processor calls itself.
         name, runtime, arithmetic: of the row.
         latency_ms, size_mb, flops: as `Limits` limits them.
+        replaces: unit and arithmetic of the bound whose place it takes.
+        points: of the main metric (0.01) that it gains over the checkpoint itself; negative where it loses.
+        metric: that one.
+        doubts: why its figures can't be believed, a sentence each; such a row decides nothing.
     """
 
     run: str
@@ -32,6 +38,10 @@ class Measured:
     latency_ms: float
     size_mb: float
     flops: float
+    replaces: tuple[str, str]
+    points: float
+    metric: str
+    doubts: tuple[str, ...] = ()
 
     def meets(self, limits: Limits) -> bool:
         names = ("latency_ms", "size_mb", "flops")
@@ -48,13 +58,25 @@ class Candidate:
     bounds: tuple[Bound, ...]
     measured: tuple[Measured, ...]
 
+    @property
+    def sound(self) -> list[Measured]:
+        return [row for row in self.measured if not row.doubts]
+
+    def met(self, limits: Limits) -> list[Measured]:
+        """What was measured to meet `limits`."""
+        return [row for row in self.sound if row.meets(limits)]
+
+    def left(self, limits: Limits) -> list[Bound]:
+        """Those of its bounds in whose place nothing was measured, and that don't rule it out."""
+        replaced = {row.replaces for row in self.sound}
+        bounds = [bound for bound in self.bounds if (bound.unit, bound.arithmetic) not in replaced]
+        return [bound for bound in bounds if not misses(self.cost, bound, limits)]
+
     def possible(self, limits: Limits) -> bool:
-        """Whether it meets `limits` by measurement, or, where nothing was measured, no bound rules it out."""
-        if self.measured:
-            return any(row.meets(limits) for row in self.measured)
-        if not self.bounds:
-            return not misses(self.cost, None, limits)
-        return any(not misses(self.cost, bound, limits) for bound in self.bounds)
+        """Whether it was measured to meet `limits`, or may where it was not measured."""
+        if self.bounds or self.sound:
+            return bool(self.met(limits) or self.left(limits))
+        return not misses(self.cost, None, limits)
 
 
 def misses(cost: Cost, bound: Bound | None, limits: Limits) -> list[str]:
@@ -86,7 +108,7 @@ def largest(candidates: Sequence[Candidate], limits: Limits) -> tuple[Candidate 
     """The model with the most FLOPs that can meet `limits`, and the one with the most that was measured to."""
     ranked = sorted(candidates, key=lambda candidate: -candidate.cost.flops)
     possible = next((c for c in ranked if c.possible(limits)), None)
-    return possible, next((c for c in ranked if c.measured and c.possible(limits)), None)
+    return possible, next((c for c in ranked if c.met(limits)), None)
 
 
 def verdict(candidates: Sequence[Candidate], limits: Limits, where: str) -> list[str]:
@@ -94,17 +116,22 @@ def verdict(candidates: Sequence[Candidate], limits: Limits, where: str) -> list
     possible, measured = largest(candidates, limits)
     found = []
     if possible and possible is not measured:
-        left = [bound for bound in possible.bounds if not misses(possible.cost, bound, limits)]
-        kinds = ", ".join(map(_kind, left))
+        kinds = ", ".join(map(_kind, possible.left(limits)))
         found.append(
-            f"The largest model that can meet the limits{where}: {_called(possible)}{kinds and f' ({kinds})'}. It was "
-            "not measured, and a bound can only rule models out, so measure it there."
+            f"The largest model that can meet the limits{where}: {_called(possible)}{kinds and f' ({kinds})'}. "
+            + (
+                f"What was measured of it misses them; not measured: {kinds}."
+                if possible.sound
+                else "It was not measured."
+            )
+            + " A bound can only rule models out, so measure it there."
         )
     if measured:
-        best = min((row for row in measured.measured if row.meets(limits)), key=lambda row: row.latency_ms)
+        best = min(measured.met(limits), key=lambda row: row.latency_ms)
         found.append(
             f"The largest model that was measured to meet the limits{where}: {_called(measured)}, as {best.name} on "
-            f"{best.runtime} in {best.arithmetic}, {best.latency_ms:.4g} ms on {best.host} ({best.run})."
+            f"{best.runtime} in {best.arithmetic}, {best.latency_ms:.4g} ms on {best.host}, {change(best.points)} "
+            f"points of {best.metric} ({best.run})."
         )
     return found
 

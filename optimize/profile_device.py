@@ -97,7 +97,8 @@ def _better(first: dict[str, float], second: dict[str, float]) -> dict[str, floa
 
 def device(found: Machine, threads: int) -> Device:
     """The profile of this machine that says what was `found` on `threads` threads."""
-    name, load_average = cpu.name() or "a CPU without a name", os.getloadavg()[0]
+    own = cpu.name() if cpu.name() != platform.machine() else None  # on ARM Linux tells the architecture at most
+    name, load_average = own or cpu.board() or "a CPU without a name", os.getloadavg()[0]
     here = f"{name}, {threads} threads, load average {load_average:.1f}, {date.today()}"
     caches, memory = cpu.caches(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
@@ -108,7 +109,7 @@ def device(found: Machine, threads: int) -> Device:
         return Figure(float(f"{value:.5g}"), "measured", source)
 
     return Device(
-        name=cpu.name() or platform.node(),
+        name=own or cpu.board() or platform.node(),
         peaks={
             runtime: {
                 arithmetic: reached(peak, "convolutions of 3x3 of 64 to 256 channels", runtime)
@@ -128,7 +129,7 @@ def device(found: Machine, threads: int) -> Device:
             r: reached(speed, "a tensor of 1 MiB, read and written", r) for r, speed in found.cache_bandwidth.items()
         },
         machine=platform.machine(),
-        cpu=cpu.name(),
+        cpu=own,
     )
 
 

@@ -38,14 +38,15 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Host:
-    """The machine, as far as it decides over the numbers."""
+    """The machine, as far as it decides over the numbers; `board` is what it calls itself, None where it doesn't."""
 
     system: str
     machine: str
-    cpu: str
+    cpu: str | None
     cpu_flags: tuple[str, ...]
     cores: int
     load_average: float | None
+    board: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def host() -> Host:
         cpu_flags=tuple(cpu.flags()),
         cores=os.cpu_count(),
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        board=cpu.board(),
     )
 
 

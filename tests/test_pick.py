@@ -10,8 +10,10 @@ from test_devices import device, figure
 from test_measurement import measurement
 
 from optimize import bound as command
+from optimize import earlier
 from optimize.cli import one_sentence
-from optimize.device import known
+from optimize.device import known, load
+from optimize.errors import InputError
 from optimize.limits import Limits
 from optimize.measure.bound import bounds
 from optimize.measure.cost import Cost, Layer
@@ -28,8 +30,26 @@ def cost(gflops: float, parameters: int = 1_000_000) -> Cost:
 
 def candidate(name: str, gflops: float, *milliseconds: float) -> Candidate:
     own = cost(gflops)
-    rows = (Measured("runs/a", "a CPU", "int8", "openvino", "int8+fp32", t, 1.0, own.flops) for t in milliseconds)
+    rows = (measured(t, own.flops) for t in milliseconds)
     return Candidate(name, 640, own, bounds(own, device()), tuple(rows))
+
+
+def measured(milliseconds: float, flops: int, kind: str = "int8", **changes) -> Measured:
+    """An int8 row by default, that loses 0.4 points."""
+    made = Measured(
+        run="runs/a",
+        host="a CPU",
+        name=kind,
+        runtime="openvino",
+        arithmetic=f"{kind}+fp32",
+        latency_ms=milliseconds,
+        size_mb=1.0,
+        flops=flops,
+        replaces=("cpu", kind),
+        points=-0.4,
+        metric="mAP50-95",
+    )
+    return replace(made, **changes)
 
 
 FAST, SLOW = bounds(cost(1.0), device())[::-1]  # int8 2.5 ms, fp32 10 ms; with Winograd 1.5 and 6.0 ms
@@ -81,8 +101,8 @@ def test_the_largest_that_no_bound_rules_out_is_taken_in_whatever_order():
     models = [candidate("small", 1), candidate("large", 8), candidate("middle", 4)]
     assert largest(models, Limits(latency_ms=7)) == (models[2], None)  # 8 GFLOPs take at least 12 ms in int8, 4 take 6
     assert verdict(models, Limits(latency_ms=7), " on a board") == [
-        "The largest model that can meet the limits on a board: middle at 640 px (cpu in int8). It was not measured, "
-        "and a bound can only rule models out, so measure it there."
+        "The largest model that can meet the limits on a board: middle at 640 px (cpu in int8). It was not measured. A "
+        "bound can only rule models out, so measure it there."
     ]
 
 
@@ -91,11 +111,39 @@ def test_a_measurement_decides_instead_of_the_bound():
     assert largest(models, Limits(latency_ms=7)) == (models[2], models[0])
     assert largest(models, Limits(latency_ms=12)) == (models[1], models[1])
     assert largest(models, Limits(latency_ms=1.6)) == (None, None)
-    measured = "small at 640 px, as int8 on openvino in int8+fp32, 6 ms on a CPU (runs/a)."
+    taken = "small at 640 px, as int8 on openvino in int8+fp32, 6 ms on a CPU, -0.4 points of mAP50-95 (runs/a)."
     first, second = verdict(models, Limits(latency_ms=7), "")
     assert first.startswith("The largest model that can meet the limits: middle at 640 px")
-    assert second == f"The largest model that was measured to meet the limits: {measured}"
+    assert second == f"The largest model that was measured to meet the limits: {taken}"
     assert verdict(models, Limits(latency_ms=1.6), "") == []
+
+
+def test_a_measurement_takes_the_place_of_the_bound_of_its_own_unit_and_arithmetic_only():
+    model = candidate("a", 1)  # at least 10 ms in fp32, 2.5 in int8
+    slow = replace(model, measured=(measured(180.0, model.cost.flops, "fp32"),))
+    assert largest([slow], Limits(latency_ms=50)) == (slow, None)
+    assert verdict([slow], Limits(latency_ms=50), "") == [
+        "The largest model that can meet the limits: a at 640 px (cpu in int8). What was measured of it misses them; "
+        "not measured: cpu in int8. A bound can only rule models out, so measure it there."
+    ]
+    both = replace(model, measured=(*slow.measured, measured(60.0, model.cost.flops)))
+    assert largest([both], Limits(latency_ms=50)) == (None, None)
+    elsewhere = replace(slow, measured=(*slow.measured, measured(60.0, model.cost.flops, replaces=("gpu", "int8"))))
+    assert largest([elsewhere], Limits(latency_ms=50)) == (elsewhere, None)
+
+
+def test_a_row_that_can_not_be_believed_decides_nothing():
+    model = candidate("a", 1)
+    fast = measured(3.0, model.cost.flops, doubts=("It is broken.",))
+    doubtful = replace(model, measured=(fast,))
+    assert largest([doubtful], Limits(latency_ms=5)) == (doubtful, None)
+    assert "It was not measured." in verdict([doubtful], Limits(latency_ms=5), "")[0]
+    slow = replace(model, measured=(replace(fast, latency_ms=9.0),))
+    assert slow.possible(Limits(latency_ms=5))
+    assert not replace(slow, measured=(replace(slow.measured[0], doubts=()),)).possible(Limits(latency_ms=5))
+
+
+MISSING = "model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.pt]."
 
 
 @pytest.fixture
@@ -175,7 +223,9 @@ def test_an_earlier_run_on_the_device_decides(capsys, own, checkpoint, tmp_path)
     assert "pruned" not in out  # another model
     assert called(capsys, *words)[0] == 0
     assert called(capsys, *words[:2], "limits.latency_ms=4", f"device_profile={own}")[0] == 3
-    assert "Measured in runs" not in called(capsys, *words, f"device_profile={own}", "imgsz=96")[1]
+    out = called(capsys, *words, f"device_profile={own}", "imgsz=96")[1]
+    assert "Measured in runs" not in out
+    assert f"Nothing was measured of {checkpoint} at 96 px in {tmp_path / 'run'}." in " ".join(out.split())
     own.write_text(own.read_text().replace("a CPU", "another CPU"))
     code, out, error = called(capsys, *words, f"device_profile={own}")
     assert (code, out) == (1, "")
@@ -200,18 +250,78 @@ def test_what_was_brought_back_from_the_device_decides_though_the_run_was_elsewh
     assert code == 0
     assert "as int8 on openvino in int8+fp32, 21.5 ms on Raspberry Pi 5 Model B Rev 1.0" in " ".join(out.split())
     assert [name in out for name in ("a CPU", "Pi 4", "emulated")] == [False] * 3
-    assert called(capsys, *words, "limits.latency_ms=21")[0] == 3
+    code, out, _ = called(capsys, *words, "limits.latency_ms=21")
+    assert (code, "measured to meet" in out) == (0, False)
+    assert "What was measured of it misses them; not measured: cpu in fp32, cpu in fp16." in " ".join(out.split())
     out = called(capsys, *words[:2], "limits.latency_ms=25")[1]
     assert "4.8 ms on a CPU" in " ".join(out.split())  # anywhere
     code, out, error = called(capsys, *words[:2], "device_profile=jetson-nano")
     assert (code, out) == (1, "")
     assert error == (
         f"error: runs={tmp_path / 'run'} was measured on x86_64, Jetson Nano 4 GB is aarch64; give runs of that "
-        "device, or its name to bench.py, --device='Jetson Nano 4 GB', and bring that back.\n"
+        "device, or bring back what bench.py measured there with --device='Jetson Nano 4 GB'.\n"
     )
 
 
-MISSING = "model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.pt]."
+def found(report, device_profile: str, folder: Path, **host) -> list[Measured]:
+    """What `earlier` takes of `report`, whose original was measured on `host`."""
+    made = report.provenance
+    host = replace(made.host, machine="aarch64", cpu=None, **host)
+    folder.mkdir(exist_ok=True)
+    results.write(replace(report, provenance=replace(made, host=host)), folder / "results.json")
+    first = report.results[0]
+    return earlier.rows(str(folder), first.sha256, first.variant.imgsz, load(device_profile))
+
+
+def test_a_run_is_of_a_board_only_if_the_board_says_so(tmp_path):
+    pi = found(reports.report(), "raspberry-pi-5", tmp_path, board="Raspberry Pi 5 Model B Rev 1.0")
+    assert {row.replaces for row in pi} == {("cpu", "fp32"), ("cpu", "int8")}
+    for board, called_so in (
+        ("Raspberry Pi 4 Model B Rev 1.4", "Raspberry Pi 4 Model B Rev 1.4"),
+        ("Raspberry Pi 500 Rev 1.0", "Raspberry Pi 500 Rev 1.0"),
+        (None, "a board that does not tell its name"),
+    ):
+        with pytest.raises(InputError) as error:
+            found(reports.report(), "raspberry-pi-5", tmp_path, board=board)
+        assert str(error.value) == (
+            f"runs={tmp_path} was measured on {called_so}, which may not be Raspberry Pi 5; give runs of that device, "
+            "or bring back what bench.py measured there with --device='Raspberry Pi 5'."
+        )
+
+
+def test_a_time_of_the_cpu_says_nothing_of_a_gpu(tmp_path):
+    one = measurement(system="Linux-aarch64", device="Jetson Nano 4 GB")
+    with pytest.raises(InputError) as error:
+        found(reports.report(measurements=(one,)), "jetson-nano", tmp_path, board=None)
+    assert str(error.value) == (
+        f"runs={tmp_path} was measured on the cpu, and the profile of Jetson Nano 4 GB is of its gpu; leave runs= out, "
+        "or give runs that used it."
+    )
+
+
+def test_rows_that_an_alarm_speaks_of_are_told_and_left_out(tmp_path):
+    board = "Raspberry Pi 5 Model B"
+    report = reports.report()
+    broken = [
+        replace(row, accuracy=replace(row.accuracy, metrics={"mAP50-95": 0.001, "mAP50": 0.01}))
+        if (row.variant.name, row.variant.runtime) == ("int8", "openvino")
+        else row
+        for row in report.results
+    ]
+    rows = found(replace(report, results=tuple(broken)), "raspberry-pi-5", tmp_path, board=board)
+    assert [(row.name, row.runtime) for row in rows if row.doubts] == [("int8", "openvino")]
+    (bad,) = (row for row in rows if row.doubts)
+    assert bad.doubts[0].startswith("int8 on OpenVINO has mAP50-95 0.0010 where the original has 0.6000: it is broken")
+    assert bad.points == pytest.approx(-59.9)
+    noisy = found(replace(report, noise=0.2), "raspberry-pi-5", tmp_path, board=board)
+    assert all("(A/A) differs by 20.0%" in row.doubts[0] for row in noisy)
+    missed = {"reached": False, "drop": 3.0, "max_drop": 1.0}
+    lost = [replace(row, quantization=missed if row.variant.name == "int8" else None) for row in report.results]
+    rows = found(replace(report, results=tuple(lost)), "raspberry-pi-5", tmp_path, board=board)
+    assert {row.name for row in rows if row.doubts} == {"int8"}
+    brought = measurement(system="Linux-aarch64", device=board, noise=0.2)
+    rows = found(replace(report, measurements=(brought,)), "raspberry-pi-5", tmp_path, board=None)
+    assert [(row.host, bool(row.doubts)) for row in rows] == [(board, True)]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """What makes a figure of the report doubtful, found by the report itself: a loud line at its top, by name."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
+from optimize.bundle.measurement import Measurement
 from optimize.measure.latency import ALIKE
 from optimize.report.plain import called, nothing
 from optimize.result import Report, Result
@@ -32,7 +34,7 @@ def fired(report: Report) -> tuple[Gate, ...]:
     gates = {
         "failed": _failed(report),
         "int8 drop": report.missed,
-        "A/A": [*_timing(report), *_timing_elsewhere(report)],
+        "A/A": [*of_timing(report), *_timing_elsewhere(report)],
         "wrong arithmetic": [*_arithmetic(report), *_arithmetic_elsewhere(report)],
         "int8 share": _int8(report),
         "accuracy near zero": _near_zero(report),
@@ -42,11 +44,28 @@ def fired(report: Report) -> tuple[Gate, ...]:
     return tuple(Gate(name, sentence) for name, sentences in gates.items() for sentence in sentences)
 
 
+def of_row(row: Result, first: Result, report: Report) -> list[str]:
+    """Alarms about the accuracy or the arithmetic of one row, judged by `first`, what it was made of.
+
+    That it is slower than that is not among them: such a time is believed.
+    """
+    alone = replace(report, results=(first,) if row is first else (first, row))
+    missed = [row.missed] if row.missed else []
+    return [*missed, *_arithmetic(alone), *_int8(alone), *_near_zero(alone), *_better(alone)]
+
+
+def of_measurement(one: Measurement, report: Report) -> list[str]:
+    """Alarms about the time of one measurement elsewhere."""
+    alone = replace(report, measurements=(one,))
+    return [*_timing_elsewhere(alone), *_arithmetic_elsewhere(alone)]
+
+
 def _failed(report: Report) -> list[str]:
     return [f"{failure.name} on {failure.runtime}: {failure.sentence}" for failure in report.failures]
 
 
-def _timing(report: Report) -> list[str]:
+def of_timing(report: Report) -> list[str]:
+    """Alarms about every time that was measured on this host."""
     if report.noise is None or (report.noise <= ALIKE and report.noise_spread <= SPREAD):
         return []
     return [

@@ -27,6 +27,14 @@ def name() -> str | None:
     return _cpuinfo().get("model name", platform.processor()) or None
 
 
+def board() -> str | None:
+    """What the machine around it calls itself: a board in its device tree, a PC in its firmware; None where neither."""
+    for file in map(Path, ("/proc/device-tree/model", "/sys/devices/virtual/dmi/id/product_name")):
+        if file.is_file() and (found := file.read_text(errors="replace").strip("\0 \n")):
+            return found
+    return None
+
+
 def flags() -> list[str]:
     """Its vector instructions, by Linux' names; none where the system does not list them."""
     found = _cpuinfo()
