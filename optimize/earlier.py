@@ -1,16 +1,18 @@
 """What earlier runs measured of a checkpoint."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
+from optimize.bundle.measurement import Measurement
 from optimize.device import Device
 from optimize.errors import InputError
+from optimize.measure.latency import Latency
 from optimize.pick import Measured
 from optimize.provenance import Host
 from optimize.report import gates, results
 from optimize.report.plain import RUNTIMES
-from optimize.result import Result
+from optimize.result import Report, Result
 
 
 def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> list[Measured]:
@@ -41,48 +43,46 @@ def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> lis
             f"{', '.join(device.peaks)}; leave runs= out, or give runs that used it."
         )
     found = []
-    for own in report.results:
-        if (own.variant.runtime, own.sha256, own.variant.imgsz) != ("torch", sha256, imgsz):
+    for own, row in _made_of(report, sha256, imgsz):
+        unit = _unit(row.variant.runtime, device) if device else _processor(row.variant.runtime)
+        if unit is None:
             continue
-        for row in report.results:
-            unit = _unit(row.variant.runtime, device) if device else _processor(row.variant.runtime)
-            if (
-                unit is None
-                or tuple(tag for tag in row.variant.tags if tag != row.variant.precision) != own.variant.tags
-            ):
-                continue
-            measured, doubts = _measured(run, row, own, unit), gates.of_row(row, own, report)
-            if row.latency and here:
-                where, time = host.cpu or host.board or host.system, row.latency
-                found.append(measured(where, time.arithmetic, time.median_ms, [*doubts, *gates.of_timing(report)]))
-            for one in brought:
-                if one.artefact == (row.sha256, row.variant.runtime, row.variant.precision):
-                    more = [*doubts, *gates.of_measurement(one, report)]
-                    found.append(measured(one.device, one.arithmetic, one.median_ms, more))
+        same = [one for one in brought if one.artefact == (row.sha256, row.variant.runtime, row.variant.precision)]
+        times = [(one.device, one, gates.of_measurement(one, report)) for one in same]
+        if row.latency and here:
+            times.insert(0, (host.cpu or host.board or host.system, row.latency, gates.of_timing(report)))
+        for where, time, doubts in times:
+            found.append(_measured(run, where, time, own, row, unit, [*gates.of_row(row, own, report), *doubts]))
     return found
 
 
-def _measured(run: str, row: Result, own: Result, unit: str) -> Callable[..., Measured]:
-    """What a time of `row` makes of it; `own` is the checkpoint itself in torch."""
+def _made_of(report: Report, sha256: str | None, imgsz: int) -> Iterator[tuple[Result, Result]]:
+    """The checkpoint itself in torch, with every row that it became without being pruned or trained."""
+    for own in report.results:
+        if (own.variant.runtime, own.sha256, own.variant.imgsz) == ("torch", sha256, imgsz):
+            for row in report.results:
+                if tuple(tag for tag in row.variant.tags if tag != row.variant.precision) == own.variant.tags:
+                    yield own, row
 
-    def measured(host: str, arithmetic: str | None, milliseconds: float, doubts: list[str]) -> Measured:
-        computed = arithmetic or row.variant.precision  # ncnn doesn't tell, and runs what the file was made for
-        return Measured(
-            run=run,
-            host=host,
-            name=row.variant.name,
-            runtime=row.variant.runtime,
-            arithmetic=arithmetic or "unknown arithmetic",
-            latency_ms=milliseconds,
-            size_mb=row.size_bytes / 1e6,
-            flops=row.flops,
-            replaces=(unit, computed.split("+")[0]),
-            points=100 * (row.accuracy.score - own.accuracy.score),
-            metric=row.accuracy.metric,
-            doubts=tuple(dict.fromkeys(doubts)),
-        )
 
-    return measured
+def _measured(
+    run: str, where: str, time: Latency | Measurement, own: Result, row: Result, unit: str, doubts: list[str]
+) -> Measured:
+    computed = time.arithmetic or row.variant.precision  # ncnn doesn't tell, and runs what the file was made for
+    return Measured(
+        run=run,
+        host=where,
+        name=row.variant.name,
+        runtime=row.variant.runtime,
+        arithmetic=time.arithmetic or "unknown arithmetic",
+        latency_ms=time.median_ms,
+        size_mb=row.size_bytes / 1e6,
+        flops=row.flops,
+        replaces=(unit, computed.split("+")[0]),
+        points=100 * (row.accuracy.score - own.accuracy.score),
+        metric=row.accuracy.metric,
+        doubts=tuple(dict.fromkeys(doubts)),
+    )
 
 
 def _processor(runtime: str) -> str:

@@ -321,7 +321,7 @@ def test_rows_that_an_alarm_speaks_of_are_told_and_left_out(tmp_path):
     assert {row.name for row in rows if row.doubts} == {"int8"}
     brought = measurement(system="Linux-aarch64", device=board, noise=0.2)
     rows = found(replace(report, measurements=(brought,)), "raspberry-pi-5", tmp_path, board=None)
-    assert [(row.host, bool(row.doubts)) for row in rows] == [(board, True)]
+    assert {(row.host, bool(row.doubts)) for row in rows} == {(board, True)}  # made-up files all have the same bytes
 
 
 @pytest.mark.parametrize(
