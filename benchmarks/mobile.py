@@ -19,6 +19,7 @@ from optimize.data.dataset import Dataset
 from optimize.judge import Judge
 from optimize.provenance import versions
 from optimize.quant.int8 import Int8
+from optimize.report.plain import change
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.openvino import OpenVino
@@ -46,7 +47,7 @@ def rows(path: Path, data: Dataset, imgsz: int, runtimes: tuple[Runtime, ...], j
     for variant, report, latency in zip(made, said, latencies, strict=True):
         found, cost, session = judge.score(variant).score, judge.count(variant), judge.open(variant)
         size = sum(file.stat().st_size for file in [variant.path, *variant.path.rglob("*")] if file.is_file())
-        cells = [path.stem, variant.runtime, session.arithmetic, f"{found:.4f}", f"{100 * (found - reference):+.1f}"]
+        cells = [path.stem, variant.runtime, session.arithmetic, f"{found:.4f}", change(100 * (found - reference))]
         cells += [f"{size / 1e6:.2f}", f"{session.int8_ops / cost.ops:.0%}", str(len(report.get("float_layers", ())))]
         times = [f"{latency.median_ms:.2f}", f"{latencies[0].median_ms / latency.median_ms:.2f}"] if latency else "--"
         yield *cells, *times

@@ -3,7 +3,8 @@
 import os
 import platform
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,8 @@ from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 from optimize.sentences import one_sentence
 
-ROUNDS, TIMES, ALIKE = 8, 2, 0.15  # the best of 2 x 24 calls, since other work makes nothing faster
+# The best of 24 calls each time, since other work makes nothing faster; again until the two best of every figure agree.
+ROUNDS, MOST, ALIKE = 8, 8, 0.15
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def main() -> None:
     parser = ArgumentParser(
         "python -m optimize.profile_device",
         description="Measure what this machine reaches (peaks by runtime and arithmetic, bandwidth, memory), and write "
-        "it as a device profile for device_profile=FILE.yaml. Takes seconds; leave the machine alone meanwhile.",
+        "it as a device profile for device_profile=FILE.yaml. Takes up to a minute; leave the machine alone meanwhile.",
     )
     parser.add_argument("file", type=Path, help="the yaml to write, e.g. here.yaml; what is there is overwritten")
     parser.add_argument("--threads", type=int, help="CPU threads of every runtime (default: all cores)")
@@ -50,53 +52,57 @@ def profiled(threads: int) -> Device:
     """This machine, as its runtimes reach it on `threads` threads.
 
     Raises:
-        MeasurementError: other work disturbs, so that a second measurement finds something else.
+        MeasurementError: other work disturbs: what is measured too low would make a bound that is none.
     """
     asked = {
         OpenVino.name: (OpenVino().profiler, {"fp32", "int8", *(["bf16"] if cpu_computes_bf16() else [])}),
         OnnxRuntime.name: (OnnxRuntime().profiler, {"fp32", "int8"}),
     }
-    return device(best(*(machine.alone(asked, threads, ROUNDS) for _ in range(TIMES))), threads)
-
-
-def best(first: Machine, second: Machine) -> Machine:
-    """The better of both in every figure.
-
-    Raises:
-        MeasurementError: they don't agree; what is measured too low would make a bound that is none.
-    """
-    for what, one, again, unit in _figures(first, second):
-        if min(one, again) < (1 - ALIKE) * max(one, again):
-            raise MeasurementError(
-                f"{what} reached {one:.0f} and then {again:.0f} billion {unit} a second; other work disturbs, so no "
-                "profile is written: run it again on a quiet machine."
-            )
-    return Machine(
-        {runtime: _better(peaks, second.peaks[runtime]) for runtime, peaks in first.peaks.items()},
-        _better(first.bandwidth, second.bandwidth),
-        _better(first.cache_bandwidth, second.cache_bandwidth),
+    found: list[Machine] = []
+    while len(found) < MOST:
+        found.append(machine.alone(asked, threads, ROUNDS))
+        if not unsure(found):
+            return device(best(found), threads, len(found))
+    what, first, second, unit = unsure(found)[0]
+    raise MeasurementError(
+        f"{what} reached {first:.0f} and at the next best of {MOST} tries {second:.0f} billion {unit} a second; other "
+        "work disturbs, so no profile is written: run it again on a quiet machine."
     )
 
 
-def _figures(first: Machine, second: Machine) -> Iterator[tuple[str, float, float, str]]:
-    """Every figure: what it is of, both measurements, and what of it a second has."""
-    for runtime, peaks in first.peaks.items():
+def best(found: Sequence[Machine]) -> Machine:
+    """The best of each figure."""
+    return Machine(*(_best([getattr(one, field.name) for one in found]) for field in fields(Machine)))
+
+
+def _best(found: list[dict]) -> dict:
+    """Of each key the largest value, in nested dicts as well."""
+    keys = dict.fromkeys(key for one in found for key in one)
+    values = {key: [one[key] for one in found if key in one] for key in keys}
+    return {key: _best(own) if isinstance(own[0], dict) else max(own) for key, own in values.items()}
+
+
+def unsure(found: Sequence[Machine]) -> list[tuple[str, float, float, str]]:
+    """The figures whose two best values differ: what they are of, both, and what of it a second has."""
+    every: dict[tuple[str, str], list[float]] = {}
+    for one in found:
+        for what, value, unit in _figures(one):
+            every.setdefault((what, unit), []).append(value)
+    two = [(what, *sorted([0.0, *values])[:-3:-1], unit) for (what, unit), values in every.items()]
+    return [figure for figure in two if figure[2] < (1 - ALIKE) * figure[1]]
+
+
+def _figures(one: Machine) -> Iterator[tuple[str, float, str]]:
+    for runtime, peaks in one.peaks.items():
         for arithmetic, peak in peaks.items():
-            yield f"{runtime} in {arithmetic}", peak, second.peaks[runtime].get(arithmetic, 0.0), "operations"
-    for where, one, again in (
-        ("memory", first.bandwidth, second.bandwidth),
-        ("the caches", first.cache_bandwidth, second.cache_bandwidth),
-    ):
-        for runtime, speed in one.items():
-            yield f"{runtime} from {where}", speed, again[runtime], "bytes"
+            yield f"{runtime} in {arithmetic}", peak, "operations"
+    for where, speeds in ("memory", one.bandwidth), ("the caches", one.cache_bandwidth):
+        for runtime, speed in speeds.items():
+            yield f"{runtime} from {where}", speed, "bytes"
 
 
-def _better(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
-    return {name: max(value, second[name]) for name, value in first.items()}
-
-
-def device(found: Machine, threads: int) -> Device:
-    """The profile of this machine that says what was `found` on `threads` threads."""
+def device(found: Machine, threads: int, tries: int) -> Device:
+    """The profile of this machine that says what was `found` on `threads` threads as the best of `tries`."""
     own = cpu.name() if cpu.name() != platform.machine() else None  # on ARM Linux tells the architecture at most
     name, load_average = own or cpu.board() or "a CPU without a name", os.getloadavg()[0]
     here = f"{name}, {threads} threads, load average {load_average:.1f}, {date.today()}"
@@ -104,7 +110,7 @@ def device(found: Machine, threads: int) -> Device:
 
     def reached(value: float, what: str, runtime: str) -> Figure:
         source = (
-            f"{what}, the best of {TIMES * ROUNDS * CALLS} calls by the profile of {runtime} {version(runtime)}; {here}"
+            f"{what}, the best of {tries * ROUNDS * CALLS} calls by the profile of {runtime} {version(runtime)}; {here}"
         )
         return Figure(float(f"{value:.5g}"), "measured", source)
 

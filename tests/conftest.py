@@ -11,7 +11,7 @@ from browsing import CHROMIUM
 from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
-from optimize.measure import quiet
+from optimize.measure import latency, machine, quiet
 
 
 def pytest_configure():
@@ -31,10 +31,15 @@ def one_thread():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_quiet(tmp_path_factory):
-    """No test reads a time, so tests that run side by side need not wait for each other's."""
+def no_time_is_read(tmp_path_factory):
+    """Tests that run side by side need not wait for each other's timings, nor load torch in a new process for each.
+
+    What is run as a command does both.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quiet, "FOLDER", tmp_path_factory.mktemp("quiet"))
+        for module in latency, machine:
+            patch.setattr(module, "fresh", lambda function, *arguments: function(*arguments))
         yield
 
 
