@@ -50,7 +50,7 @@ def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> lis
         same = [one for one in brought if one.artefact == (row.sha256, row.variant.runtime, row.variant.precision)]
         times = [(one.device, one, gates.of_measurement(one, report)) for one in same]
         if row.latency and here:
-            times.insert(0, (host.cpu or host.board or host.system, row.latency, gates.of_timing(report)))
+            times.insert(0, (host.name, row.latency, gates.of_timing(report)))
         for where, time, doubts in times:
             found.append(_measured(run, where, time, own, row, unit, [*gates.of_row(row, own, report), *doubts]))
     return found

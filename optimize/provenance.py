@@ -48,6 +48,11 @@ class Host:
     load_average: float | None
     board: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What people call it; on ARM Linux tells no processor, at most the board."""
+        return self.cpu or self.board or self.machine
+
 
 @dataclass(frozen=True)
 class Provenance:

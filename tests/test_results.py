@@ -7,7 +7,8 @@ import pytest
 import reports
 
 from optimize.errors import InputError
-from optimize.report import results
+from optimize.provenance import Host
+from optimize.report import markdown, results
 from optimize.result import Failure
 
 
@@ -47,3 +48,18 @@ def test_another_file_is_one_sentence(tmp_path, content, sentence):
         results.read(path)
     assert str(error.value).startswith(f"{path} {sentence}")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "board", "name"),
+    [
+        ("Cortex", "a board", "Cortex"),
+        (None, "Raspberry Pi 5 Model B", "Raspberry Pi 5 Model B"),
+        (None, None, "aarch64"),
+    ],
+)
+def test_a_host_whose_system_names_no_processor_is_called_by_its_board(cpu, board, name, tmp_path):
+    made = reports.provenance(host=Host("Linux", "aarch64", cpu, (), 4, None, board))
+    results.write(reports.report(provenance=made), tmp_path / "results.json")
+    markdown.write(results.read(tmp_path / "results.json"), tmp_path / "report.md")
+    assert f"- Host: {name}, 4 cores, Linux" in (tmp_path / "report.md").read_text()

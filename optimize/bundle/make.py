@@ -122,7 +122,7 @@ def _verdict(row: Result, report: Report) -> str:
     """What was measured of it where it was made, which limits it misses, and what was best: a rival, it may be."""
     alone = decide(report, [row])
     missed = [miss.reason for _, misses in alone.failing for miss in misses]
-    time = f", {row.latency.median_ms:.2f} ms on {report.provenance.host.cpu}" if row.latency else ""
+    time = f", {row.latency.median_ms:.2f} ms on {report.provenance.host.name}" if row.latency else ""
     said = [f"Where it was made: {row.accuracy.metric} {row.accuracy.score:.4f}{time}."]
     said += [f"It misses the limits: {', '.join(missed)}."] if missed else []
     return " ".join([*said, f"The verdict over all rows there: {headline(report)}"])

@@ -24,7 +24,7 @@ def write(report: Report, path: Path) -> None:
         "## How it was measured",
         "",
         *(f"- {note}" for note in words.notes(report)),
-        f"- Host: {made.host.cpu}, {made.host.cores} cores, {made.host.system}, {' '.join(made.host.cpu_flags)}.",
+        f"- Host: {made.host.name}, {made.host.cores} cores, {made.host.system}, {' '.join(made.host.cpu_flags)}.",
         f"- Versions: {', '.join(f'{name} {number}' for name, number in made.versions.items())}.",
         f"- Data: {made.data} ({made.train_images} training pictures, fingerprint {made.fingerprint}).",
         f"- Repeat: `{made.command}`",
