@@ -61,7 +61,7 @@ def _made_of(report: Report, sha256: str | None, imgsz: int) -> Iterator[tuple[R
     for own in report.results:
         if (own.variant.runtime, own.sha256, own.variant.imgsz) == ("torch", sha256, imgsz):
             for row in report.results:
-                if tuple(tag for tag in row.variant.tags if tag != row.variant.precision) == own.variant.tags:
+                if row.variant.model == own.variant.model:
                     yield own, row
 
 

@@ -33,6 +33,11 @@ class Variant:
         return "+".join(self.tags) or "original"
 
     @property
+    def model(self) -> tuple[str, ...]:
+        """The tags without that of the precision: what was done to the model; nothing for the original."""
+        return tuple(tag for tag in self.tags if tag != self.precision)
+
+    @property
     def ending(self) -> str:
         """How the name of its file or folder must end, so that ultralytics knows the format."""
         return f"_{self.runtime}_model" if self.runtime in FOLDERS else self.path.suffix

@@ -165,14 +165,14 @@ def _slower(report: Report) -> list[str]:
 
 def _in_float(row: Result, report: Report) -> Result | None:
     """The same model in float32 in the same runtime; a training for int8 leaves no float32 row of its own."""
-    model = _model(row)
+    model = row.variant.model
     ways = (model, tuple(tag for tag in model if tag != "qat"))
     return _timed(report, row, "fp32", ways) if row.variant.precision != "fp32" else None
 
 
 def _whole(row: Result, report: Report) -> Result | None:
     """The original in the same precision and runtime."""
-    return _timed(report, row, row.variant.precision, ((),)) if _model(row) and not row.rival else None
+    return _timed(report, row, row.variant.precision, ((),)) if row.variant.model and not row.rival else None
 
 
 def _timed(report: Report, row: Result, precision: str, models: tuple[tuple[str, ...], ...]) -> Result | None:
@@ -181,7 +181,7 @@ def _timed(report: Report, row: Result, precision: str, models: tuple[tuple[str,
             other
             for model in models
             for other in report.results
-            if (_model(other), other.variant.precision, other.variant.runtime)
+            if (other.variant.model, other.variant.precision, other.variant.runtime)
             == (model, precision, row.variant.runtime)
             and other is not row
             and other.latency
@@ -189,8 +189,3 @@ def _timed(report: Report, row: Result, precision: str, models: tuple[tuple[str,
         ),
         None,
     )
-
-
-def _model(row: Result) -> tuple[str, ...]:
-    """What was done to the original before it was exported."""
-    return row.variant.tags[:-1] if row.variant.precision != "fp32" else row.variant.tags

@@ -15,8 +15,7 @@ FILL = {"fp32": 0.0, "bf16": 0.4, "fp16": 0.4, "int8": 1.0}  # how full a mark i
 
 def model(result: Result) -> str:
     """What was done to the model, without its precision: `original`, `pruned`, a rival's name."""
-    tags = (tag for tag in result.variant.tags if tag != result.variant.precision)
-    return "+".join(tags) or "original"
+    return "+".join(result.variant.model) or "original"
 
 
 def points(report: Report) -> list[dict[str, Any]]:
