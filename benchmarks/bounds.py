@@ -18,12 +18,11 @@ from optimize.measure import latency
 from optimize.measure.bound import bounds
 from optimize.measure.cost import count
 from optimize.measure.quiet import timing
+from optimize.prepare import start
 from optimize.profile_device import profiled
-from optimize.provenance import versions
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
-from optimize.stage import apply, digest
-from optimize.variant import Variant
+from optimize.stage import apply
 from optimize.yolo.checkpoint import deployed, load
 
 HEAD = ("model", "px", "runtime", "bound, ms", "with Winograd, ms", "lower quartile, ms", "bound / quartile")
@@ -32,7 +31,7 @@ RUNTIMES = OnnxRuntime(), OpenVino()
 
 def rows(path: Path, imgsz: int, here: Device, given: argparse.Namespace):
     """The table's cells of one model, runtime by runtime, and whether its bound holds."""
-    model = Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions())))
+    model = start(path, imgsz)
     subjects = [(runtime.open, apply(runtime.export, model, given.folder)) for runtime in RUNTIMES]
     with timing():
         times = latency.measure(subjects, given.threads, given.rounds, seed=0).latencies

@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from optimize.data.dataset import Dataset
 from optimize.judge import Judge
-from optimize.provenance import versions
+from optimize.prepare import start
 from optimize.quant.int8 import Int8
 from optimize.report.plain import change
 from optimize.runtime.litert import LiteRT
@@ -25,8 +25,7 @@ from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.openvino import OpenVino
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
-from optimize.stage import REPORT, apply, digest
-from optimize.variant import Variant
+from optimize.stage import REPORT, apply
 from optimize.yolo.checkpoint import load, task
 from optimize.yolo.dataset import resolve
 
@@ -35,7 +34,7 @@ HEAD = ("model", "runtime", "arithmetic", "metric", "points", "MB", "in int8", "
 
 def rows(path: Path, data: Dataset, imgsz: int, runtimes: tuple[Runtime, ...], judge: Judge):
     """The table's cells of one model, runtime by runtime."""
-    model = Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions())))
+    model = start(path, imgsz)
     made, said = [], []
     for runtime in runtimes:
         exported = apply(runtime.export, model, judge.store)

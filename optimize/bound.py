@@ -23,7 +23,6 @@ from optimize.report.table import of_bounds
 from optimize.sentences import one_sentence
 from optimize.stage import digest
 from optimize.yolo import checkpoint
-from optimize.yolo.find import find
 
 HELP = f"""\
 The least time that models take on a device, by layer and in total, whether they fit its memory, and which of them can
@@ -116,12 +115,12 @@ def _check(settings: Settings, limits: Limits) -> None:
 
 
 def _candidate(model: str, settings: Settings, device: Device | None) -> Candidate:
-    module, usual = modules.loaded(model)
+    module, usual, path = modules.loaded(model)
     imgsz = usual if settings.imgsz is None else settings.imgsz
     modules.check(model, module, imgsz)
     fused = checkpoint.deployed(module)
     own = cost.count(fused, imgsz, checkpoint.channels(fused))
-    sha256 = None if model.endswith((".yaml", ".yml")) else digest(find(model))  # a yaml has no weights to measure
+    sha256 = digest(path) if path else None  # a yaml has no weights to measure
     measured = [row for run in settings.runs for row in earlier.rows(run, sha256, imgsz, device)]
     return Candidate(model, imgsz, own, bound.bounds(own, device) if device else (), tuple(measured))
 

@@ -71,7 +71,7 @@ def prepare(config: DictConfig) -> Plan:
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
     quant = build(config.quant, "quant", data=data, judge=judge)
     return Plan(
-        original=_start(path, imgsz),
+        original=start(path, imgsz),
         data=data,
         shrink=shrink(build(config.pruner, "pruner", data=data, original=path), recovery),
         precisions=(Bf16(), quant),
@@ -97,7 +97,8 @@ def runtimes(config: dict[str, Any]) -> list[Runtime]:
     return [Torch(), *_chosen(OmegaConf.create(config), "runtime")]
 
 
-def _start(path: Path, imgsz: int) -> Variant:
+def start(path: Path, imgsz: int) -> Variant:
+    """The checkpoint as all work begins with it; its identity holds the versions, which decide over results."""
     return Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions())))
 
 
@@ -119,7 +120,7 @@ def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...
         check_fit(given, model, data, settings.data, "rivals that were trained on the same {}")
         files.append((path, architecture(model)))
     named = zip(files, rivals.names(files), strict=True)
-    return tuple(replace(_start(path, imgsz), tags=(name,)).after(name) for (path, _), name in named)
+    return tuple(replace(start(path, imgsz), tags=(name,)).after(name) for (path, _), name in named)
 
 
 def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:

@@ -23,7 +23,7 @@ HEAVY = 5 * 10**12
 def tables(model: str, sizes: Sequence[int | None], trust: bool) -> list[Table]:
     """See `count`; one table for each of `sizes`."""
     with trusted(trust):
-        module, usual = loaded(model)
+        module, usual, _ = loaded(model)
     sides = [usual if side is None else side for side in sizes]
     for side in sides:
         check(model, module, side)
@@ -31,16 +31,17 @@ def tables(model: str, sizes: Sequence[int | None], trust: bool) -> list[Table]:
     return [_table(model, side, whole, fused) for side in sides]
 
 
-def loaded(model: str) -> tuple[nn.Module, int]:
-    """The model of a checkpoint or of a yaml, and the side in pixels that it is made for.
+def loaded(model: str) -> tuple[nn.Module, int, Path | None]:
+    """The model of a checkpoint or of a yaml, the side in pixels that it is made for, and the checkpoint if it is one.
 
     Raises:
         InputError: there is no such model, or it can't be loaded.
     """
     if model.endswith((".yaml", ".yml")):
-        return build(Path(model)), OF_A_YAML
-    module = load(find(model))
-    return module, int(module.args["imgsz"])
+        return build(Path(model)), OF_A_YAML, None
+    path = find(model)
+    module = load(path)
+    return module, int(module.args["imgsz"]), path
 
 
 def _table(model: str, side: int, whole: Size, fused: nn.Module) -> Table:
