@@ -218,19 +218,8 @@ def finetune(
         overrides = _carried(start) | ours | task_and_model | given | FIXED
         if teacher:
             overrides["distill_model"] = str(teacher)
-        task = checkpoint.task(start)
-        with ExitStack() as stack, stdout_to_stderr():
-            job = TRAINERS[task](overrides=overrides)
-            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # its constructor leaves one core idle
-            if not job.ddp:  # the workers of several GPUs print ultralytics' own log
-                job.add_callback("on_train_start", partial(_show_steps, stack))
-                job.add_callback("on_train_epoch_start", _let_others_time)
-                job.add_callback("on_fit_epoch_end", partial(_say_epoch, *next(iter(METRICS[task].items()))))
-            job.train()
-    trained, _ = checkpoint.read(last)
-    trained = getattr(trained, "student_model", trained)
-    for module in trained.modules():
-        module._forward_hooks.clear()  # a distillation's, which read the features
+        _train(checkpoint.task(start), overrides)
+    trained = _student(last)
     _check_shapes(start, trained)
     trained.args = start.args
     result = folder / "finetuned.pt"
@@ -241,6 +230,26 @@ def finetune(
 
 def _carried(model: nn.Module) -> dict[str, object]:
     return {key: model.args[key] for key in CARRIED if key in model.args}
+
+
+def _train(task: str, overrides: dict[str, object]) -> None:
+    with ExitStack() as stack, stdout_to_stderr():
+        job = TRAINERS[task](overrides=overrides)
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # its constructor leaves one core idle
+        if not job.ddp:  # the workers of several GPUs print ultralytics' own log
+            job.add_callback("on_train_start", partial(_show_steps, stack))
+            job.add_callback("on_train_epoch_start", _let_others_time)
+            job.add_callback("on_fit_epoch_end", partial(_say_epoch, *next(iter(METRICS[task].items()))))
+        job.train()
+
+
+def _student(last: Path) -> nn.Module:
+    """The model that was trained, without its teacher and the hooks that read its features."""
+    trained, _ = checkpoint.read(last)
+    trained = getattr(trained, "student_model", trained)
+    for module in trained.modules():
+        module._forward_hooks.clear()
+    return trained
 
 
 def _show_steps(stack: ExitStack, trainer) -> None:
