@@ -2,10 +2,12 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sweeps
 import torch
 from browsing import CHROMIUM
 from PIL import Image
@@ -128,3 +130,18 @@ def opened(browser):
 
 def _own(url: str) -> bool:
     return url.startswith(("file://", "data:"))
+
+
+@pytest.fixture
+def swept(tmp_path):
+    """`sweeps.put` into the sweep that lies in tmp_path."""
+    return partial(sweeps.put, tmp_path / "s")
+
+
+@pytest.fixture
+def four(swept) -> sweeps.Sweep:
+    """Two ratios, each without and with int8."""
+    jobs = [(prune, quant, lost) for prune, lost in ((0.1, 0.002), (0.3, 0.02)) for quant in ("none", "int8")]
+    return swept(
+        {i: (f"prune={p} quant={q} epochs=5", sweeps.made(p, q, lost)) for i, (p, q, lost) in enumerate(jobs)}, 4
+    )

@@ -1,86 +1,21 @@
-"""The summary of a sweep, on made-up reports: what is one row, which rows win, what page, CSV and terminal say."""
+"""The summary of a sweep, on made-up reports: what is one row, which rows win, what CSV and terminal say."""
 
-import csv
-import json
 import re
-import runpy
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import reports
-from browsing import browsed
-from playwright.sync_api import expect
+from sweeps import lines, made
 
 from optimize.errors import LimitMissed
 from optimize.limits import Limits
-from optimize.report import results, verdict
+from optimize.report import verdict
 from optimize.result import Failure
-from optimize.sweep import artefacts, disk, end, job, page, summary, table
-from optimize.sweep.job import Job
-from optimize.sweep.sweep import Sweep, begin, read
+from optimize.sweep import artefacts, disk, end, page, summary, table
+from optimize.sweep.sweep import Sweep, read
 from optimize.variant import Variant
-
-HOSTILE = "</script><script>alert(1)</script>"
-
-
-def made(prune: float, quant: str, lost: float = 0.0, timed: bool = True, **changes):
-    """The report of a job; the bytes of an artefact follow from its name, and of the pruned one from `prune`."""
-    whole = reports.report(disagreement=None, machine=None)
-    rows = []
-    for row in whole.results:
-        name, runtime, precision = row.variant.name, row.variant.runtime, row.variant.precision
-        if precision == "int8" and quant == "none":
-            continue
-        if name.startswith("pruned"):
-            reference = {"torch": 20.0, "onnxruntime": 10.0, "openvino": 8.0}[runtime]
-            time = reference * (1 - prune) * (0.6 if precision == "int8" else 1)
-            score = 0.60 - lost - (0.004 if precision == "int8" else 0)
-            row = reports.row("pruned", runtime, precision, 1 - prune, score, time, reference)
-            name += str(prune)
-        named = sha256(f"{name} {runtime}".encode()).hexdigest()
-        rows.append(replace(row, sha256=named, profile=None, latency=row.latency if timed else None))
-    known = {"noise": 0.01, "noise_spread": 0.03} if timed else {"noise": None, "noise_spread": None}
-    return replace(whole, results=tuple(rows), **known | changes)
-
-
-@pytest.fixture
-def swept(tmp_path):
-    """Put jobs into a sweep's folder: by number the overrides, and the report, an error's sentence, or neither."""
-
-    def put(jobs: dict[int, tuple[str, object]], total: int | None = None) -> Sweep:
-        folder = tmp_path / "s"
-        if not folder.exists():
-            begin(folder, f"python -m optimize -m prune=0.1,0.3 hydra.sweep.dir={folder}", ["prune=0.1,0.3"], total)
-        for number, (overrides, what) in jobs.items():
-            inside = folder / str(number)
-            inside.mkdir(exist_ok=True)
-            known = Job(number, tuple(overrides.split()), job.RUNNING, "here", 1.0)
-            if isinstance(what, str):
-                known = replace(known, state=job.FAILED, ended=2.0, sentence=what)
-            elif what is not None:
-                store = {"store": str(tmp_path / "store")}
-                provenance = replace(what.provenance, config=store, command=f"python -m optimize {overrides}")
-                results.write(replace(what, provenance=provenance), inside / "results.json")
-                known = replace(known, state=job.BUILT, ended=3.0)
-            job.write(known, inside)
-        return read(folder)
-
-    return put
-
-
-@pytest.fixture
-def four(swept) -> Sweep:
-    """Two ratios, each without and with int8."""
-    jobs = [(prune, quant, lost) for prune, lost in ((0.1, 0.002), (0.3, 0.02)) for quant in ("none", "int8")]
-    return swept({i: (f"prune={p} quant={q} epochs=5", made(p, q, lost)) for i, (p, q, lost) in enumerate(jobs)}, 4)
-
-
-def lines(sweep: Sweep) -> list[dict[str, str]]:
-    with (sweep.folder / "results.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def one(sweep: Sweep, name: str, runtime: str, **overrides: str) -> summary.Row:
@@ -264,17 +199,6 @@ def test_the_csv_holds_the_figures_as_they_were_measured(four):
     assert sum(int(line["best"]) for line in found) == 1
 
 
-def test_who_reads_sees_the_old_files_or_the_new_ones(four, monkeypatch):
-    page.write(four)
-    before = (four.folder / "report.html").read_bytes()
-    replaced = []
-    monkeypatch.setattr(page.os, "replace", lambda source, target: replaced.append((source.name, target.name)))
-    page.write(four, ended=True)
-    assert (four.folder / "report.html").read_bytes() == before
-    assert replaced == [(".results.csv", "results.csv"), (".report.html", "report.html")]
-    assert all((four.folder / source).is_file() for source, _ in replaced)
-
-
 def test_work_and_disk_are_those_of_all_jobs(four, tmp_path):
     for name, size in (("a" * 16, 1000), ("b" * 16, 200), ("c" * 16, 30)):
         (tmp_path / "store" / name).mkdir(parents=True)
@@ -293,13 +217,6 @@ def test_work_and_disk_are_those_of_all_jobs(four, tmp_path):
     )
     (tmp_path / "store").rename(tmp_path / "elsewhere")
     assert disk.stored(found) is None
-
-
-def test_the_page_gives_the_commands(four):
-    page.write(four, ended=True)
-    text = (four.folder / "report.html").read_text()
-    assert f"hydra.sweep.dir={four.folder}</code>" in text
-    assert "python -m optimize prune=0.1 quant=int8 epochs=5</code>" in text
 
 
 def test_what_is_worth_taking_lies_in_the_sweeps_folder_under_telling_names(four, tmp_path, monkeypatch):
@@ -344,76 +261,6 @@ def test_the_terminal_shows_what_is_on_a_front_or_best(four, capsys):
     assert summary.summarize(four).headline.split(";")[0] in " ".join(out.split())
     assert len(re.findall(r"^│ ", out, re.MULTILINE)) == len(summary.summarize(four).worth) < 20
     assert re.search(r"│ pruned\+int8 \(best\) +│ +0\.1 │ +int8 │ openvino ", out)
-
-
-def test_a_summary_is_drawn_again_from_its_folder(four, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("sys.argv", ["optimize.sweep", str(four.folder)])
-    runpy.run_module("optimize.sweep", run_name="__main__")
-    assert capsys.readouterr().out == f"{four.folder / 'report.html'}\n"
-    assert len(lines(four)) == 20
-    monkeypatch.setattr("sys.argv", ["optimize.sweep", str(tmp_path)])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("optimize.sweep", run_name="__main__")
-    assert end.value.code == 1
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path} holds no sweep.json; give the folder of a sweep")
-
-
-def test_twelve_jobs_make_a_page_under_3_mb_that_says_each_row_once_for_each_chart(swept):
-    jobs = {i: (f"prune={p / 100} quant=int8", made(p / 100, "int8", p / 1000)) for i, p in enumerate(range(5, 65, 5))}
-    sweep = swept(jobs, total=12)
-    page.write(sweep, ended=True)
-    text = (sweep.folder / "report.html").read_text()
-    assert len(text.encode()) < 3e6
-    charts = json.loads(re.search(r'id="charts">(.*?)</script>', text, re.DOTALL)[1])
-    assert list(charts) == ["flops0", "latency0", "size0"]
-    assert all(len(chart["datasets"]["rows"]) == 10 + 12 * 5 for chart in charts.values())
-    assert all(json.dumps(chart).count('"pruned+int8 with prune=0.6"') <= 2 * 10 for chart in charts.values())
-
-
-@browsed
-@pytest.mark.parametrize("width", [1280, 390])
-def test_every_chart_is_drawn_inside_the_window(opened, four, width):
-    page.write(four, ended=True)
-    tab = opened(four.folder / "report.html", width)
-    for name in ("flops0", "latency0", "size0"):
-        assert tab.locator(f"#{name} svg .mark-symbol.role-mark path").count() == 2 * 20
-        box = tab.locator(f"#{name} svg").bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= width
-    assert tab.evaluate("document.documentElement.scrollWidth") == width
-
-
-@browsed
-def test_the_table_is_sorted_and_filtered_also_by_what_was_set(opened, four):
-    page.write(four, ended=True)
-    tab = opened(four.folder / "report.html")
-    shown = tab.locator("#variants tbody tr:visible")
-    expect(shown).to_have_count(20)
-    tab.locator("label", has_text=re.compile("^prune")).locator("select").select_option("0.3")
-    expect(shown).to_have_count(15)  # all rows of that job, also what it shares with others
-    tab.locator("[data-filter=front]").select_option("latency")
-    names = {text.split()[0] for text in shown.all_inner_texts()}
-    assert "pruned+int8" in names and 0 < shown.count() < 15
-    tab.locator("[data-filter=front]").select_option("")
-    tab.get_by_role("button", name="median ms", exact=True).click()
-    index = tab.locator("#variants th[aria-sort]").evaluate("head => head.cellIndex")
-    times = [float(text) for text in tab.locator(f"#variants tbody td:nth-child({index + 1})").all_inner_texts()]
-    assert times == sorted(times)
-
-
-@browsed
-def test_a_hostile_name_is_text_wherever_it_stands(opened, swept):
-    report = made(0.1, "int8", failures=(Failure(HOSTILE, "openvino", HOSTILE),))
-    rows = tuple(
-        replace(row, variant=replace(row.variant, tags=row.variant.tags and (*row.variant.tags, HOSTILE)))
-        for row in report.results
-    )
-    hostile = replace(report, results=rows, provenance=reports.provenance(data=HOSTILE, remarks=(HOSTILE,)))
-    sweep = swept({0: (f"model={HOSTILE}", hostile), 1: ("model=b.pt", made(0.3, "none")), 2: ("x=1", HOSTILE)})
-    page.write(replace(sweep, command=HOSTILE), ended=True)
-    tab = opened(sweep.folder / "report.html")
-    assert tab.locator("script").count() == 3
-    assert tab.locator("pre code").first.text_content() == HOSTILE
-    assert tab.locator("#jobs code").first.text_content() == f"model={HOSTILE}"
 
 
 def test_a_job_at_a_smaller_input_is_compared_with_the_original_at_the_largest(swept):
