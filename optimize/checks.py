@@ -49,6 +49,17 @@ def check_fit(given: str, model: nn.Module, data: Dataset, called: str, mend: st
         )
 
 
+def check_apart(given: str, folder: Path, data: Dataset) -> None:
+    """What is written among the images of a data set would become a part of it.
+
+    Raises:
+        InputError: `folder`, which was `given` so, lies there.
+    """
+    places = {image.parent.resolve() for image in (*data.train, *data.val)}
+    if not places.isdisjoint((folder.resolve(), *folder.resolve().parents)):
+        raise InputError(f"{given} lies among the images of {data.yaml}; give another folder.")
+
+
 def check_unchanged(data: Dataset) -> None:
     """A report is of one data set; what was measured before and after a change would be of two.
 

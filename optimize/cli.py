@@ -1,7 +1,7 @@
 """The command line: one Hydra config -> one Plan -> results -> report."""
 
+import logging
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,10 +14,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from optimize.begin import Run, begun
 from optimize.config import CONF
 from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
 from optimize.measure.process import end_with
+from optimize.output import publish
 from optimize.sentences import one_sentence, sentence
+from optimize.store import manifest
 from optimize.store.held import noting
 from optimize.sweep.alive import alone_in, settle, wait
 from optimize.sweep.attempt import attempt
@@ -39,7 +42,7 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: DictConfig) -> tuple[float, float | None] | float | None:
-    """One run: check everything, do the work, write the report, and print its folder last. Or one job of a sweep.
+    """One run, which was checked: do the work, write the report, and print its folder last. Or one job of a sweep.
 
     Returns the objective, for a sweeper of your own. Of a run: accuracy and milliseconds of the row that the verdict
     takes of what was made, None where nothing was made. Of a job of a sweep, which is timed after all jobs have ended:
@@ -49,8 +52,13 @@ def job(config: DictConfig) -> tuple[float, float | None] | float | None:
     folder = Path(settings.runtime.output_dir)
     if settings.mode is RunMode.MULTIRUN:
         return _attempt(config, settings, folder)
-    with one_sentence(), alone_in(folder), noting(folder):
-        return _run(config, folder)
+    with one_sentence():
+        run = begun.pop()
+        try:
+            with noting(folder):
+                return _run(run, folder)
+        finally:
+            run.lock.release()
 
 
 def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> float | None:
@@ -60,6 +68,7 @@ def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> float | 
     os.chdir(home(Path(settings.sweep.dir)))
     logs = OmegaConf.to_container(settings.job_logging, resolve=True)
     with alone_in(folder):
+        manifest.begin(folder, manifest.RUN)
         return attempt(config, settings.job.num, list(settings.overrides.task), logs, folder).score
 
 
@@ -102,7 +111,7 @@ def _end(watch: Watch, lost: Exception | None) -> None:
         watch.stop()
         from optimize.sweep.end import end  # imported here, since torch and ultralytics take seconds
 
-        end(folder, _why(lost) if lost else None)
+        end(folder, watch.target, _why(lost) if lost else None)
     finally:
         watch.lock.release()
 
@@ -113,32 +122,43 @@ def _why(error: Exception) -> str:
     )
 
 
-def _run(config: DictConfig, folder: Path) -> tuple[float, float | None] | None:
+def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
-    from optimize import tracking
+    from optimize import pipeline, tracking
     from optimize.bundle import make as bundle
-    from optimize.pipeline import run
-    from optimize.prepare import prepare, settings_of
-    from optimize.report import verdict, write
+    from optimize.report import moved, verdict, write
     from optimize.yolo.checkpoint import trusted
 
     try:
-        settings = settings_of(config)
-        tracking.check(settings.tracking)
-        with trusted(settings.trust):
-            plan = prepare(config)
-            report = run(plan, folder)
+        with trusted(run.settings.trust):
+            made = pipeline.run(run.plan, folder)
     except OptimizeError:
-        shutil.rmtree(folder)  # there is nothing to report; whatever was finished lies in the store
+        print(f"the log is {folder / 'optimize.log'}; what was finished is kept in the store", file=sys.stderr)
         raise
+    report = moved(made, folder, run.target)
     write(report, folder)
-    untold = tracking.write_run(report, folder) if settings.tracking == "mlflow" else None
-    print(folder)
-    if settings.bundle:
-        bundle.make(report, folder)
-    if failed := [*(f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures), *filter(None, [untold])]:
+    failed = [f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures]
+    if run.settings.bundle:
+        try:
+            bundle.make(made, folder, run.target.name)
+        except VariantFailed as error:
+            failed.append(str(error))
+    _close_log()
+    manifest.finish(folder)
+    publish(folder, run.target)
+    untold = tracking.write_run(report, run.target) if run.settings.tracking == "mlflow" else None
+    print(run.target)
+    if failed := [*failed, *filter(None, [untold])]:
         raise VariantFailed(" ".join(failed))
     if missed := [*report.missed, *([] if verdict.decide(report).best else [verdict.headline(report)])]:
         raise LimitMissed(" ".join(missed))
     best = verdict.chosen(report)
     return best and (best.accuracy.score, best.latency and best.latency.median_ms)
+
+
+def _close_log() -> None:
+    """What is logged from now on is not in the file, which is listed as it is; Windows renames no open file."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            logging.getLogger().removeHandler(handler)
+            handler.close()

@@ -14,6 +14,7 @@ from optimize.report.verdict import chosen
 from optimize.result import Failure, Report, Result
 from optimize.stage import digest
 from optimize.store.contents import size
+from optimize.store.manifest import placing
 from optimize.variant import Variant
 from optimize.variants import Subject, variants
 from optimize.yolo.checkpoint import blocks, load
@@ -76,10 +77,11 @@ def _hand_out(subject: Subject, folder: Path) -> Variant:
     variant = subject.variant
     if variant.runtime == "torch" and (subject.model.rival or variant.name == "original"):
         return variant
-    target = folder / "artefacts" / variant.runtime / f"{variant.name}{variant.ending}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    (shutil.copytree if variant.path.is_dir() else shutil.copy2)(variant.path, target)
-    return replace(variant, path=target)
+    place = Path("artefacts", variant.runtime, f"{variant.name}{variant.ending}")
+    with placing(folder) as partial:
+        (partial / place).parent.mkdir(parents=True)
+        (shutil.copytree if variant.path.is_dir() else shutil.copy2)(variant.path, partial / place)
+    return replace(variant, path=folder / place)
 
 
 def _measure(judge: Judge, subject: Subject, folder: Path | None) -> Result:
@@ -138,6 +140,6 @@ def _compared(report: Report, judge: Judge, folder: Path) -> Report:
     """`report` with where the best variant sees something else than the original in torch, if anything was changed."""
     best, failures, seen = chosen(report), list(report.failures), None
     if best is not None:
-        with noted(failures, "pictures", best.variant.runtime):
-            seen = judge.disagreement(report.results[0].variant, best.variant, folder)
+        with noted(failures, "pictures", best.variant.runtime), placing(folder) as partial:
+            seen = judge.disagreement(report.results[0].variant, best.variant, partial)
     return replace(report, failures=tuple(failures), disagreement=seen)

@@ -10,7 +10,7 @@ from torch import nn
 
 from optimize import rivals
 from optimize.bundle import make as bundle
-from optimize.checks import check_fit, check_model, check_room
+from optimize.checks import check_apart, check_fit, check_model, check_room
 from optimize.config import build, typed
 from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
@@ -32,6 +32,7 @@ from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
+from optimize.store.contents import begin_store, check_store
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import architecture, load, parameters_of_yaml, task
 from optimize.yolo.dataset import resolve
@@ -55,10 +56,12 @@ def prepare(config: DictConfig) -> Plan:
     """
     settings = settings_of(config)
     device = load_device(settings.device_profile) if settings.device_profile else None
+    check_store(settings.store)
     path = find(settings.model)
     model = load(path)
     check_model(f"model={settings.model}", model)
-    data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
+    data = resolve(_digits(settings.store) if settings.data == "digits" else settings.data, task(model))
+    check_apart(f"store={settings.store}", settings.store, data)
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
     imgsz = settings.imgsz or int(model.args["imgsz"])
     others = _rivals(settings, imgsz, data)
@@ -90,6 +93,11 @@ def prepare(config: DictConfig) -> Plan:
         limits=typed(Limits, config.limits, "limits"),
         device=device,
     )
+
+
+def _digits(store: Path) -> str:
+    begin_store(store)
+    return str(compose(store))
 
 
 def runtimes(config: dict[str, Any]) -> list[Runtime]:

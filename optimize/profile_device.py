@@ -27,7 +27,7 @@ def main() -> None:
     """Measure, and write the profile.
 
     Raises:
-        InputError: there is no folder to write into, or the number of threads is none.
+        InputError: the file exists, there is no folder to write it into, or the number of threads is none.
         MeasurementError: other work disturbs.
     """
     parser = ArgumentParser(
@@ -35,11 +35,13 @@ def main() -> None:
         description="Measure what this machine reaches (peaks by runtime and arithmetic, bandwidth, memory), and write "
         "it as a device profile for device_profile=FILE.yaml. Takes up to a minute; leave the machine alone meanwhile.",
     )
-    parser.add_argument("file", type=Path, help="the yaml to write, e.g. here.yaml; what is there is overwritten")
+    parser.add_argument("file", type=Path, help="the yaml to write, e.g. here.yaml; a new file")
     parser.add_argument("--threads", type=int, help="CPU threads of every runtime (default: all cores)")
     given = parser.parse_args()
     if not given.file.parent.is_dir() or given.file.is_dir():
         raise InputError(f"{given.file} can't be written; give the path of a yaml in a folder that exists.")
+    if os.path.lexists(given.file):
+        raise InputError(f"{given.file} exists, and nothing is overwritten; give another name, or move it elsewhere.")
     if given.threads is not None and given.threads < 1:
         raise InputError(f"--threads {given.threads} is not allowed; give 1 or more.")
     save(profiled(given.threads or len(os.sched_getaffinity(0))), given.file)

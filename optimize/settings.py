@@ -27,6 +27,7 @@ class Settings:
         trust: load checkpoints that hold more than classes of ultralytics and torch, which can run any code.
         store: folder of everything made so far, shared by all runs.
         tracking: where results are written besides: `mlflow`, or `none`.
+        overwrite: a finished run or sweep in the folder that was given is replaced, once the new one has ended.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Settings:
     tracking: str = "none"
     device_profile: str | None = None
     bundle: bool = False
+    overwrite: bool = False
 
     def __post_init__(self):
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")

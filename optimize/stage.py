@@ -2,9 +2,11 @@
 
 import json
 import logging
+import os
 import shutil
 from dataclasses import replace
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -17,6 +19,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "variant.json"
 REPORT = "report.json"
+ASIDE = ".damaged"
 
 
 class Stage(Protocol):
@@ -53,12 +56,13 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
     final, partial = store / key, store / f"{key}.partial"
     name, began = getattr(stage, "__qualname__", type(stage).__name__), perf_counter()
     with held(store, key):
-        made = _read(final)
+        made = read(final)
         if made is not None:
             log.info("%s: %s for %s is in the store", name, made.name, made.runtime)
             worked("found", name)
             return made
-        shutil.rmtree(final, ignore_errors=True)
+        if os.path.lexists(final):
+            _set_aside(final)
         partial.mkdir(exist_ok=True)
         with working():
             made = stage(variant, partial)
@@ -71,6 +75,14 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         log.info("%s: made %s for %s in %.1f s", name, made.name, made.runtime, perf_counter() - began)
         worked("made", name)
         return replace(made, path=final / made.path.relative_to(partial))
+
+
+def _set_aside(folder: Path) -> None:
+    """What was damaged, or changed by hand, is made again, and is not ours to delete."""
+    places = (folder.with_name(f"{folder.name}-{number}{ASIDE}") for number in count(1))
+    aside = next(place for place in places if not os.path.lexists(place))
+    log.warning("%s is not as it was made, so it is set aside as %s and made again", folder, aside.name)
+    folder.rename(aside)
 
 
 def _write(variant: Variant, folder: Path) -> None:
@@ -86,7 +98,7 @@ def _write(variant: Variant, folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
 
 
-def _read(folder: Path) -> Variant | None:
+def read(folder: Path) -> Variant | None:
     """The variant in `folder`, or None where there is none or its bytes are no longer those that were written."""
     if not (folder / MANIFEST).is_file():
         return None

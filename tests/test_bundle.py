@@ -1,6 +1,7 @@
 """A bundle finds what ultralytics finds, without torch, ultralytics and this package, and is written whole."""
 
 import json
+import os
 import runpy
 import shutil
 from dataclasses import replace
@@ -27,6 +28,7 @@ from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 from optimize.stage import digest
+from optimize.store import manifest
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load, save
 
@@ -223,21 +225,24 @@ def test_a_bundle_is_whole_or_not_there(artefact, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bundle_that_can_not_take_its_place_leaves_the_one_before(artefact, tmp_path, monkeypatch):
-    def killed(self, target):
+def test_a_bundle_appears_whole_or_not_at_all_and_replaces_only_its_own(artefact, tmp_path, monkeypatch):
+    def killed(source, target):
         if target == tmp_path / "bundle":
             raise KeyboardInterrupt
-        return rename(self, target)
+        return replace(source, target)
 
-    rename, report = Path.rename, one_row(artefact, "onnxruntime")
+    replace, report = os.replace, one_row(artefact, "onnxruntime")
     before = digest(make.make(report, tmp_path))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "rename", killed)
+        patch.setattr(manifest.os, "replace", killed)
         make.make(report, tmp_path)
-    (left,) = tmp_path.iterdir()
-    assert (left.name, digest(left)) == ("bundle.old", before)
-    make.make(report, tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
+    assert [file.name for file in tmp_path.iterdir()] == [manifest.NAME]
+    assert digest(make.make(report, tmp_path)) == before
+    (tmp_path / "bundle" / "run.py").write_text("mine")
+    with pytest.raises(InputError, match=r"bundle/run\.py is not as this program wrote it, so it stays"):
+        make.make(report, tmp_path)
+    assert (tmp_path / "bundle" / "run.py").read_text() == "mine"
+    assert len(list((tmp_path / "bundle").iterdir())) == 7
 
 
 @pytest.mark.parametrize("task", ["segment", "pose", "obb", "classify"])
@@ -297,7 +302,7 @@ def test_what_run_py_can_not_use_is_one_sentence(case, artefact, pictures, tmp_p
         "missing": (["none.png"], "none.png can't be read as a picture"),
         "text": (["text.png"], "text.png can't be read as a picture"),
         "twice": ([pictures[0], pictures[0]], "two of the pictures have the same name"),
-        "over": (["text.png", "--out", "."], "--out . holds one of the pictures, which its copy could replace"),
+        "over": (["text.png", "--out", "."], "--out . holds text.png, and nothing is overwritten; give another."),
         "sure": ([pictures[0], "--confidence", "25"], "--confidence 25.0 is not allowed; give 0 to 1."),
         "out": ([pictures[0], "--out", "text.png/x"], "--out text.png/x can't be a folder to write to; give another."),
         "threads": ([pictures[0], "--threads", "-1"], "--threads -1 is not allowed; give 1 or more."),

@@ -20,6 +20,7 @@ from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import Box, Detections
 from optimize.report import page
 from optimize.stage import MANIFEST, apply
+from optimize.store import manifest
 from optimize.variant import Variant
 from optimize.yolo.dataset import resolve
 
@@ -157,7 +158,9 @@ def test_two_runs_never_share_a_folder(dataset, checkpoint, tmp_path, monkeypatc
     words = f"model={checkpoint}", f"data={dataset}", *QUICK
     folder = tmp_path / "runs" / "now"
     (folder / ".hydra").mkdir(parents=True)
-    (folder / "results.json").write_text("the other's")
+    manifest.begin(folder, manifest.RUN)
+    with manifest.placing(folder) as partial:
+        (partial / "results.json").write_text("the other's")
     with FileLock(folder / ".hydra" / "lock"):
         code, out, err = command(monkeypatch, capsys, *words, "hydra.run.dir=runs/now")
     assert (code, out) == (1, "")

@@ -347,7 +347,9 @@ def test_a_report_is_drawn_again_from_its_results(monkeypatch, capsys, tmp_path)
     results.write(reports.report(), tmp_path / "results.json")
     monkeypatch.setattr("sys.argv", ["optimize.report", str(tmp_path)])
     runpy.run_module("optimize.report", run_name="__main__")
-    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "report.html", "report.md", "report.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("results.json", "report.html", "report.md", "report.png", ".optimize.json")
+    }
     assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from sweeps import lines, made
 
 from optimize.result import Failure
+from optimize.store import manifest
 from optimize.sweep import page
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -21,11 +22,13 @@ def test_who_reads_sees_the_old_files_or_the_new_ones(four, monkeypatch):
     page.write(four)
     before = (four.folder / "report.html").read_bytes()
     replaced = []
-    monkeypatch.setattr(page.os, "replace", lambda source, target: replaced.append((source.name, target.name)))
+    monkeypatch.setattr(manifest.os, "replace", lambda source, target: replaced.append((source.read_bytes(), target)))
     page.write(four, ended=True)
+    monkeypatch.undo()
     assert (four.folder / "report.html").read_bytes() == before
-    assert replaced == [(".results.csv", "results.csv"), (".report.html", "report.html")]
-    assert all((four.folder / source).is_file() for source, _ in replaced)
+    assert [target.name for _, target in replaced] == [manifest.NAME, "report.html", "results.csv"]
+    page.write(four, ended=True)
+    assert (four.folder / "report.html").read_bytes() == replaced[1][0]  # it was whole before it was moved
 
 
 def test_the_page_gives_the_commands(four):

@@ -13,6 +13,7 @@ from optimize.errors import LimitMissed
 from optimize.limits import Limits
 from optimize.report import verdict
 from optimize.result import Failure
+from optimize.store.manifest import placing
 from optimize.sweep import artefacts, disk, end, page, summary, table
 from optimize.sweep.sweep import Sweep, read
 from optimize.variant import Variant
@@ -227,8 +228,9 @@ def test_what_is_worth_taking_lies_in_the_sweeps_folder_under_telling_names(four
         folder = row.result.variant.runtime == "openvino"
         (path if folder else path.parent).mkdir(parents=True, exist_ok=True)
         (path / "model.xml" if folder else path).write_text(row.result.sha256)
-    (four.folder / "artefacts" / "torch").mkdir(parents=True)
-    (four.folder / "artefacts" / "torch" / "old.pt").touch()
+    with placing(four.folder) as partial:
+        (partial / "artefacts" / "torch").mkdir(parents=True)
+        (partial / "artefacts" / "torch" / "old.pt").touch()
     artefacts.hand_out(worth, four.folder)
     found = {str(path.relative_to(four.folder / "artefacts")) for path in (four.folder / "artefacts").glob("*/*")}
     assert "openvino/pruned+int8_prune=0.1_quant=int8_openvino_model" in found

@@ -5,13 +5,13 @@ import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from optimize.errors import InputError, VariantFailed
 from optimize.report.plain import called
 from optimize.report.verdict import chosen, decide, headline
 from optimize.result import Report, Result
+from optimize.store.manifest import placing, remove
 from optimize.yolo.export import metadata_of
 
 log = logging.getLogger(__name__)
@@ -43,17 +43,23 @@ def check(given: str, task: str, runtimes: Sequence[str]) -> None:
         )
 
 
-def make(report: Report, folder: Path) -> Path:
-    """Write `folder`/bundle, whole or not at all; what an earlier run in `folder` left there is replaced.
+def make(report: Report, folder: Path, run: str | None = None) -> Path:
+    """Write `folder`/bundle, whole or not at all.
+
+    Args:
+        report: of the run.
+        folder: of the run.
+        run: what that folder is called when the run has ended, without one as now.
 
     Raises:
         VariantFailed: nothing was exported that could be bundled.
+        InputError: a bundle lies there with a file that is not as an earlier call wrote it.
     """
     row = picked(report)
     log.info("bundle: %s", called(row))
-    about, artefact, target = described(row, report, folder.name), row.variant.path, folder / "bundle"
-    with TemporaryDirectory(dir=folder, prefix="bundle.") as temporary:
-        partial = Path(temporary) / "bundle"
+    about, artefact = described(row, report, run or folder.name), row.variant.path
+    with placing(folder) as temporary:
+        partial = temporary / "bundle"
         partial.mkdir()
         for name in SCRIPTS:
             shutil.copyfile(FILES / name, partial / name)
@@ -63,18 +69,8 @@ def make(report: Report, folder: Path) -> Path:
         package, verdict = PACKAGES[row.variant.runtime], _verdict(row, report)
         readme = (FILES / "README.md").read_text(encoding="utf-8").format(**about, package=package, verdict=verdict)
         (partial / "README.md").write_text(readme, encoding="utf-8")
-        _place(partial, target)
-    return target
-
-
-def _place(new: Path, target: Path) -> None:
-    """`new` takes the place of `target`, which is aside until then: at any moment one of the two is whole."""
-    aside = target.with_name(f"{target.name}.old")
-    if target.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        target.rename(aside)
-    new.rename(target)
-    shutil.rmtree(aside, ignore_errors=True)
+        remove(folder, ["bundle"])
+    return folder / "bundle"
 
 
 def picked(report: Report) -> Result:

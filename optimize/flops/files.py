@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,10 +17,12 @@ def check(file: Path) -> Path:
     """`file`, which can be written.
 
     Raises:
-        InputError: it has another suffix, or its folder doesn't exist.
+        InputError: it has another suffix, it exists, or its folder doesn't.
     """
     if file.suffix not in (".json", ".csv"):
         raise InputError(f"out={file} is not allowed; give a .json or a .csv.")
+    if os.path.lexists(file):
+        raise InputError(f"out={file} exists, and nothing is overwritten; give another name, or move it elsewhere.")
     if not file.parent.is_dir():
         raise InputError(f"out={file} lies in a folder that does not exist; make {file.parent} first.")
     return file

@@ -13,9 +13,9 @@ TEMPLATE = Path(__file__).parent / "report.html.j2"
 OPEN = 6  # pictures that are seen at once
 
 
-def write(report: Report, path: Path) -> None:
-    """Draw `report`; its pictures lie in the folder of `path`."""
-    path.write_text(frame.render(TEMPLATE, _content(report, path.parent)), encoding="utf-8")
+def write(report: Report, path: Path, folder: Path | None = None) -> None:
+    """Draw `report`; its pictures lie in `folder`, without one beside `path`."""
+    path.write_text(frame.render(TEMPLATE, _content(report, folder or path.parent)), encoding="utf-8")
 
 
 def _content(report: Report, folder: Path) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from stat import S_ISREG
 from filelock import FileLock, Timeout
 
 from optimize.errors import InputError
-from optimize.stage import MANIFEST
+from optimize.stage import ASIDE, MANIFEST, read
+from optimize.store import manifest
 from optimize.store.held import NOTES
+from optimize.store.manifest import NAME, STORE
 
 LOCK, CLEARED = ".lock", ".cleared"
 KINDS = {  # by the end of a name; None: what made it says its manifest
@@ -57,10 +59,12 @@ def contents(store: Path, runs: Sequence[Path]) -> list[Thing]:
     """Everything in `store`; `runs` are the folders below which runs lie.
 
     Raises:
-        InputError: one of the folders does not exist.
+        InputError: one of the folders does not exist, or `store` is none.
     """
     if not store.is_dir():
         raise InputError(f"--store {store} does not exist; give the folder that runs had as their `store`.")
+    if not is_store(store):
+        raise InputError(f"--store {store} is no store of ours; give the folder that runs had as their `store`.")
     if missing := [folder for folder in runs if not folder.is_dir()]:
         raise InputError(f"--runs {missing[0]} does not exist; give the folders below which runs lie.")
     noted, names, things = _noted(store, runs), set(), []
@@ -70,8 +74,42 @@ def contents(store: Path, runs: Sequence[Path]) -> list[Thing]:
         else:
             with suppress(FileNotFoundError):  # a validation that is going on has a file for a moment
                 held = 0 if path.is_symlink() else size(path)
-                things.append(Thing(path, OTHER, path.name, held, path.lstat().st_mtime, needed=True))
+                things.append(Thing(path, _kept(path), path.name, held, path.lstat().st_mtime, needed=True))
     return things + [thing for name in sorted(names) for thing in _things(store, name, noted, _is_held(store, name))]
+
+
+def is_store(folder: Path) -> bool:
+    """Whether its manifest says so; of an older version, which wrote none, whether a stage's work lies in it."""
+    known = manifest.read(folder)
+    return known.kind == STORE if known else not any(folder.iterdir()) or any(map(_is_variant, folder.iterdir()))
+
+
+def _is_variant(path: Path) -> bool:
+    ours = _ours(path)
+    return bool(ours) and KINDS[ours[2]] is None and (path / MANIFEST).is_file()
+
+
+def check_store(store: Path) -> None:
+    """A store is new, empty, ours, or a folder in which nothing has a name that we would write.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if store.exists() and not store.is_dir():
+        raise InputError(f"store={store} is a file; give a folder.")
+    if not store.exists() or is_store(store):
+        return
+    known = manifest.read(store)
+    taken = [path.name for path in sorted(store.iterdir()) if _ours(path)]
+    if known or taken:
+        what = f"a {known.kind}" if known else f"{taken[0]}, which this program did not make"
+        raise InputError(f"store={store} holds {what}; give another folder.")
+
+
+def begin_store(store: Path) -> None:
+    """Say that `store`, which was checked, is one."""
+    if not (store / NAME).exists():
+        manifest.begin(store, STORE)
 
 
 def clear(store: Path, runs: Sequence[Path]) -> list[Thing]:
@@ -85,7 +123,7 @@ def clear(store: Path, runs: Sequence[Path]) -> list[Thing]:
     for name in sorted({thing.name for thing in seen.values() if not thing.needed}):
         with suppress(Timeout), FileLock(store / f"{name}{LOCK}", blocking=False):  # who holds it is at work
             for thing in _things(store, name, _noted(store, runs), held=False):
-                if not thing.needed:
+                if not thing.needed and _is_unchanged(thing):
                     _delete(thing)
                     gone.append(thing)
     return [thing for thing in gone if thing.path in seen]  # not the locks that were made here
@@ -122,6 +160,11 @@ def _files(folder: Path) -> Iterator[Path]:
 def _ours(path: Path) -> re.Match | None:
     """Name and ending of what runs put into a store; None for all else, and for a link, which leads out of it."""
     return None if path.is_symlink() else OURS.fullmatch(path.name)
+
+
+def _kept(path: Path) -> str:
+    """What never is cleared."""
+    return "manifest" if path.name == NAME else "set aside" if path.suffix == ASIDE else OTHER
 
 
 def _things(store: Path, name: str, noted: dict[str, float], held: bool) -> Iterator[Thing]:
@@ -186,6 +229,13 @@ def _noted(store: Path, runs: Sequence[Path]) -> dict[str, float]:
                 when = notes.stat().st_mtime
                 noted |= {name: max(when, noted.get(name, 0)) for name in notes.read_text().split("\n") if name}
     return noted
+
+
+def _is_unchanged(thing: Thing) -> bool:
+    """A variant that was damaged, or changed by hand, is not ours to delete; all else in a store goes by its name."""
+    return thing.kind in ("lock", *filter(None, KINDS.values()), "TensorRT timings", "data set") or bool(
+        read(thing.path)
+    )
 
 
 def _delete(thing: Thing) -> None:

@@ -18,16 +18,31 @@ PATIENCE = 20  # seconds from the end of one job to the start of the next, at mo
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Two runs in one folder would mix their files, and the one that fails would clear both away.
+    """Two runs in one folder would mix their files.
 
     Raises:
         InputError: somebody else works there.
     """
+    lock = lock_of(folder)
     try:
-        with _lock(folder):
-            yield
+        yield
+    finally:
+        lock.release()
+
+
+def lock_of(folder: Path) -> FileLock:
+    """The lock of the run in `folder`, acquired.
+
+    Raises:
+        InputError: somebody else works there.
+    """
+    (folder / ".hydra").mkdir(parents=True, exist_ok=True)
+    lock = _lock(folder)
+    try:
+        lock.acquire()
     except Timeout as error:
         raise InputError(f"another run is writing into {folder}; give another folder, e.g. hydra.run.dir=b.") from error
+    return lock
 
 
 def alone_with(folder: Path) -> FileLock:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from optimize.store.manifest import placing, remove
 from optimize.sweep.rows import Row
 
 FOLDER = "artefacts"
@@ -12,19 +13,19 @@ LONGEST = 150  # letters; file systems take 255 bytes
 
 
 def hand_out(worth: Sequence[Row], folder: Path) -> None:
-    """Copy the artefacts of `worth` into `folder`/artefacts/<runtime>, in place of what lay there.
+    """Copy the artefacts of `worth` into `folder`/artefacts/<runtime>, in place of those that were copied earlier.
 
     The user's own checkpoints stay where they are.
+
+    Raises:
+        InputError: an artefact was changed since it was copied.
     """
-    partial = folder / f".{FOLDER}"
-    shutil.rmtree(partial, ignore_errors=True)
-    for row, place in places(worth).items():
-        source, target = row.result.variant.path, partial / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
-    if partial.exists():
-        partial.rename(folder / FOLDER)
+    with placing(folder) as partial:
+        for row, place in places(worth).items():
+            source, target = row.result.variant.path, partial / FOLDER / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+        remove(folder, [FOLDER])
 
 
 def places(worth: Sequence[Row]) -> dict[Row, Path]:

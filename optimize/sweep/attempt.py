@@ -14,7 +14,9 @@ from omegaconf import DictConfig
 
 from optimize.errors import described
 from optimize.measure.process import fresh
+from optimize.output import NAMES
 from optimize.sentences import sentence
+from optimize.store.manifest import RUN, remove
 from optimize.sweep import job
 from optimize.sweep.job import RESULTS, Job
 
@@ -37,7 +39,7 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
     """
     running = Job(number, tuple(overrides), job.RUNNING, node(), time())
     job.write(running, folder)
-    (folder / RESULTS).unlink(missing_ok=True)  # only now, since whoever reads `built` expects it
+    remove(folder, NAMES[RUN])  # only now, since whoever reads `built` expects results.json
     try:
         failed, score = fresh(_build, config, overrides, logs, folder)
     except BrokenProcessPool:
@@ -58,14 +60,19 @@ def _build(
     from optimize.pipeline import build
     from optimize.prepare import prepare, settings_of
     from optimize.report import results
+    from optimize.store.contents import begin_store
     from optimize.store.held import noting
+    from optimize.store.manifest import placing
     from optimize.sweep.objective import asked
     from optimize.yolo.checkpoint import trusted
 
     try:
         with trusted(settings_of(config).trust), noting(folder):
-            report = build(prepare(config))
-            results.write(report, folder / RESULTS)
+            plan = prepare(config)
+            begin_store(plan.store)
+            report = build(plan)
+            with placing(folder) as partial:
+                results.write(report, partial / RESULTS)
             return None, max((row.accuracy.score for row in asked(report)), default=None)
     except Exception as error:  # it becomes a row of the summary
         known = sentence(error)

@@ -12,9 +12,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from optimize.errors import InputError
+from optimize.output import claim
 from optimize.sentences import one_sentence
+from optimize.store.manifest import SWEEP
 from optimize.sweep.alive import alone_with
-from optimize.sweep.sweep import Sweep, begin
+from optimize.sweep.sweep import Sweep, begin, told
 from optimize.sweep.watch import Watch
 
 watches: list[Watch] = []  # of this process; Hydra gives its callbacks to nobody
@@ -27,12 +29,15 @@ class Begin(Callback):
         """Called in the process that launches the jobs; what it raises Hydra would only warn of, so it ends here."""
         with one_sentence():
             _check(config)
-            folder = Path(config.hydra.sweep.dir)
+            target = Path(config.hydra.sweep.dir)
+            known = told(target)
+            same = known is not None and known.overrides == tuple(config.hydra.overrides.task)
+            folder = claim(target, SWEEP, config.overwrite, same)
             new = [path for path in (folder, *folder.parents) if not path.exists()]
             lock = alone_with(folder)
-            sweep = _begun(config, folder)
+            sweep = _begun(config, folder, target)
             _fix(config, str(folder.absolute()))
-            watches.append(Watch(sweep, lock, new))
+            watches.append(Watch(sweep, target, lock, new))
 
 
 def _fix(config: DictConfig, folder: str) -> None:
@@ -43,11 +48,11 @@ def _fix(config: DictConfig, folder: str) -> None:
         config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir={QuotedString(folder, Quote.single).with_quotes()}"]
 
 
-def _begun(config: DictConfig, folder: Path) -> Sweep:
+def _begun(config: DictConfig, folder: Path, target: Path) -> Sweep:
     settings = config.hydra
     overrides = OmegaConf.to_container(settings.overrides.task)
     given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
-    command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
+    command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={target}"])
     total = settings.sweeper.get("trials") or prod(len(list(one.sweep_string_iterator())) for one in _swept(config))
     return begin(folder, command, overrides, total)
 

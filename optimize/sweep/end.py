@@ -9,9 +9,11 @@ from platform import node
 
 from optimize import tracking
 from optimize.errors import LimitMissed, VariantFailed
+from optimize.output import publish
 from optimize.provenance import host
 from optimize.report import draw, results
 from optimize.result import Report
+from optimize.store.manifest import finish, placing
 from optimize.sweep import artefacts, page, table
 from optimize.sweep.alive import settle
 from optimize.sweep.job import RESULTS, Job
@@ -22,13 +24,14 @@ from optimize.sweep.timing import timed
 log = logging.getLogger(__name__)
 
 
-def end(folder: Path, lost: str | None = None) -> None:
+def end(folder: Path, target: Path, lost: str | None = None) -> None:
     """Time all rows of all jobs of the sweep in `folder`, write each job's report and the summary, print the folder.
 
     Artefacts that are worth taking are copied to `folder`/artefacts.
 
     Args:
         folder: of the sweep.
+        target: where it lies when it has ended without a failure; `folder`, unless it replaces a sweep there.
         lost: what its launcher failed with.
 
     Raises:
@@ -40,8 +43,10 @@ def end(folder: Path, lost: str | None = None) -> None:
     here = {one.number: _here(sweep.reports[one.number], one) for one in sweep.jobs if one.number in sweep.reports}
     for number, report in _timed(here).items():
         inside = folder / str(number)
-        results.write(report, inside / RESULTS)
+        with placing(inside) as partial:
+            results.write(report, partial / RESULTS)
         draw(report, inside)
+        finish(inside)
     sweep = read(folder)
     found = summarize(sweep)
     artefacts.hand_out(found.worth, folder)
@@ -49,7 +54,11 @@ def end(folder: Path, lost: str | None = None) -> None:
     table.show(sweep)
     asked = any(report.provenance.config.get("tracking") == "mlflow" for report in sweep.reports.values())
     untold = tracking.write_sweep(sweep) if asked else None
-    print(folder)
+    whole = not _failures(found, lost, untold)
+    if whole:
+        finish(folder)
+        publish(folder, target)
+    print(target if whole else folder)
     _judge(found, lost, untold)
 
 
@@ -73,7 +82,7 @@ def _timed(reports: dict[int, Report]) -> dict[int, Report]:
     return done
 
 
-def _judge(found: Summary, lost: str | None, untold: str | None) -> None:
+def _failures(found: Summary, lost: str | None, untold: str | None) -> list[str]:
     sweep = found.sweep
     failed = [lost] if lost else []
     if lost and sweep.total and (missing := sweep.total - len(sweep.jobs)):
@@ -86,10 +95,13 @@ def _judge(found: Summary, lost: str | None, untold: str | None) -> None:
         for number, report in sweep.reports.items()
         for row in report.failures
     ]
-    failed += [untold] if untold else []
-    if failed:
+    return [*failed, *([untold] if untold else [])]
+
+
+def _judge(found: Summary, lost: str | None, untold: str | None) -> None:
+    if failed := _failures(found, lost, untold):
         raise VariantFailed(" ".join(failed))
-    missed = list(dict.fromkeys(said for report in sweep.reports.values() for said in report.missed))
+    missed = list(dict.fromkeys(said for report in found.sweep.reports.values() for said in report.missed))
     if not any(finding.verdict.best for finding in found.findings):
         missed.append(found.headline)
     if missed:

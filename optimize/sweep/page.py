@@ -1,6 +1,5 @@
 """report.html of a sweep, and the same as a CSV."""
 
-import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from optimize.limits import Limits
 from optimize.report import frame, words
 from optimize.report.charts import front
+from optimize.store.manifest import placing
 from optimize.sweep import disk, sheet, summary, table
 from optimize.sweep.artefacts import copied
 from optimize.sweep.rows import Row, groups
@@ -24,21 +24,19 @@ LINKED = 4  # jobs of a row that are linked one by one
 
 
 def write(sweep: Sweep, ended: bool = False) -> None:
-    """Write report.html and results.csv into the sweep's folder, of what is known by now, each whole or not at all.
+    """Write report.html and results.csv into the sweep's folder, of what is known by now, both or none.
 
     Args:
         sweep: how far it is.
         ended: no more will come; before that the page loads itself again from time to time.
+
+    Raises:
+        InputError: one of them was changed since it was written.
     """
     found = summarize(sweep)
-    _whole(sweep.folder / SHEET, sheet.text(found))
-    _whole(sweep.folder / PAGE, frame.render(TEMPLATE, _content(found, ended)))
-
-
-def _whole(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with placing(sweep.folder) as partial:
+        (partial / SHEET).write_text(sheet.text(found), encoding="utf-8")
+        (partial / PAGE).write_text(frame.render(TEMPLATE, _content(found, ended)), encoding="utf-8")
 
 
 def _content(found: Summary, ended: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from optimize.errors import InputError
+from optimize.store import manifest
 from optimize.store.held import WORK
 from optimize.sweep import job
 from optimize.sweep.job import RESULTS, Job
@@ -60,16 +61,16 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
     Raises:
         InputError: what lies there is another sweep.
     """
-    known = _told(folder)
+    known = told(folder)
     if known and known.overrides != tuple(overrides):
         raise InputError(
             f"hydra.sweep.dir={folder} holds the sweep `{known.command}`; go on with that, or give another folder."
         )
-    folder.mkdir(parents=True, exist_ok=True)
     sweep = replace(known, total=total) if known else Sweep(folder, command, tuple(overrides), total, time())
-    told = {key: getattr(sweep, key) for key in ("command", "overrides", "total", "began")} | {"cwd": str(Path.cwd())}
+    content = {key: getattr(sweep, key) for key in ("command", "overrides", "total", "began")}
+    manifest.begin(folder, manifest.SWEEP)
     partial = folder / f".{FILE}"
-    partial.write_text(json.dumps(told))
+    partial.write_text(json.dumps(content | {"cwd": str(Path.cwd())}))
     os.replace(partial, folder / FILE)
     return sweep
 
@@ -81,7 +82,7 @@ def withdraw(folder: Path, new: Sequence[Path]) -> None:
         folder: of the sweep.
         new: it and those above it that did not exist, from the inside out.
     """
-    for name in (FILE, LOCK, "multirun.yaml"):  # the last is Hydra's
+    for name in (FILE, LOCK, "multirun.yaml", manifest.NAME):  # the third is Hydra's
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # not empty: somebody else's
         for path in new:
@@ -112,7 +113,7 @@ def read(folder: Path) -> Sweep:
     """
     from optimize.report import results
 
-    sweep = _told(folder)
+    sweep = told(folder)
     if sweep is None:
         raise InputError(f"{folder} holds no {FILE}; give the folder of a sweep, e.g. runs/sweep_2026-11-22_12-00-00.")
     known = jobs(folder)
@@ -127,11 +128,12 @@ def jobs(folder: Path) -> tuple[Job, ...]:
     return tuple(sorted(filter(None, known), key=lambda one: one.number))
 
 
-def _told(folder: Path) -> Sweep | None:
+def told(folder: Path) -> Sweep | None:
+    """What was asked for of the sweep in `folder`; None where there is none."""
     if not (folder / FILE).is_file():
         return None
-    told = json.loads((folder / FILE).read_text())
-    return Sweep(folder, told["command"], tuple(told["overrides"]), told["total"], told["began"])
+    content = json.loads((folder / FILE).read_text())
+    return Sweep(folder, content["command"], tuple(content["overrides"]), content["total"], content["began"])
 
 
 def _work(folder: Path) -> tuple[Counter[str], Counter[str]]:

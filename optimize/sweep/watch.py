@@ -12,6 +12,7 @@ from time import time
 from filelock import FileLock
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from optimize.errors import InputError
 from optimize.progress import CONSOLE
 from optimize.sweep import job
 from optimize.sweep.alive import settle
@@ -24,16 +25,17 @@ SECONDS = 1.0  # between two looks
 class Watch:
     """Looks at the sweep's folder in a thread of its own until it is stopped."""
 
-    def __init__(self, sweep: Sweep, lock: FileLock, new: Sequence[Path]):
+    def __init__(self, sweep: Sweep, target: Path, lock: FileLock, new: Sequence[Path]):
         """Look at what happens from now on.
 
         Args:
             sweep: what to look at.
+            target: where its folder lies when it has ended.
             lock: of the sweep's folder; released at the end.
             new: folders that did not exist before.
         """
         settle(sweep.folder)
-        self.sweep, self.lock, self.new = sweep, lock, new
+        self.sweep, self.target, self.lock, self.new = sweep, target, lock, new
         self._stopped, self._begun, self._before = Event(), time(), jobs(sweep.folder)
         self._thread = Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -65,7 +67,10 @@ class Watch:
                 if ended:
                     from optimize.sweep import page  # with it comes torch, which takes seconds
 
-                    page.write(read(self.sweep.folder))
+                    try:
+                        page.write(read(self.sweep.folder))
+                    except InputError as error:  # the end of the sweep says it again
+                        CONSOLE.print(str(error), markup=False, highlight=False)
 
     def _left(self, known: list[Job]) -> str:
         """Jobs that ended here tell how long one takes, however many run at once."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from runtimes import HERE, checked, cores, open_model, version
+from runtimes import HERE, checked, cores, open_model, unused, version
 
 CALLS = 3  # timed in each round, behind an untimed one
 STEADY, WINDOW, MOST_WARM_UP = 0.05, 5, 60  # warm-up ends when the medians of two windows differ by less than a share
@@ -28,13 +28,18 @@ def main():
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
     parser.add_argument("--rounds", type=int, default=30, help="of 3 timed calls each, at least 12")
     parser.add_argument("--device", default=device(), help="what to call this device, e.g. 'Raspberry Pi 5, fan'")
-    parser.add_argument("--out", type=Path, default=Path("measurement.json"), help="file to write")
+    parser.add_argument(
+        "--out", type=Path, help="new file to write; measurement.json, measurement-2.json ... by default"
+    )
     given = parser.parse_args()
     name = " ".join(given.device.split())
     if given.rounds < 12 or given.threads < 1 or not name:
         sys.exit("error: give --rounds of 12 or more, --threads of 1 or more, and a --device that has a name.")
-    if not writable(given.out):
-        sys.exit(f"error: --out {given.out} can't be written; give a file in a folder that is there.")
+    out = given.out or unused(Path("measurement.json"))
+    if os.path.lexists(out):
+        sys.exit(f"error: --out {out} exists, and nothing is overwritten; give another name.")
+    if not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
+        sys.exit(f"error: --out {out} can't be written; give a file in a folder that is there.")
     bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
     found = digest(HERE / bundle["artefact"])
     if found != bundle["sha256"]:
@@ -72,12 +77,12 @@ def main():
             **{name: version(name) for name in ("numpy", bundle["runtime"])},
         },
     }
-    given.out.write_text(json.dumps(measurement, indent=1), encoding="utf-8")
+    out.write_text(json.dumps(measurement, indent=1), encoding="utf-8")
     print(
         f"{bundle['variant']} on {name}, {bundle['runtime']}, {given.threads} threads: {median:.2f} ms "
         f"[{q1:.2f}-{q3:.2f}], p95 {p95:.2f} ms; A/A {abs(middle - 1):.1%}, quartiles +-{(high - low) / 2:.1%}\n"
-        f"copy {given.out} to where the run is, then: "
-        f"python -m optimize.import_measurement runs/{bundle['run']} {given.out.name}"
+        f"copy {out} to where the run is, then: "
+        f"python -m optimize.import_measurement runs/{bundle['run']} {out.name}"
     )
 
 
@@ -96,12 +101,6 @@ def measured(bundle, threads, rounds):
             (run, twin)[i](image)
             times[this_round, i] = [milliseconds((run, twin)[i], image) for _ in range(CALLS)]
     return times, before, arithmetic
-
-
-def writable(file):
-    """Whether `file`, which may be there, can be written: what was measured should not be lost at the end."""
-    place = file if file.exists() else file.parent
-    return place.is_dir() == (place != file) and os.access(place, os.W_OK)
 
 
 def warm_up(run, image):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from runtimes import HERE, checked, cores, open_model
+from runtimes import HERE, checked, cores, open_model, unused
 
 
 def main():
@@ -21,7 +21,7 @@ def main():
     parser.add_argument("picture", nargs="+", type=Path)
     parser.add_argument("--confidence", type=float, help="from which on something is shown, 0 to 1")
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
-    parser.add_argument("--out", type=Path, default=Path("found"), help="folder to write to")
+    parser.add_argument("--out", type=Path, help="folder to write to; found, found-2 ... by default")
     given = parser.parse_args()
     bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
     if given.confidence is not None:
@@ -30,11 +30,13 @@ def main():
         bundle["nms"]["confidence"] = given.confidence
     if len({path.stem for path in given.picture}) < len(given.picture):
         sys.exit("error: two of the pictures have the same name, and so would their copies; give them one by one.")
-    if any(path.resolve().parent == given.out.resolve() for path in given.picture):
-        sys.exit(f"error: --out {given.out} holds one of the pictures, which its copy could replace; give another.")
-    nearest = next(place for place in (given.out, *given.out.parents) if place.exists())
+    out = given.out or unused(Path("found"))
+    nearest = next(place for place in (out, *out.parents) if place.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        sys.exit(f"error: --out {given.out} can't be a folder to write to; give another.")
+        sys.exit(f"error: --out {out} can't be a folder to write to; give another.")
+    for name in ("detections.json", *(f"{path.stem}.png" for path in given.picture)):
+        if os.path.lexists(out / name):
+            sys.exit(f"error: --out {out} holds {name}, and nothing is overwritten; give another.")
     if given.threads < 1:
         sys.exit(f"error: --threads {given.threads} is not allowed; give 1 or more.")
     for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
@@ -52,12 +54,12 @@ def main():
         counts = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
         print(f"{path}: {', '.join(counts) or 'nothing'}")
     if found:  # so far nothing was written, and nothing is that an error could leave half done
-        given.out.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         told = {str(path): objects for path, objects in found.items()}
-        (given.out / "detections.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+        (out / "detections.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
         for path, objects in found.items():
-            draw(read(path), objects).save(given.out / f"{path.stem}.png")
-        print(f"boxes and pictures: {given.out}")
+            draw(read(path), objects).save(out / f"{path.stem}.png")
+        print(f"boxes and pictures: {out}")
     if len(found) < len(given.picture):
         sys.exit(1)
 

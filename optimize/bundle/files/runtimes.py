@@ -7,6 +7,7 @@ one that reads back in which number formats it computes, e.g. `int8+fp32`, or gi
 import json
 import os
 import sys
+from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -139,6 +140,12 @@ def named(kinds):
 def cores():
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def unused(path):
+    """`path`, or with a number behind its stem where that exists: measurement.json, measurement-2.json ..."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return next(place for place in chain([path], numbered) if not os.path.lexists(place))
 
 
 def open_model(bundle, threads):

@@ -1,0 +1,75 @@
+"""What happens before Hydra writes anything: everything is checked, and the run's folder is claimed."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, open_dict, read_write
+
+from optimize.output import claim, start
+from optimize.sentences import one_sentence
+from optimize.store.contents import begin_store
+from optimize.store.manifest import RUN
+from optimize.sweep.alive import lock_of
+
+if TYPE_CHECKING:  # with them comes torch, which takes seconds that --help need not wait for
+    from optimize.plan import Plan
+    from optimize.settings import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run whose input was checked, and that may write into its folder.
+
+    Attributes:
+        settings, plan: of the run.
+        target: the folder that was asked for; the run may be made beside it, and take its place at the end.
+        lock: of the folder that it is made in, held until the run ends.
+    """
+
+    settings: "Settings"
+    plan: "Plan"
+    target: Path
+    lock: FileLock
+
+
+begun: list[Run] = []  # of this process: Hydra hands nothing from its callbacks to the job
+
+
+class Begin(Callback):
+    """A run is refused before its folder is touched."""
+
+    def on_run_start(self, config: DictConfig, **_: object) -> None:
+        """Called before Hydra makes the folder; what is raised here Hydra would only warn of, so it ends here."""
+        with one_sentence():
+            HydraConfig.instance().set_config(config)  # as Hydra does next: the folder's name may refer to it
+            target = Path(config.hydra.run.dir)
+            folder = claim(target, RUN, config.overwrite)
+            settings, plan = _checked(config, target)
+            lock = lock_of(folder.absolute())
+            start(folder, RUN)
+            begin_store(settings.store)
+            with read_write(config.hydra):
+                config.hydra.run.dir = str(folder)
+            begun.append(Run(settings, plan, target.absolute(), lock))
+
+
+def _checked(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
+    from optimize import tracking
+    from optimize.checks import check_apart
+    from optimize.prepare import prepare, settings_of
+    from optimize.yolo.checkpoint import trusted
+
+    task = deepcopy(config)
+    with read_write(task), open_dict(task):
+        del task["hydra"]
+    settings = settings_of(task)
+    tracking.check(settings.tracking)
+    with trusted(settings.trust):
+        plan = prepare(task)
+    check_apart(f"hydra.run.dir={target}", target, plan.data)
+    return settings, plan

@@ -1,0 +1,112 @@
+"""Where a run or a sweep writes: a folder that is new, empty or ours, decided before anything is written into it."""
+
+import os
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+from optimize.errors import InputError
+from optimize.store import manifest
+from optimize.store.manifest import NAME, RUN, SWEEP
+
+NAMES = {  # what is written into each kind of folder
+    RUN: (
+        *(".hydra", "optimize.log", "uses.txt", "work.txt", "job.json", "output.txt"),
+        *("artefacts", "pictures", "bundle", "results.json", "report.html", "report.md", "report.png"),
+    ),
+    SWEEP: ("sweep.json", ".lock", "multirun.yaml", "optuna.log", "artefacts", "report.html", "results.csv"),
+}
+KEYS = {RUN: "hydra.run.dir", SWEEP: "hydra.sweep.dir"}
+NEW = ".new"  # where the successor of a finished run or sweep is made
+
+
+def claim(folder: Path, kind: str, overwrite: bool, same: bool = False) -> Path:
+    """The folder to write into, which may be written into: `folder`, or one beside it that `publish` puts in its place.
+
+    Nothing is written yet; `start` does that.
+
+    Args:
+        folder: as it was asked for.
+        kind: `run` or `sweep`.
+        overwrite: a finished run or sweep that lies there may be replaced, once its successor has ended.
+        same: what lies there is what was asked for, and goes on.
+
+    Raises:
+        InputError: writing there would overwrite or mix with what lies there.
+    """
+    where = f"{KEYS[kind]}={folder}"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{where} is a file; give a folder.")
+    known = manifest.read(folder)
+    if known is None:
+        _check_foreign(folder, kind, where)
+        return folder
+    if known.kind != kind:
+        raise InputError(f"{where} holds a {known.kind}; give another folder for a {kind}.")
+    if same or not known.finished:
+        _check_ours(folder, written(folder, kind), where)
+        return folder
+    if not overwrite:
+        raise InputError(
+            f"{where} holds a finished {kind}; give another folder, or overwrite=true, which replaces that {kind} when "
+            "the new one has ended."
+        )
+    _check_ours(folder, os.listdir(folder), where)
+    return claim(folder.with_name(f"{folder.name}{NEW}"), kind, overwrite=False)
+
+
+def start(folder: Path, kind: str) -> None:
+    """Say that `folder`, which was claimed, is ours; what an unfinished run left there to be made again goes."""
+    manifest.begin(folder, kind)
+    if kind == RUN:
+        manifest.remove(folder, NAMES[RUN])
+
+
+def publish(made: Path, target: Path) -> None:
+    """Put the finished run or sweep in `made` in the place of the one in `target`, which is deleted.
+
+    Raises:
+        InputError: `target` was changed meanwhile; both stay where they are.
+    """
+    if made == target:
+        return
+    if changed := _altered(target, os.listdir(target)):
+        raise InputError(
+            f"{target / changed[0]} was changed meanwhile, so {target} is not replaced; what was made lies in {made}."
+        )
+    old = target.with_name(f"{target.name}.{uuid4().hex}")
+    target.rename(old)
+    made.rename(target)
+    shutil.rmtree(old)
+
+
+def written(folder: Path, kind: str) -> list[str]:
+    """Names of what a run or sweep writes into `folder`; the folders of a sweep's jobs as far as they are there."""
+    jobs = [name for name in os.listdir(folder) if name.isdigit()] if kind == SWEEP and folder.is_dir() else []
+    return [*NAMES[kind], *jobs]
+
+
+def _check_foreign(folder: Path, kind: str, where: str) -> None:
+    """Files that are not ours may lie in a folder as long as we write none of their names."""
+    taken = [name for name in (NAME, *written(folder, kind)) if os.path.lexists(folder / name)]
+    if taken:
+        raise InputError(
+            f"{where} holds {taken[0]}, which this command did not make and would overwrite; give another folder."
+        )
+
+
+def _check_ours(folder: Path, names: list[str], where: str) -> None:
+    if changed := _altered(folder, names):
+        raise InputError(
+            f"{where} holds {changed[0]}, which is not as this command wrote it; move it elsewhere, or give another "
+            "folder."
+        )
+
+
+def _altered(folder: Path, names: list[str]) -> list[str]:
+    """As `manifest.altered`, with what lies in the folders of a sweep's jobs, which have manifests of their own."""
+    jobs = [name for name in names if name.isdigit() and manifest.read(folder / name)]
+    found = manifest.altered(folder, [name for name in names if name not in (NAME, *jobs)])
+    for job in jobs:
+        found += [f"{job}/{path}" for path in _altered(folder / job, os.listdir(folder / job))]
+    return found
