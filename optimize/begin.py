@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from optimize.output import claim, start
+from optimize.output import check_names, claim, start
 from optimize.sentences import one_sentence
 from optimize.store.contents import begin_store
 from optimize.store.manifest import RUN
@@ -47,6 +47,7 @@ class Begin(Callback):
         """Called before Hydra makes the folder; what is raised here Hydra would only warn of, so it ends here."""
         with one_sentence():
             HydraConfig.instance().set_config(config)  # as Hydra does next: the folder's name may refer to it
+            check_names(config)
             target = Path(config.hydra.run.dir)
             folder = claim(target, RUN, config.overwrite)
             settings, plan = _checked(config, target)

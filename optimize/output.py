@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from uuid import uuid4
 
+from omegaconf import DictConfig, OmegaConf
+
 from optimize.errors import InputError
 from optimize.store import manifest
 from optimize.store.manifest import NAME, RUN, SWEEP
@@ -17,7 +19,26 @@ NAMES = {  # what is written into each kind of folder
     SWEEP: ("sweep.json", ".lock", "multirun.yaml", "optuna.log", "artefacts", "report.html", "results.csv"),
 }
 KEYS = {RUN: "hydra.run.dir", SWEEP: "hydra.sweep.dir"}
+FIXED = {  # Hydra's keys that would give files other names than these, or another current folder
+    "hydra.output_subdir": ".hydra",
+    "hydra.job.name": "optimize",
+    "hydra.job.chdir": None,
+    "hydra.sweep.subdir": "${hydra.job.num}",
+}
 NEW = ".new"  # where the successor of a finished run or sweep is made
+
+
+def check_names(config: DictConfig) -> None:
+    """What is written has the names that are checked.
+
+    Raises:
+        InputError: Hydra was told to use others.
+    """
+    for key, value in FIXED.items():
+        parent, _, name = key.rpartition(".")
+        raw = OmegaConf.to_container(OmegaConf.select(config, parent), resolve=False)
+        if raw[name] != value:
+            raise InputError(f"{key}={raw[name]} is not allowed, since files could be overwritten; leave {key} out.")
 
 
 def claim(folder: Path, kind: str, overwrite: bool, same: bool = False) -> Path:

@@ -150,6 +150,18 @@ def test_a_folder_of_another_kind_is_refused(there, asked, tmp_path):
         output.claim(tmp_path, asked, overwrite=True)
 
 
+@pytest.mark.parametrize("key", output.FIXED)
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+def test_hydra_gives_no_file_another_name(mode, key, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command(
+        monkeypatch, capsys, *mode, "prune=0.3", f"{key}=photos" if "chdir" not in key else f"{key}=1"
+    )
+    assert code == 1
+    assert f"{key}=" in err and "is not allowed, since files could be overwritten; leave" in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_finished_run_is_replaced_only_when_told_and_only_whole(tmp_path):
     old = finished(tmp_path / "b")
     before = snapshot(old)
@@ -318,6 +330,7 @@ PLACES = {
     "images": "hydra.run.dir=data/images/val",
     "earlier": "hydra.run.dir=earlier",
     "replaced": "hydra.run.dir=earlier overwrite=true",
+    "other names": "hydra.run.dir=documents hydra.output_subdir=photos",
     "store among images": "store=data/images/val hydra.run.dir=out",
     "checkpoint": "hydra.run.dir=tiny.pt",
     "sweep": "hydra.run.dir=sweep overwrite=true",

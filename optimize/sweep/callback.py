@@ -12,7 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from optimize.errors import InputError
-from optimize.output import claim
+from optimize.output import check_names, claim
 from optimize.sentences import one_sentence
 from optimize.store.manifest import SWEEP
 from optimize.sweep.alive import alone_with
@@ -59,6 +59,7 @@ def _begun(config: DictConfig, folder: Path, target: Path) -> Sweep:
 
 def _check(config: DictConfig) -> None:
     """What no job would find out."""
+    check_names(config)
     if config.hydra.sweeper.get("trials") is not None:
         _check_search(config.hydra.sweeper)
     if config.bundle or any(one.get_key_element() == "bundle" for one in _swept(config)):
