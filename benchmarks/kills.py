@@ -6,9 +6,7 @@ with the unbroken sweep and the next begins with an empty store, until there wer
 """
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -20,7 +18,9 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from commands import kill  # noqa: E402  found by the line before
 
 SWEEP = "-m prune=0,0.3 quant=none,int8 epochs=3 batch=4 rounds=12 pruner=l2 runtime=[openvino] rivals=none"
 
@@ -61,7 +61,7 @@ def _until_through(folder: Path, words: list[str], moments: random.Random, most:
             assert sweep.wait(moments.uniform(1, most) if kills else None) in (0, 3), f"see {folder / 'broken'}"
             return
         except subprocess.TimeoutExpired:
-            os.killpg(sweep.pid, signal.SIGKILL)
+            kill(sweep)
             sweep.wait()
             kills -= 1
             yield _moment(folder / "broken")

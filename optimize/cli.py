@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from optimize.config import CONF
 from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
-from optimize.measure.process import end_with
+from optimize.host.process import end_with
 from optimize.sentences import one_sentence, sentence
 from optimize.store.held import noting
 from optimize.sweep.alive import alone_in, settle, wait

@@ -9,7 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
-from optimize.measure.quiet import working
+from optimize.host.files import move
+from optimize.host.quiet import working
 from optimize.store.held import held, worked
 from optimize.variant import Variant
 
@@ -67,7 +68,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
             return variant
         made = replace(made, steps=(*variant.steps, repr(stage)))
         _write(made, partial)
-        partial.rename(final)
+        move(partial, final)
         log.info("%s: made %s for %s in %.1f s", name, made.name, made.runtime, perf_counter() - began)
         worked("made", name)
         return replace(made, path=final / made.path.relative_to(partial))

@@ -1,6 +1,7 @@
 """The page of a sweep, on made-up reports: when it is written, what it says, and how it behaves in a browser."""
 
 import json
+import os
 import re
 import runpy
 from dataclasses import replace
@@ -21,7 +22,7 @@ def test_who_reads_sees_the_old_files_or_the_new_ones(four, monkeypatch):
     page.write(four)
     before = (four.folder / "report.html").read_bytes()
     replaced = []
-    monkeypatch.setattr(page.os, "replace", lambda source, target: replaced.append((source.name, target.name)))
+    monkeypatch.setattr(os, "replace", lambda source, target: replaced.append((source.name, target.name)))
     page.write(four, ended=True)
     assert (four.folder / "report.html").read_bytes() == before
     assert replaced == [(".results.csv", "results.csv"), (".report.html", "report.html")]

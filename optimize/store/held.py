@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from optimize.measure.quiet import away
+from optimize.host.quiet import away
 
 NOTES = "uses.txt"
 WORK = "work.txt"

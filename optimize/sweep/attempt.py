@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from optimize.errors import described
-from optimize.measure.process import fresh
+from optimize.host.process import fresh
 from optimize.sentences import sentence
 from optimize.sweep import job
 from optimize.sweep.job import RESULTS, Job

@@ -1,11 +1,11 @@
 """report.html of a sweep, and the same as a CSV."""
 
-import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from optimize.host.files import write_text
 from optimize.limits import Limits
 from optimize.report import frame, words
 from optimize.report.charts import front
@@ -31,14 +31,8 @@ def write(sweep: Sweep, ended: bool = False) -> None:
         ended: no more will come; before that the page loads itself again from time to time.
     """
     found = summarize(sweep)
-    _whole(sweep.folder / SHEET, sheet.text(found))
-    _whole(sweep.folder / PAGE, frame.render(TEMPLATE, _content(found, ended)))
-
-
-def _whole(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(sweep.folder / SHEET, sheet.text(found))
+    write_text(sweep.folder / PAGE, frame.render(TEMPLATE, _content(found, ended)))
 
 
 def _content(found: Summary, ended: bool) -> dict[str, Any]:

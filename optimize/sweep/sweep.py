@@ -1,7 +1,6 @@
 """A whole sweep, as its folder tells at any moment."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from optimize.errors import InputError
+from optimize.host.files import write_text
 from optimize.store.held import WORK
 from optimize.sweep import job
 from optimize.sweep.job import RESULTS, Job
@@ -68,9 +68,7 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
     folder.mkdir(parents=True, exist_ok=True)
     sweep = replace(known, total=total) if known else Sweep(folder, command, tuple(overrides), total, time())
     told = {key: getattr(sweep, key) for key in ("command", "overrides", "total", "began")} | {"cwd": str(Path.cwd())}
-    partial = folder / f".{FILE}"
-    partial.write_text(json.dumps(told))
-    os.replace(partial, folder / FILE)
+    write_text(folder / FILE, json.dumps(told))
     return sweep
 
 

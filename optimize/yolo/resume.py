@@ -5,7 +5,6 @@ was trained is missing. Here every epoch leaves the whole state, in its own prec
 that follow from the seed and its number alone, so that it does not matter which process began it.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import init_seeds, unwrap_model
+
+from optimize.host.files import move
 
 STATE = "state.pt"
 
@@ -36,7 +37,7 @@ def keep(trainer) -> None:
     }
     partial = trainer.wdir / "state.partial"
     torch.save(state, partial)
-    os.replace(partial, trainer.wdir / STATE)
+    move(partial, trainer.wdir / STATE)
 
 
 def restore(trainer) -> None:
