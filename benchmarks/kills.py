@@ -94,27 +94,27 @@ def _start(folder: Path, name: str, words: list[str]) -> subprocess.Popen:
         f"hydra.sweep.dir={where / 'sweep'}",
         f"store={where / 'store'}",
     ]
-    with (where / "output.txt").open("a") as output:
+    with (where / "output.txt").open("a", encoding="utf-8") as output:
         return subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
 
 
 def _moment(folder: Path) -> str:
     """What the sweep was doing, by the last line of the log that was written last."""
     logs = sorted(folder.glob("sweep/*/optimize.log"), key=lambda log: log.stat().st_mtime)
-    jobs = [json.loads(path.read_text())["state"] for path in folder.glob("sweep/*/job.json")]
+    jobs = [json.loads(path.read_text(encoding="utf-8"))["state"] for path in folder.glob("sweep/*/job.json")]
     if len(jobs) == 4 and "running" not in jobs:
         return "timing and reports"
-    lines = logs[-1].read_text().splitlines() if logs else []
+    lines = logs[-1].read_text(encoding="utf-8").splitlines() if logs else []
     last = lines[-1].split("] ", 1)[-1] if lines else "the start"
     return "between two jobs" if " holds " in last else " ".join(last.split(":")[0].split()[:2])
 
 
 def _finished(sweep: subprocess.Popen | None, folder: Path) -> dict[str, tuple]:
     """What each row of each job is, without its times."""
-    assert sweep is None or sweep.wait() in (0, 3), (folder / "output.txt").read_text()[-2000:]
+    assert sweep is None or sweep.wait() in (0, 3), (folder / "output.txt").read_text(encoding="utf-8")[-2000:]
     rows = {}
     for path in sorted(folder.glob("sweep/*/results.json")):
-        for row in json.loads(path.read_text())["results"]:
+        for row in json.loads(path.read_text(encoding="utf-8"))["results"]:
             assert row["latency"], f"{path} has a row that was not timed"
             name = f"{path.parent.name}: {row['name']} on {row['variant']['runtime']}"
             rows[name] = row["sha256"], row["flops"], json.dumps(row["accuracy"]), row["size_bytes"]

@@ -84,7 +84,7 @@ def _write(variant: Variant, folder: Path) -> None:
         "steps": variant.steps,
         "sha256": digest(variant.path),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
 
 
 def _read(folder: Path) -> Variant | None:
@@ -92,7 +92,7 @@ def _read(folder: Path) -> Variant | None:
     if not (folder / MANIFEST).is_file():
         return None
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         path = folder / manifest.pop("path")
         if not path.exists() or digest(path) != manifest.pop("sha256"):
             return None

@@ -175,10 +175,12 @@ def _write(folder: Path, counts: dict[str, int]) -> None:
         for index in range(count):
             made = scene(split, index)
             Image.fromarray(made.pixels).save(images / f"{index:05}.jpg", quality=95, subsampling=0)
-            (labels / f"{index:05}.txt").write_text("".join(_rows(made)))
+            (labels / f"{index:05}.txt").write_text("".join(_rows(made)), encoding="utf-8", newline="\n")
     names = "".join(f'  {index}: "{name}"\n' for index, name in enumerate(NAMES))
     # no `path`: ultralytics then takes the folder of this file as the root, whatever the working directory is
-    (folder / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames:\n{names}")
+    (folder / "data.yaml").write_text(
+        f"train: images/train\nval: images/val\nnames:\n{names}", encoding="utf-8", newline="\n"
+    )
 
 
 def _rows(made: Scene) -> list[str]:

@@ -26,7 +26,10 @@ def move(source: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `path`, whole or not at all: whoever reads it meanwhile finds the old text or the new one."""
+    """Write `path`, whole or not at all: whoever reads it meanwhile finds the old text or the new one.
+
+    Lines end as in `text`, on every system, in UTF-8.
+    """
     partial = path.with_name(f".{path.name}")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", newline="\n")
     move(partial, path)

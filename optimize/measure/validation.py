@@ -27,7 +27,7 @@ class Validation:
 
     @property
     def accuracy(self) -> Accuracy:
-        found = json.loads(self._accuracy.read_text())
+        found = json.loads(self._accuracy.read_text(encoding="utf-8"))
         return Accuracy(**found | {"folds": tuple(found["folds"])})
 
     def _whole(self) -> bool:

@@ -46,7 +46,9 @@ def train(settings: Settings, variant: Variant, folder: Path, said: dict[str, ob
     path = folder / "recovered.pt"
     move(training.path, path)
     rmtree(folder / "train")  # the optimizer's state is twice the size of the model
-    (folder / REPORT).write_text(json.dumps({"epochs": settings.epochs} | said | _summary(training), indent=2))
+    (folder / REPORT).write_text(
+        json.dumps({"epochs": settings.epochs} | said | _summary(training), indent=2), encoding="utf-8"
+    )
     return path
 
 

@@ -36,7 +36,7 @@ def read(path: Path) -> Report:
             f"{path} does not exist; give the folder of a run that has ended, e.g. runs/2026-11-22_12-00-00."
         )
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         schema = content.get("schema")
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path} is no results.json of ours; give the folder of a run.") from error

@@ -74,6 +74,8 @@ def _build(
 
 
 def _print_to(path: Path) -> None:
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    for stream in (sys.stdout, sys.stderr):  # of the console's code page until now
+        stream.reconfigure(encoding="utf-8", errors="replace")

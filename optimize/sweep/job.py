@@ -43,7 +43,7 @@ def write(job: Job, folder: Path) -> None:
 def read(folder: Path) -> Job | None:
     """The job whose folder this is; None where none has begun there."""
     try:
-        told = json.loads((folder / FILE).read_text())
+        told = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return Job(**told | {"overrides": tuple(told["overrides"])})

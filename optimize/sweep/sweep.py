@@ -93,7 +93,7 @@ def home(folder: Path) -> Path:
         InputError: this machine does not see one of the two.
     """
     known = folder / FILE
-    cwd = Path(json.loads(known.read_text())["cwd"]) if known.is_file() else None
+    cwd = Path(json.loads(known.read_text(encoding="utf-8"))["cwd"]) if known.is_file() else None
     if cwd is None or not cwd.is_dir():
         raise InputError(
             f"{node()} does not see {cwd or folder}; run a sweep over several machines in a folder that all of them "
@@ -128,14 +128,14 @@ def jobs(folder: Path) -> tuple[Job, ...]:
 def _told(folder: Path) -> Sweep | None:
     if not (folder / FILE).is_file():
         return None
-    told = json.loads((folder / FILE).read_text())
+    told = json.loads((folder / FILE).read_text(encoding="utf-8"))
     return Sweep(folder, told["command"], tuple(told["overrides"]), told["total"], told["began"])
 
 
 def _work(folder: Path) -> tuple[Counter[str], Counter[str]]:
     both = {"made": Counter(), "found": Counter()}
     for file in folder.glob(f"*/{WORK}"):
-        for line in file.read_text().splitlines():
+        for line in file.read_text(encoding="utf-8").splitlines():
             how, what = line.split(" ", 1)
             both[how][what] += 1
     return both["made"], both["found"]

@@ -33,7 +33,7 @@ def keep(trainer) -> None:
         "updates": trainer.ema.updates,
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
-        "results": trainer.csv.read_text(),
+        "results": trainer.csv.read_text(encoding="utf-8"),
     }
     partial = trainer.wdir / "state.partial"
     torch.save(state, partial)
@@ -55,7 +55,7 @@ def restore(trainer) -> None:
     trainer.scaler.load_state_dict(state["scaler"])
     trainer.start_epoch = state["epochs"]
     if RANK in {-1, 0}:
-        trainer.csv.write_text(state["results"])
+        trainer.csv.write_text(state["results"], encoding="utf-8")
 
 
 def begin_epoch(trainer) -> None:

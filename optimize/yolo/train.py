@@ -283,7 +283,7 @@ def _check_shapes(start: nn.Module, trained: nn.Module) -> None:
 
 def _history(results: Path) -> tuple[dict[str, float], ...]:
     """The rows of results.csv."""
-    with results.open(newline="") as stream:
+    with results.open(newline="", encoding="utf-8") as stream:
         return tuple({key.strip(): float(value) for key, value in row.items()} for row in csv.DictReader(stream))
 
 
