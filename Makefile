@@ -1,14 +1,19 @@
 # make demo: a new environment, the install, and the default run.   make test: the same, with the tests.
+# make test-standin: the tests where our files lack all that only Unix has, and the file system keeps Windows' rules.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint
+.PHONY: demo test test-standin lint
 
 demo: .venv/installed
 	$(BIN)/python -m optimize prune=0.3 quant=int8
 
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
+test-standin: export PYTHONPATH := $(CURDIR)/tests/standins
+test-standin: export STANDIN_FILES := 1
+test-standin: test
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -36,8 +36,13 @@ def start(folder: Path, *words: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "RAY_AUTH_MODE": "disabled"},
+        env=os.environ | {"PYTHONPATH": python_path(Path(__file__).parent.parent), "RAY_AUTH_MODE": "disabled"},
     )
+
+
+def python_path(*folders: Path) -> str:
+    """`folders` before those that PYTHONPATH has, e.g. tests/standins."""
+    return os.pathsep.join([*map(str, folders), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def send(signal: int, run: subprocess.Popen) -> None:

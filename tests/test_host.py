@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import psutil
 import pytest
+from commands import python_path
 
 from optimize.host import cpu, files, process, resources
 
@@ -79,7 +80,9 @@ CHILD = "from optimize.host.process import end_with; import sys, time; end_with(
 
 
 def child_of(parent: int) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(parent)], cwd=ROOT, env=os.environ | {"PYTHONPATH": "."})
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(parent)], cwd=ROOT, env=os.environ | {"PYTHONPATH": python_path(ROOT)}
+    )
 
 
 def test_a_process_ends_with_its_parent_also_where_nobody_has_noted_that_end():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from commands import WAIT, command, send, start, until
+from commands import WAIT, command, python_path, send, start, until
 
 from optimize.sweep import sweep
 from optimize.sweep.alive import STOPPED
@@ -22,7 +22,7 @@ def cluster(tmp_path_factory):
     pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs `pip install 'yolo-optimize[ray]'`")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")  # else Ray writes a token into the home folder
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+        patch.setenv("PYTHONPATH", python_path(Path(__file__).parent.parent))
         patch.chdir(tmp_path_factory.mktemp("elsewhere"))
         from ray.cluster_utils import Cluster
 

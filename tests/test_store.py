@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from commands import command
+from commands import command, python_path
 from filelock import FileLock, Timeout
 
 from optimize.cli import one_sentence
@@ -156,7 +156,7 @@ with noting(Path(sys.argv[1])):
 def test_work_that_goes_on_is_left_alone_and_cleared_once_it_was_killed(runs, store):
     (runs / "0").mkdir()
     run(runs / "1", "other")
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    path = python_path(Path(__file__).parent, Path(__file__).parent.parent)
     words = [sys.executable, "-c", WORK, runs / "0", store]
     work = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": path})
     try:
