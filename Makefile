@@ -1,8 +1,9 @@
 # make demo: a new environment, the install, and the default run.   make test: the same, with the tests.
+# make test-standin: the tests where our files lack all that only Unix has, and the file system keeps Windows' rules.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint
+.PHONY: demo test test-standin lint
 
 demo: .venv/installed
 	$(BIN)/python -m optimize prune=0.3 quant=int8
@@ -10,9 +11,14 @@ demo: .venv/installed
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
+test-standin: export PYTHONPATH := $(CURDIR)/tests/standins
+test-standin: export STANDIN_FILES := 1
+test-standin: test
+
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/lint_portable.py
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=python3.11")'

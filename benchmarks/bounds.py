@@ -14,10 +14,11 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from optimize.device import Device
+from optimize.host.quiet import timing
+from optimize.host.resources import cores
 from optimize.measure import latency
 from optimize.measure.bound import bounds
 from optimize.measure.cost import count
-from optimize.measure.quiet import timing
 from optimize.prepare import start
 from optimize.profile_device import profiled
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, nargs="+", required=True)
     parser.add_argument("--imgsz", type=int, nargs="+", required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--rounds", type=int, default=30)
     given = parser.parse_args()
     with timing():

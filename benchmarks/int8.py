@@ -64,8 +64,8 @@ def made(folder: Path, make) -> tuple[Path, float]:
         folder.mkdir(parents=True)
         began = perf_counter()
         path = make(folder)
-        note.write_text(json.dumps({"path": str(path), "seconds": perf_counter() - began}))
-    done = json.loads(note.read_text())
+        note.write_text(json.dumps({"path": str(path), "seconds": perf_counter() - began}), encoding="utf-8")
+    done = json.loads(note.read_text(encoding="utf-8"))
     return Path(done["path"]), done["seconds"]
 
 

@@ -6,9 +6,7 @@ with the unbroken sweep and the next begins with an empty store, until there wer
 """
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -20,7 +18,9 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from commands import kill  # noqa: E402  found by the line before
 
 SWEEP = "-m prune=0,0.3 quant=none,int8 epochs=3 batch=4 rounds=12 pruner=l2 runtime=[openvino] rivals=none"
 
@@ -61,7 +61,7 @@ def _until_through(folder: Path, words: list[str], moments: random.Random, most:
             assert sweep.wait(moments.uniform(1, most) if kills else None) in (0, 3), f"see {folder / 'broken'}"
             return
         except subprocess.TimeoutExpired:
-            os.killpg(sweep.pid, signal.SIGKILL)
+            kill(sweep)
             sweep.wait()
             kills -= 1
             yield _moment(folder / "broken")
@@ -94,27 +94,27 @@ def _start(folder: Path, name: str, words: list[str]) -> subprocess.Popen:
         f"hydra.sweep.dir={where / 'sweep'}",
         f"store={where / 'store'}",
     ]
-    with (where / "output.txt").open("a") as output:
+    with (where / "output.txt").open("a", encoding="utf-8") as output:
         return subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
 
 
 def _moment(folder: Path) -> str:
     """What the sweep was doing, by the last line of the log that was written last."""
     logs = sorted(folder.glob("sweep/*/optimize.log"), key=lambda log: log.stat().st_mtime)
-    jobs = [json.loads(path.read_text())["state"] for path in folder.glob("sweep/*/job.json")]
+    jobs = [json.loads(path.read_text(encoding="utf-8"))["state"] for path in folder.glob("sweep/*/job.json")]
     if len(jobs) == 4 and "running" not in jobs:
         return "timing and reports"
-    lines = logs[-1].read_text().splitlines() if logs else []
+    lines = logs[-1].read_text(encoding="utf-8").splitlines() if logs else []
     last = lines[-1].split("] ", 1)[-1] if lines else "the start"
     return "between two jobs" if " holds " in last else " ".join(last.split(":")[0].split()[:2])
 
 
 def _finished(sweep: subprocess.Popen | None, folder: Path) -> dict[str, tuple]:
     """What each row of each job is, without its times."""
-    assert sweep is None or sweep.wait() in (0, 3), (folder / "output.txt").read_text()[-2000:]
+    assert sweep is None or sweep.wait() in (0, 3), (folder / "output.txt").read_text(encoding="utf-8")[-2000:]
     rows = {}
     for path in sorted(folder.glob("sweep/*/results.json")):
-        for row in json.loads(path.read_text())["results"]:
+        for row in json.loads(path.read_text(encoding="utf-8"))["results"]:
             assert row["latency"], f"{path} has a row that was not timed"
             name = f"{path.parent.name}: {row['name']} on {row['variant']['runtime']}"
             rows[name] = row["sha256"], row["flops"], json.dumps(row["accuracy"]), row["size_bytes"]

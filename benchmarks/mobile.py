@@ -40,7 +40,7 @@ def rows(path: Path, data: Dataset, imgsz: int, runtimes: tuple[Runtime, ...], j
         exported = apply(runtime.export, model, judge.store)
         int8 = apply(Int8(data, judge), exported, judge.store)
         made += [exported, int8]
-        said += [{}, json.loads((int8.path.parent / REPORT).read_text())]
+        said += [{}, json.loads((int8.path.parent / REPORT).read_text(encoding="utf-8"))]
     latencies = judge.time(made).latencies if judge.rounds else [None] * len(made)
     reference = judge.score(model).score
     for variant, report, latency in zip(made, said, latencies, strict=True):

@@ -165,7 +165,7 @@ def measure(row: Row, baseline: Path, data: Dataset, work: Path) -> dict:
     for stage in row.stages:
         variant = apply(stage, variant, work)
         report = variant.path.parent / "report.json"
-        seconds += json.loads(report.read_text())["seconds"] if report.is_file() else 0
+        seconds += json.loads(report.read_text(encoding="utf-8"))["seconds"] if report.is_file() else 0
     cost = count(checkpoint.deployed(checkpoint.load(variant.path)), row.imgsz)
     session = Torch().open(variant, 1)
     identity = (digest(variant.path), str(row.imgsz), data.fingerprint)
@@ -226,7 +226,7 @@ def main() -> None:
             done.append(future.result())
             print(json.dumps(done[-1]), flush=True)
     text = table(done, args.epochs)
-    (args.work / f"{args.epochs}_epochs.md").write_text(text)
+    (args.work / f"{args.epochs}_epochs.md").write_text(text, encoding="utf-8")
     print(text)
 
 

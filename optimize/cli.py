@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from optimize.begin import Run, begun
 from optimize.config import CONF
 from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
-from optimize.measure.process import end_with
+from optimize.host.process import end_with
 from optimize.output import publish
 from optimize.sentences import one_sentence, sentence
 from optimize.store import manifest

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.data.dataset import Dataset
+from optimize.host.quiet import timing, working
 from optimize.measure import latency, machine, validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Detections
@@ -14,7 +15,6 @@ from optimize.measure.disagreement import Disagreement, Pair, Picture, compare
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Timing
 from optimize.measure.profile import Profile
-from optimize.measure.quiet import timing, working
 from optimize.measure.roofline import Machine
 from optimize.measure.validation import Validation
 from optimize.progress import bar

@@ -1,6 +1,5 @@
 """From the config to a Plan: everything is found, loaded and checked before any work starts."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
 from optimize.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
+from optimize.host.cpu import computes_int8
+from optimize.host.resources import cores
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.plan import Plan
@@ -27,7 +28,6 @@ from optimize.quant.fp16 import Fp16
 from optimize.quant.int8 import Int8
 from optimize.recover.finetune import Finetune
 from optimize.recover.qat import Qat, unavailable
-from optimize.runtime.cpu import computes_int8
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.settings import Settings
@@ -70,7 +70,7 @@ def prepare(config: DictConfig) -> Plan:
     usable = _usable(asked)
     if settings.bundle:
         bundle.check(f"model={settings.model}", task(model), [runtime.name for runtime in usable])
-    threads = settings.threads or len(os.sched_getaffinity(0))
+    threads = settings.threads or cores()
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
     quant = build(config.quant, "quant", data=data, judge=judge)
     return Plan(

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from optimize.device import Device, Figure, load, save
 from optimize.errors import InputError, MeasurementError
+from optimize.host import cpu, resources
 from optimize.measure import machine
 from optimize.measure.profile import CALLS
 from optimize.measure.roofline import Machine
-from optimize.runtime import cpu
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 from optimize.sentences import one_sentence
@@ -44,7 +44,7 @@ def main() -> None:
         raise InputError(f"{given.file} exists, and nothing is overwritten; give another name, or move it elsewhere.")
     if given.threads is not None and given.threads < 1:
         raise InputError(f"--threads {given.threads} is not allowed; give 1 or more.")
-    save(profiled(given.threads or len(os.sched_getaffinity(0))), given.file)
+    save(profiled(given.threads or resources.cores()), given.file)
     for line in described(load(str(given.file))):
         print(line)
     print(given.file)
@@ -106,9 +106,9 @@ def _figures(one: Machine) -> Iterator[tuple[str, float, str]]:
 def device(found: Machine, threads: int, tries: int) -> Device:
     """The profile of this machine that says what was `found` on `threads` threads as the best of `tries`."""
     own = cpu.name() if cpu.name() != platform.machine() else None  # on ARM Linux tells the architecture at most
-    name, load_average = own or cpu.board() or "a CPU without a name", os.getloadavg()[0]
-    here = f"{name}, {threads} threads, load average {load_average:.1f}, {date.today()}"
-    caches, memory = cpu.caches(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    name, load = own or cpu.board() or "a CPU without a name", resources.load_average()
+    said = [name, f"{threads} threads", *([] if load is None else [f"load average {load:.1f}"]), str(date.today())]
+    here, caches, memory = ", ".join(said), cpu.caches(), resources.memory()
 
     def reached(value: float, what: str, runtime: str) -> Figure:
         source = (
@@ -129,7 +129,9 @@ def device(found: Machine, threads: int, tries: int) -> Device:
             r: reached(speed, "a tensor of 64 MiB, read and written", r) for r, speed in found.bandwidth.items()
         },
         cache={
-            runtime: Figure(caches and round(caches / 1e6, 3), "measured", f"all data caches, as Linux tells; {here}")
+            runtime: Figure(
+                caches and round(caches / 1e6, 3), "measured", f"all data caches, as the system tells; {here}"
+            )
             for runtime in found.peaks
         },
         memory=Figure(round(memory / 1e9, 3), "measured", f"all of it, as the system tells; {here}"),

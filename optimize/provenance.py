@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shlex
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from optimize.data.dataset import Dataset
-from optimize.runtime import cpu
+from optimize.host import cpu, resources
+from optimize.host.process import quoted
 
 LIBRARIES = (
     "torch",
@@ -92,7 +92,7 @@ def gather(config: dict[str, Any], data: Dataset, imgsz: int, threads: int, rema
     """Ask the machine, the libraries and the command line."""
     return Provenance(
         began=datetime.now().astimezone().isoformat(timespec="seconds"),
-        command=shlex.join(["python", "-m", "optimize", *sys.argv[1:]]),
+        command=quoted(["python", "-m", "optimize", *sys.argv[1:]]),
         config=config,
         task=data.task,
         data=str(data.yaml),
@@ -114,7 +114,7 @@ def host() -> Host:
         cpu=cpu.name(),
         cpu_flags=tuple(cpu.flags()),
         cores=os.cpu_count(),
-        load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        load_average=resources.load_average(),
         board=cpu.board(),
     )
 

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
 from optimize.errors import NO_ROOM, OptimizeError
+from optimize.host.console import print_any_letter
 
 HELP = "`python -m optimize --help`"
 
@@ -17,6 +18,7 @@ HELP = "`python -m optimize --help`"
 @contextmanager
 def one_sentence() -> Iterator[None]:
     """Whatever the user can mend becomes one sentence on stderr; exit code 1, or 3 for a limit that was missed."""
+    print_any_letter()
     try:
         yield
     except (OptimizeError, HydraException, OmegaConfBaseException, OSError, ValueError) as error:

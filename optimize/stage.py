@@ -11,7 +11,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
-from optimize.measure.quiet import working
+from optimize.host.files import move
+from optimize.host.quiet import working
 from optimize.store.held import held, worked
 from optimize.variant import Variant
 
@@ -71,7 +72,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
             return variant
         made = replace(made, steps=(*variant.steps, repr(stage)))
         _write(made, partial)
-        partial.rename(final)
+        move(partial, final)
         log.info("%s: made %s for %s in %.1f s", name, made.name, made.runtime, perf_counter() - began)
         worked("made", name)
         return replace(made, path=final / made.path.relative_to(partial))
@@ -95,7 +96,7 @@ def _write(variant: Variant, folder: Path) -> None:
         "steps": variant.steps,
         "sha256": digest(variant.path),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
 
 
 def read(folder: Path) -> Variant | None:
@@ -103,7 +104,7 @@ def read(folder: Path) -> Variant | None:
     if not (folder / MANIFEST).is_file():
         return None
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         path = folder / manifest.pop("path")
         if not path.exists() or digest(path) != manifest.pop("sha256"):
             return None

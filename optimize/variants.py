@@ -72,7 +72,7 @@ def _models(plan: Plan) -> tuple[list[Variant], list[dict]]:
 def _said(variant: Variant) -> dict | None:
     """What the stage that made `variant` reports of its work, where it has something to say."""
     report = variant.path.parent / REPORT
-    return json.loads(report.read_text()) if report.is_file() else None
+    return json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
 
 
 def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Model]:

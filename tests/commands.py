@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from optimize.cli import main
 
@@ -25,7 +28,7 @@ def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen:
-    """`python -m optimize WORDS` in `folder`, in a group of its own, so that it can be sent what a terminal sends."""
+    """`python -m optimize WORDS` in `folder`, in a session of its own, so that no terminal sends it anything."""
     return subprocess.Popen(
         [sys.executable, "-m", "optimize", *words],
         cwd=folder,
@@ -33,8 +36,29 @@ def start(folder: Path, *words: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "RAY_AUTH_MODE": "disabled"},
+        env=os.environ | {"PYTHONPATH": python_path(Path(__file__).parent.parent), "RAY_AUTH_MODE": "disabled"},
     )
+
+
+def python_path(*folders: Path) -> str:
+    """`folders` before those that PYTHONPATH has, e.g. tests/standins."""
+    return os.pathsep.join([*map(str, folders), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def send(signal: int, run: subprocess.Popen) -> None:
+    """To `run` and all that it has started, as a terminal does; on Windows they end by it."""
+    started = psutil.Process(run.pid)
+    for process in [started, *started.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal)
+
+
+def kill(run: subprocess.Popen) -> None:
+    """`run` and all that it has started, at once."""
+    started = psutil.Process(run.pid)
+    for process in [started, *started.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def until(happened, what: str):

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import sweeps
 import torch
@@ -13,7 +14,8 @@ from browsing import CHROMIUM
 from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
-from optimize.measure import latency, machine, quiet
+from optimize.host import quiet
+from optimize.measure import latency, machine
 
 
 def pytest_configure():
@@ -22,8 +24,10 @@ def pytest_configure():
     Runtimes take a thread per core that they see; threads that spin for each other on a shared core take much longer.
     """
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+        process = psutil.Process()
+        if hasattr(process, "cpu_affinity"):  # macOS binds none
+            cores = process.cpu_affinity()
+            process.cpu_affinity([cores[int(worker.removeprefix("gw")) % len(cores)]])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,9 +14,9 @@ from ultralytics.nn.tasks import DetectionModel
 
 from optimize import provenance
 from optimize.config import CONF
+from optimize.host.cpu import computes_int8
 from optimize.plan import Plan
 from optimize.prepare import prepare
-from optimize.runtime.cpu import computes_int8
 from optimize.yolo.checkpoint import save
 
 

@@ -234,7 +234,7 @@ def test_a_bundle_appears_whole_or_not_at_all_and_replaces_only_its_own(artefact
     replace, report = os.replace, one_row(artefact, "onnxruntime")
     before = digest(make.make(report, tmp_path))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(manifest.os, "replace", killed)
+        patch.setattr(os, "replace", killed)
         make.make(report, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == [manifest.NAME]
     assert digest(make.make(report, tmp_path)) == before

@@ -7,13 +7,14 @@ import pytest
 
 from optimize import judge, provenance
 from optimize.data.dataset import Dataset
+from optimize.host import cpu
 from optimize.judge import Judge
 from optimize.measure.accuracy import Accuracy
 from optimize.quant.bf16 import Bf16
 from optimize.quant.int8 import Int8
 from optimize.recover import qat
 from optimize.recover.qat import Qat
-from optimize.runtime import cpu, here
+from optimize.runtime import here
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant

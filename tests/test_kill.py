@@ -1,12 +1,10 @@
 """A run that is killed at any moment and started again goes on where it stopped, and ends with the same numbers."""
 
 import json
-import os
-import signal
 from pathlib import Path
 
 import pytest
-from commands import start, until
+from commands import kill, start, until
 
 
 def scores(folder: str) -> dict[tuple[str, str], tuple]:
@@ -40,7 +38,7 @@ def test_killed_three_times_it_ends_like_an_unbroken_run(tmp_path, dataset, chec
     for moment in "BatchNorm: made", "epoch 2 of 3", "Int8: made":
         run = start(broken, *words)
         until(lambda moment=moment: moment in told(broken), moment)
-        os.killpg(run.pid, signal.SIGKILL)
+        kill(run)
         run.wait()
     assert not list(broken.glob("runs/*/results.json"))
     again, _ = start(broken, *words).communicate()

@@ -1,9 +1,12 @@
 """The wheel works from any folder: it carries conf/ and the shipped checkpoint, and loads nothing heavy for --help."""
 
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+from commands import python_path
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +31,7 @@ def test_the_unpacked_wheel_finds_its_config_from_another_folder_without_importi
     done = subprocess.run(
         [sys.executable, "-c", "from optimize.cli import main; main()", "--help"],
         cwd=tmp_path,
-        env={"PYTHONPATH": f"{tmp_path / 'site'}:{tmp_path}", "PATH": ""},
+        env=os.environ | {"PYTHONPATH": python_path(tmp_path / "site", tmp_path), "PATH": ""},
         capture_output=True,
         text=True,
     )

@@ -1,22 +1,25 @@
 """On one host many runs may work at once, but who times is alone."""
 
+import errno
 import logging
 import os
-import signal
+import re
 import stat
 import time
 from collections.abc import Callable
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import psutil
 import pytest
+from filelock import FileLock
 
-from optimize.measure import quiet
-from optimize.measure.quiet import away, timing, working
+from optimize.host import quiet
+from optimize.host.quiet import away, timing, working
 from optimize.store.held import held
 
-FORK = get_context("fork")  # the processes share nothing but the folder, and begin at once
+SPAWN = get_context("spawn")  # the processes share nothing but the folder
 
 
 @pytest.fixture
@@ -26,9 +29,14 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def begin(function: Callable, *arguments: object) -> BaseProcess:
-    process = FORK.Process(target=function, args=arguments)
+    process = SPAWN.Process(target=_in, args=(quiet.FOLDER, function, arguments))
     process.start()
     return process
+
+
+def _in(folder: Path, function: Callable, arguments: tuple) -> None:
+    quiet.FOLDER = folder
+    function(*arguments)
 
 
 def ended(*processes: BaseProcess) -> None:
@@ -164,7 +172,7 @@ def test_the_locks_of_a_killed_process_vanish(kind, folder):
     log = folder / "log"
     killed = begin(during, kind, log, 60)
     until(log, f"+{kind.__name__}")
-    os.kill(killed.pid, signal.SIGKILL)
+    killed.kill()
     ended(begin(during, timing, log, 0))
     assert words(log)[-1] == "-timing"
 
@@ -191,14 +199,17 @@ def test_short_waits_and_none_are_not_told(folder, caplog):
     assert caplog.messages == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_any_user_may_open_the_files(folder):
     before = os.umask(0o077)
     try:
-        with working(), timing():
+        with working():
             modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     finally:
         os.umask(before)
-    assert modes == {"yolo-optimize.gate.lock": 0o666, "yolo-optimize.work.lock": 0o666}
+    gate, worker = sorted(modes)
+    assert gate == "yolo-optimize.gate.lock" and re.fullmatch(r"yolo-optimize\.work\.[0-9a-f]{32}\.lock", worker)
+    assert set(modes.values()) == {0o666}
 
 
 def test_an_error_inside_leaves_nothing_locked(folder):
@@ -208,3 +219,62 @@ def test_an_error_inside_leaves_nothing_locked(folder):
     with pytest.raises(ValueError), working(), timing():
         raise ValueError
     ended(begin(during, timing, folder / "log", 0))
+
+
+def test_who_works_leaves_no_file_and_who_times_clears_away_those_of_killed_processes(folder):
+    killed = begin(during, working, folder / "log", 60)
+    until(folder / "log", "+working")
+    killed.kill()
+    killed.join()
+    with working():
+        assert len(list(folder.glob(quiet.WORKERS))) == 2
+        with timing():
+            assert list(folder.glob(quiet.WORKERS)) == []
+        assert len(list(folder.glob(quiet.WORKERS))) == 1
+    assert list(folder.glob(quiet.WORKERS)) == []
+
+
+def _leave_a_child(log: Path) -> None:
+    with working():
+        get_context("fork").Process(target=time.sleep, args=(60,)).start()  # as a data loader on Linux does
+        note(log, "forked")
+        time.sleep(60)
+
+
+@pytest.mark.skipif("fork" not in get_all_start_methods(), reason="this system forks no processes")
+def test_children_that_outlive_a_killed_process_hold_no_lock_of_its(folder):
+    log = folder / "log"
+    killed = begin(_leave_a_child, log)
+    until(log, "forked")
+    (child,) = psutil.Process(killed.pid).children()
+    killed.kill()
+    try:
+        ended(begin(during, timing, log, 0))
+        assert child.is_running()
+    finally:
+        child.kill()
+
+
+def test_where_nothing_can_be_locked_a_run_says_so_once_and_goes_on(folder, monkeypatch, caplog):
+    quiet._warn.cache_clear()
+    monkeypatch.setattr(quiet, "FOLDER", folder / "missing" / "folder")
+    monkeypatch.setattr(FileLock, "acquire", _unable)
+    with working(), timing(), away(), working():
+        pass
+    (said,) = caplog.messages
+    assert "so other runs on this host may work while this one times" in said and "not implemented" in said
+
+
+def _unable(*_, **__):
+    raise OSError(errno.ENOSYS, "not implemented")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_in_the_shared_folder_is_not_followed(folder, caplog):
+    quiet._warn.cache_clear()
+    (folder / "mine.txt").write_text("mine", encoding="utf-8")
+    (folder / quiet.GATE).symlink_to(folder / "mine.txt")
+    with timing():
+        pass
+    assert (folder / "mine.txt").read_text(encoding="utf-8") == "mine"
+    assert len(caplog.messages) == 1 and "no lock in" in caplog.messages[0]

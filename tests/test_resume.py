@@ -1,13 +1,13 @@
 """A training that is killed and goes on ends with the weights of one that was not, bit for bit."""
 
 import os
-import signal
 from collections.abc import Callable
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from lively import lively
@@ -115,7 +115,7 @@ def _killed(path: Path, data: Path, folder: Path) -> None:
     def stepped(self):
         optimizer_step(self)
         if next(steps) == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
+            psutil.Process().kill()
 
     train.KeepArchitecture.optimizer_step = stepped
     recovery(path, data, folder, "finetune")
@@ -125,7 +125,7 @@ def test_one_killed_by_the_system_ends_like_an_unbroken_one(path, dataset, unbro
     process = get_context("spawn").Process(target=_killed, args=(path, dataset, tmp_path))
     process.start()
     process.join()
-    assert process.exitcode == -signal.SIGKILL
+    assert process.exitcode not in (0, 1)  # by the signal, where there are signals
     assert resume.epochs_done(tmp_path / "train/weights") == 1
     same(recovery(path, dataset, tmp_path, "finetune"), unbroken("finetune"))
 

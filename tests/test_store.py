@@ -1,10 +1,8 @@
 """What the store holds is told to the byte, and only what no run needs is cleared away."""
 
-import fcntl
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from commands import command
+from commands import command, python_path
 from filelock import FileLock, Timeout
 
 from optimize.cli import one_sentence
@@ -158,7 +156,7 @@ with noting(Path(sys.argv[1])):
 def test_work_that_goes_on_is_left_alone_and_cleared_once_it_was_killed(runs, store):
     (runs / "0").mkdir()
     run(runs / "1", "other")
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    path = python_path(Path(__file__).parent, Path(__file__).parent.parent)
     words = [sys.executable, "-c", WORK, runs / "0", store]
     work = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": path})
     try:
@@ -173,7 +171,7 @@ def test_work_that_goes_on_is_left_alone_and_cleared_once_it_was_killed(runs, st
         assert half[0].read_text() == "half" and half[0].parent.with_suffix(".lock").exists()
         shutil.move(runs.parent / "elsewhere", runs / "0")
     finally:
-        work.send_signal(signal.SIGKILL)
+        work.kill()
         work.wait()
     run(runs / "0", "finished")
     before = {path for path in store.iterdir() if path.suffix == ""}
@@ -216,15 +214,15 @@ def test_work_that_begins_while_the_store_is_cleared_is_left_alone(runs, store, 
     shutil.rmtree(runs / "0")
     (lock,) = store.glob("*.lock")
     before = files(store)
-    with lock.open() as taken:
+    taken = FileLock(lock)
 
-        def listed_then_taken(*args):
-            found = contents(*args)
-            fcntl.flock(taken, fcntl.LOCK_EX)
-            return found
+    def listed_then_taken(*args):
+        found = contents(*args)
+        taken.acquire()
+        return found
 
-        monkeypatch.setattr("optimize.store.contents.contents", listed_then_taken)
-        assert clear(store, [runs]) == []
+    monkeypatch.setattr("optimize.store.contents.contents", listed_then_taken)
+    assert clear(store, [runs]) == []
     assert files(store) == before
 
 
@@ -255,7 +253,7 @@ def test_a_lock_is_cleared_while_others_wait_for_it_and_never_held_twice(runs, s
     run(runs / "0", "a")
     counter, cleared = tmp_path / "counter", 0
     counter.write_text("0")
-    with ProcessPoolExecutor(3, mp_context=get_context("fork")) as pool:
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
         work = [pool.submit(count, store, counter) for _ in range(3)]
         while not all(job.done() for job in work):
             cleared += sum(thing.name == KEY for thing in clear(store, [runs]))

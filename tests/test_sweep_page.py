@@ -1,6 +1,7 @@
 """The page of a sweep, on made-up reports: when it is written, what it says, and how it behaves in a browser."""
 
 import json
+import os
 import re
 import runpy
 from dataclasses import replace
@@ -22,7 +23,7 @@ def test_who_reads_sees_the_old_files_or_the_new_ones(four, monkeypatch):
     page.write(four)
     before = (four.folder / "report.html").read_bytes()
     replaced = []
-    monkeypatch.setattr(manifest.os, "replace", lambda source, target: replaced.append((source.read_bytes(), target)))
+    monkeypatch.setattr(os, "replace", lambda source, target: replaced.append((source.read_bytes(), target)))
     page.write(four, ended=True)
     monkeypatch.undo()
     assert (four.folder / "report.html").read_bytes() == before

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -180,8 +181,8 @@ def test_nothing_is_imported_where_it_cannot_run(tmp_path):
         "import sys; from optimize.runtime.tensorrt import TensorRT; import torch;"
         "torch.cuda.is_available = lambda: False; print(TensorRT().unavailable(), 'tensorrt' in sys.modules)"
     )
-    path = f"{tmp_path}:{':'.join(sys.path)}"
-    ran = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}, capture_output=True, text=True)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert ran.stdout.split("\n")[-2:] == ["no CUDA GPU False", ""], ran.stderr
 
 

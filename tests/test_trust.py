@@ -18,7 +18,7 @@ import torch.utils.collect_env
 from commands import command
 
 from optimize.errors import InputError
-from optimize.measure.process import fresh
+from optimize.host.process import fresh
 from optimize.yolo import label_cache
 from optimize.yolo.checkpoint import load, trusted
 from optimize.yolo.dataset import resolve

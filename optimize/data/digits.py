@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import affine_transform, gaussian_filter
 
+from optimize.host.files import move
 from optimize.store.held import held
 
 VERSION = 1  # raise it when a scene would come out otherwise, so that old data sets are not taken for new ones
@@ -66,7 +67,7 @@ def compose(root: Path, train: int = 800, val: int = 200) -> Path:
         if not folder.exists():
             shutil.rmtree(partial, ignore_errors=True)
             _write(partial, {"train": train, "val": val})
-            partial.rename(folder)
+            move(partial, folder)
     return folder / "data.yaml"
 
 
@@ -174,10 +175,12 @@ def _write(folder: Path, counts: dict[str, int]) -> None:
         for index in range(count):
             made = scene(split, index)
             Image.fromarray(made.pixels).save(images / f"{index:05}.jpg", quality=95, subsampling=0)
-            (labels / f"{index:05}.txt").write_text("".join(_rows(made)))
+            (labels / f"{index:05}.txt").write_text("".join(_rows(made)), encoding="utf-8", newline="\n")
     names = "".join(f'  {index}: "{name}"\n' for index, name in enumerate(NAMES))
     # no `path`: ultralytics then takes the folder of this file as the root, whatever the working directory is
-    (folder / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames:\n{names}")
+    (folder / "data.yaml").write_text(
+        f"train: images/train\nval: images/val\nnames:\n{names}", encoding="utf-8", newline="\n"
+    )
 
 
 def _rows(made: Scene) -> list[str]:

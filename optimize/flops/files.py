@@ -31,14 +31,16 @@ def check(file: Path) -> Path:
 def write(tables: list[Table], file: Path) -> None:
     """Write all tables into one .json or .csv; bytes and operations are whole numbers, what is not known is null."""
     if file.suffix == ".json":
-        file.write_text(json.dumps({"convention": CONVENTION, "models": [_content(t) for t in tables]}, indent=2))
+        file.write_text(
+            json.dumps({"convention": CONVENTION, "models": [_content(t) for t in tables]}, indent=2), encoding="utf-8"
+        )
         return
     rows = [
         {"model": table.model, "height": table.imgsz[0], "width": table.imgsz[1]} | _figures(layer)
         for table in tables
         for layer in table.layers
     ]
-    with file.open("w", newline="") as stream:
+    with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

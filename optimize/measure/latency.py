@@ -14,7 +14,7 @@ import numpy as np
 from rich.progress import track
 
 from optimize.errors import MeasurementError, described
-from optimize.measure.process import fresh
+from optimize.host.process import fresh
 from optimize.progress import CONSOLE
 from optimize.runtime.session import Session
 from optimize.variant import Variant

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from optimize.measure.process import fresh
+from optimize.host.process import fresh
 from optimize.measure.profile import Profile, interleaved
 from optimize.measure.roofline import Machine
 from optimize.variant import Variant

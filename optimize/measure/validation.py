@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 
 from pydantic import TypeAdapter
 
+from optimize.host.files import move
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Box, Detections
 from optimize.store.held import held, worked
@@ -26,7 +27,7 @@ class Validation:
 
     @property
     def accuracy(self) -> Accuracy:
-        found = json.loads(self._accuracy.read_text())
+        found = json.loads(self._accuracy.read_text(encoding="utf-8"))
         return Accuracy(**found | {"folds": tuple(found["folds"])})
 
     def _whole(self) -> bool:
@@ -82,6 +83,6 @@ def _make(kept: Validation, validate: Validate) -> None:
         partial = kept._detections.with_suffix(".partial")
         with partial.open("wb") as copy:
             shutil.copyfileobj(lines, copy)
-    partial.rename(kept._detections)
-    partial.write_text(json.dumps(asdict(found), indent=2))
-    partial.rename(kept._accuracy)
+    move(partial, kept._detections)
+    partial.write_text(json.dumps(asdict(found), indent=2), encoding="utf-8")
+    move(partial, kept._accuracy)

@@ -85,7 +85,7 @@ class Prune:
         model = load(variant.path)
         report = prune(model, variant.imgsz, self.settings)
         save(model, folder / "pruned.pt")
-        (folder / REPORT).write_text(json.dumps(asdict(report), indent=2))
+        (folder / REPORT).write_text(json.dumps(asdict(report), indent=2), encoding="utf-8")
         tags = variant.tags if "pruned" in variant.tags else (*variant.tags, "pruned")
         return replace(variant, path=folder / "pruned.pt", tags=tags)
 

@@ -90,7 +90,7 @@ class Int8:
             report["float_layers"] = _float_layers(way, self._speeds(variant, way), before)
         report |= {"recipe": best.recipe, "drop": 100 * (before - best.score), "reached": best.score >= goal}
         report["seconds"] = round(perf_counter() - began, 1)
-        (folder / REPORT).write_text(json.dumps(report, indent=2))
+        (folder / REPORT).write_text(json.dumps(report, indent=2), encoding="utf-8")
         path = best.variant.path.rename(folder / variant.path.name)
         shutil.rmtree(folder / "tries")
         return replace(best.variant, path=path, steps=variant.steps)

@@ -52,7 +52,7 @@ class BatchNorm:
         used = reestimate(model, _batches(sample(self.data, self.images, self.seed, variant.imgsz)))
         checkpoint.save(model, path, half=True)
         report = {"images": used, "seconds": round(time.perf_counter() - began, 1)}
-        (folder / REPORT).write_text(json.dumps(report, indent=2))
+        (folder / REPORT).write_text(json.dumps(report, indent=2), encoding="utf-8")
         return replace(variant, path=path)
 
 

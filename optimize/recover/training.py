@@ -6,6 +6,7 @@ from shutil import rmtree
 from typing import Protocol
 
 from optimize.data.dataset import Dataset
+from optimize.host.files import move
 from optimize.stage import REPORT
 from optimize.variant import Variant
 from optimize.yolo.train import Training, finetune
@@ -42,9 +43,12 @@ def train(settings: Settings, variant: Variant, folder: Path, said: dict[str, ob
         seed=settings.seed,
         **how,
     )
-    path = training.path.rename(folder / "recovered.pt")
+    path = folder / "recovered.pt"
+    move(training.path, path)
     rmtree(folder / "train")  # the optimizer's state is twice the size of the model
-    (folder / REPORT).write_text(json.dumps({"epochs": settings.epochs} | said | _summary(training), indent=2))
+    (folder / REPORT).write_text(
+        json.dumps({"epochs": settings.epochs} | said | _summary(training), indent=2), encoding="utf-8"
+    )
     return path
 
 

@@ -25,9 +25,9 @@ def render(template: Path, content: dict[str, Any]) -> str:
     pages.filters["code"] = _code
     shared = {
         "palette": look.PALETTE,
-        "style": (HERE / "page.css").read_text(),
+        "style": (HERE / "page.css").read_text(encoding="utf-8"),
         "vega": _vega(),
-        "script": (HERE / "page.js").read_text(),
+        "script": (HERE / "page.js").read_text(encoding="utf-8"),
     }
     return pages.get_template(template.name).render(shared | content)
 

@@ -38,7 +38,7 @@ def write(report: Report, path: Path) -> None:
         *bounds.section(report),
         *layers.section(report.stages),
     ]
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _limits(report: Report) -> list[str]:

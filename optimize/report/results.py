@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from optimize.errors import InputError
+from optimize.host.files import write_text
 from optimize.report import gates, verdict
 from optimize.result import Report
 
@@ -21,9 +22,7 @@ def write(report: Report, path: Path) -> None:
         row |= {"missed": result.missed}
     content["verdict"] = verdict.headline(report)
     content["gates"] = [gate._asdict() for gate in gates.fired(report)]
-    partial = path.with_suffix(".partial")  # others may read it meanwhile, and what stands there already is whole
-    partial.write_text(json.dumps(content, indent=2))
-    partial.replace(path)
+    write_text(path, json.dumps(content, indent=2))
 
 
 def read(path: Path) -> Report:
@@ -37,7 +36,7 @@ def read(path: Path) -> Report:
             f"{path} does not exist; give the folder of a run that has ended, e.g. runs/2026-11-22_12-00-00."
         )
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         schema = content.get("schema")
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path} is no results.json of ours; give the folder of a run.") from error

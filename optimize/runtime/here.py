@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import torch
 
-from optimize.runtime import cpu
+from optimize.host import cpu
 
 
 def here() -> str:

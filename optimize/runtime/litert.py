@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from optimize.errors import OptimizeError, described
+from optimize.host.process import fresh
 from optimize.measure import litert_cost
 from optimize.measure.graph_cost import GraphCost
-from optimize.measure.process import fresh
 from optimize.runtime.litert_graph import append, metadata, read
 from optimize.runtime.session import Session
 from optimize.variant import Variant

@@ -75,7 +75,9 @@ def _convert(script: Path, shape: tuple[int, ...], target: Path) -> None:
     size, target = ",".join(map(str, shape)), target.resolve()
     options = {"inputshape": f"[{size}]f32", "fp16": 0, "ncnnparam": target / PARAM, "ncnnbin": target / BIN}
     command = [pnnx.EXEC_PATH, script, *(f"{key}={value}" for key, value in options.items())]
-    done = subprocess.run(command, cwd=script.parent, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(
+        command, cwd=script.parent, capture_output=True, text=True, encoding="utf-8", errors="replace"
+    )
     if done.returncode or not (target / BIN).is_file():
         told = [line for line in (*done.stdout.splitlines(), *done.stderr.splitlines()) if line.strip()]
         raise OptimizeError(

@@ -83,7 +83,8 @@ def write(layers: list[Layer], folder: Path) -> None:
     """Write both files into `folder`, where the metadata is not our business."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = sum(len(layer.writes) for layer in layers)
-    (folder / PARAM).write_text("\n".join([MAGIC, f"{len(layers)} {tensors}", *map(_line, layers)]) + "\n")
+    lines = [MAGIC, f"{len(layers)} {tensors}", *map(_line, layers)]
+    (folder / PARAM).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
     with (folder / BIN).open("wb") as file:
         for layer in layers:
             for array, (_, flagged) in zip(layer.arrays, _sizes(layer), strict=True):
@@ -141,7 +142,7 @@ def _succeeded(code: int, what: str) -> None:
 
 
 def _graph(folder: Path) -> list[Layer]:
-    _, _, *lines = (folder / PARAM).read_text().splitlines()
+    _, _, *lines = (folder / PARAM).read_text(encoding="utf-8").splitlines()
     return [_parsed(line) for line in lines]
 
 

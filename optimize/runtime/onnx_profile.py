@@ -33,7 +33,7 @@ def run(path: Path, options, **session) -> list[dict]:
         profiled = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"], **session)
         feed = profiled.get_inputs()[0]
         profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
-        events = json.loads(Path(profiled.end_profiling()).read_text())
+        events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
     return [event["args"] for event in events if event["name"].endswith(_RAN)]
 
 
@@ -55,7 +55,7 @@ def profiler(path: Path, options) -> Profiler:
 
     def kernels(summary: Callable) -> list[Kernel]:
         with folder:
-            events = json.loads(Path(session.end_profiling()).read_text())
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
             graph = onnx.load(options.optimized_model_filepath).graph
         ran: dict[str, list[dict]] = {}
         for event in events:

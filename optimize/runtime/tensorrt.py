@@ -12,6 +12,7 @@ import onnx
 import torch
 
 from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
+from optimize.host.files import move
 from optimize.measure import onnx_cost
 from optimize.measure.graph_cost import GraphCost
 from optimize.quant.fp16 import to_half
@@ -152,7 +153,7 @@ class Build:
                 )
             partial = kept.with_name(f"{kept.name}.partial")
             partial.write_bytes(timings.serialize())
-            partial.replace(kept)
+            move(partial, kept)
         target = folder / f"{variant.path.stem}.engine"
         target.write_bytes(header(variant.path) + bytes(engine))
         return replace(variant, path=target)

@@ -183,7 +183,7 @@ def _made_by(path: Path) -> str:
     if path.name.startswith("digits"):
         return "data set"
     try:
-        last = json.loads((path / MANIFEST).read_text())["steps"][-1]
+        last = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["steps"][-1]
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return "damaged"
     return re.match(r"(?:<bound method )?([\w.]*)", last)[1]
@@ -227,7 +227,8 @@ def _noted(store: Path, runs: Sequence[Path]) -> dict[str, float]:
             with suppress(FileNotFoundError):  # a run that can't start takes its folder away
                 notes = folder / NOTES
                 when = notes.stat().st_mtime
-                noted |= {name: max(when, noted.get(name, 0)) for name in notes.read_text().split("\n") if name}
+                names = filter(None, notes.read_text(encoding="utf-8").split("\n"))
+                noted |= {name: max(when, noted.get(name, 0)) for name in names}
     return noted
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from optimize.measure.quiet import away
+from optimize.host.quiet import away
 
 NOTES = "uses.txt"
 WORK = "work.txt"
@@ -33,7 +33,7 @@ def noting(folder: Path) -> Iterator[None]:
 def worked(how: str, what: str) -> None:
     """Add a line to `work.txt` beside uses.txt: `what`, a stage, was `made`, or `found` in the store."""
     if notes := _notes.get():
-        with notes.with_name(WORK).open("a") as lines:
+        with notes.with_name(WORK).open("a", encoding="utf-8") as lines:
             lines.write(f"{how} {what}\n")
 
 
@@ -45,6 +45,6 @@ def held(store: Path, name: str) -> Iterator[None]:
         lock = FileLock(store / f"{name}.lock").acquire()
     with lock:
         if notes := _notes.get():  # before the first look, so that who clears the store was there before or sees it
-            with notes.open("a") as lines:
+            with notes.open("a", encoding="utf-8") as lines:
                 lines.write(f"{name}\n")
         yield

@@ -20,6 +20,7 @@ from uuid import uuid4
 from pydantic import TypeAdapter, ValidationError
 
 from optimize.errors import InputError
+from optimize.host.files import move
 
 NAME = ".optimize.json"
 RUN, SWEEP, STORE = "run", "sweep", "store"
@@ -125,7 +126,7 @@ def _move(source: Path, target: Path) -> None:
         if entry.is_dir() and place.is_dir():
             _move(entry, place)
         else:
-            os.replace(entry, place)
+            move(entry, place)
 
 
 def _refusal(file: Path) -> str:
@@ -166,4 +167,4 @@ def _write(folder: Path, manifest: Manifest) -> None:
     """Whole or not at all, since it is the proof for everything else in `folder`."""
     partial = folder / f"{NAME}.{uuid4().hex}"  # several processes begin one store
     partial.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
-    os.replace(partial, folder / NAME)
+    move(partial, folder / NAME)

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from optimize.errors import described
-from optimize.measure.process import fresh
+from optimize.host.process import fresh
 from optimize.output import NAMES
 from optimize.sentences import sentence
 from optimize.store.manifest import RUN, remove
@@ -81,6 +81,8 @@ def _build(
 
 
 def _print_to(path: Path) -> None:
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    for stream in (sys.stdout, sys.stderr):  # of the console's code page until now
+        stream.reconfigure(encoding="utf-8", errors="replace")

@@ -1,6 +1,5 @@
 """What Hydra calls before a sweep's first job, whatever sweeper and launcher it has."""
 
-import shlex
 import sys
 from importlib.util import find_spec
 from math import prod
@@ -12,6 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from optimize.errors import InputError
+from optimize.host.process import quoted
 from optimize.output import check_names, claim
 from optimize.sentences import one_sentence
 from optimize.store.manifest import SWEEP
@@ -52,7 +52,7 @@ def _begun(config: DictConfig, folder: Path, target: Path) -> Sweep:
     settings = config.hydra
     overrides = OmegaConf.to_container(settings.overrides.task)
     given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
-    command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={target}"])
+    command = quoted(["python", "-m", "optimize", *given, f"hydra.sweep.dir={target}"])
     total = settings.sweeper.get("trials") or prod(len(list(one.sweep_string_iterator())) for one in _swept(config))
     return begin(folder, command, overrides, total)
 

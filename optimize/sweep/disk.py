@@ -15,6 +15,7 @@ def own(sweep: Sweep) -> int:
 def stored(sweep: Sweep) -> int | None:
     """Bytes of what its jobs use of their store, which other runs may use too; None where no store is seen here."""
     stores = {Path(report.provenance.config["store"]) for report in sweep.reports.values()}
-    names = {name for notes in sweep.folder.glob(f"*/{NOTES}") for name in notes.read_text().splitlines() if name}
+    notes = [file.read_text(encoding="utf-8") for file in sweep.folder.glob(f"*/{NOTES}")]
+    names = {name for text in notes for name in text.splitlines() if name}
     there = stores and all(store.is_dir() for store in stores)
     return sum(used(store, names) for store in stores) if there else None

@@ -1,7 +1,6 @@
 """What happens when no job runs any more: everything is timed together, and the summary is written."""
 
 import logging
-import os
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from platform import node
 
 from optimize import tracking
 from optimize.errors import LimitMissed, VariantFailed
+from optimize.host.resources import cores
 from optimize.output import publish
 from optimize.provenance import host
 from optimize.report import draw, results
@@ -65,7 +65,7 @@ def end(folder: Path, target: Path, lost: str | None = None) -> None:
 def _here(report: Report, one: Job) -> Report:
     """`report` as it is timed by this machine, whatever machine made it."""
     made = report.provenance
-    threads = made.config["threads"] or len(os.sched_getaffinity(0))
+    threads = made.config["threads"] or cores()
     moved = (f"Made and validated on {one.host}, timed on {node()}.",) if one.host != node() else ()
     return replace(report, provenance=replace(made, threads=threads, host=host(), remarks=(*made.remarks, *moved)))
 

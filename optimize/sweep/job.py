@@ -1,9 +1,10 @@
 """One job of a sweep, as its folder tells: whoever works on it writes job.json, and everybody else reads it."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from optimize.host.files import write_text
 
 FILE = "job.json"
 RESULTS = "results.json"
@@ -36,15 +37,13 @@ class Job:
 
 def write(job: Job, folder: Path) -> None:
     """Whole or not at all, since others read it meanwhile."""
-    partial = folder / f".{FILE}"
-    partial.write_text(json.dumps(asdict(job), indent=2))
-    os.replace(partial, folder / FILE)
+    write_text(folder / FILE, json.dumps(asdict(job), indent=2))
 
 
 def read(folder: Path) -> Job | None:
     """The job whose folder this is; None where none has begun there."""
     try:
-        told = json.loads((folder / FILE).read_text())
+        told = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return Job(**told | {"overrides": tuple(told["overrides"])})

@@ -1,7 +1,6 @@
 """A whole sweep, as its folder tells at any moment."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from optimize.errors import InputError
+from optimize.host.files import write_text
 from optimize.store import manifest
 from optimize.store.held import WORK
 from optimize.sweep import job
@@ -69,9 +69,7 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
     sweep = replace(known, total=total) if known else Sweep(folder, command, tuple(overrides), total, time())
     content = {key: getattr(sweep, key) for key in ("command", "overrides", "total", "began")}
     manifest.begin(folder, manifest.SWEEP)
-    partial = folder / f".{FILE}"
-    partial.write_text(json.dumps(content | {"cwd": str(Path.cwd())}))
-    os.replace(partial, folder / FILE)
+    write_text(folder / FILE, json.dumps(content | {"cwd": str(Path.cwd())}))
     return sweep
 
 
@@ -96,7 +94,7 @@ def home(folder: Path) -> Path:
         InputError: this machine does not see one of the two.
     """
     known = folder / FILE
-    cwd = Path(json.loads(known.read_text())["cwd"]) if known.is_file() else None
+    cwd = Path(json.loads(known.read_text(encoding="utf-8"))["cwd"]) if known.is_file() else None
     if cwd is None or not cwd.is_dir():
         raise InputError(
             f"{node()} does not see {cwd or folder}; run a sweep over several machines in a folder that all of them "
@@ -132,14 +130,14 @@ def told(folder: Path) -> Sweep | None:
     """What was asked for of the sweep in `folder`; None where there is none."""
     if not (folder / FILE).is_file():
         return None
-    content = json.loads((folder / FILE).read_text())
+    content = json.loads((folder / FILE).read_text(encoding="utf-8"))
     return Sweep(folder, content["command"], tuple(content["overrides"]), content["total"], content["began"])
 
 
 def _work(folder: Path) -> tuple[Counter[str], Counter[str]]:
     both = {"made": Counter(), "found": Counter()}
     for file in folder.glob(f"*/{WORK}"):
-        for line in file.read_text().splitlines():
+        for line in file.read_text(encoding="utf-8").splitlines():
             how, what = line.split(" ", 1)
             both[how][what] += 1
     return both["made"], both["found"]

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from optimize.measure import latency, quiet
+from optimize.host import quiet
+from optimize.measure import latency
 from optimize.measure.latency import Latency, Timing, Untimed
 from optimize.prepare import runtimes
 from optimize.result import Failure, Report, Result

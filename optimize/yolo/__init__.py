@@ -7,7 +7,9 @@ Four habits of ultralytics are decided here, before anything imports it: it sets
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+from optimize.host.resources import cores
+
+os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
 os.environ["YOLO_AUTOINSTALL"] = "false"
 os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "true")
 os.environ.setdefault("YOLO_VERBOSE", "false")

@@ -139,7 +139,7 @@ def _pictures(data: str, split: str, sources: str | list[str]) -> Iterator[Path]
             # as ultralytics does, into folders that are links as well, which Path.rglob leaves out
             found = (Path(folder, name) for folder, _, names in os.walk(path, followlinks=True) for name in names)
         elif path.is_file():
-            lines = path.read_text().split("\n")
+            lines = path.read_text(encoding="utf-8").split("\n")
             found = (path.parent / line.strip() for line in lines if line.strip())
         else:
             raise InputError(f"data={data} names {path} for its {split} split, which does not exist; check the yaml.")

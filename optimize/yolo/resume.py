@@ -5,7 +5,6 @@ was trained is missing. Here every epoch leaves the whole state, in its own prec
 that follow from the seed and its number alone, so that it does not matter which process began it.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import init_seeds, unwrap_model
+
+from optimize.host.files import move
 
 STATE = "state.pt"
 
@@ -32,11 +33,11 @@ def keep(trainer) -> None:
         "updates": trainer.ema.updates,
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
-        "results": trainer.csv.read_text(),
+        "results": trainer.csv.read_text(encoding="utf-8"),
     }
     partial = trainer.wdir / "state.partial"
     torch.save(state, partial)
-    os.replace(partial, trainer.wdir / STATE)
+    move(partial, trainer.wdir / STATE)
 
 
 def restore(trainer) -> None:
@@ -54,7 +55,7 @@ def restore(trainer) -> None:
     trainer.scaler.load_state_dict(state["scaler"])
     trainer.start_epoch = state["epochs"]
     if RANK in {-1, 0}:
-        trainer.csv.write_text(state["results"])
+        trainer.csv.write_text(state["results"], encoding="utf-8")
 
 
 def begin_epoch(trainer) -> None:

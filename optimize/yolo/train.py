@@ -24,7 +24,8 @@ from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils.torch_utils import strip_qat, unwrap_model
 
 from optimize.errors import InputError, MeasurementError
-from optimize.measure.quiet import away
+from optimize.host.files import move
+from optimize.host.quiet import away
 from optimize.progress import bar
 from optimize.yolo import (
     checkpoint,
@@ -98,7 +99,7 @@ class KeepArchitecture:
         """Write last.pt beside its place and rename it, since a kill while it is written would leave half a file."""
         last, self.last = self.last, self.last.with_name("writing.pt")
         saved = super().save_model()
-        os.replace(self.last, last)
+        move(self.last, last)
         self.last = last
         resume.keep(self)
         return saved
@@ -282,7 +283,7 @@ def _check_shapes(start: nn.Module, trained: nn.Module) -> None:
 
 def _history(results: Path) -> tuple[dict[str, float], ...]:
     """The rows of results.csv."""
-    with results.open(newline="") as stream:
+    with results.open(newline="", encoding="utf-8") as stream:
         return tuple({key.strip(): float(value) for key, value in row.items()} for row in csv.DictReader(stream))
 
 

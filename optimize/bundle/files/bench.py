@@ -40,6 +40,8 @@ def main():
         sys.exit(f"error: --out {out} exists, and nothing is overwritten; give another name.")
     if not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
         sys.exit(f"error: --out {out} can't be written; give a file in a folder that is there.")
+    for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
+        stream.reconfigure(errors="replace")
     bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
     found = digest(HERE / bundle["artefact"])
     if found != bundle["sha256"]:
@@ -158,7 +160,7 @@ def state():
 def text(file):
     """What `file` holds; nothing where there is none or it can't be read, as some sensors can't."""
     try:
-        return file.read_text(errors="replace")
+        return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 

@@ -34,7 +34,7 @@ def open_onnxruntime(path, precision, threads):
         with TemporaryDirectory() as folder:
             profiled = session(enable_profiling=True, profile_file_prefix=f"{folder}/profile")
             profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
-            events = json.loads(Path(profiled.end_profiling()).read_text())
+            events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
         ran = [event["args"] for event in events if event["name"].endswith("_kernel_time")]
         computed = [kernel["output_type_shape"] for kernel in ran if kernel["op_name"] not in MOVES["onnxruntime"]]
         types = {name for outputs in computed for tensor in outputs for name in tensor}

@@ -1,0 +1,136 @@
+"""Quiet on this host while somebody times: many runs may work at once, but a timing is alone.
+
+A readers-writer lock made of exclusive ones, which filelock has on every system and which vanish with their process.
+Who works holds a file of its own; who times holds `gate` and waits until nobody holds a worker's file. Who begins to
+work passes `gate` first, so that no stream of workers keeps a waiting timing from its turn. Containers on one host, and
+users of one Windows or macOS, keep each other quiet only if they share the folder.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from tempfile import gettempdir
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+log = logging.getLogger(__name__)
+
+
+def _shared_folder() -> Path:
+    """Not always gettempdir(), since job schedulers give every job a TMPDIR of its own."""
+    shared = Path("/tmp")
+    return shared if os.name == "posix" and os.access(shared, os.W_OK | os.X_OK) else Path(gettempdir())
+
+
+FOLDER = _shared_folder()
+GATE, WORKERS = "yolo-optimize.gate.lock", "yolo-optimize.work.*.lock"
+PATIENCE, FOR_EVER = 1, -1  # seconds until a wait is told
+
+ALONE = "alone"
+# of this thread: the lock it holds while it works, ALONE while it times
+_work: ContextVar[FileLock | str | None] = ContextVar("work", default=None)
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """Work that would disturb a timing; it begins when nobody times or waits to. Inside itself it changes nothing."""
+    if _work.get() is not None:
+        yield
+        return
+    work = _lock(WORKERS.replace("*", uuid4().hex))
+    _enter(work)
+    before = _work.set(work)
+    try:
+        yield
+    finally:
+        _work.reset(before)
+        _leave(work)
+
+
+@contextmanager
+def timing() -> Iterator[None]:
+    """Be the only one on this host who works or times. Inside `working` this interrupts the work.
+
+    While it lasts, nothing may be waited for that another run holds.
+    """
+    with away(), _gate():
+        workers = [_lock(file.name) for file in FOLDER.glob(WORKERS)]
+        _acquire(workers, "other runs on this host to end what they work on, since timing needs quiet")
+        for worker in workers:  # none can begin again before the gate opens; those of killed processes are cleared away
+            _leave(worker)
+        before = _work.set(ALONE)
+        try:
+            yield
+        finally:
+            _work.reset(before)
+
+
+@contextmanager
+def away() -> Iterator[None]:
+    """An interruption of `working` in which others may time.
+
+    Whoever waits for anything that another run holds must be away: the other may be waiting for its turn to work,
+    behind one who times, who would wait for this work to end.
+    """
+    work = _work.get()
+    if work in (None, ALONE):
+        yield
+        return
+    _leave(work)
+    before = _work.set(None)
+    try:
+        yield
+    finally:
+        _work.reset(before)
+        _enter(work)
+
+
+def _enter(work: FileLock) -> None:
+    with _gate():
+        _acquire([work], "a file of its own")  # nobody else asks for it while the gate is shut
+
+
+def _leave(work: FileLock) -> None:
+    work.release()
+    with suppress(OSError):  # who times has it open, or it is another user's
+        Path(work.lock_file).unlink(missing_ok=True)
+
+
+@contextmanager
+def _gate() -> Iterator[None]:
+    gate = _lock(GATE)
+    _acquire([gate], "another run on this host to end its timing")
+    try:
+        yield
+    finally:
+        gate.release()
+
+
+def _lock(name: str) -> FileLock:
+    """Which any user of this host may take, whatever the umask."""
+    return FileLock(FOLDER / name, mode=0o666)
+
+
+def _acquire(locks: list[FileLock], what: str) -> None:
+    """One after the other; a wait of more than `PATIENCE` is told once."""
+    patience = PATIENCE
+    for lock in locks:
+        try:
+            try:
+                lock.acquire(timeout=patience)
+            except Timeout:
+                log.info("waiting for %s", what)
+                patience = FOR_EVER
+                lock.acquire(timeout=patience)
+        except OSError as error:
+            _warn(str(error))
+
+
+@cache  # once in a process
+def _warn(why: str) -> None:
+    log.warning("no lock in %s (%s), so other runs on this host may work while this one times", FOLDER, why)

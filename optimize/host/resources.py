@@ -1,0 +1,21 @@
+"""How much of this machine there is to use."""
+
+import os
+
+import psutil
+
+
+def cores() -> int:
+    """CPU cores that this process may use; where the system binds no process to cores (macOS), all that it has."""
+    process = psutil.Process()
+    return len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes of main memory."""
+    return psutil.virtual_memory().total
+
+
+def load_average() -> float | None:
+    """Processes that ran or waited to run, on average over the last minute; None where the system counts none."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
