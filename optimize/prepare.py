@@ -33,9 +33,10 @@ from optimize.runtime.torch import Torch
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import architecture, load, parameters_of_yaml, task
+from optimize.yolo.checkpoint import architecture, load, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
+from optimize.yolo.widths import parameters_of_yaml
 
 
 def settings_of(config: DictConfig) -> Settings:
