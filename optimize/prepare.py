@@ -1,5 +1,7 @@
 """From the config to a Plan: everything is found, loaded and checked before any work starts."""
 
+import logging
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +36,12 @@ from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.store.contents import begin_store, check_store
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import architecture, load, parameters_of_yaml, task
+from optimize.yolo.checkpoint import architecture, load, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
+from optimize.yolo.widths import parameters_of_yaml
+
+log = logging.getLogger(__name__)
 
 
 def settings_of(config: DictConfig) -> Settings:
@@ -73,6 +78,9 @@ def prepare(config: DictConfig) -> Plan:
     threads = settings.threads or cores()
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
     quant = build(config.quant, "quant", data=data, judge=judge)
+    untrained = _untrained(settings, recovery)
+    for line in untrained:
+        log.info(line)
     return Plan(
         original=start(path, imgsz),
         data=data,
@@ -87,7 +95,7 @@ def prepare(config: DictConfig) -> Plan:
             data,
             imgsz,
             threads,
-            _remarks(settings, model, asked, quant),
+            (*_remarks(settings, model, asked, quant), *untrained),
         ),
         rivals=others,
         limits=typed(Limits, config.limits, "limits"),
@@ -182,6 +190,17 @@ def _narrower(called: str, model: nn.Module) -> list[str]:
         f"model={called} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
         "its yaml describes; prune counts from what it has."
     ][: has < full]
+
+
+def _untrained(settings: Settings, recovery: list[Stage]) -> list[str]:
+    """What whoever asked for a training wonders where none happens."""
+    if settings.prune or not any(isinstance(stage, Finetune) and stage.epochs for stage in recovery):
+        return []
+    keys = f"model={settings.model}", f"data={settings.data}", f"epochs={settings.epochs}"
+    return [
+        "Nothing is trained, since finetune and distill win back what pruning lost and prune=0 prunes nothing; "
+        f"`{shlex.join(['python', '-m', 'optimize.train', *keys])}` trains the checkpoint on."
+    ]
 
 
 def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: Stage) -> tuple[str, ...]:

@@ -156,6 +156,31 @@ def test_a_pruned_model_is_pruned_further_and_the_report_says_so(tmp_path, monke
     assert remarks[1][0].endswith("M of the 3.01 M parameters that its yaml describes; prune counts from what it has.")
 
 
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["prune=0", "epochs=50"], True),
+        (["prune=0", "recover=[distill]"], True),
+        (["prune=0", "recover=[bn]"], False),
+        (["prune=0", "epochs=0"], False),
+        (["prune=0.3"], False),
+    ],
+)
+def test_a_training_that_prune_0_leaves_out_is_said(words, said, tmp_path, monkeypatch, dataset, checkpoint, caplog):
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level("INFO", "optimize")
+    with initialize_config_dir(str(CONF.resolve()), version_base=None):
+        config = compose("config", [f"model={checkpoint}", f"data={dataset}", "runtime=[onnxruntime]", *words])
+    lines = [
+        line for line in prepare(config).provenance.remarks if line.startswith("Nothing is trained, since finetune")
+    ]
+    logged = [record.message for record in caplog.records if record.message.startswith("Nothing is trained")]
+    assert len(lines) == said
+    assert lines == logged
+    if said:
+        assert f"`python -m optimize.train model={checkpoint} data={dataset} epochs={config.epochs}`" in lines[0]
+
+
 def test_nothing_asked_nothing_changed(optimize, given, where):
     code, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[onnxruntime]")
     assert code == 0

@@ -87,7 +87,7 @@ print([name for name, _ in model.named_modules() if "quantizer" in name], type(m
 
 @needs_modelopt
 def test_a_killed_training_goes_on_with_the_ranges_that_it_had(hard, data, tmp_path, monkeypatch, capsys):
-    seen, save_model = [], train.KeepArchitecture.save_model
+    seen, save_model = [], train.Recovery.save_model
 
     def killed_after_two(self):
         model = self.model.state_dict()
@@ -96,7 +96,7 @@ def test_a_killed_training_goes_on_with_the_ranges_that_it_had(hard, data, tmp_p
         if self.epoch == 1 and len(seen) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.KeepArchitecture, "save_model", killed_after_two)
+    monkeypatch.setattr(train.Recovery, "save_model", killed_after_two)
     variant, stage = Variant(hard, "torch", "fp32", IMGSZ), Qat(data, epochs=3, batch=8, device="cpu")
     with pytest.raises(KeyboardInterrupt):
         stage(variant, tmp_path)

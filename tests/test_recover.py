@@ -15,12 +15,13 @@ from ultralytics import YOLO
 from ultralytics.utils.torch_utils import unwrap_model
 
 from optimize.data.dataset import Dataset
-from optimize.errors import InputError
+from optimize.errors import InputError, MeasurementError
 from optimize.recover import bn
 from optimize.recover.bn import BatchNorm, reestimate
 from optimize.recover.finetune import Finetune
 from optimize.variant import Variant
 from optimize.yolo import checkpoint, train
+from optimize.yolo.trainers import KeepWidths
 
 IMGSZ = 64
 
@@ -90,19 +91,19 @@ def test_training_keeps_the_pruned_architecture(family, data, tmp_path):
 
 @pytest.mark.parametrize("distilled", [False, True])
 def test_the_deployed_head_of_yolo26_keeps_its_weight(distilled, data, tmp_path, monkeypatch):
-    seen, save_model = [], train.KeepArchitecture.save_model
+    seen, save_model = [], train.Recovery.save_model
 
     def watched(self):
         seen.append(unwrap_model(self.model).criterion.o2m)
         return save_model(self)
 
-    monkeypatch.setattr(train.KeepArchitecture, "save_model", watched)
+    monkeypatch.setattr(train.Recovery, "save_model", watched)
     teacher = full_width(tmp_path, "yolo26n") if distilled else None
     run(thinned(tmp_path, "yolo26n"), data, tmp_path / "work", epochs=3, teacher=teacher)
     assert seen == [0.8, 0.8, 0.8]
 
 
-def test_stock_training_loses_the_pruned_architecture(data, tmp_path):
+def test_stock_training_loses_the_architecture_of_an_unmarked_checkpoint(data, tmp_path):
     path = thinned(tmp_path, "yolov8n")
     settings = {"data": str(data.yaml), "epochs": 1, "imgsz": IMGSZ, "device": "cpu", "amp": False, "plots": False}
     YOLO(path).train(**settings, project=str(tmp_path / "stock"), name="run", verbose=False)
@@ -112,7 +113,7 @@ def test_stock_training_loses_the_pruned_architecture(data, tmp_path):
 @pytest.mark.parametrize("trainer", train.TRAINERS.values())
 def test_a_worker_of_multi_gpu_training_finds_the_trainer_by_name(trainer):
     assert pickle.loads(pickle.dumps(trainer)) is trainer
-    assert trainer.get_model is train.KeepArchitecture.get_model
+    assert trainer.get_model is train.Recovery.get_model
 
 
 def test_stdout_is_left_alone_even_by_child_processes():
@@ -143,7 +144,7 @@ def test_equal_seeds_give_equal_weights_in_one_process(data, tmp_path):
 def test_a_killed_training_goes_on_and_keeps_the_architecture(distilled, data, tmp_path, monkeypatch):
     path, folder = thinned(tmp_path, "yolov8n"), tmp_path / "work"
     teacher = full_width(tmp_path) if distilled else None
-    save_model = train.KeepArchitecture.save_model
+    save_model = train.Recovery.save_model
 
     def killed_after_two(self):
         save_model(self)
@@ -151,7 +152,7 @@ def test_a_killed_training_goes_on_and_keeps_the_architecture(distilled, data, t
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.KeepArchitecture, "save_model", killed_after_two)
+        patch.setattr(train.Recovery, "save_model", killed_after_two)
         with pytest.raises(KeyboardInterrupt):
             run(path, data, folder, epochs=3, teacher=teacher)
     done = run(path, data, folder, epochs=3, teacher=teacher)
@@ -177,8 +178,9 @@ def test_another_number_of_classes_is_refused(data, tmp_path):
 
 def test_a_changed_shape_is_an_error(data, tmp_path, monkeypatch):
     path = thinned(tmp_path, "yolov8n")
-    monkeypatch.delattr(train.KeepArchitecture, "get_model")
-    with pytest.raises(train.MeasurementError, match=r"changed model\.0\.bn\.bias from \(8,\) to \(16,\)"):
+    for mixin in train.Recovery, KeepWidths:
+        monkeypatch.delattr(mixin, "get_model")
+    with pytest.raises(MeasurementError, match=r"changed model\.0\.bn\.bias from \(8,\) to \(16,\)"):
         run(path, data, tmp_path / "work")
 
 

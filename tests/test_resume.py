@@ -29,7 +29,7 @@ def recovery(path: Path, data: Path, folder: Path, kind: str) -> train.Training:
 
 def dies(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """Let the next training be killed at `moment`."""
-    keeper = train.KeepArchitecture
+    keeper = train.Recovery
     save_model, optimizer_step, keep = keeper.save_model, train.Detect.optimizer_step, resume.keep
 
     def saved(self):
@@ -117,7 +117,7 @@ def _killed(path: Path, data: Path, folder: Path) -> None:
         if next(steps) == 2:
             psutil.Process().kill()
 
-    train.KeepArchitecture.optimizer_step = stepped
+    train.Recovery.optimizer_step = stepped
     recovery(path, data, folder, "finetune")
 
 

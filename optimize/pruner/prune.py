@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import isclose
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from optimize.stage import REPORT
 from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
+from optimize.yolo.widths import STOP, stop_stock_training
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,23 @@ class Report:
 
 @dataclass(frozen=True)
 class Prune:
-    """The stage that prunes a checkpoint."""
+    """The stage that prunes a checkpoint.
+
+    Attributes:
+        settings: what to remove.
+        stop: what stock training says of the checkpoint that is written.
+    """
 
     settings: Pruning
+    stop: str = field(default=STOP, init=False)
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if self.settings.share == 0:
             return variant
         model = load(variant.path)
         report = prune(model, variant.imgsz, self.settings)
+        if any(kept < full for full, kept in (layer.width for layer in report.layers)):
+            stop_stock_training(model)
         save(model, folder / "pruned.pt")
         (folder / REPORT).write_text(json.dumps(asdict(report), indent=2), encoding="utf-8")
         tags = variant.tags if "pruned" in variant.tags else (*variant.tags, "pruned")

@@ -6,10 +6,12 @@ Four habits of ultralytics are decided here, before anything imports it: it sets
 """
 
 import os
+import sys
 
 from optimize.host.resources import cores
 
 os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
 os.environ["YOLO_AUTOINSTALL"] = "false"
 os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "true")
-os.environ.setdefault("YOLO_VERBOSE", "false")
+if "ultralytics" not in sys.modules:  # else it prints already, in a program of the user's
+    os.environ.setdefault("YOLO_VERBOSE", "false")

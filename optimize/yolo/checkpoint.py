@@ -160,19 +160,6 @@ def save(model: nn.Module, path: Path, *, half: bool = False) -> None:
     )
 
 
-def parameters_of_yaml(model: nn.Module) -> tuple[int, int]:
-    """Parameters that `model` has, and that a new one has by the yaml inside it; fewer means it was pruned before.
-
-    Raises:
-        InputError: the yaml inside names what can't be built here.
-    """
-    try:
-        new = type(model)(deepcopy(model.yaml), verbose=False)
-    except Exception as error:  # an unknown block, an activation that is code: ultralytics raises anything here
-        raise InputError(f"the yaml inside the checkpoint can't be built ({_plain(error)}).") from error
-    return tuple(sum(p.numel() for p in m.parameters()) for m in (model, new))
-
-
 def deployed(model: nn.Module) -> nn.Module:
     """A fused eval copy with only the head that is deployed: what FLOPs, accuracy, export and latency all see.
 

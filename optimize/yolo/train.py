@@ -1,8 +1,4 @@
-"""Train a pruned checkpoint with ultralytics' own trainers.
-
-Left alone they build the network anew from its yaml, at full width, and copy only the tensors whose shapes still
-fit: the pruned model is gone and nothing says so. `KeepArchitecture` trains the checkpoint's own module instead.
-"""
+"""Win accuracy back: train a pruned checkpoint for a few epochs, with its widths kept, inside a stage."""
 
 import csv
 import logging
@@ -21,9 +17,9 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
-from ultralytics.utils.torch_utils import strip_qat, unwrap_model
+from ultralytics.utils.torch_utils import unwrap_model
 
-from optimize.errors import InputError, MeasurementError
+from optimize.errors import InputError
 from optimize.host.files import move
 from optimize.host.quiet import away
 from optimize.progress import bar
@@ -34,6 +30,8 @@ from optimize.yolo import (
 )
 from optimize.yolo.metrics import METRICS
 from optimize.yolo.progress import stdout_to_stderr
+from optimize.yolo.trainers import KeepWidths
+from optimize.yolo.widths import check_shapes
 
 log = logging.getLogger(__name__)
 
@@ -50,29 +48,21 @@ CARRIED = (
 FIXED = {"amp": False, "plots": False, "exist_ok": True, "deterministic": True}
 
 
-class KeepArchitecture:
-    """Mixin before a task's trainer: the architecture is the checkpoint's."""
+class Recovery(KeepWidths):
+    """Mixin before a task's trainer: it can go on bit for bit, and trains the head that is deployed."""
 
     def get_model(self, cfg=None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
-        """The module of the checkpoint, as it is.
+        """The module of the checkpoint.
 
         Raises:
-            InputError: there is no checkpoint, it is fused, or its classes are not those of the data.
+            InputError: it is fused, or its classes are not those of the data.
         """
-        if not isinstance(weights, nn.Module):
-            raise InputError(
-                f"model={self.args.model} holds no weights, so there is no architecture to keep; give a .pt."
-            )
-        if weights.is_fused():
-            raise InputError(f"model={self.args.model} is fused, so it can't be trained; give the unfused checkpoint.")
         if len(weights.names) != self.data["nc"]:
             raise InputError(
                 f"model={self.args.model} has {len(weights.names)} classes and data={self.args.data} has "
                 f"{self.data['nc']}; give data with the classes that the model was trained on."
             )
-        weights.criterion = None
-        strip_qat(weights)
-        return weights.float()
+        return super().get_model(cfg, weights, verbose)
 
     def _setup_train(self) -> None:
         """Hold the weights of YOLO26's two heads where a training begins.
@@ -109,22 +99,22 @@ class KeepArchitecture:
 
 
 # One class per task at module level, since the workers of multi-GPU training import the trainer by its name.
-class Detect(KeepArchitecture, DetectionTrainer): ...
+class Detect(Recovery, DetectionTrainer): ...
 
 
-class Segment(KeepArchitecture, SegmentationTrainer): ...
+class Segment(Recovery, SegmentationTrainer): ...
 
 
-class Pose(KeepArchitecture, PoseTrainer): ...
+class Pose(Recovery, PoseTrainer): ...
 
 
-class Obb(KeepArchitecture, OBBTrainer): ...
+class Obb(Recovery, OBBTrainer): ...
 
 
-class Classify(KeepArchitecture, ClassificationTrainer): ...
+class Classify(Recovery, ClassificationTrainer): ...
 
 
-class RTDetr(KeepArchitecture, RTDETRTrainer): ...
+class RTDetr(Recovery, RTDETRTrainer): ...
 
 
 TRAINERS = {"detect": Detect, "segment": Segment, "pose": Pose, "obb": Obb, "classify": Classify, "rtdetr": RTDetr}
@@ -221,7 +211,7 @@ def finetune(
             overrides["distill_model"] = str(teacher)
         _train(checkpoint.task(start), overrides)
     trained = _student(last)
-    _check_shapes(start, trained)
+    check_shapes(start, trained)
     trained.args = start.args
     result = folder / "finetuned.pt"
     checkpoint.save(trained, result, half=True)
@@ -269,16 +259,6 @@ def _say_epoch(metric: str, key: str, trainer) -> None:
     score, left = trainer.metrics[key], (trainer.epochs - trainer.epoch - 1) * trainer.epoch_time
     progress = trainer.epoch + 1, trainer.epochs
     log.info("epoch %d of %d: %s %.4f on validation, %d s left", *progress, metric, score, left)
-
-
-def _check_shapes(start: nn.Module, trained: nn.Module) -> None:
-    before, after = ({name: tuple(t.shape) for name, t in m.state_dict().items()} for m in (start, trained))
-    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    if changed:
-        raise MeasurementError(
-            f"training changed {changed[0]} from {before.get(changed[0])} to {after.get(changed[0])}, so the model "
-            "is no longer the pruned one; report this model to us."
-        )
 
 
 def _history(results: Path) -> tuple[dict[str, float], ...]:

@@ -1,0 +1,134 @@
+"""Train a checkpoint, pruned or not, as `yolo train` does, with its widths kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+from ultralytics import YOLO
+from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, get_save_dir, smart_value
+from ultralytics.utils import YAML
+from ultralytics.utils.checks import check_yaml
+from ultralytics.utils.torch_utils import parse_device, select_device
+
+from optimize.errors import InputError, described
+from optimize.yolo import checkpoint
+from optimize.yolo.dataset import resolve
+from optimize.yolo.progress import stdout_to_stderr
+from optimize.yolo.trainers import check_fit, check_kind, set_classes, trainer
+from optimize.yolo.widths import check_shapes, is_pruned
+
+# Those of `yolo train` with their defaults; what is done and the task are known.
+KEYS = {key: value for key, value in DEFAULT_CFG_DICT.items() if key not in ("task", "mode")} | {"save_dir": None}
+FILES = {"model", "data", "project", "name", "save_dir", "cfg", "distill_model", "pretrained", "resume"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left.
+
+    Attributes:
+        best: the weights with the best accuracy on the validation images.
+        last: those of the last epoch.
+        parameters: of the network, before and after; they differ only where the data has other classes.
+    """
+
+    best: Path
+    last: Path
+    parameters: tuple[int, int]
+
+
+def read_value(key: str, text: str) -> object:
+    """What `yolo train` makes of a value; what names a file is taken as it stands."""
+    value = smart_value(text)
+    return value if key not in FILES or isinstance(value, str | bool | None) else text
+
+
+def read_file(cfg: str) -> dict[str, object]:
+    """The arguments in a yaml given as `cfg`.
+
+    Raises:
+        InputError: it can't be read, or holds a key that is unknown.
+    """
+    try:
+        arguments = YAML.load(check_yaml(cfg))
+    except Exception as error:  # whatever a path or a yaml can be wrong in
+        raise InputError(f"cfg={cfg} can't be read ({described(error)}); give a yaml of training arguments.") from error
+    arguments = {key: value for key, value in arguments.items() if key not in ("task", "mode", "cfg")}
+    if unknown := arguments.keys() - KEYS.keys():
+        raise InputError(f"cfg={cfg} has the key {min(unknown)}, which is none of `yolo train`; remove it.")
+    return arguments
+
+
+def train_on(path: Path, given: dict[str, object]) -> Trained:
+    """Train `path` as `yolo train` does, and check that no width of a pruned checkpoint was changed.
+
+    Args:
+        path: a checkpoint; with `resume` the last.pt of a training that was stopped.
+        given: the arguments of `yolo train`, by their names.
+
+    Raises:
+        InputError: something given can't be used, or would overwrite files.
+        MeasurementError: the trained network has other shapes than the checkpoint.
+        KeyboardInterrupt: its text says what is kept.
+    """
+    start = checkpoint.load(path)
+    check_kind(start, f"model={path}")
+    data = given.get("data")
+    if given.get("resume"):
+        _check_unfinished(path)
+        data = data or start.args["data"]
+    if not data:
+        raise InputError("data= is missing; give the data.yaml (for classification the folder) to train on.")
+    dataset = resolve(str(data), checkpoint.task(start))
+    given = given | {"data": str(dataset.yaml)}
+    _check_arguments(given, start.task)
+    before, pruned = _parameters(start), is_pruned(start) is not False
+    if pruned:
+        check_fit(start, f"model={path}", 3, dataset.keypoints)
+        single = given.get("single_cls", start.args["single_cls"])  # ultralytics keeps it from the checkpoint
+        set_classes(start, 1 if single else len(dataset.names))
+    yolo = YOLO(str(path))
+    try:
+        with stdout_to_stderr():
+            yolo.train(trainer=trainer, **given)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_kept(yolo)) from None
+    best, last = yolo.trainer.best, yolo.trainer.last
+    if pruned:
+        for file in (best, last):
+            check_shapes(start, checkpoint.load(file))
+    return Trained(best, last, (before, _parameters(checkpoint.load(last))))
+
+
+def _kept(yolo: YOLO) -> str:
+    if yolo.trainer is None or not yolo.trainer.last.is_file():
+        return "no epoch was finished."
+    return f"`python -m optimize.train model={yolo.trainer.last} resume=true` goes on after the last finished epoch."
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def _check_unfinished(path: Path) -> None:
+    _, beside = checkpoint.read(path)
+    if beside.get("epoch", -1) < 0 or beside.get("optimizer") is None:
+        raise InputError(
+            f"model={path} is no last.pt of a training that was stopped, so nothing can be resumed; leave resume out "
+            "to begin a new training with it."
+        )
+
+
+def _check_arguments(given: dict[str, object], task: str) -> None:
+    """All that can be known before anything is written."""
+    try:
+        arguments = get_cfg(overrides=given | {"task": task, "mode": "train"})
+        if arguments.device is not None:
+            select_device(parse_device(arguments.device), verbose=False)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise InputError(str(error).splitlines()[0]) from error
+    if arguments.resume or not (arguments.exist_ok or given.get("save_dir")):
+        return  # it goes on in its own folder, or makes one
+    folder = get_save_dir(arguments)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"{folder} holds files, which a training would overwrite; give another name= or project=.")
