@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from optimize.config import CONF
 from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
+from optimize.literal import hydra_words, typed
 from optimize.measure.process import end_with
 from optimize.sentences import one_sentence, sentence
 from optimize.store.held import noting
@@ -34,6 +35,7 @@ def main() -> None:
     tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"  # Hydra's own switch, kept for whoever wants to see them
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through to us instead of printing its own text
     with nullcontext() if tracebacks else one_sentence(), _ending_sweeps():
+        sys.argv[1:] = hydra_words(sys.argv[1:], CONF)
         job()
 
 
@@ -49,6 +51,7 @@ def job(config: DictConfig) -> tuple[float, float | None] | float | None:
     folder = Path(settings.runtime.output_dir)
     if settings.mode is RunMode.MULTIRUN:
         return _attempt(config, settings, folder)
+    sys.argv[1:] = map(typed, sys.argv[1:])  # Hydra has read it, and now people will
     with one_sentence(), alone_in(folder), noting(folder):
         return _run(config, folder)
 
@@ -60,7 +63,7 @@ def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> float | 
     os.chdir(home(Path(settings.sweep.dir)))
     logs = OmegaConf.to_container(settings.job_logging, resolve=True)
     with alone_in(folder):
-        return attempt(config, settings.job.num, list(settings.overrides.task), logs, folder).score
+        return attempt(config, settings.job.num, OmegaConf.to_container(settings.overrides.task), logs, folder).score
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from optimize.errors import InputError
+from optimize.literal import typed
 from optimize.sentences import one_sentence
 from optimize.sweep.alive import alone_with
 from optimize.sweep.sweep import Sweep, begin
@@ -37,7 +38,9 @@ class Begin(Callback):
 
 def _fix(config: DictConfig, folder: str) -> None:
     """Launchers compose every job again, maybe in another folder or on another machine: it must find this one."""
-    kept = [one for one in config.hydra.overrides.hydra if not one.startswith("hydra.sweep.dir=")]
+    kept = [
+        one for one in OmegaConf.to_container(config.hydra.overrides.hydra) if not one.startswith("hydra.sweep.dir=")
+    ]
     with read_write(config):
         config.hydra.sweep.dir = folder
         config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir={QuotedString(folder, Quote.single).with_quotes()}"]
@@ -45,8 +48,8 @@ def _fix(config: DictConfig, folder: str) -> None:
 
 def _begun(config: DictConfig, folder: Path) -> Sweep:
     settings = config.hydra
-    overrides = OmegaConf.to_container(settings.overrides.task)
-    given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
+    overrides = [typed(override, sweep=True) for override in OmegaConf.to_container(settings.overrides.task)]
+    given = [typed(word, sweep=True) for word in sys.argv[1:] if not word.startswith("hydra.sweep.dir=")]
     command = shlex.join(["python", "-m", "optimize", *given, f"hydra.sweep.dir={folder}"])
     total = settings.sweeper.get("trials") or prod(len(list(one.sweep_string_iterator())) for one in _swept(config))
     return begin(folder, command, overrides, total)
@@ -78,6 +81,7 @@ def _check_search(sweeper: DictConfig) -> None:
 def _swept(config: DictConfig) -> list[Override]:
     """The keys that differ between jobs."""
     params = config.hydra.sweeper.get("params") or {}
-    given = [*(f"{key}={values}" for key, values in params.items()), *config.hydra.overrides.task]
+    task = OmegaConf.to_container(config.hydra.overrides.task)
+    given = [*(f"{key}={values}" for key, values in params.items()), *task]
     parsed = {one.get_key_element(): one for one in OverridesParser.create().parse_overrides(given)}
     return [one for one in parsed.values() if one.is_sweep_override()]

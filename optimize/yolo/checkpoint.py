@@ -15,9 +15,20 @@ from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn import tasks
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
+from ultralytics.utils import downloads
 from ultralytics.utils.torch_utils import strip_qat
 
 from optimize.errors import InputError, described
+
+_search = downloads.attempt_download_asset
+
+
+def _at_its_path(file: str | Path, *arguments, **named) -> str:
+    """A file that is there is loaded from there: ultralytics looks for it without the quotes in its path, say."""
+    return str(file) if os.path.exists(file) else _search(file, *arguments, **named)
+
+
+downloads.attempt_download_asset = _at_its_path
 
 SAFE = "ULTRALYTICS_SAFE_LOAD"  # ultralytics reads it when it is imported
 
