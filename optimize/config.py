@@ -34,8 +34,8 @@ def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) ->
         if not equals:
             raise InputError(f"{word} is not allowed; give key=value, e.g. model=yolo26n.pt.")
         if key in PATHS:
-            override = OverridesParser.create().parse_override(hydra_word(word, lists=lists))
-            OmegaConf.update(given, key, override.value(), merge=False)
+            value = OverridesParser.create().parse_override(hydra_word(word, lists=lists, bare=True)).value()
+            OmegaConf.update(given, key, [value] if key in lists and isinstance(value, str) and value else value)
             continue
         try:
             given.merge_with_dotlist([word])

@@ -52,13 +52,14 @@ def sweeps(words: Sequence[str], conf: Path) -> bool:
     return yaml is not None and OmegaConf.select(OmegaConf.load(yaml), "hydra.mode") == "MULTIRUN"
 
 
-def hydra_word(word: str, sweep: bool = False, lists: Sequence[str] = LISTS) -> str:
+def hydra_word(word: str, sweep: bool = False, lists: Sequence[str] = LISTS, bare: bool = False) -> str:
     """`word` as Hydra's grammar must have it; one that sets no path is given back as it is.
 
     Args:
         word: as it was typed, e.g. `model=best (1).pt`.
         sweep: it is of a sweep, so that a comma separates jobs.
-        lists: keys that take several values.
+        lists: keys that take several values, as `[a,b]`.
+        bare: which may also stand as `a,b`.
     """
     given, _, value = word.partition("=")
     key = given.lstrip("+")
@@ -66,10 +67,9 @@ def hydra_word(word: str, sweep: bool = False, lists: Sequence[str] = LISTS) -> 
         return word
     if key in (*FOLDERS, DEVICE):
         return f"{given}={_quoted(value)}"
-    read = _list if key in lists else _one
     several = sweep and "," in value and not os.path.exists(value)
     jobs = _jobs(value, key in lists) if several else [value]
-    return f"{given}={','.join(map(read, jobs))}"
+    return f"{given}={','.join(_list(job, bare) if key in lists else _one(job) for job in jobs)}"
 
 
 def typed(word: str, sweep: bool = False) -> str:
@@ -104,14 +104,13 @@ def _jobs(value: str, lists: bool) -> list[str]:
     return jobs
 
 
-def _list(value: str) -> str:
-    """A list in Hydra's grammar, of the elements of `[a,b]` or `a,b`."""
-    if value == "none":  # turns rivals off
-        return value
+def _list(value: str, bare: bool) -> str:
+    """A list in Hydra's grammar, of the elements of `[a,b]`, and where it may be bare of `a,b`."""
     bracketed = value.startswith("[") and value.endswith("]") and not os.path.exists(value)
+    if not bracketed and not (bare and "," in value):
+        return _one(value)
     inside = value[1:-1] if bracketed else value
-    several = (bracketed or "," in value) and not os.path.exists(inside)
-    elements = ELEMENT.findall(inside) if several else [inside]
+    elements = [inside] if os.path.exists(inside) else ELEMENT.findall(inside)
     return f"[{','.join(map(_one, elements))}]"
 
 
