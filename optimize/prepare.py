@@ -33,7 +33,7 @@ from optimize.runtime.torch import Torch
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import architecture, load, parameters_of_yaml, task
+from optimize.yolo.checkpoint import architecture, check_size, load, parameters_of_yaml, stride, task, usual_size
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
 
@@ -58,9 +58,10 @@ def prepare(config: DictConfig) -> Plan:
     path = find(settings.model)
     model = load(path)
     check_model(f"model={settings.model}", model)
+    imgsz = settings.imgsz or usual_size(model)
+    check_size(f"model={settings.model}", model, imgsz)
     data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
-    imgsz = settings.imgsz or int(model.args["imgsz"])
     others = _rivals(settings, imgsz, data)
     check_room(settings.store, path, [rival.path for rival in others or ()])
     asked, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
@@ -83,6 +84,7 @@ def prepare(config: DictConfig) -> Plan:
             OmegaConf.to_container(config, resolve=True),
             data,
             imgsz,
+            stride(model),
             threads,
             _remarks(settings, model, asked, quant),
         ),
@@ -117,6 +119,7 @@ def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...
                 f"{given} is a {task(model)} model, model={settings.model} a {data.task} model; "
                 "give rivals of the same task."
             )
+        check_size(given, model, imgsz)
         check_fit(given, model, data, settings.data, "rivals that were trained on the same {}")
         files.append((path, architecture(model)))
     named = zip(files, rivals.names(files), strict=True)

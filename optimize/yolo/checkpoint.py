@@ -16,6 +16,7 @@ from ultralytics.nn import tasks
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
 from ultralytics.utils import downloads
+from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.torch_utils import strip_qat
 
 from optimize.errors import InputError, described
@@ -110,6 +111,31 @@ def blocks(model: nn.Module) -> dict[str, str]:
 def channels(model: nn.Module) -> int:
     """Channels of the pictures that the model takes; 3 is RGB."""
     return model.yaml.get("channels", 3)
+
+
+def stride(model: nn.Module) -> int:
+    """What the side of an input must be a multiple of, in pixels; as ultralytics trains and validates, at least 32."""
+    return max(32, int(max(model.stride)))
+
+
+def usual_size(model: nn.Module) -> int:
+    """Side of the square input in pixels that the checkpoint was trained at."""
+    return check_imgsz(model.args["imgsz"], stride(model), max_dim=1)
+
+
+def check_size(called: str, model: nn.Module, imgsz: int) -> None:
+    """An input must be one that the network can halve as often as it does.
+
+    Raises:
+        InputError: `imgsz` is no multiple of the stride; ultralytics would round it up.
+    """
+    step = stride(model)
+    if imgsz < step or imgsz % step:
+        below = max(imgsz, 0) // step * step
+        near = " or ".join(str(size) for size in (below, below + step) if size > 0)
+        raise InputError(
+            f"imgsz={imgsz} is not allowed for {called}; give a multiple of its stride {step}, e.g. {near}."
+        )
 
 
 def _reason(path: Path, error: Exception) -> str:
