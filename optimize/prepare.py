@@ -33,9 +33,9 @@ from optimize.runtime.torch import Torch
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import architecture, check_size, load, parameters_of_yaml, stride, task, usual_size
+from optimize.yolo.checkpoint import architecture, check_size, parameters_of_yaml, stride, task, usual_size
 from optimize.yolo.dataset import resolve
-from optimize.yolo.find import find
+from optimize.yolo.usable import open_model
 
 
 def settings_of(config: DictConfig) -> Settings:
@@ -55,8 +55,7 @@ def prepare(config: DictConfig) -> Plan:
     """
     settings = settings_of(config)
     device = load_device(settings.device_profile) if settings.device_profile else None
-    path = find(settings.model)
-    model = load(path)
+    path, model = open_model(settings.model)
     check_model(f"model={settings.model}", model)
     imgsz = settings.imgsz or usual_size(model)
     check_size(f"model={settings.model}", model, imgsz)
@@ -111,8 +110,7 @@ def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...
     files = []
     for rival in settings.rivals:
         given = f"rivals={rival}"
-        path = find(rival, "rivals")
-        model = load(path, "rivals")
+        path, model = open_model(rival, "rivals")
         check_model(given, model)
         if task(model) != data.task:
             raise InputError(

@@ -9,9 +9,9 @@ import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads
 from optimize.flops.table import Table
 from optimize.measure import cost
 from optimize.measure.graph_cost import GraphLayer
-from optimize.yolo.checkpoint import channels, check_size, deployed, load, trusted, usual_size
-from optimize.yolo.find import find
+from optimize.yolo.checkpoint import channels, check_size, deployed, trusted, usual_size
 from optimize.yolo.size import Size, build, size, without_numbers
+from optimize.yolo.usable import open_model
 
 OF_A_YAML = 640
 # Parameters times pixels from which on following the shapes is faster than computing: torch's meta device takes a
@@ -38,8 +38,7 @@ def loaded(model: str) -> tuple[nn.Module, int, Path | None]:
     """
     if model.endswith((".yaml", ".yml")):
         return build(Path(model)), OF_A_YAML, None
-    path = find(model)
-    module = load(path)
+    path, module = open_model(model)
     return module, usual_size(module), path
 
 
