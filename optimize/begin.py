@@ -1,5 +1,6 @@
 """What happens before Hydra writes anything: everything is checked, and the run's folder is claimed."""
 
+import sys
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from optimize.literal import typed
 from optimize.output import check_names, claim, start
 from optimize.sentences import one_sentence
 from optimize.store.contents import begin_store
@@ -46,6 +48,7 @@ class Begin(Callback):
     def on_run_start(self, config: DictConfig, **_: object) -> None:
         """Called before Hydra makes the folder; what is raised here Hydra would only warn of, so it ends here."""
         with one_sentence():
+            sys.argv[1:] = map(typed, sys.argv[1:])  # Hydra has read it, and now people will
             HydraConfig.instance().set_config(config)  # as Hydra does next: the folder's name may refer to it
             check_names(config)
             target = Path(config.hydra.run.dir)

@@ -117,7 +117,7 @@ def _check(settings: Settings, limits: Limits) -> None:
 def _candidate(model: str, settings: Settings, device: Device | None) -> Candidate:
     module, usual, path = modules.loaded(model)
     imgsz = usual if settings.imgsz is None else settings.imgsz
-    modules.check(model, module, imgsz)
+    checkpoint.check_size(model, module, imgsz)
     fused = checkpoint.deployed(module)
     own = cost.count(fused, imgsz, checkpoint.channels(fused))
     sha256 = digest(path) if path else None  # a yaml has no weights to measure

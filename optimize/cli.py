@@ -18,6 +18,7 @@ from optimize.begin import Run, begun
 from optimize.config import CONF
 from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
 from optimize.host.process import end_with
+from optimize.literal import hydra_words
 from optimize.output import publish
 from optimize.sentences import one_sentence, sentence
 from optimize.store import manifest
@@ -37,6 +38,7 @@ def main() -> None:
     tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"  # Hydra's own switch, kept for whoever wants to see them
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through to us instead of printing its own text
     with nullcontext() if tracebacks else one_sentence(), _ending_sweeps():
+        sys.argv[1:] = hydra_words(sys.argv[1:], CONF)
         job()
 
 
@@ -69,7 +71,7 @@ def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> float | 
     logs = OmegaConf.to_container(settings.job_logging, resolve=True)
     with alone_in(folder):
         manifest.begin(folder, manifest.RUN)
-        return attempt(config, settings.job.num, list(settings.overrides.task), logs, folder).score
+        return attempt(config, settings.job.num, OmegaConf.to_container(settings.overrides.task), logs, folder).score
 
 
 @contextmanager

@@ -5,12 +5,14 @@ from dataclasses import fields, make_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_class
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from optimize.errors import InputError
+from optimize.literal import PATHS, hydra_word, literal
 
 CONF = next(p for p in (Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf") if p.is_dir())
 
@@ -26,13 +28,19 @@ def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) ->
     Raises:
         InputError: a word is no `key=value`, its value can't be read, or its key is not allowed.
     """
+    given = OmegaConf.create()
     for word in words:
-        if "=" not in word:
+        key, equals, _ = word.partition("=")
+        if not equals:
             raise InputError(f"{word} is not allowed; give key=value, e.g. model=yolo26n.pt.")
-    try:
-        given = OmegaConf.from_dotlist(list(words))
-    except YAMLError as error:
-        raise InputError(f"{' '.join(words)} can't be read; lists look like [a,b], without spaces.") from error
+        if key in PATHS:
+            value = OverridesParser.create().parse_override(hydra_word(word, lists=lists, bare=True)).value()
+            OmegaConf.update(given, key, [value] if key in lists and isinstance(value, str) and value else value)
+            continue
+        try:
+            given.merge_with_dotlist([word])
+        except YAMLError as error:
+            raise InputError(f"{word} can't be read; lists look like [a,b], without spaces.") from error
     if unknown := [str(key) for key in given if key not in keys]:
         raise InputError(f"{unknown[0]} is not a key; allowed are {', '.join(keys)}.")
     for key in lists:
@@ -99,6 +107,8 @@ def _checked(hint: Any, value: Any, name: str) -> Any:
         if not isinstance(value, ListConfig):
             raise InputError(f"{name}={value} is not allowed; give {WORDS[hint]}.")
         return tuple(_checked(int if hint == NUMBERS else str, item, name) for item in value)
+    if isinstance(value, str):
+        value = literal(value)  # it was resolved already
     holder = OmegaConf.structured(make_dataclass("Holder", [("value", hint)]))
     try:
         return OmegaConf.to_object(OmegaConf.merge(holder, {"value": value})).value

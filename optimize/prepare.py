@@ -36,9 +36,9 @@ from optimize.settings import Settings
 from optimize.stage import Stage, digest
 from optimize.store.contents import begin_store, check_store
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import architecture, load, task
+from optimize.yolo.checkpoint import architecture, check_size, stride, task, usual_size
 from optimize.yolo.dataset import resolve
-from optimize.yolo.find import find
+from optimize.yolo.usable import open_model
 from optimize.yolo.widths import parameters_of_yaml
 
 log = logging.getLogger(__name__)
@@ -62,13 +62,13 @@ def prepare(config: DictConfig) -> Plan:
     settings = settings_of(config)
     device = load_device(settings.device_profile) if settings.device_profile else None
     check_store(settings.store)
-    path = find(settings.model)
-    model = load(path)
+    path, model = open_model(settings.model)
     check_model(f"model={settings.model}", model)
+    imgsz = settings.imgsz or usual_size(model)
+    check_size(f"model={settings.model}", model, imgsz)
     data = resolve(_digits(settings.store) if settings.data == "digits" else settings.data, task(model))
     check_apart(f"store={settings.store}", settings.store, data)
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
-    imgsz = settings.imgsz or int(model.args["imgsz"])
     others = _rivals(settings, imgsz, data)
     check_room(settings.store, path, [rival.path for rival in others or ()])
     asked, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
@@ -94,6 +94,7 @@ def prepare(config: DictConfig) -> Plan:
             OmegaConf.to_container(config, resolve=True),
             data,
             imgsz,
+            stride(model),
             threads,
             (*_remarks(settings, model, asked, quant), *untrained),
         ),
@@ -125,14 +126,14 @@ def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...
     files = []
     for rival in settings.rivals:
         given = f"rivals={rival}"
-        path = find(rival, "rivals")
-        model = load(path, "rivals")
+        path, model = open_model(rival, "rivals")
         check_model(given, model)
         if task(model) != data.task:
             raise InputError(
                 f"{given} is a {task(model)} model, model={settings.model} a {data.task} model; "
                 "give rivals of the same task."
             )
+        check_size(given, model, imgsz)
         check_fit(given, model, data, settings.data, "rivals that were trained on the same {}")
         files.append((path, architecture(model)))
     named = zip(files, rivals.names(files), strict=True)

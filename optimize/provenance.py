@@ -67,6 +67,7 @@ class Provenance:
         fingerprint: of the data set's content.
         train_images, val_images: pictures of each split.
         imgsz: side of the square input in pixels.
+        stride: of the model; every size of an input is a multiple of it.
         threads: CPU threads of every runtime.
         host: where it ran.
         versions: of everything that takes part in the numbers.
@@ -86,9 +87,12 @@ class Provenance:
     host: Host
     versions: dict[str, str]
     remarks: tuple[str, ...]
+    stride: int = 32  # what reports of 0.2 and older say nothing of
 
 
-def gather(config: dict[str, Any], data: Dataset, imgsz: int, threads: int, remarks: tuple[str, ...]) -> Provenance:
+def gather(
+    config: dict[str, Any], data: Dataset, imgsz: int, stride: int, threads: int, remarks: tuple[str, ...]
+) -> Provenance:
     """Ask the machine, the libraries and the command line."""
     return Provenance(
         began=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -100,6 +104,7 @@ def gather(config: dict[str, Any], data: Dataset, imgsz: int, threads: int, rema
         train_images=len(data.train),
         val_images=len(data.val),
         imgsz=imgsz,
+        stride=stride,
         threads=threads,
         host=host(),
         versions=versions(),

@@ -9,9 +9,8 @@ from pathlib import Path
 from optimize.measure import cost
 from optimize.measure.cost import Cost
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import deployed, load
+from optimize.yolo.checkpoint import deployed, load, stride
 
-STRIDE = 32
 TAKEN = ("original", "pruned", "qat", "int8", "fp16", "bf16")  # what the rows of our own work are called
 
 
@@ -37,7 +36,8 @@ def smaller(original: Variant, flops: int) -> tuple[Variant, Cost] | None:
     Sizes are multiples of the network's stride; None where the original's own size is the smallest.
     """
     network, nearest = deployed(load(original.path)), None
-    for imgsz in range(original.imgsz - STRIDE, 0, -STRIDE):
+    step = stride(network)
+    for imgsz in range(original.imgsz - step, 0, -step):
         found = cost.count(network, imgsz)
         if nearest and abs(found.flops - flops) >= abs(nearest[1].flops - flops):
             break  # the cost falls with the size, so all further ones lie further off

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
@@ -48,6 +48,17 @@ def sentence(error: Exception) -> str | None:
         return f"hydra/launcher={extra} is not installed; `pip install 'yolo-optimize[{extra}]'` brings it."
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override} can't be read; give key=value, a list as [a,b], and any other value with signs or "
+            f"""spaces in two kinds of quotes, e.g. "key='a (b)'"."""
+        )
+    if several := re.match(r"Ambiguous value for argument '(.*)'\n", text):
+        return f"{several[1]} holds several values; add -m to run each of them, or give one."
+    if folder := re.search(r"full_key: hydra\.(run|sweep|job_logging)\b", text):
+        key = "hydra.sweep.dir" if folder[1] == "sweep" else "hydra.run.dir"
+        reason = text.splitlines()[0]
+        return f"{key} can't be read ({reason}): ${{...}} stands for a value there; give a folder without it."
     if key := re.search(r"Could not override '([^']+)'", text):
         return f"{key[1]} is not a key; {HELP} lists all keys."
     if choice := re.search(r"Could not (?:find|load) '(.+)/(.+)'", text):

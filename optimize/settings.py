@@ -13,7 +13,8 @@ class Settings:
     Attributes:
         model: a .pt checkpoint, a name that ultralytics knows, or `digits`, which is shipped.
         data: a data.yaml, a name that ultralytics knows, or `digits`, which is composed at first use.
-        imgsz: side of the square input in pixels, a multiple of 32; None for the size the checkpoint was trained at.
+        imgsz: side of the square input in pixels, a multiple of the model's stride; None for the size that the
+            checkpoint was trained at.
         prune: share of the original's FLOPs to remove, 0 <= prune < 1.
         epochs: epochs of fine-tuning after pruning; 0 re-estimates BatchNorm only.
         batch: images per training step.
@@ -57,19 +58,8 @@ class Settings:
             self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores"
         )
         _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
-        check_imgsz(self.imgsz)
-
-
-def check_imgsz(imgsz: int | None) -> None:
-    """The side of an input must be a multiple of the network's stride.
-
-    Raises:
-        InputError: it is not.
-    """
-    if imgsz is not None:
-        fits = imgsz >= 32 and imgsz % 32 == 0
-        near = max(32, round(imgsz / 32) * 32)
-        _require(fits, f"imgsz={imgsz}", f"a multiple of 32, the stride of the network, e.g. {near}")
+        pixels = "pixels, a multiple of the model's stride, e.g. 640, or null for the size it was trained at"
+        _require(self.imgsz is None or self.imgsz >= 1, f"imgsz={self.imgsz}", pixels)
 
 
 def _require(holds: bool, given: str, allowed: str) -> None:

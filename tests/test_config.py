@@ -98,7 +98,7 @@ def test_limits_are_optional_and_the_drop_may_be_zero():
         ({"prune": 1.2}, "prune=1.2 is not allowed; give 0 <= prune < 1"),
         ({"prune": -0.1}, "prune=-0.1 is not allowed"),
         ({"prune": "abc"}, "prune=abc is not allowed; give a number."),
-        ({"imgsz": 100}, "imgsz=100 is not allowed; give a multiple of 32, the stride of the network, e.g. 96."),
+        ({"imgsz": -64}, "imgsz=-64 is not allowed; give pixels, a multiple of the model's stride, e.g. 640, or null"),
         ({"imgsz": 0}, "imgsz=0 is not allowed"),
         ({"epochs": 1.5}, "epochs=1.5 is not allowed; give a whole number."),
         ({"epochs": -1}, "epochs=-1 is not allowed; give 0 or more."),

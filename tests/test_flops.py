@@ -319,12 +319,15 @@ def test_the_command_shows_models_and_sizes_side_by_side_and_writes_them(tmp_pat
         (["yolo26n.pt"], "yolo26n.pt is not allowed; give key=value, e.g. model=yolo26n.pt."),
         (["imgsz=64"], "model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.onnx]."),
         (["model=a", "size=3"], "size is not a key; allowed are model, imgsz, out, trust."),
-        (["model=[a"], "model=[a can't be read; lists look like [a,b], without spaces."),
+        (["model=a", "imgsz=[a"], "imgsz=[a can't be read; lists look like [a,b], without spaces."),
         (
             ["model=yolov8n.yaml", "imgsz=100"],
-            "imgsz=100 is not allowed for yolov8n.yaml; give a multiple of 32, e.g. 96.",
+            "imgsz=100 is not allowed for yolov8n.yaml; give a multiple of its stride 32, e.g. 96 or 128.",
         ),
-        (["model=yolov8n.yaml", "imgsz=0"], "imgsz=0 is not allowed for yolov8n.yaml; give a multiple of 32, e.g. 32."),
+        (
+            ["model=yolov8n.yaml", "imgsz=0"],
+            "imgsz=0 is not allowed for yolov8n.yaml; give a multiple of its stride 32, e.g. 32.",
+        ),
         (["model=yolov8n.yaml", "imgsz=big"], "imgsz=big is not allowed; give a whole number."),
         (["model=yolov8n.yaml", "out=x.txt"], "out=x.txt is not allowed; give a .json or a .csv."),
         (["model=yolov8n.yaml", "out=no/x.csv"], "out=no/x.csv lies in a folder that does not exist; make no first."),

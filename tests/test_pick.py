@@ -332,7 +332,7 @@ def test_rows_that_an_alarm_speaks_of_are_told_and_left_out(tmp_path):
         (["model=[]", "device_profile=hailo-8"], MISSING),
         (["model=", "device_profile=hailo-8"], MISSING),
         (["digits"], "digits is not allowed; give key=value, e.g. model=yolo26n.pt."),
-        (["model=[a.pt"], "model=[a.pt can't be read; lists look like [a,b], without spaces."),
+        (["model=a.pt", "imgsz=[a"], "imgsz=[a can't be read; lists look like [a,b], without spaces."),
         (
             ["model=digits", "limits.latency_ms=5"],
             "limits.latency_ms needs device_profile= for a bound, or runs= for measurements.",
@@ -352,15 +352,15 @@ def test_rows_that_an_alarm_speaks_of_are_told_and_left_out(tmp_path):
         ),
         (
             ["model=digits", "device_profile=hailo-8", "imgsz=100"],
-            "imgsz=100 is not allowed for digits; give a multiple of 32, e.g. 96.",
+            "imgsz=100 is not allowed for digits; give a multiple of its stride 32, e.g. 96 or 128.",
         ),
         (
             ["model=digits", "device_profile=hailo-8", "imgsz=0"],
-            "imgsz=0 is not allowed for digits; give a multiple of 32, e.g. 32.",
+            "imgsz=0 is not allowed for digits; give a multiple of its stride 32, e.g. 32.",
         ),
         (
             ["model=yolov8n-p6.yaml", "device_profile=hailo-8", "imgsz=96"],
-            "imgsz=96 is not allowed for yolov8n-p6.yaml; give a multiple of 64, e.g. 128.",
+            "imgsz=96 is not allowed for yolov8n-p6.yaml; give a multiple of its stride 64, e.g. 64 or 128.",
         ),
         (
             ["model=digits", "device_profile=hailo-8", "runs=none"],

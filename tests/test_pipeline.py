@@ -230,7 +230,10 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
         "key": (["speed=9"], "speed is not a key; `python -m optimize --help` lists all keys."),
         "missing": ([f"model={tmp_path}/no.pt"], f"model={tmp_path}/no.pt does not exist; give the path"),
         "text": ([f"model={tmp_path}/text.pt"], f"model={tmp_path}/text.pt is not a torch checkpoint; give a .pt"),
-        "imgsz": (["imgsz=100"], "imgsz=100 is not allowed; give a multiple of 32"),
+        "imgsz": (
+            ["imgsz=100"],
+            f"imgsz=100 is not allowed for model={checkpoint}; give a multiple of its stride 32, e.g. 96 or 128.",
+        ),
         "data": ([f"data={tmp_path}/no.yaml"], f"data={tmp_path}/no.yaml can't be used: "),
         "folder": ([f"data={tmp_path}/folder.yaml"], f"data={tmp_path}/folder.yaml can't be used: "),
         "classes": ([f"data={tmp_path}/names.yaml"], f"model={checkpoint} has the classes 2: dark, bright, data="),

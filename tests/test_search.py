@@ -24,7 +24,7 @@ from optimize.sweep import callback, job, objective, search
 from optimize.sweep.job import BUILT, FAILED, RESULTS, Job
 from optimize.sweep.objective import Worth, asked, worth
 from optimize.sweep.search import Asked
-from optimize.sweep.space import neat, overrides, space
+from optimize.sweep.space import Size, neat, overrides, space
 
 GRID = {"prune": "range(0,0.5,0.1)", "pruner": "choice(l2,bn)", "quant": "none,int8", "imgsz": "choice(1,0.5)"}
 
@@ -58,9 +58,11 @@ def test_a_sweep_of_nothing_is_one_sentence(sweep, sentence):
 
 def test_a_point_is_what_a_job_is_given_with_sizes_as_shares_of_the_original():
     point = neat({"prune": 0.123456, "epochs": 4.0, "quant": "int8", "imgsz": "0.8"})
-    assert overrides(point, 640) == {"prune": "0.1235", "epochs": "4", "quant": "int8", "imgsz": "512"}
+    assert overrides(point, Size(640, 32)) == {"prune": "0.1235", "epochs": "4", "quant": "int8", "imgsz": "512"}
     given = {"1": "160", "null": "160", "0.7": "128", "0.01": "32", "320": "320"}
-    assert {size: overrides({"imgsz": size}, 160)["imgsz"] for size in given} == given
+    assert {size: overrides({"imgsz": size}, Size(160, 32))["imgsz"] for size in given} == given
+    assert overrides({"imgsz": "0.8"}, Size(640, 64)) == {"imgsz": "512"}
+    assert overrides({"imgsz": "0.01"}, Size(640, 64)) == {"imgsz": "64"}
     assert overrides({"imgsz": "1"}, None) == {"imgsz": "null"}
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 from torch import nn
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
-from optimize.errors import InputError
 from optimize.flops.table import Table
 from optimize.measure import cost
 from optimize.measure.graph_cost import GraphLayer
-from optimize.yolo.checkpoint import channels, deployed, load, trusted
-from optimize.yolo.find import find
+from optimize.yolo.checkpoint import channels, check_size, deployed, trusted, usual_size
 from optimize.yolo.size import Size, build, size, without_numbers
+from optimize.yolo.usable import open_model
 
 OF_A_YAML = 640
 # Parameters times pixels from which on following the shapes is faster than computing: torch's meta device takes a
@@ -26,7 +25,7 @@ def tables(model: str, sizes: Sequence[int | None], trust: bool) -> list[Table]:
         module, usual, _ = loaded(model)
     sides = [usual if side is None else side for side in sizes]
     for side in sides:
-        check(model, module, side)
+        check_size(model, module, side)
     whole, fused = size(module), deployed(module)
     return [_table(model, side, whole, fused) for side in sides]
 
@@ -39,9 +38,8 @@ def loaded(model: str) -> tuple[nn.Module, int, Path | None]:
     """
     if model.endswith((".yaml", ".yml")):
         return build(Path(model)), OF_A_YAML, None
-    path = find(model)
-    module = load(path)
-    return module, int(module.args["imgsz"]), path
+    path, module = open_model(model)
+    return module, usual_size(module), path
 
 
 def _table(model: str, side: int, whole: Size, fused: nn.Module) -> Table:
@@ -51,18 +49,6 @@ def _table(model: str, side: int, whole: Size, fused: nn.Module) -> Table:
     layers = tuple(_layer(layer) for layer in counted.layers if layer.flops or layer.parameters)
     uncounted = sorted({name.removeprefix("aten.").strip("_") for name in counted.uncounted})  # silu_ works in place
     return Table(model, (side, side), layers, tuple(uncounted), whole, small)
-
-
-def check(model: str, module: nn.Module, side: int) -> None:
-    """An input of `side` pixels must be one that the network can halve as often as it does.
-
-    Raises:
-        InputError: it is not.
-    """
-    stride = max(32, int(max(module.stride)))
-    if side < stride or side % stride:
-        near = max(stride, round(side / stride) * stride)
-        raise InputError(f"imgsz={side} is not allowed for {model}; give a multiple of {stride}, e.g. {near}.")
 
 
 def _layer(layer: cost.Layer) -> GraphLayer:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from optimize.errors import described
 from optimize.host.process import fresh
+from optimize.literal import typed
 from optimize.output import NAMES
 from optimize.sentences import sentence
 from optimize.store.manifest import RUN, remove
@@ -33,15 +34,17 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
 
     Args:
         config: of the job.
-        number, overrides: of the job.
+        number: of the job.
+        overrides: what was set for it, in Hydra's grammar.
         logs: settings of its log.
         folder: of the job, which gets job.json, results.json, the log and output.txt.
     """
-    running = Job(number, tuple(overrides), job.RUNNING, node(), time())
+    words = [typed(override) for override in overrides]
+    running = Job(number, tuple(words), job.RUNNING, node(), time())
     job.write(running, folder)
     remove(folder, NAMES[RUN])  # only now, since whoever reads `built` expects results.json
     try:
-        failed, score = fresh(_build, config, overrides, logs, folder)
+        failed, score = fresh(_build, config, words, logs, folder)
     except BrokenProcessPool:
         failed, score = KILLED, None
     ended = replace(running, state=job.FAILED if failed else job.BUILT, ended=time(), sentence=failed, score=score)
@@ -49,13 +52,11 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
     return ended
 
 
-def _build(
-    config: DictConfig, overrides: list[str], logs: dict[str, Any], folder: Path
-) -> tuple[str | None, float | None]:
+def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: Path) -> tuple[str | None, float | None]:
     """Why it failed, None where results.json is written; and its score."""
     _print_to(folder / OUTPUT)
     logging.config.dictConfig(logs)
-    sys.argv[1:] = overrides  # the command that the report gives to repeat the job
+    sys.argv[1:] = words  # the command that the report gives to repeat the job
     # Imported here, since whoever starts the process need not wait for torch.
     from optimize.pipeline import build
     from optimize.prepare import prepare, settings_of

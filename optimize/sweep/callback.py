@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from optimize.errors import InputError
 from optimize.host.process import quoted
+from optimize.literal import typed
 from optimize.output import check_names, claim
 from optimize.sentences import one_sentence
 from optimize.store.manifest import SWEEP
@@ -30,28 +31,30 @@ class Begin(Callback):
         with one_sentence():
             _check(config)
             target = Path(config.hydra.sweep.dir)
+            overrides = [typed(one, sweep=True) for one in OmegaConf.to_container(config.hydra.overrides.task)]
             known = told(target)
-            same = known is not None and known.overrides == tuple(config.hydra.overrides.task)
+            same = known is not None and known.overrides == tuple(overrides)
             folder = claim(target, SWEEP, config.overwrite, same)
             new = [path for path in (folder, *folder.parents) if not path.exists()]
             lock = alone_with(folder)
-            sweep = _begun(config, folder, target)
+            sweep = _begun(config, overrides, folder, target)
             _fix(config, str(folder.absolute()))
             watches.append(Watch(sweep, target, lock, new))
 
 
 def _fix(config: DictConfig, folder: str) -> None:
     """Launchers compose every job again, maybe in another folder or on another machine: it must find this one."""
-    kept = [one for one in config.hydra.overrides.hydra if not one.startswith("hydra.sweep.dir=")]
+    kept = [
+        one for one in OmegaConf.to_container(config.hydra.overrides.hydra) if not one.startswith("hydra.sweep.dir=")
+    ]
     with read_write(config):
         config.hydra.sweep.dir = folder
         config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir={QuotedString(folder, Quote.single).with_quotes()}"]
 
 
-def _begun(config: DictConfig, folder: Path, target: Path) -> Sweep:
+def _begun(config: DictConfig, overrides: list[str], folder: Path, target: Path) -> Sweep:
     settings = config.hydra
-    overrides = OmegaConf.to_container(settings.overrides.task)
-    given = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
+    given = [typed(word, sweep=True) for word in sys.argv[1:] if not word.startswith("hydra.sweep.dir=")]
     command = quoted(["python", "-m", "optimize", *given, f"hydra.sweep.dir={target}"])
     total = settings.sweeper.get("trials") or prod(len(list(one.sweep_string_iterator())) for one in _swept(config))
     return begin(folder, command, overrides, total)
@@ -84,6 +87,7 @@ def _check_search(sweeper: DictConfig) -> None:
 def _swept(config: DictConfig) -> list[Override]:
     """The keys that differ between jobs."""
     params = config.hydra.sweeper.get("params") or {}
-    given = [*(f"{key}={values}" for key, values in params.items()), *config.hydra.overrides.task]
+    task = OmegaConf.to_container(config.hydra.overrides.task)
+    given = [*(f"{key}={values}" for key, values in params.items()), *task]
     parsed = {one.get_key_element(): one for one in OverridesParser.create().parse_overrides(given)}
     return [one for one in parsed.values() if one.is_sweep_override()]

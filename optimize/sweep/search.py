@@ -23,7 +23,7 @@ from optimize.result import Report
 from optimize.sweep import job
 from optimize.sweep.job import BUILT, RESULTS
 from optimize.sweep.objective import Worth, worth
-from optimize.sweep.space import Space, neat, overrides
+from optimize.sweep.space import Size, Space, neat, overrides
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +79,10 @@ def run(asked: Asked, folder: Path, launch: Callable[[list[Overrides], int], Non
         (found,), speed = worth(first, [first])
         study.add_trial(_trial(found, _origin(asked), asked.space, speed=speed))
     first = results.read(folder / "0" / RESULTS)
-    while points := _next(study.trials, asked, first.provenance.imgsz):
+    size = Size(first.provenance.imgsz, first.provenance.stride)
+    while points := _next(study.trials, asked, size):
         start = len(study.trials)
-        launch([asked.fixed | overrides(point, first.provenance.imgsz) for point in points], start)
+        launch([asked.fixed | overrides(point, size) for point in points], start)
         reports = [_built(folder, start + i) for i in range(len(points))]
         found, _ = worth(first, [report for report in reports if report], study.trials[0].user_attrs["speed"])
         left = iter(found)
@@ -138,7 +139,7 @@ def _trial(found: Worth | None, point: Point, space: Space, **more: Any) -> Froz
     return create_trial(user_attrs={"row": found.row, **more}, **told, **at)
 
 
-def _next(ended: list[FrozenTrial], asked: Asked, imgsz: int) -> list[Point]:
+def _next(ended: list[FrozenTrial], asked: Asked, size: Size) -> list[Point]:
     """The next batch: points at which no job was yet, drawn by what is known of the batches before.
 
     Batches are counted from the second job, so that one of which only a part was noted is drawn again as it was.
@@ -146,7 +147,7 @@ def _next(ended: list[FrozenTrial], asked: Asked, imgsz: int) -> list[Point]:
     start = 1 + (len(ended) - 1) // asked.batch * asked.batch
     drawn: list[Point] = []
     for number in range(start, min(start + asked.batch, asked.trials)):
-        point = _draw(ended[:start], drawn, asked, number, imgsz)
+        point = _draw(ended[:start], drawn, asked, number, size)
         if point is None:
             log.warning("every combination has been tried, so the search ends after %d jobs", number)
             break
@@ -154,16 +155,16 @@ def _next(ended: list[FrozenTrial], asked: Asked, imgsz: int) -> list[Point]:
     return drawn[len(ended) - start :]
 
 
-def _draw(known: list[FrozenTrial], drawn: list[Point], asked: Asked, number: int, imgsz: int) -> Point | None:
+def _draw(known: list[FrozenTrial], drawn: list[Point], asked: Asked, number: int, size: Size) -> Point | None:
     """A point at which no job was yet; None where none is found."""
     running = [create_trial(state=TrialState.RUNNING, params=point, distributions=asked.space) for point in drawn]
     history = [trial for trial in known if trial.params] + running
-    taken = {_settings(trial.params, imgsz) for trial in history}
+    taken = {_settings(trial.params, size) for trial in history}
     for sampler in _samplers(asked.seed, number):
         study = optuna.create_study(sampler=sampler, directions=DIRECTIONS)
         study.add_trials(history)
         point = neat(study.ask(asked.space).params)
-        if _settings(point, imgsz) not in taken:
+        if _settings(point, size) not in taken:
             return point
     return None
 
@@ -175,8 +176,8 @@ def _samplers(seed: int, number: int) -> Iterator[BaseSampler]:
     yield from map(RandomSampler, seeds[1:])
 
 
-def _settings(point: Point, imgsz: int) -> frozenset[tuple[str, str]]:
+def _settings(point: Point, size: Size) -> frozenset[tuple[str, str]]:
     """What makes a job another one: where nothing is pruned, how it would be makes no difference."""
-    given = overrides(point, imgsz)
+    given = overrides(point, size)
     nothing = float(given.get("prune", "1")) == 0
     return frozenset((key, value) for key, value in given.items() if not (nothing and key.startswith("pruner")))

@@ -1,7 +1,7 @@
 """What is searched: from Hydra's sweeps to Optuna's distributions, and back to values for the command line."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.types import IntervalSweep, Override
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -9,7 +9,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optimize.errors import InputError
 
 Space = dict[str, BaseDistribution]
-STRIDE = 32  # of the network, in pixels
+
+
+class Size(NamedTuple):
+    """Of the original's input, in pixels; every other size is a multiple of the stride."""
+
+    imgsz: int
+    stride: int
 
 
 def space(sweeps: Sequence[Override]) -> Space:
@@ -43,22 +49,24 @@ def neat(params: dict[str, Any]) -> dict[str, Any]:
     return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in params.items()}
 
 
-def overrides(params: dict[str, Any], imgsz: int | None) -> dict[str, str]:
+def overrides(params: dict[str, Any], original: Size | None) -> dict[str, str]:
     """What a job is given for a point of the space.
 
     Args:
         params: the point.
-        imgsz: of the original, in pixels, since sizes of at most 1 are shares of it; None for the original itself.
+        original: its size, since sizes of at most 1 are shares of it; None for the original itself.
     """
     given = {key: f"{value:g}" if isinstance(value, float) else value for key, value in params.items()}
-    return given | ({"imgsz": _size(given["imgsz"], imgsz)} if "imgsz" in given else {})
+    return given | ({"imgsz": _size(given["imgsz"], original)} if "imgsz" in given else {})
 
 
-def _size(given: str, imgsz: int | None) -> str:
+def _size(given: str, original: Size | None) -> str:
     try:
         share = 1.0 if given == "null" else float(given)  # null is the size that the checkpoint was trained at
     except ValueError:
         return given  # the job says what is wrong with it
     if share > 1:
         return f"{share:g}"
-    return "null" if imgsz is None else str(max(STRIDE, STRIDE * round(share * imgsz / STRIDE)))
+    if original is None:
+        return "null"
+    return str(original.stride * max(1, round(share * original.imgsz / original.stride)))

@@ -1,7 +1,6 @@
 """Read and write ultralytics checkpoints, and turn one into the graph that is deployed."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -10,14 +9,26 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.serialization import get_unsafe_globals_in_checkpoint
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn import tasks
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
+from ultralytics.utils import downloads
+from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.torch_utils import strip_qat
 
-from optimize.errors import InputError, described
+from optimize.errors import InputError
+from optimize.yolo.foreign import reason, what_instead
+
+_search = downloads.attempt_download_asset
+
+
+def _at_its_path(file: str | Path, *arguments, **named) -> str:
+    """A file that is there is loaded from there: ultralytics looks for it without the quotes in its path, say."""
+    return str(file) if os.path.exists(file) else _search(file, *arguments, **named)
+
+
+downloads.attempt_download_asset = _at_its_path
 
 SAFE = "ULTRALYTICS_SAFE_LOAD"  # ultralytics reads it when it is imported
 
@@ -55,12 +66,12 @@ def load(path: Path, key: str = "model") -> nn.Module:
     """
     if not path.exists():
         raise InputError(f"{key}={path} does not exist; give the path of a trained .pt checkpoint.")
-    if path.suffix != ".pt" or path.is_dir():
-        raise InputError(f"{key}={path} is not a .pt checkpoint; give the float .pt that it was exported from.")
+    if path.suffix.lower() != ".pt" or path.is_dir():
+        raise InputError(f"{key}={path} is not a .pt checkpoint; {what_instead(path)}.")
     try:
         model, _ = read(path)
     except Exception as error:  # whatever a broken or foreign pickle raises, the user can only give another file
-        raise InputError(f"{key}={path} {_reason(path, error)}; give a .pt checkpoint of ultralytics 8.") from error
+        raise InputError(f"{key}={path} {reason(path, error)}; give a .pt checkpoint of ultralytics 8.") from error
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         raise InputError(
             f"{key}={path} is fused (it has no BatchNorm left), so it can't be pruned or trained; "
@@ -98,41 +109,32 @@ def blocks(model: nn.Module) -> dict[str, str]:
 
 def channels(model: nn.Module) -> int:
     """Channels of the pictures that the model takes; 3 is RGB."""
-    return model.yaml.get("channels", 3)
+    return model.yaml.get("channels", model.yaml.get("ch", 3))  # `ch` in older files
 
 
-def _reason(path: Path, error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("modelopt"):
-        return "was trained with quantize=8, so nvidia-modelopt must read it (pip install 'yolo-optimize[qat]')"
-    if isinstance(error, ModuleNotFoundError) and not tasks.SAFE_LOAD:
-        return f"needs the module {error.name}, which is not here (put its folder into PYTHONPATH)"
-    foreign = _foreign(path, error)
-    if foreign is None:
-        return "is not a torch checkpoint"
-    if any(name.startswith("torch.ao.") for name in foreign):
-        return "is quantized already"
-    if any(name.startswith("models.") for name in foreign):
-        return "is a legacy YOLOv5 checkpoint, which ultralytics 8 can't load"
-    if not tasks.SAFE_LOAD:
-        return f"can't be loaded ({_plain(error)})"
-    if foreign:
-        return (
-            f"holds a class that is not allowed in a checkpoint ({foreign[0]}), since it could run any code "
-            "(trust=true loads it anyway, for a file whose maker you trust)"
+def stride(model: nn.Module) -> int:
+    """What the side of an input must be a multiple of, in pixels; as ultralytics trains and validates, at least 32."""
+    return max(32, int(max(model.stride)))
+
+
+def usual_size(model: nn.Module) -> int:
+    """Side of the square input in pixels that the checkpoint was trained at."""
+    return check_imgsz(model.args["imgsz"], stride(model), max_dim=1)
+
+
+def check_size(called: str, model: nn.Module, imgsz: int) -> None:
+    """An input must be one that the network can halve as often as it does.
+
+    Raises:
+        InputError: `imgsz` is no multiple of the stride; ultralytics would round it up.
+    """
+    step = stride(model)
+    if imgsz < step or imgsz % step:
+        below = max(imgsz, 0) // step * step
+        near = " or ".join(str(size) for size in (below, below + step) if size > 0)
+        raise InputError(
+            f"imgsz={imgsz} is not allowed for {called}; give a multiple of its stride {step}, e.g. {near}."
         )
-    return "is not a YOLO checkpoint"
-
-
-def _plain(error: Exception) -> str:
-    return described(error).replace("ERROR ❌️ ", "")
-
-
-def _foreign(path: Path, error: Exception) -> list[str] | None:
-    """What a checkpoint holds besides known classes; of one older than torch 1.6 the first; None where it is none."""
-    try:
-        return sorted(get_unsafe_globals_in_checkpoint(path))
-    except Exception:  # not even a torch archive
-        return re.findall(r"GLOBAL (\S+)", str(error.__cause__)) or None
 
 
 def save(model: nn.Module, path: Path, *, half: bool = False) -> None:

@@ -1,5 +1,6 @@
 """From what the user calls a model to a checkpoint on disk."""
 
+import os
 from pathlib import Path
 
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
@@ -20,10 +21,14 @@ def find(model: str, key: str = "model") -> Path:
 
         return WEIGHTS
     path = Path(model)
-    if path.exists():
+    if os.path.exists(model):  # and not path.exists(), which takes nothing for the current folder
         return path
     if path.name != model or model not in GITHUB_ASSETS_NAMES:
-        raise InputError(f"{key}={model} does not exist; give the path of a trained .pt checkpoint, or `digits`.")
+        several = " (only with -m does a comma separate several)" if "," in model else ""
+        home = " (your shell left the ~ as it is)" if model.startswith("~") else ""
+        raise InputError(
+            f"{key}={model} does not exist{several or home}; give the path of a trained .pt checkpoint, or `digits`."
+        )
     try:
         downloaded = Path(attempt_download_asset(model))
     except Exception as error:  # ultralytics passes on whatever curl, urllib or the disk raise

@@ -96,5 +96,5 @@ def _validator(data: Dataset, imgsz: int, folder: Path) -> BaseValidator:
     settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "rect": False, "device": "cpu"}
     made = VALIDATORS[data.task](save_dir=folder, args={**settings, "plots": False, "verbose": False})
     made.data = (check_cls_dataset if task == "classify" else check_det_dataset)(str(data.yaml))
-    made.device, made.stride, made.names = torch.device("cpu"), 32, dict(enumerate(data.names))
+    made.device, made.stride, made.names = torch.device("cpu"), imgsz, dict(enumerate(data.names))
     return made

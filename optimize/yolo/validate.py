@@ -50,13 +50,13 @@ MAIN = {"segment": ("seg", "tp_m"), "pose": ("pose", "tp_p")}
 
 
 class _Shim(nn.Module):
-    """A session that looks like a model of someone else's to ultralytics' AutoBackend."""
+    """A session that looks like a model of someone else's to ultralytics' AutoBackend, which would round the size."""
 
-    def __init__(self, session: Callable[[np.ndarray], list[np.ndarray]], names: tuple[str, ...], stride: int):
+    def __init__(self, session: Callable[[np.ndarray], list[np.ndarray]], names: tuple[str, ...], imgsz: int):
         super().__init__()
         self.session = session
         self.names = dict(enumerate(names))
-        self.stride = torch.tensor([stride])
+        self.stride = torch.tensor([imgsz])
         self.end2end = False
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
@@ -89,7 +89,7 @@ def validate(
             save_dir=Path(folder), args={**settings, "device": "cpu", "plots": False, "verbose": False}
         )
         pictures = _watch(validator, data, keep)
-        found = validator(model=_Shim(session, data.names, stride=32))
+        found = validator(model=_Shim(session, data.names, imgsz))
     if len(pictures) != len(data.val):
         log.warning(
             "%d of %d validation pictures were unreadable or wrongly labelled, and left out",

@@ -1,0 +1,136 @@
+"""Paths on the command line are taken as they are: from the words that a user types to Hydra's grammar, and back.
+
+Behind the first `=` of a key in `PATHS` stands the value, whatever characters it holds. Only a value that begins with a
+quote is left to Hydra. A comma separates in a list and in a sweep, unless the whole value names an existing file.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Quote, QuotedString
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+FOLDERS = "hydra.run.dir", "hydra.sweep.dir"  # of one run or sweep; `${now:%Y}` goes on working in them
+PATHS = *FOLDERS, "model", "data", "store", "device_profile", "rivals", "out", "runs"
+LISTS = ("rivals",)  # those of the main command that take several
+DEVICE = "device"  # `0,1` is one value, but in a sweep
+SIGNS = frozenset("\\$'\" \t:=,()[]{}")  # what Hydra reads, or writes of a value without quotes, as something else
+
+QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+ELEMENT = re.compile(rf"\s*({QUOTED}|[^,]+?)\s*(?:,|$)", re.DOTALL)
+FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)
+
+
+def hydra_words(words: Sequence[str], conf: Path) -> list[str]:
+    """The words of the main command's line as Hydra's grammar must have them, to read the values that were typed.
+
+    Args:
+        words: as they were typed.
+        conf: the folder of the configuration, whose experiments may ask for a sweep.
+    """
+    sweep = sweeps(words, conf)
+    return [hydra_word(word, sweep) for word in words]
+
+
+def sweeps(words: Sequence[str], conf: Path) -> bool:
+    """Whether the words ask for a sweep: by `-m`, by `hydra.mode`, or by an experiment that sets it."""
+    if {"-m", "--multirun"} & set(words):
+        return True
+    values = dict(word.lstrip("+").partition("=")[::2] for word in words)
+    if "hydra.mode" in values:
+        return values["hydra.mode"].upper() == "MULTIRUN"
+    others = [Path(folder) for flag, folder in pairwise(words) if flag in ("--config-dir", "-cd")]
+    yamls = (folder / "experiment" / f"{values.get('experiment')}.yaml" for folder in (*others, conf))
+    yaml = next(filter(Path.is_file, yamls), None)
+    return yaml is not None and OmegaConf.select(OmegaConf.load(yaml), "hydra.mode") == "MULTIRUN"
+
+
+def hydra_word(word: str, sweep: bool = False, lists: Sequence[str] = LISTS, bare: bool = False) -> str:
+    """`word` as Hydra's grammar must have it; one that sets no path is given back as it is.
+
+    Args:
+        word: as it was typed, e.g. `model=best (1).pt`.
+        sweep: it is of a sweep, so that a comma separates jobs.
+        lists: keys that take several values, as `[a,b]`.
+        bare: which may also stand as `a,b`.
+    """
+    given, _, value = word.partition("=")
+    key = given.lstrip("+")
+    if key not in (*PATHS, DEVICE) or _is_grammar(value) or (key == DEVICE and sweep):
+        return word
+    if key in (*FOLDERS, DEVICE):
+        return f"{given}={_quoted(value)}"
+    several = sweep and "," in value and not os.path.exists(value)
+    jobs = _jobs(value, key in lists) if several else [value]
+    return f"{given}={','.join(_list(job, bare) if key in lists else _one(job) for job in jobs)}"
+
+
+def typed(word: str, sweep: bool = False) -> str:
+    """What a user would type for a word of Hydra's grammar: undoes `hydra_word`, and leaves all other words alone."""
+    given, _, value = word.partition("=")
+    if given.lstrip("+") not in (*PATHS, DEVICE) or not value:
+        return word
+    plain = f"{given}={_said(OverridesParser.create().parse_override(word).value())}"
+    return plain if hydra_word(plain, sweep) == word else word
+
+
+def literal(text: str) -> str:
+    """`text` as OmegaConf must have it to read the same: a `${` in it is no interpolation."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
+def _is_grammar(value: str) -> bool:
+    """Whether it is Hydra's to read: nothing, null, what begins with a quote, and a sweep by a function."""
+    if value.lower() in ("", "null") or value.startswith(("'", '"')):
+        return True
+    return FUNCTION.fullmatch(value) is not None and not os.path.exists(value)
+
+
+def _jobs(value: str, lists: bool) -> list[str]:
+    """The values that the commas of a sweep separate; where each is a list, those inside brackets don't."""
+    jobs: list[str] = []
+    for element in ELEMENT.findall(value):
+        if lists and jobs and jobs[-1].startswith("[") and not jobs[-1].endswith("]"):
+            jobs[-1] += f",{element}"
+        else:
+            jobs.append(element)
+    return jobs
+
+
+def _list(value: str, bare: bool) -> str:
+    """A list in Hydra's grammar, of the elements of `[a,b]`, and where it may be bare of `a,b`."""
+    bracketed = value.startswith("[") and value.endswith("]") and not os.path.exists(value)
+    if not bracketed and not (bare and "," in value):
+        return _one(value)
+    inside = value[1:-1] if bracketed else value
+    elements = [inside] if os.path.exists(inside) else ELEMENT.findall(inside)
+    return f"[{','.join(map(_one, elements))}]"
+
+
+def _one(value: str) -> str:
+    return value if _is_grammar(value) else _quoted(literal(value))
+
+
+def _quoted(text: str) -> str:
+    """`text` in quotes, where Hydra would read or write it as something else without them."""
+    with suppress(HydraException):
+        if not SIGNS & set(text) and OverridesParser.create().parse_override(f"x={text}").value() == text:
+            return text
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def _said(value: Any) -> str:
+    """A value that Hydra read, as it was typed."""
+    if isinstance(value, ChoiceSweep):
+        return ",".join(map(_said, value.list))
+    if isinstance(value, list):
+        return f"[{','.join(map(_said, value))}]"
+    text = value.text if isinstance(value, QuotedString) else str(value)
+    return re.sub(r"(\\*)\\\$\{", lambda found: "\\" * (len(found[1]) // 2) + "${", text)

@@ -1,0 +1,79 @@
+"""Whether a checkpoint that loads also computes under the ultralytics that is installed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from ultralytics import __version__ as ultralytics_version
+
+from optimize.errors import InputError
+from optimize.yolo import checkpoint
+from optimize.yolo.find import find
+from optimize.yolo.foreign import plain
+
+STEPS = 4  # of the stride: the smallest input at which every family finds enough places to look at, RT-DETR included
+
+
+def open_model(called: str, key: str = "model") -> tuple[Path, nn.Module]:
+    """The checkpoint that a user calls `called`, and its float32 model as `checkpoint.load` gives it.
+
+    Args:
+        called: as for `find`.
+        key: where it was given on the command line, for the error's sentence.
+
+    Raises:
+        InputError: there is none, it can't be loaded, or it can't compute.
+    """
+    path = find(called, key)
+    model = checkpoint.load(path, key)
+    check_computes(f"{key}={called}", path, model)
+    return path, model
+
+
+def check_computes(called: str, path: Path, model: nn.Module) -> None:
+    """One forward pass of what would be deployed, at a small size: a pickle keeps blocks whose code has changed since.
+
+    Raises:
+        InputError: it fails; the block and what made the file are named.
+    """
+    side = STEPS * checkpoint.stride(model)
+    try:
+        with torch.inference_mode():
+            checkpoint.deployed(model)(torch.zeros(1, checkpoint.channels(model), side, side))
+    except MemoryError:
+        raise
+    except Exception as error:  # the code of any block
+        block = next(iter(_blocks(error)), "its forward pass")
+        maker = "; ".join(_origin(checkpoint.read(path)[1]))
+        raise InputError(
+            f"{called} can't run under ultralytics {ultralytics_version}: {block} fails with {plain(error)}. A fork or "
+            f"another version made it{f' ({maker})' if maker else ''}; give a checkpoint that was trained with "
+            "ultralytics 8.4, or install what made it."
+        ) from error
+
+
+def _blocks(error: Exception) -> Iterator[str]:
+    """The modules in which it was raised, from the inside out, e.g. `model.6.m.0.attn (AAttn)`."""
+    modules, trace = [], error.__traceback__
+    while trace:
+        modules.append(trace.tb_frame.f_locals.get("self"))
+        trace = trace.tb_next
+    modules = [module for module in modules if isinstance(module, nn.Module)]
+    names = {id(module): name for name, module in modules[0].named_modules()} if modules else {}
+    for module in reversed(modules):
+        if names.get(id(module)):
+            yield f"its block {names[id(module)]} ({type(module).__name__})"
+
+
+def _origin(beside: dict[str, Any]) -> Iterator[str]:
+    """What a checkpoint says of its maker."""
+    if version := beside.get("version"):
+        yield f"ultralytics {version}"
+    if origin := (beside.get("git") or {}).get("origin"):
+        yield str(origin)
+    if date := beside.get("date"):
+        yield f"on {str(date)[:10]}"
+    if start := (beside.get("train_args") or {}).get("model"):
+        yield f"from {start}"
