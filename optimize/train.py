@@ -73,8 +73,7 @@ def main(words: list[str]) -> None:
         raise SystemExit(130) from None
     before, after = trained.parameters
     print(f"{before:,} parameters before, {after:,} after")
-    print(trained.best)
-    print(trained.last)
+    print(*trained.weights, sep="\n")
 
 
 def parse(words: list[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`python -m optimize.train` and `YOLO(...).train(trainer=trainer)`: ultralytics' training with the widths kept."""
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,11 @@ def test_one_trainer_serves_every_task(name, thin, data, tmp_path):
     assert sum(p.numel() for p in yolo.model.parameters()) == pruned.parameters(thin(name)), "what YOLO goes on with"
 
 
+@pytest.mark.parametrize("trainer", trainers.TRAINERS.values())
+def test_a_worker_of_multi_gpu_training_finds_the_trainer_by_name(trainer):
+    assert pickle.loads(pickle.dumps(trainer)) is trainer
+
+
 def test_a_checkpoint_at_full_width_trains_as_in_stock(data, tmp_path):
     path = pruned.whole("yolov8n", tmp_path)
     for trainer in None, train.trainer:
@@ -211,7 +217,7 @@ def test_a_file_of_arguments_is_read_as_yolo_train_reads_it(tmp_path):
         (["model={thin}", "data={data}", "pretrained=false"], r"^pretrained=False is not allowed for a pruned"),
         (["model=absent.pt", "data={data}"], r"^model=absent\.pt does not exist"),
         (["model={thin}", "data={data}", "cfg=absent.yaml"], r"^cfg=absent\.yaml can't be read"),
-        (["model={pose}", "data={keypoints}"], r"was pruned with kpt_shape \[2, 3\], and the data has \[3, 3\]"),
+        (["model={pose}", "data={keypoints}"], r"has kpt_shape \[2, 3\], the data has \[3, 3\]"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_nothing_is_written(words, says, thin, data, three, tmp_path, monkeypatch):
@@ -242,7 +248,7 @@ def test_images_of_other_channels_are_refused_for_a_pruned_checkpoint_only(thin,
         if fits:
             assert trainer.get_model(cfg=model.yaml, weights=model, verbose=False).model[0].conv.in_channels == 1
         else:
-            with pytest.raises(InputError, match="was pruned with channels 3, and the data has 1"):
+            with pytest.raises(InputError, match="has channels 3, the data has 1, and its widths are kept"):
                 trainer.get_model(cfg=model.yaml, weights=model, verbose=False)
 
 

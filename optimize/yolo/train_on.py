@@ -27,13 +27,12 @@ class Trained:
     """What a training left.
 
     Attributes:
-        best: the weights with the best accuracy on the validation images.
-        last: those of the last epoch.
+        weights: best.pt, with the best accuracy on the validation images, and last.pt; the first is missing where no
+            accuracy is a number.
         parameters: of the network, before and after; they differ only where the data has other classes.
     """
 
-    best: Path
-    last: Path
+    weights: tuple[Path, ...]
     parameters: tuple[int, int]
 
 
@@ -59,6 +58,7 @@ def read_file(cfg: str) -> dict[str, object]:
     return arguments
 
 
+@stdout_to_stderr()
 def train_on(path: Path, given: dict[str, object]) -> Trained:
     """Train `path` as `yolo train` does, and check that no width of a pruned checkpoint was changed.
 
@@ -89,15 +89,15 @@ def train_on(path: Path, given: dict[str, object]) -> Trained:
         set_classes(start, 1 if single else len(dataset.names))
     yolo = YOLO(str(path))
     try:
-        with stdout_to_stderr():
-            yolo.train(trainer=trainer, **given)
+        yolo.train(trainer=trainer, **given)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_kept(yolo)) from None
-    best, last = yolo.trainer.best, yolo.trainer.last
+    weights = tuple(file for file in (yolo.trainer.best, yolo.trainer.last) if file.is_file())
+    trained = [checkpoint.load(file) for file in weights]
     if pruned:
-        for file in (best, last):
-            check_shapes(start, checkpoint.load(file))
-    return Trained(best, last, (before, _parameters(checkpoint.load(last))))
+        for model in trained:
+            check_shapes(start, model)
+    return Trained(weights, (before, _parameters(trained[-1])))
 
 
 def _kept(yolo: YOLO) -> str:

@@ -96,7 +96,7 @@ def trainer(overrides: dict, _callbacks: dict | None = None) -> BaseTrainer:
             weights are not to be used.
     """
     given = f"model={overrides['model']}"
-    if not str(overrides["model"]).endswith(".pt"):
+    if str(overrides["model"]).lower().endswith((".yaml", ".yml")):
         raise InputError(f"{given} holds no weights, so it has no widths to keep; give a .pt checkpoint.")
     model, _ = checkpoint.read(overrides["model"])
     check_kind(model, given)
@@ -120,7 +120,7 @@ def check_kind(model: nn.Module, given: str) -> None:
 
 
 def check_fit(model: nn.Module, given: str, channels: int, keypoints: Sequence[int] | None) -> None:
-    """What the data asks of a pruned network.
+    """Look whether a network whose widths are kept takes the images and finds the keypoints of the data.
 
     Args:
         model: whose widths are kept.
@@ -129,7 +129,7 @@ def check_fit(model: nn.Module, given: str, channels: int, keypoints: Sequence[i
         keypoints: how many an object has, and the numbers of each; None for other tasks than pose.
 
     Raises:
-        InputError: the network has other inputs or outputs, so some layer would need other widths.
+        InputError: it doesn't, so some layer would need another width.
     """
     pairs = {"channels": (checkpoint.channels(model), channels)}
     if model.task == "pose":
@@ -137,8 +137,8 @@ def check_fit(model: nn.Module, given: str, channels: int, keypoints: Sequence[i
     for key, (has, asked) in pairs.items():
         if has != asked:
             raise InputError(
-                f"{given} was pruned with {key} {has}, and the data has {asked}; give data with the same, or train an "
-                "unpruned checkpoint on it and prune that."
+                f"{given} has {key} {has}, the data has {asked}, and its widths are kept; give data with the same, "
+                "or train an unpruned checkpoint on it and prune that."
             )
 
 
@@ -172,6 +172,6 @@ def _copy(weights: nn.Module) -> nn.Module:
     strip_qat(model)
     model.criterion = None
     vars(model).pop("class_weights", None)
-    for module in model.modules():  # a distillation's, which keep the features of a teacher's student
+    for module in model.modules():  # a distillation reads features by hooks
         module._forward_hooks.clear()
     return model
