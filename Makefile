@@ -2,6 +2,7 @@
 # make test-standin: the tests where our files lack all that only Unix has, and the file system keeps Windows' rules.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 .PHONY: demo test test-standin lint
 
@@ -9,11 +10,10 @@ demo: .venv/installed
 	$(BIN)/python -m optimize prune=0.3 quant=int8
 
 test: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+	$(PYTEST)
 
-test-standin: export PYTHONPATH := $(CURDIR)/tests/standins
-test-standin: export STANDIN_FILES := 1
-test-standin: test
+test-standin: .venv/installed-dev
+	PYTHONPATH=$(CURDIR)/tests/standins STANDIN_FILES=1 $(PYTEST)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

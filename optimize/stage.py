@@ -40,7 +40,7 @@ def digest(path: Path) -> str:
     total = sha256()
     for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
         if file != path:
-            total.update(str(file.relative_to(path)).encode())
+            total.update(file.relative_to(path).as_posix().encode())
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 total.update(block)
@@ -88,7 +88,7 @@ def _set_aside(folder: Path) -> None:
 
 def _write(variant: Variant, folder: Path) -> None:
     manifest = {
-        "path": str(variant.path.relative_to(folder)),
+        "path": variant.path.relative_to(folder).as_posix(),
         "runtime": variant.runtime,
         "precision": variant.precision,
         "imgsz": variant.imgsz,

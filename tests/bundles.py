@@ -14,11 +14,11 @@ from optimize.result import Report
 from optimize.stage import digest
 
 
-def one_row(artefact: Path, runtime: str, precision: str = "fp32", task: str = "detect") -> Report:
+def one_row(artefact: Path, runtime: str, precision: str = "fp32", task: str = "detect", imgsz: int = 64) -> Report:
     """The made-up report with nothing but its original and `artefact`."""
     report = reports.report(provenance=reports.provenance(task=task))
     made = reports.row("pruned", runtime, precision, 0.7, 0.595, 5.0)
-    variant = replace(made.variant, path=artefact, imgsz=64)
+    variant = replace(made.variant, path=artefact, imgsz=imgsz)
     return replace(report, results=(report.results[0], replace(made, variant=variant, sha256=digest(artefact))))
 
 

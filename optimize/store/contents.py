@@ -243,5 +243,8 @@ def _delete(thing: Thing) -> None:
     """Whole or not at all: a folder that is half deleted must not look like a finished one."""
     if thing.path.is_dir():
         shutil.rmtree(thing.path.rename(thing.path.with_name(f"{thing.name}{CLEARED}")))
+    elif thing.kind == "lock":
+        with suppress(PermissionError):  # Windows keeps it while it is held, which is here; there filelock deletes it
+            thing.path.unlink()
     else:
         thing.path.unlink()

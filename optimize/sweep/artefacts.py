@@ -36,7 +36,7 @@ def places(worth: Sequence[Row]) -> dict[Row, Path]:
         if variant.runtime == "torch" and (row.result.rival or variant.name == "original"):
             continue
         told = "_".join([variant.name, *(f"{key}={value}" for key, value in row.overrides.items())])
-        stem = re.sub(r"[^\w.+=-]+", "-", told)[:LONGEST]
+        stem = re.sub(r"[^\w.+=-]+", "-", told)[:LONGEST].rstrip(".")
         stems = (stem, *(f"{stem}-{i}" for i in range(2, len(worth) + 1)))
         numbered = (Path(variant.runtime, f"{one}{variant.ending}") for one in stems)
         found[row] = next(place for place in numbered if place not in found.values())

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from pathlib import Path
+from pathlib import PurePath, PureWindowsPath
 
 from optimize.report import plain
 from optimize.report.charts import front
@@ -119,11 +119,12 @@ def _identity(result: Result, report: Report) -> tuple:
 
 
 def _short(values: set[str]) -> dict[str, str]:
-    """Paths without the folders that all of them share."""
-    parts = {value: Path(value).parts for value in values}
+    """Paths without the folders that all of them share, those of Windows too."""
+    kind = PureWindowsPath if any(PureWindowsPath(value).drive for value in values) else PurePath
+    parts = {value: kind(value).parts for value in values}
     levels = zip(*(folders[:-1] for folders in parts.values()), strict=False)
     shared = len(list(takewhile(lambda level: len(set(level)) == 1, levels)))
-    return {value: "/".join(folders[shared:]) for value, folders in parts.items()}
+    return {value: kind(*folders[shared:]).as_posix() for value, folders in parts.items()}
 
 
 def _with_families(known: list[Row]) -> list[Row]:

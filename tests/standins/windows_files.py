@@ -4,11 +4,13 @@
 - os.rename, os.replace, os.unlink and os.rmdir of a file that this process has open or mapped, or of a folder above
   one: PermissionError; so is os.replace onto such a file, or onto a folder.
 
-What is open is what Linux tells of this process, and so files that libraries have open count too.
+What is open is what Linux tells of this process, and so files that libraries have open count too. A lock that is
+called `something.lock` may go while it is held, since filelock itself deletes it on Windows as it lets go.
 """
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def _deleting(function: Callable) -> Callable:
 
 def rename(source, target, *, src_dir_fd=None, dst_dir_fd=None):
     to = _absolute(target, dst_dir_fd)
-    if os.path.lexists(to):
+    if os.path.lexists(to) and to != _absolute(source, src_dir_fd):
         raise FileExistsError(errno.EEXIST, "Cannot create a file when that file already exists", to)
     refuse_open(_absolute(source, src_dir_fd))
     return real["rename"](source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
@@ -57,7 +59,7 @@ def replace(source, target, *, src_dir_fd=None, dst_dir_fd=None):
 
 def refuse_open(path: str) -> None:
     """Raise PermissionError if the file at `path`, or one below it, is open or mapped in this process."""
-    if os.path.islink(path):
+    if os.path.islink(path) or re.search(r"[^/]\.lock$", path):
         return
     for kept in _kept(path):
         if kept == path or kept.startswith(path + os.sep):
