@@ -1,5 +1,6 @@
 """From the config to a Plan: everything is found, loaded and checked before any work starts."""
 
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,9 @@ from optimize.variant import Variant
 from optimize.yolo.checkpoint import architecture, load, parameters_of_yaml, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.find import find
+from optimize.yolo.label_cache import keep_in
+
+log = logging.getLogger(__name__)
 
 
 def settings_of(config: DictConfig) -> Settings:
@@ -58,7 +62,7 @@ def prepare(config: DictConfig) -> Plan:
     path = find(settings.model)
     model = load(path)
     check_model(f"model={settings.model}", model)
-    data = resolve(str(compose(settings.store)) if settings.data == "digits" else settings.data, task(model))
+    data = _data(settings, model)
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
     imgsz = settings.imgsz or int(model.args["imgsz"])
     others = _rivals(settings, imgsz, data)
@@ -90,6 +94,16 @@ def prepare(config: DictConfig) -> Plan:
         limits=typed(Limits, config.limits, "limits"),
         device=device,
     )
+
+
+def _data(settings: Settings, model: nn.Module) -> Dataset:
+    """What `model` would be trained on; what is left out of it is said at once."""
+    keep_in(settings.store)
+    given = str(compose(settings.store)) if settings.data == "digits" else settings.data
+    data = resolve(given, task(model), bool(model.args.get("single_cls")))
+    for left_out in data.left_out:
+        log.warning(left_out.sentence)
+    return data
 
 
 def runtimes(config: dict[str, Any]) -> list[Runtime]:
