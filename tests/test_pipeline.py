@@ -252,7 +252,7 @@ def test_no_room_on_the_disk_is_said_before_any_work(monkeypatch, capsys, tmp_pa
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
     code, _, err = command(monkeypatch, capsys, *given)
     assert code == 1
-    assert f"error: the disk of {tmp_path}/runs has 1 MB free, a run with this model needs about" in err
+    assert f"error: the disk of {tmp_path}/runs/store has 1 MB free, a run with this model needs about" in err
 
 
 def test_a_legacy_yolov5_checkpoint_is_named_as_such(monkeypatch, capsys, tmp_path, dataset):
