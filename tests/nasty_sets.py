@@ -42,16 +42,20 @@ def _changes(task: str) -> dict[str, Callable[[Path], None]]:
     return CLASSIFY if task == "classify" else ANY | OWN.get(task, {})
 
 
-def append_to_jpeg(png: Path, orientation: int | None = None) -> Path:
-    """Replace a PNG by a JPEG, for the camera turned as `orientation` says, that does not end as a JPEG must."""
-    jpeg, exif = png.with_suffix(".jpg"), Image.Exif()
+def append_to_jpeg(image: Image.Image, path: Path, orientation: int | None = None) -> None:
+    """Write a JPEG, for a camera turned as `orientation` says, that does not end as a JPEG must."""
+    exif = Image.Exif()
     if orientation:
         exif[0x0112] = orientation
+    image.save(path, "JPEG", exif=exif)
+    path.write_bytes(path.read_bytes() + JPEG_TAIL)
+
+
+def turn_into_jpeg(png: Path, orientation: int | None = None) -> None:
+    """Replace a PNG by such a JPEG."""
     with Image.open(png) as image:
-        image.resize((48, 64)).save(jpeg, exif=exif)
+        append_to_jpeg(image.resize((48, 64)), png.with_suffix(".jpg"), orientation)
     png.unlink()
-    jpeg.write_bytes(jpeg.read_bytes() + JPEG_TAIL)
-    return jpeg
 
 
 def _hide(folder: Path) -> None:
@@ -73,8 +77,8 @@ def _damage(folder: Path) -> None:
         files[1].write_bytes(files[1].read_bytes()[:150])
         files[2].write_bytes(b"")
         Image.new("RGB", (8, 8)).save(files[3])
-        append_to_jpeg(files[4])
-        append_to_jpeg(files[5], orientation=6)
+        turn_into_jpeg(files[4])
+        turn_into_jpeg(files[5], orientation=6)
         half = files[6].with_suffix(".jpg")
         Image.open(files[6]).save(half)
         half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])

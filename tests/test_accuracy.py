@@ -168,7 +168,9 @@ def test_unreadable_unlabelled_and_unused_are_counted_as_they_are(dataset, tmp_p
     assert [picture.picture for picture in seen] == list(range(7))
     assert [len(picture.truth) for picture in seen] == [0] + 6 * [1]
     assert not any(picture.found for picture in seen)
-    assert data.left_out == (LeftOut("val", 1, 8, {"it is no image": 1}, ("images/val/0.png",), {"dark": (1, 4)}),)
+    assert data.left_out == (
+        LeftOut("val", 1, 8, {"cannot identify image file": 1}, ("images/val/0.png",), {"dark": (1, 4)}),
+    )
 
 
 def test_there_is_no_error_where_all_labels_may_be_left_out(dataset, tmp_path):

@@ -59,7 +59,7 @@ _check_image = utils.check_image
 
 
 def check_image(im_file: str) -> tuple[str, tuple[int, int]]:
-    """As ultralytics', which ends a training when it comes to a BMP or TIFF that is cut off or holds no integers.
+    """As ultralytics', which ends a training when it comes to a BMP or TIFF that is cut off.
 
     Raises:
         ValueError: it is such an image. Whatever ultralytics' own raises, too: it leaves the image out then.
@@ -69,12 +69,10 @@ def check_image(im_file: str) -> tuple[str, tuple[int, int]]:
     try:
         message, shape = _check_image(im_file)
     except ModuleNotFoundError as error:  # what nothing else can read is taken for HEIF
-        reason = "pi-heif is not installed (pip install pi-heif)" if b"ftyp" in start else "it is no image"
+        reason = "pi-heif is not installed (pip install pi-heif)" if b"ftyp" in start else "cannot identify image file"
         raise ValueError(reason) from error
-    if not start.startswith((JPEG, PNG)):  # these two are checked well, and are the most
-        image = read_image(im_file)
-        if image is None or image.dtype != np.uint8:
-            raise ValueError("image can't be decoded" if image is None else f"image holds {image.dtype} pixels")
+    if not start.startswith((JPEG, PNG)) and read_image(im_file) is None:  # these two are checked well
+        raise ValueError("image can't be decoded")
     return message, shape
 
 
