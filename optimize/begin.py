@@ -15,6 +15,7 @@ from optimize.literal import typed
 from optimize.output import check_names, claim, start
 from optimize.sentences import one_sentence
 from optimize.store.contents import begin_store
+from optimize.store.held import collecting
 from optimize.store.manifest import RUN
 from optimize.sweep.alive import lock_of
 
@@ -29,12 +30,14 @@ class Run:
 
     Attributes:
         settings, plan: of the run.
+        used: names of what the checks used of the store.
         target: the folder that was asked for; the run may be made beside it, and take its place at the end.
         lock: of the folder that it is made in, held until the run ends.
     """
 
     settings: "Settings"
     plan: "Plan"
+    used: list[str]
     target: Path
     lock: FileLock
 
@@ -53,13 +56,14 @@ class Begin(Callback):
             check_names(config)
             target = Path(config.hydra.run.dir)
             folder = claim(target, RUN, config.overwrite)
-            settings, plan = _checked(config, target)
+            with collecting() as used:
+                settings, plan = _checked(config, target)
             lock = lock_of(folder.absolute())
             start(folder, RUN)
-            begin_store(settings.store)
+            _begin_store(settings.store)
             with read_write(config.hydra):
                 config.hydra.run.dir = str(folder)
-            begun.append(Run(settings, plan, target.absolute(), lock))
+            begun.append(Run(settings, plan, used, target.absolute(), lock))
 
 
 def _checked(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
@@ -77,3 +81,10 @@ def _checked(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
         plan = prepare(task)
     check_apart(f"hydra.run.dir={target}", target, plan.data)
     return settings, plan
+
+
+def _begin_store(store: Path) -> None:
+    from optimize.yolo.label_cache import keep_in
+
+    begin_store(store)
+    keep_in(store)

@@ -1,6 +1,7 @@
 """What is checked before any work starts; each mistake is one sentence."""
 
 import shutil
+from itertools import zip_longest
 from pathlib import Path
 
 from torch import nn
@@ -11,6 +12,7 @@ from optimize.yolo.checkpoint import channels, keypoints, names, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.metrics import METRICS
 
+SHOWN = 3  # classes that a sentence names
 STEPS_KEPT = 40  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
 RIVALS_KEPT = 15  # the same of a rival, which is exported only
 
@@ -39,8 +41,8 @@ def check_model(given: str, model: nn.Module) -> None:
 def check_fit(given: str, model: nn.Module, data: Dataset, called: str, mend: str) -> None:
     if names(model) != data.names:
         raise InputError(
-            f"{given} has the classes {_short(names(model))}, data={called} has "
-            f"{_short(data.names)}; give {mend.format('classes')}."
+            f"{given} has the classes {_short(names(model))}, data={called} has {_short(data.names)}"
+            f"{_first_difference(names(model), data.names)}; give {mend.format('classes')}."
         )
     if keypoints(model) != data.keypoints:
         raise InputError(
@@ -68,7 +70,7 @@ def check_unchanged(data: Dataset) -> None:
     """
     mend = "leave it as it is during a run, and start the command again"
     try:
-        now = resolve(str(data.yaml), data.task).fingerprint
+        now = resolve(str(data.yaml), data.task, data.single_cls).fingerprint
     except InputError as error:
         raise InputError(f"the data set {data.yaml} changed during the run: {error} So {mend}.") from error
     if now != data.fingerprint:
@@ -78,5 +80,14 @@ def check_unchanged(data: Dataset) -> None:
         )
 
 
+def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
+    """Of two different lists, where those that are shown are the same."""
+    i, pair = next((i, pair) for i, pair in enumerate(zip_longest(ours, theirs)) if pair[0] != pair[1])
+    if i < SHOWN:
+        return ""
+    first, second = ("nothing" if name is None else f"`{name}`" for name in pair)
+    return f"; the first that differs is class {i}, {first} and {second}"
+
+
 def _short(classes: tuple[str, ...]) -> str:
-    return f"{len(classes)}: {', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''}"
+    return f"{len(classes)}: {', '.join(classes[:SHOWN])}{', ...' if len(classes) > SHOWN else ''}"

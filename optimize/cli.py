@@ -57,7 +57,7 @@ def job(config: DictConfig) -> tuple[float, float | None] | float | None:
     with one_sentence():
         run = begun.pop()
         try:
-            with noting(folder):
+            with noting(folder, run.used):
                 return _run(run, folder)
         finally:
             run.lock.release()

@@ -69,6 +69,7 @@ def build(plan: Plan, folder: Path | None = None) -> Report:
         limits=plan.limits,
         device=plan.device,
         blocks=blocks(load(plan.original.path)),
+        left_out=plan.data.left_out,
     )
 
 

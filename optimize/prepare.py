@@ -34,10 +34,12 @@ from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.settings import Settings
 from optimize.stage import Stage, digest
+from optimize.store import manifest
 from optimize.store.contents import begin_store, check_store
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import architecture, check_size, stride, task, usual_size
 from optimize.yolo.dataset import resolve
+from optimize.yolo.label_cache import keep_in
 from optimize.yolo.usable import open_model
 from optimize.yolo.widths import parameters_of_yaml
 
@@ -66,7 +68,7 @@ def prepare(config: DictConfig) -> Plan:
     check_model(f"model={settings.model}", model)
     imgsz = settings.imgsz or usual_size(model)
     check_size(f"model={settings.model}", model, imgsz)
-    data = resolve(_digits(settings.store) if settings.data == "digits" else settings.data, task(model))
+    data = _data(settings, model)
     check_apart(f"store={settings.store}", settings.store, data)
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
     others = _rivals(settings, imgsz, data)
@@ -104,9 +106,16 @@ def prepare(config: DictConfig) -> Plan:
     )
 
 
-def _digits(store: Path) -> str:
-    begin_store(store)
-    return str(compose(store))
+def _data(settings: Settings, model: nn.Module) -> Dataset:
+    """What `model` would be trained on; what is left out of it is said at once."""
+    if settings.data == "digits":
+        begin_store(settings.store)
+    keep_in(settings.store if manifest.read(settings.store) else None)  # nothing is written before all is checked
+    given = str(compose(settings.store)) if settings.data == "digits" else settings.data
+    data = resolve(given, task(model), bool(model.args.get("single_cls")))
+    for left_out in data.left_out:
+        log.warning(left_out.sentence)
+    return data
 
 
 def runtimes(config: dict[str, Any]) -> list[Runtime]:

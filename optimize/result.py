@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optimize.bundle.measurement import Measurement
+from optimize.data.dataset import LeftOut
 from optimize.device import Device
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
@@ -108,6 +109,7 @@ class Report:
         machine: what this machine can do at most; None where it was not measured.
         disagreement: where the optimized model sees something else than the original; None where nothing was compared.
         measurements: what was measured elsewhere, and came back; no figure above depends on it.
+        left_out: images of the data set that ultralytics does not use.
         device: whose bounds are stated, apart from all that was measured; None where none was given.
     """
 
@@ -123,6 +125,7 @@ class Report:
     disagreement: Disagreement | None = None
     measurements: tuple[Measurement, ...] = ()
     device: Device | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def missed(self) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """How sure an accuracy is, and what a validation keeps of every picture."""
 
-import logging
 import shutil
 from pathlib import Path
 from statistics import fmean, stdev
@@ -12,6 +11,7 @@ import torch
 from PIL import Image
 from tiny_tasks import TASKS, write_dataset
 
+from optimize.data.dataset import LeftOut
 from optimize.measure.accuracy import Accuracy, leave_groups_out
 from optimize.measure.detections import Box, Detections
 from optimize.measure.validation import once
@@ -152,24 +152,25 @@ def test_what_is_found_lies_in_the_pixels_of_the_original_picture(task, tmp_path
                 assert sorted(box.corners) == [pytest.approx(corner, abs=0.05) for corner in sorted(corners)]
 
 
-def test_unreadable_unlabelled_and_unused_are_counted_as_they_are(dataset, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("optimize"), "propagate", True)
+def test_unreadable_unlabelled_and_unused_are_counted_as_they_are(dataset, tmp_path):
     shutil.copytree(dataset.parent, tmp_path / "data", ignore=shutil.ignore_patterns("*.cache"))
     yaml = tmp_path / "data" / "data.yaml"
     yaml.write_text(yaml.read_text() + "  2: never\n")
-    data = resolve(str(yaml))
-    data.val[0].write_bytes(b"no picture")
+    (tmp_path / "data" / "images" / "val" / "0.png").write_bytes(b"no picture")
     (tmp_path / "data" / "labels" / "val" / "1.txt").unlink()
+    data = resolve(str(yaml))
     seen = []
     nothing = np.zeros((1, 7, 1), np.float32)
     found = validate(lambda images: [nothing], data, 64, seen.append)
     assert found.images == len(found.folds) == 7
     assert found.objects == {"dark": 3, "bright": 3, "never": 0}
     assert found.classes == {"dark": 0, "bright": 0}
-    assert [picture.picture for picture in seen] == list(range(1, 8))
+    assert [picture.picture for picture in seen] == list(range(7))
     assert [len(picture.truth) for picture in seen] == [0] + 6 * [1]
     assert not any(picture.found for picture in seen)
-    assert "1 of 8 validation pictures were unreadable or wrongly labelled, and left out" in caplog.text
+    assert data.left_out == (
+        LeftOut("val", 1, 8, {"cannot identify image file": 1}, ("images/val/0.png",), {"dark": (1, 4)}),
+    )
 
 
 def test_there_is_no_error_where_all_labels_may_be_left_out(dataset, tmp_path):

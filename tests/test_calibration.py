@@ -14,7 +14,7 @@ from ultralytics.data import build_yolo_dataset
 from optimize.data.calibration import images, sample
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
-from optimize.yolo.dataset import classes_shown, resolve
+from optimize.yolo.dataset import resolve
 from optimize.yolo.image import validation_image
 from optimize.yolo.validate import validate
 
@@ -85,13 +85,10 @@ def test_every_kind_of_picture_is_seen_as_rgb_or_refused(tmp_path):
 
 
 def labelled(root: Path, shown: list[str]) -> Dataset:
-    """One picture, that nobody reads, for each entry of `shown`: the classes on it; none at all without a label."""
-    (root / "labels").mkdir(parents=True)
-    for i, classes in enumerate(shown):
-        if classes:
-            (root / "labels" / f"{i}.txt").write_text("".join(f"{c} 0.5 0.5 0.1 0.1\n" for c in classes))
+    """One picture, that nobody reads, for each entry of `shown`: the classes on it."""
     files = tuple(root / "images" / f"{i}.jpg" for i in range(len(shown)))
-    return Dataset(root / "data.yaml", ("often", "rare", "never"), files, files, "f00d")
+    classes = {file: frozenset(map(int, on_it)) for file, on_it in zip(files, shown, strict=True)}
+    return Dataset(root / "data.yaml", ("often", "rare", "never"), files, files, "f00d", classes=classes)
 
 
 def test_rare_classes_are_seen_as_often_as_there_are_pictures_of_them(tmp_path):
@@ -125,7 +122,7 @@ def test_the_same_data_elsewhere_gives_the_same_pictures(tmp_path):
 def test_classes_are_read_from_the_labels_of_every_task(task, tmp_path):
     data = resolve(str(write_dataset(tmp_path, task)), task)
     classes = CLASSES[task]
-    assert classes_shown(data, data.train) == [frozenset([int(file.stem) % classes]) for file in data.train]
+    assert [data.classes[file] for file in data.train] == [frozenset([int(file.stem) % classes]) for file in data.train]
     assert images(data, classes, 0, 64).described()["pictures_by_class"] == {f"class{i}": 1 for i in range(classes)}
 
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
-from optimize.yolo.dataset import classes_shown
 from optimize.yolo.image import validation_image
 
 log = logging.getLogger(__name__)
@@ -42,13 +41,13 @@ class CalibrationImages:
 
     def described(self) -> dict:
         """For report.json: how many pictures, from where, by which seed, and how many of them show each class."""
-        shown = classes_shown(self.data, self.files)
+        shown = [self.data.classes.get(file, frozenset()) for file in self.files]
         counts = Counter(i for classes in shown for i in classes)
         return {
             "pictures": len(self.files),
             "source": f"{'/'.join(self.data.yaml.parts[-2:])}, training split",
             "seed": self.seed,
-            "pictures_by_class": {name: counts[i] for i, name in enumerate(self.data.names)},
+            "pictures_by_class": {name: counts[i] for i, name in enumerate(self.data.titles)},
             "without_labels": sum(not classes for classes in shown),
         }
 
@@ -89,7 +88,7 @@ def _balanced(data: Dataset, count: int, seed: int) -> Iterator[Path]:
     """Again and again a picture of the class that is shown least so far; those without labels fill up."""
     files = sorted(_training(data), key=lambda file: file.parts[::-1])  # by name: the same wherever the data set lies
     Random(seed).shuffle(files)
-    shown = dict(zip(files, classes_shown(data, files), strict=True))
+    shown = {file: data.classes.get(file, frozenset()) for file in files}
     left: dict[int, list[Path]] = defaultdict(list)
     for file, classes in shown.items():
         for i in classes:

@@ -1,25 +1,72 @@
-"""A data set as every stage sees it: its yaml, its pictures, and a fingerprint of its content."""
+"""A data set as every stage sees it: its yaml, its images, what is left out of it, and a fingerprint of its content."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+SHOWN = 3  # reasons, the most frequent ones, that a sentence names
+SPLITS = {"train": "training", "val": "validation"}
+
+
+def titles(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes by which they can be told apart: of several with one name each gets its number, `cat (3)`."""
+    counts = Counter(names)
+    numbered = [f"{name} ({i})" for i, name in enumerate(names)]
+    mixed = [name if counts[name] == 1 else numbered[i] for i, name in enumerate(names)]
+    return tuple(mixed if len(set(mixed)) == len(mixed) else numbered)  # somebody may have called a class `cat (3)`
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Images of one split that ultralytics leaves out, and what is lost with them.
+
+    Attributes:
+        split: `train` or `val`.
+        images: how many are left out.
+        listed: how many the split has, those that are left out included.
+        reasons: ultralytics' reasons with the number of images, the most frequent first.
+        examples: paths of up to three of these images.
+        objects: for each class that loses any, by its title, how many objects of how many labelled in the split.
+    """
+
+    split: str
+    images: int
+    listed: int
+    reasons: dict[str, int]
+    examples: tuple[str, ...]
+    objects: dict[str, tuple[int, int]]
+
+    @property
+    def sentence(self) -> str:
+        reasons = [f"{reason} ({count})" for reason, count in self.reasons.items()]
+        if others := sum(list(self.reasons.values())[SHOWN:]):
+            reasons[SHOWN:] = [f"other reasons ({others})"]
+        return (
+            f"{self.images} of {self.listed} {SPLITS[self.split]} images are left out, as ultralytics leaves them out: "
+            f"{'; '.join(reasons)}; e.g. {', '.join(self.examples)}."
+        )
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in ultralytics' format.
+    """A data set in ultralytics' format, as ultralytics reads it.
 
-    Only the fingerprint takes part in `repr`, and so in a stage's identity: the same content in another folder is the
-    same data set, and changed content is another one.
+    Only the fingerprint and the task take part in `repr`, and so in a stage's identity: the same content in another
+    folder is the same data set, and changed content is another one.
 
     Attributes:
         yaml: the data.yaml; for `classify` the folder that holds a folder per split.
         names: class names, in the order of their ids.
-        train: pictures of the training split.
-        val: pictures of the validation split.
-        fingerprint: 16 hex digits over class names, labels, and names, sizes and dates of the pictures.
+        train: images of the training split that ultralytics trains on, in its order.
+        val: images of the validation split that ultralytics validates on, in its order.
+        fingerprint: 16 hex digits over class names, and of these images labels, names, sizes and dates.
         task: of the models that read it: `detect`, `segment`, `pose`, `obb`, `classify`, or `rtdetr`, which detects but
-            sees pictures in another form.
+            sees images in another form.
         keypoints: for `pose`, how many an object has and the numbers of each (2, or 3 with its visibility).
+        single_cls: whether all classes are one, `item`, as ultralytics' `single_cls=True` sees them.
+        classes: the classes of each training image's labels; an image without labels may be missing.
+        left_out: what ultralytics does not use of the splits, one record for each split that loses an image.
     """
 
     yaml: Path = field(repr=False)
@@ -29,3 +76,11 @@ class Dataset:
     fingerprint: str
     task: str = "detect"
     keypoints: tuple[int, ...] | None = field(default=None, repr=False)
+    single_cls: bool = field(default=False, repr=False)
+    classes: dict[Path, frozenset[int]] = field(default_factory=dict, repr=False)
+    left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """`names`, each of them once."""
+        return titles(self.names)

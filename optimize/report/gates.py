@@ -11,6 +11,8 @@ from optimize.result import Report, Result
 # A sound int8 executes 96 to 100 % here, with the decode and perhaps the last convolutions in float. A tenth in float,
 # which takes about twice as long as in int8, costs a tenth of the speed: as much as a benchmark's noise can hide.
 EXECUTED = 0.9
+LEFT_OUT = 0.01  # of the validation images, from which on their absence is an alarm
+LOST = 0.1  # the same of a class's objects, in either split
 SPREAD = 0.15  # quartiles of an A/A check: 5 to 12 % on two quiet cores, 20 % where other work shares them
 NOTHING, LITTLE = 0.01, 0.1  # of the metric, 0 to 1; and as a share of the original's
 ERRORS, BETTER = 2, 0.005  # standard errors of the difference; and what is too little to speak of, as a difference
@@ -32,6 +34,7 @@ class Gate(NamedTuple):
 def fired(report: Report) -> tuple[Gate, ...]:
     """Every alarm; none where all figures can be believed."""
     gates = {
+        "left out": _left_out(report),
         "failed": _failed(report),
         "int8 drop": report.missed,
         "A/A": [*of_timing(report), *_timing_elsewhere(report)],
@@ -58,6 +61,21 @@ def of_measurement(one: Measurement, report: Report) -> list[str]:
     """Alarms about the time of one measurement elsewhere."""
     alone = replace(report, measurements=(one,))
     return [*_timing_elsewhere(alone), *_arithmetic_elsewhere(alone)]
+
+
+def _left_out(report: Report) -> list[str]:
+    """Where so much is missing that figures are those of another data set than the user believes."""
+    sentences = []
+    for left_out in report.left_out:
+        lost = [
+            f"{name} loses {count} of {labelled} objects"
+            for name, (count, labelled) in left_out.objects.items()
+            if count >= LOST * labelled
+        ]
+        if lost or (left_out.split == "val" and left_out.images >= LEFT_OUT * left_out.listed):
+            what = f" Of the classes, {', '.join(lost)}." if lost else ""
+            sentences.append(f"{left_out.sentence}{what} Mend or remove them, since every figure is without them.")
+    return sentences
 
 
 def _failed(report: Report) -> list[str]:

@@ -95,6 +95,7 @@ def notes(report: Report) -> list[str]:
         f"batch 1, {made.imgsz} px (or what the name says), all rows interleaved in one process; `arithmetic` is read "
         "back from the runtime; `faster` is the median [quartiles] of the paired ratios to the original in fp32 in the "
         "same runtime.",
+        *(left_out.sentence for left_out in report.left_out),
         _noise(report),
         "Energy: not measured.",
         *_rivals(report),

@@ -25,6 +25,7 @@ KINDS = {  # by the end of a name; None: what made it says its manifest
     ".detections.partial": "half-made",
     ".accuracy.json": "validation",
     ".detections.jsonl": "validation",
+    ".labels": "label cache",
     "": None,
     LOCK: "lock",  # last, since it goes when all that it guards is gone
 }

@@ -1,6 +1,6 @@
 """Work on one thing in the store: alone, and noted in the run's folder, so that nobody clears away what a run uses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -12,17 +12,17 @@ from optimize.host.quiet import away
 NOTES = "uses.txt"
 WORK = "work.txt"
 
-_notes: ContextVar[Path | None] = ContextVar("notes", default=None)
+_notes: ContextVar[Path | list[str] | None] = ContextVar("notes", default=None)
 
 
 @contextmanager
-def noting(folder: Path) -> Iterator[None]:
+def noting(folder: Path, earlier: Sequence[str] = ()) -> Iterator[None]:
     """Meanwhile the name of everything that is used of a store goes to `folder`/uses.txt, a line each, as it is used.
 
-    So a run that was killed has its notes too.
+    So a run that was killed has its notes too. `earlier` are names that were collected before there was a folder.
     """
     notes = folder.absolute() / NOTES
-    notes.touch()
+    _note(notes, *earlier)
     before = _notes.set(notes)
     try:
         yield
@@ -30,9 +30,20 @@ def noting(folder: Path) -> Iterator[None]:
         _notes.reset(before)
 
 
+@contextmanager
+def collecting() -> Iterator[list[str]]:
+    """Meanwhile the name of everything that is used of a store goes to the list, until there is a folder to note it in."""
+    names: list[str] = []
+    before = _notes.set(names)
+    try:
+        yield names
+    finally:
+        _notes.reset(before)
+
+
 def worked(how: str, what: str) -> None:
     """Add a line to `work.txt` beside uses.txt: `what`, a stage, was `made`, or `found` in the store."""
-    if notes := _notes.get():
+    if isinstance(notes := _notes.get(), Path):
         with notes.with_name(WORK).open("a", encoding="utf-8") as lines:
             lines.write(f"{how} {what}\n")
 
@@ -44,7 +55,13 @@ def held(store: Path, name: str) -> Iterator[None]:
     with away():  # who has it may wait for its turn to work
         lock = FileLock(store / f"{name}.lock").acquire()
     with lock:
-        if notes := _notes.get():  # before the first look, so that who clears the store was there before or sees it
-            with notes.open("a", encoding="utf-8") as lines:
-                lines.write(f"{name}\n")
+        _note(_notes.get(), name)  # before the first look, so that who clears the store was there before or sees it
         yield
+
+
+def _note(notes: Path | list[str] | None, *names: str) -> None:
+    if isinstance(notes, list):
+        notes += names
+    elif notes:
+        with notes.open("a", encoding="utf-8") as lines:
+            lines.writelines(f"{name}\n" for name in names)

@@ -66,11 +66,13 @@ def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: P
     from optimize.store.manifest import placing
     from optimize.sweep.objective import asked
     from optimize.yolo.checkpoint import trusted
+    from optimize.yolo.label_cache import keep_in
 
     try:
         with trusted(settings_of(config).trust), noting(folder):
             plan = prepare(config)
             begin_store(plan.store)
+            keep_in(plan.store)
             report = build(plan)
             with placing(folder) as partial:
                 results.write(report, partial / RESULTS)

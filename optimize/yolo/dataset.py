@@ -1,35 +1,41 @@
-"""Find a data set the way ultralytics does, and refuse one that can't be measured on."""
+"""Find a data set the way ultralytics does, read it with its own classes, and refuse one that can't be measured on."""
 
-import os
-import re
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from ultralytics.data.utils import IMG_FORMATS, check_cls_dataset, check_det_dataset, img2label_paths
+from ultralytics.data.utils import check_cls_dataset, check_det_dataset
 from ultralytics.nn.autobackend import check_class_names
 
-from optimize.data.dataset import Dataset
+from optimize.data.dataset import SPLITS, Dataset, LeftOut, titles
 from optimize.errors import InputError
+from optimize.yolo.progress import stdout_to_stderr
+from optimize.yolo.split import Split, read_classified, read_labelled
 
-FIRST = re.compile(rb"^\s*(\S+)", re.MULTILINE)  # the class in each row of a label file
+EXAMPLES = 3
 
 
-def resolve(data: str, task: str = "detect") -> Dataset:
+def resolve(data: str, task: str = "detect", single_cls: bool = False) -> Dataset:
     """The data set of a data.yaml, or of any name that ultralytics knows (downloaded where there is a network).
+
+    Images and labels are those that ultralytics would train on and validate on; what it leaves out is recorded. It
+    checks each image and label once, and what it found is kept in the store.
 
     Only ultralytics' own data sets are downloaded: `download` in a yaml can be any code, and isn't run for others.
 
     Args:
         data: what the user calls it; for `classify` a folder that holds train and val with a folder per class.
         task: as in `Dataset`.
+        single_cls: take all classes for one, as a model does that was trained with `single_cls=True`.
 
     Raises:
-        InputError: it is an archive or an address, the yaml or a folder is missing, a split has no pictures or no
-            labels, a class is unknown, or the labels are not those of the task.
+        InputError: it is an archive or an address, the yaml or a folder is missing, the labels are those of another
+            task, or a split has no image that can be used, or no label.
     """
     path = Path(data)
     if "://" in data or (path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))):
@@ -37,86 +43,58 @@ def resolve(data: str, task: str = "detect") -> Dataset:
             f"data={data} is an archive or an address, and nothing is unpacked or fetched from there; unpack it "
             "yourself and give its data.yaml, or for classification its folder."
         )
-    return _classified(data) if task == "classify" else _labelled(data, task)
+    return _classified(data, single_cls) if task == "classify" else _labelled(data, task, single_cls)
 
 
-def classes_shown(data: Dataset, pictures: Iterable[Path]) -> list[frozenset[int]]:
-    """The classes that each of `pictures`, all of the training split, is labelled with; without labels an empty set."""
-    if data.task == "classify":
-        root = data.yaml / "train"
-        ids = {folder.name: i for i, folder in enumerate(sorted(p for p in root.iterdir() if p.is_dir()))}
-        return [frozenset([ids[picture.relative_to(root).parts[0]]]) for picture in pictures]
-    return [_classes(label) for label in img2label_paths([str(p) for p in pictures])]
-
-
-def _classes(label: str) -> frozenset[int]:
-    """Without Path and without splitting rows: 2 s of CPU for COCO's 118,000 labels, and not 4."""
-    try:
-        with open(label, "rb") as file:
-            rows = file.read()
-    except FileNotFoundError:
-        return frozenset()
-    return frozenset(int(float(first)) for first in set(FIRST.findall(rows)))
-
-
-def _labelled(data: str, task: str) -> Dataset:
-    found = partial(check_det_dataset, autodownload=not Path(data).exists())
-    info = _checked(found, data, "give a data.yaml with train, val and names")
-    yaml, names = Path(info["yaml_file"]), tuple(info["names"][i] for i in range(info["nc"]))
+def _labelled(data: str, task: str, single_cls: bool) -> Dataset:
+    wanted = "give a data.yaml with train, val and names"
+    info = _checked(partial(check_det_dataset, autodownload=not Path(data).exists()), data, wanted)
+    yaml = Path(info["yaml_file"])
     if info["channels"] != 3:
         raise InputError(
             f"data={data} has channels: {info['channels']} in its yaml, but only models that see three channels can be "
             "used; leave the key out (grey and transparent pictures are then read as RGB) and train such a model."
         )
-    splits = {split: tuple(sorted(_pictures(data, split, info[split]))) for split in ("train", "val")}
-    total, keypoints = sha256(repr(names).encode()), None
+    if single_cls:
+        info |= {"names": {0: "item"}, "nc": 1}  # as ultralytics' trainer does
+    names, keypoints, settings = tuple(info["names"][i] for i in range(info["nc"])), None, ()
     if task == "pose":
         keypoints = _keypoints(data, info)
-        total.update(repr((keypoints, info.get("kpt_oks_sigmas"))).encode())
-    check = partial(_check_row, data, task, len(names), keypoints)
-    for split, pictures in splits.items():
-        if not pictures:
+        settings = keypoints, info.get("kpt_oks_sigmas"), info.get("flip_idx")
+    splits = {}
+    for split in SPLITS:
+        _check_sources(data, split, info[split])
+        read = partial(read_labelled, info, split, "detect" if task == "rtdetr" else task, single_cls)
+        splits[split] = _read(read, data, f"{split} split ({info[split]})", f"check the path in {yaml}")
+        if not any(splits[split].objects):
             raise InputError(
-                f"data={data} has no pictures in its {split} split ({info[split]}); check the path in {yaml}."
-            )
-        if not _hash_labels(data, pictures, check, total):
-            raise InputError(
-                f"data={data} has no labels for its {split} split; put a .txt per picture into the folder labels, "
+                f"data={data} has no labels for its {split} split; put a .txt per image into the folder labels, "
                 "beside images."
             )
-    return Dataset(yaml, names, splits["train"], splits["val"], total.hexdigest()[:16], task, keypoints)
+    return _dataset(yaml, names, splits, task, keypoints, single_cls, settings)
 
 
-def _classified(data: str) -> Dataset:
+def _classified(data: str, single_cls: bool) -> Dataset:
     """The names of the folders are the labels."""
     wanted = "give a folder that holds train and val with a folder per class"
     if Path(data).is_dir() and not (Path(data) / "train").is_dir():  # ultralytics would copy it into a split of its own
         raise InputError(f"data={data} has no folder train; {wanted}.")
     info = _checked(partial(check_cls_dataset, split="val"), data, wanted)
-    classes = {folder.name for folder in info["train"].iterdir() if folder.is_dir()}
     # as in the checkpoint: the codes of ImageNet's folders stand for names
-    names = tuple(check_class_names(info["names"]).values())
-    total, splits = sha256(repr(names).encode()), {}
-    for split in ("train", "val"):
+    names = ("item",) if single_cls else tuple(check_class_names(info["names"]).values())
+    splits = {}
+    for split in SPLITS:
         if info[split] is None:
             raise InputError(f"data={data} has no folder {split}; {wanted}.")
-        splits[split] = tuple(sorted(_pictures(data, split, str(info[split]))))
-        if not splits[split]:
-            raise InputError(f"data={data} has no pictures in its {split} split ({info[split]}); {wanted}.")
-        for picture in splits[split]:
-            label = picture.relative_to(info[split]).parts[0]
-            if label not in classes:
-                raise InputError(
-                    f"{picture} lies in no folder of a class; the classes are the folders in {info['train']}, so move "
-                    "or remove it."
-                )
-            _hash_picture(picture, total)
-    return Dataset(info["train"].parent, names, splits["train"], splits["val"], total.hexdigest()[:16], "classify")
+        read = partial(read_classified, info, split, single_cls)
+        splits[split] = _read(read, data, f"{split} split ({info[split]})", wanted)
+    return _dataset(info["train"].parent, names, splits, "classify", None, single_cls, ())
 
 
 def _checked(check: Callable[[str], dict], data: str, wanted: str) -> dict:
     try:
-        return check(data)
+        with stdout_to_stderr():
+            return check(data)
     except Exception as error:  # ultralytics raises anything from SyntaxError to FileNotFoundError here
         reason = " ".join(str(error).replace("❌", "").split()).split(" Note dataset download")[0]
         raise InputError(f"data={data} can't be used: {reason}; {wanted}.") from error
@@ -131,68 +109,84 @@ def _keypoints(data: str, info: dict) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _pictures(data: str, split: str, sources: str | list[str]) -> Iterator[Path]:
-    """Pictures of a split, given as a folder, a text file of paths, or a list of these."""
-    for source in [sources] if isinstance(sources, str) else sources:
-        path = Path(source)
-        if path.is_dir():
-            # as ultralytics does, into folders that are links as well, which Path.rglob leaves out
-            found = (Path(folder, name) for folder, _, names in os.walk(path, followlinks=True) for name in names)
-        elif path.is_file():
-            lines = path.read_text(encoding="utf-8").split("\n")
-            found = (path.parent / line.strip() for line in lines if line.strip())
-        else:
+def _check_sources(data: str, split: str, sources: str | list[str]) -> None:
+    for path in [sources] if isinstance(sources, str) else sources:
+        if not Path(path).exists():
             raise InputError(f"data={data} names {path} for its {split} split, which does not exist; check the yaml.")
-        yield from (p for p in found if p.suffix[1:].lower() in IMG_FORMATS)
 
 
-def _hash_picture(picture: Path, total) -> None:
-    stat = picture.stat()
-    total.update(f"{picture.parent.name}/{picture.name} {stat.st_size} {stat.st_mtime_ns}".encode())
-
-
-def _hash_labels(data: str, pictures: tuple[Path, ...], check: Callable[[str, list[str]], None], total) -> int:
-    """Add every picture and its labels to the hash `total`; return the number of labelled objects."""
-    objects = 0
-    for picture, label in zip(pictures, img2label_paths([str(p) for p in pictures]), strict=True):
-        if not picture.is_file():
-            raise InputError(
-                f"data={data} lists the picture {picture}, which does not exist; check the list of pictures."
-            )
-        _hash_picture(picture, total)
-        if not Path(label).is_file():
-            continue
-        text = Path(label).read_bytes()
-        total.update(text)
-        for line in text.decode(errors="replace").splitlines():
-            if row := line.split():
-                check(label, row)
-                objects += 1
-    return objects
-
-
-def _check_row(
-    data: str, task: str, classes: int, keypoints: tuple[int, ...] | None, label: str, row: list[str]
-) -> None:
-    """What ultralytics would leave out with a warning, or take for something else, is refused."""
+def _read(read: Callable[[], Split], data: str, where: str, mend: str) -> Split:
+    """The split, which has at least one image."""
     try:
-        known = 0 <= int(float(row[0])) < classes
-    except ValueError:
-        known = False
-    if not known:
+        found = read()
+    except InputError as error:
+        raise InputError(f"data={data} can't be used: in its {where}: {error} Mend it, or give other data.") from error
+    except (FileNotFoundError, RuntimeError, ValueError) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, AssertionError):
+            raise InputError(f"data={data} has no images in its {where}; {mend}.") from error
         raise InputError(
-            f"{label} has the class {row[0]}, but data={data} has classes 0 to {classes - 1}; mend the label."
-        )
-    if task in ("segment", "obb") and (len(row) < 7 or len(row) % 2 == 0):
-        shape = (
-            "a polygon (class x1 y1 x2 y2 x3 y3 ...)" if task == "segment" else "four corners (class x1 y1 ... x4 y4)"
-        )
-        what = "a plain box" if len(row) == 5 else f"a row of {len(row)} numbers"
-        raise InputError(
-            f"{label} has {what}, but a model of the task {task} needs {shape}; give data= a set with these."
-        )
-    if keypoints and len(row) != 5 + keypoints[0] * keypoints[1]:
-        raise InputError(
-            f"{label} has a row of {len(row)} numbers, but kpt_shape {list(keypoints)} of data={data} needs "
-            f"{5 + keypoints[0] * keypoints[1]} (class, box, keypoints); mend the label or kpt_shape."
-        )
+            f"data={data} can't be used: in its {where}: {_why(cause)}; mend it, or give other data."
+        ) from error
+    if not found.images:
+        reasons = f" that can be used: {'; '.join(_reasons(found))}" if found.rejected else ""
+        raise InputError(f"data={data} has no images in its {where}{reasons}; {mend}.")
+    return found
+
+
+def _why(error: Exception) -> str:
+    """ultralytics' own words, without its links, and with one of the images that it leaves out instead of all."""
+    first, *issues = (line.strip() for line in str(error).split("\nSee ")[0].split("\n"))
+    hint = f" (without ./ it is looked for in the working directory, {Path.cwd()})" if "[Errno 2]" in str(error) else ""
+    return f"no image can be used, e.g. {issues[0]}{hint}" if issues else first.rstrip(".")
+
+
+def _dataset(
+    yaml: Path,
+    names: tuple[str, ...],
+    splits: dict[str, Split],
+    task: str,
+    keypoints: tuple[int, ...] | None,
+    single_cls: bool,
+    settings: tuple[Any, ...],
+) -> Dataset:
+    """The record of what was read; `settings` decide over training or accuracy, and so take part in the fingerprint."""
+    total = sha256(repr((names, single_cls, settings)).encode())
+    for split in splits.values():
+        total.update(str(len(split.images)).encode())
+        for image, label in zip(split.images, split.labels, strict=True):
+            stat = image.stat()
+            total.update(f"{image.parent.name}/{image.name} {stat.st_size} {stat.st_mtime_ns}".encode() + label)
+    train, val = splits["train"], splits["val"]
+    left_out = tuple(_left_out(name, split, names, yaml) for name, split in splits.items() if split.rejected)
+    return Dataset(
+        yaml=yaml,
+        names=names,
+        train=train.images,
+        val=val.images,
+        fingerprint=total.hexdigest()[:16],
+        task=task,
+        keypoints=keypoints,
+        single_cls=single_cls,
+        classes=dict(zip(train.images, map(frozenset, train.objects), strict=True)),
+        left_out=left_out,
+    )
+
+
+def _reasons(split: Split) -> dict[str, int]:
+    return dict(Counter(rejected.reason for rejected in split.rejected).most_common())
+
+
+def _left_out(name: str, split: Split, names: tuple[str, ...], yaml: Path) -> LeftOut:
+    kept = Counter(i for objects in split.objects for i in objects)
+    lost = Counter(i for rejected in split.rejected for i in rejected.objects)
+    root = yaml if yaml.is_dir() else yaml.parent
+    examples = (Path(rejected.image) for rejected in split.rejected[:EXAMPLES])
+    return LeftOut(
+        split=name,
+        images=len(split.rejected),
+        listed=len(split.images) + len(split.rejected),
+        reasons=_reasons(split),
+        examples=tuple(str(p.relative_to(root) if p.is_relative_to(root) else p) for p in examples),
+        objects={titles(names)[i]: (lost[i], lost[i] + kept[i]) for i in sorted(lost)},
+    )

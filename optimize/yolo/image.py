@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 from ultralytics.data.augment import LetterBox, classify_transforms
 from ultralytics.data.dataset import ClassificationDataset
-from ultralytics.utils.patches import imread
 
 from optimize.errors import InputError
+from optimize.yolo.read_only import read_image
 
 COPY = 480
 
@@ -52,7 +52,7 @@ def write_small_copy(path: Path, target: Path, task: str = "detect") -> tuple[in
 
 def _read(path: Path, task: str) -> np.ndarray | None:
     """(height, width, 3) BGR."""
-    return ClassificationDataset.imread(str(path)) if task == "classify" else imread(path)
+    return ClassificationDataset.imread(str(path)) if task == "classify" else read_image(path)
 
 
 def _stretched(picture: np.ndarray, imgsz: int) -> np.ndarray:

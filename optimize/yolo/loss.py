@@ -16,7 +16,7 @@ from ultralytics.engine.validator import BaseValidator
 from optimize.data.dataset import Dataset
 from optimize.errors import MeasurementError
 from optimize.progress import bar
-from optimize.yolo import label_cache  # noqa: F401  replaces how ultralytics reads them
+from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set
 from optimize.yolo.validate import VALIDATORS
 
 FEW = 4  # pictures whose gradients are summed before they are squared
@@ -94,7 +94,8 @@ def _validator(data: Dataset, imgsz: int, folder: Path) -> BaseValidator:
     """ultralytics' validator of the task: it knows how pictures and labels become a batch."""
     task = "detect" if data.task == "rtdetr" else data.task
     settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "rect": False, "device": "cpu"}
-    made = VALIDATORS[data.task](save_dir=folder, args={**settings, "plots": False, "verbose": False})
+    settings |= {"single_cls": data.single_cls, "plots": False, "verbose": False}
+    made = VALIDATORS[data.task](save_dir=folder, args=settings)
     made.data = (check_cls_dataset if task == "classify" else check_det_dataset)(str(data.yaml))
     made.device, made.stride, made.names = torch.device("cpu"), imgsz, dict(enumerate(data.names))
     return made

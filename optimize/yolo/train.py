@@ -25,7 +25,7 @@ from optimize.host.quiet import away
 from optimize.progress import bar
 from optimize.yolo import (
     checkpoint,
-    label_cache,  # noqa: F401  replaces how ultralytics reads them
+    read_only,  # noqa: F401  replaces what writes into a data set
     resume,
 )
 from optimize.yolo.metrics import METRICS

@@ -1,6 +1,5 @@
 """One validator per task for every runtime: ultralytics' own, fed by any session."""
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +21,9 @@ from ultralytics.utils.metrics import ClassifyMetrics, Metric, ap_per_class
 from optimize.data.dataset import Dataset
 from optimize.measure.accuracy import Accuracy, leave_groups_out
 from optimize.measure.detections import Detections
-from optimize.yolo import label_cache  # noqa: F401  replaces how ultralytics reads them
+from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set
 from optimize.yolo.detections import classified, detected
 from optimize.yolo.metrics import METRICS
-
-log = logging.getLogger(__name__)
 
 
 class _InOrder(ClassificationValidator):
@@ -84,18 +81,11 @@ def validate(
     """
     task = "detect" if data.task == "rtdetr" else data.task
     settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "batch": 1, "rect": False}
+    settings |= {"single_cls": data.single_cls, "device": "cpu", "plots": False, "verbose": False}
     with TemporaryDirectory() as folder:  # ultralytics insists on one, and puts nothing there that we need
-        validator = VALIDATORS[data.task](
-            save_dir=Path(folder), args={**settings, "device": "cpu", "plots": False, "verbose": False}
-        )
+        validator = VALIDATORS[data.task](save_dir=Path(folder), args=settings)
         pictures = _watch(validator, data, keep)
         found = validator(model=_Shim(session, data.names, imgsz))
-    if len(pictures) != len(data.val):
-        log.warning(
-            "%d of %d validation pictures were unreadable or wrongly labelled, and left out",
-            len(data.val) - len(pictures),
-            len(data.val),
-        )
     metrics = {name: float(found[key]) for name, key in METRICS[data.task].items()}
     judged = _classified if task == "classify" else _detected
     return Accuracy(metrics, len(pictures), *judged(validator, data, pictures))
@@ -113,11 +103,11 @@ def _watch(validator: BaseValidator, data: Dataset, keep: Callable[[Detections],
         update(found, batch)
         if data.task == "classify":
             file = validator.dataloader.dataset.samples[len(pictures)][0]
-            keep(classified(positions[os.path.abspath(file)], found, batch, data.names))
+            keep(classified(positions[os.path.abspath(file)], found, batch, data.titles))
             pictures.append({"target": validator.targets[-1], "given": validator.pred[-1]})
         else:
             position = positions[os.path.abspath(batch["im_file"][0])]
-            keep(detected(position, found[0], batch, data.names, rotated=data.task == "obb"))
+            keep(detected(position, found[0], batch, data.titles, rotated=data.task == "obb"))
             pictures.append({name: values[-1] for name, values in validator.metrics.stats.items()})
 
     validator.update_metrics = update_metrics
@@ -128,8 +118,8 @@ def _detected(validator: DetectionValidator, data: Dataset, pictures: list[dict]
     """The average precision by class, objects by class, and the mean average precision by fold."""
     figures, hits = MAIN.get(data.task, ("box", "tp"))
     main = getattr(validator.metrics, figures)
-    classes = {data.names[i]: float(ap) for i, ap in zip(main.ap_class_index, main.ap, strict=True)}
-    objects = dict(zip(data.names, validator.metrics.nt_per_class.tolist(), strict=True))
+    classes = {data.titles[i]: float(ap) for i, ap in zip(main.ap_class_index, main.ap, strict=True)}
+    objects = dict(zip(data.titles, validator.metrics.nt_per_class.tolist(), strict=True))
 
     def mean_average_precision(some: list[dict]) -> float | None:
         names = hits, "conf", "pred_cls", "target_cls"
@@ -145,8 +135,8 @@ def _classified(validator: ClassificationValidator, data: Dataset, pictures: lis
     """The share of each class's pictures that were given that class, pictures by class, and top-1 by fold."""
     target, given = torch.cat(validator.targets), torch.cat(validator.pred)[:, 0]
     shares = {i: (given[target == i] == i).float().mean().item() for i in target.unique().tolist()}
-    classes = {data.names[i]: share for i, share in shares.items()}
-    objects = dict(zip(data.names, target.bincount(minlength=len(data.names)).tolist(), strict=True))
+    classes = {data.titles[i]: share for i, share in shares.items()}
+    objects = dict(zip(data.titles, target.bincount(minlength=len(data.names)).tolist(), strict=True))
 
     def top1(some: list[dict]) -> float:
         metrics = ClassifyMetrics()
