@@ -35,6 +35,7 @@ from optimize.stage import Stage, digest
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import architecture, check_size, parameters_of_yaml, stride, task, usual_size
 from optimize.yolo.dataset import resolve
+from optimize.yolo.device import check_device
 from optimize.yolo.usable import open_model
 
 
@@ -55,6 +56,7 @@ def prepare(config: DictConfig) -> Plan:
     """
     settings = settings_of(config)
     device = load_device(settings.device_profile) if settings.device_profile else None
+    check_device(settings.device)
     path, model = open_model(settings.model)
     check_model(f"model={settings.model}", model)
     imgsz = settings.imgsz or usual_size(model)
