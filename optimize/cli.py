@@ -5,7 +5,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from multiprocessing import set_start_method
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from optimize.config import CONF
-from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
+from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described, during
 from optimize.literal import hydra_words, typed
 from optimize.measure.process import end_with
-from optimize.sentences import one_sentence, sentence
+from optimize.sentences import errors_from_hydra, one_sentence, sentence
 from optimize.store.held import noting
 from optimize.sweep.alive import alone_in, settle, wait
 from optimize.sweep.attempt import attempt
@@ -32,9 +32,7 @@ warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schem
 
 def main() -> None:
     """The console script."""
-    tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"  # Hydra's own switch, kept for whoever wants to see them
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through to us instead of printing its own text
-    with nullcontext() if tracebacks else one_sentence(), _ending_sweeps():
+    with errors_from_hydra(), one_sentence(), _ending_sweeps():
         sys.argv[1:] = hydra_words(sys.argv[1:], CONF)
         job()
 
@@ -123,18 +121,20 @@ def _run(config: DictConfig, folder: Path) -> tuple[float, float | None] | None:
     from optimize.pipeline import run
     from optimize.prepare import prepare, settings_of
     from optimize.report import verdict, write
+    from optimize.unfinished import keeping
     from optimize.yolo.checkpoint import trusted
 
     try:
         settings = settings_of(config)
         tracking.check(settings.tracking)
-        with trusted(settings.trust):
+        with trusted(settings.trust), keeping(folder) as keep:
             plan = prepare(config)
-            report = run(plan, folder)
+            report = run(plan, folder, keep)
     except OptimizeError:
         shutil.rmtree(folder)  # there is nothing to report; whatever was finished lies in the store
         raise
-    write(report, folder)
+    with during("writing the report"):
+        write(report, folder)
     untold = tracking.write_run(report, folder) if settings.tracking == "mlflow" else None
     print(folder)
     if settings.bundle:

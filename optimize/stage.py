@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
+from optimize.errors import during
 from optimize.measure.quiet import working
 from optimize.store.held import held, worked
 from optimize.variant import Variant
@@ -60,7 +61,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
             return made
         shutil.rmtree(final, ignore_errors=True)
         partial.mkdir(exist_ok=True)
-        with working():
+        with working(), during(f"running {name} on {variant.name} for {variant.runtime}"):
             made = stage(variant, partial)
         if made == variant:
             shutil.rmtree(partial)

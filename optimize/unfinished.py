@@ -1,0 +1,43 @@
+"""The report of what was measured until something ended a run that was no mistake of the user's."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from optimize.errors import REPORT, OptimizeError, described
+from optimize.report import draw, results
+from optimize.result import Failure, Report
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def keeping(folder: Path) -> Iterator[Callable[[Report], None]]:
+    """Keep what the block gives; if it ends by an error, the last report given is written into `folder`.
+
+    Its rows are those that were measured, and one more failure says what is missing and why.
+    """
+    known: list[Report] = []
+    try:
+        yield known.append
+    except OptimizeError:
+        raise
+    except BaseException as error:
+        if known:
+            _write(known[-1], error, folder)
+        raise
+
+
+def _write(report: Report, error: BaseException, folder: Path) -> None:
+    why = "it was stopped" if isinstance(error, KeyboardInterrupt) else described(error).rstrip(".")
+    rest = Failure("all other rows", "every runtime", f"the run ended before they were measured: {why}.")
+    try:
+        whole = replace(report, failures=(*report.failures, rest))
+        results.write(whole, folder / "results.json")
+        draw(whole, folder)
+    except Exception:  # a full disk, or no memory
+        log.exception("there is no report of what was measured")
+    else:
+        error.add_note(f"{REPORT}{folder / 'report.html'}")
