@@ -103,7 +103,8 @@ def _end(watch: Watch, lost: Exception | None) -> None:
         watch.stop()
         from optimize.sweep.end import end  # imported here, since torch and ultralytics take seconds
 
-        end(folder, _why(lost) if lost else None)
+        with during("timing what the sweep made and writing its summary"):
+            end(folder, _why(lost) if lost else None)
     finally:
         watch.lock.release()
 

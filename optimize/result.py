@@ -109,6 +109,7 @@ class Report:
         disagreement: where the optimized model sees something else than the original; None where nothing was compared.
         measurements: what was measured elsewhere, and came back; no figure above depends on it.
         device: whose bounds are stated, apart from all that was measured; None where none was given.
+        unfinished: why the run ended before all was measured; None where it is whole.
     """
 
     results: tuple[Result, ...]
@@ -123,6 +124,7 @@ class Report:
     disagreement: Disagreement | None = None
     measurements: tuple[Measurement, ...] = ()
     device: Device | None = None
+    unfinished: str | None = None
 
     @property
     def missed(self) -> tuple[str, ...]:

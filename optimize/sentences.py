@@ -62,7 +62,8 @@ def _told(error: BaseException) -> str:
     """The last line of a command that `error` ends."""
     where = _where(error)
     if isinstance(error, KeyboardInterrupt):
-        return f"stopped{where}: what was finished is kept, and the same command goes on from there."
+        ended = f"; it ended{where}" if where else ""
+        return f"stopped: what was finished is kept, and the same command goes on from there{ended}."
     if known := sentence(error):
         return f"error: {known}"
     if isinstance(error, BrokenProcessPool):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optimize.errors import REPORT, OptimizeError, described
 from optimize.report import draw, results
-from optimize.result import Failure, Report
+from optimize.result import Report
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def keeping(folder: Path) -> Iterator[Callable[[Report], None]]:
     """Keep what the block gives; if it ends by an error, the last report given is written into `folder`.
 
-    Its rows are those that were measured, and one more failure says what is missing and why.
+    Its rows are those that were measured, and it says why there are no more.
     """
     known: list[Report] = []
     try:
@@ -32,11 +32,10 @@ def keeping(folder: Path) -> Iterator[Callable[[Report], None]]:
 
 def _write(report: Report, error: BaseException, folder: Path) -> None:
     why = "it was stopped" if isinstance(error, KeyboardInterrupt) else described(error).rstrip(".")
-    rest = Failure("all other rows", "every runtime", f"the run ended before they were measured: {why}.")
+    part = replace(report, unfinished=why)
     try:
-        whole = replace(report, failures=(*report.failures, rest))
-        results.write(whole, folder / "results.json")
-        draw(whole, folder)
+        results.write(part, folder / "results.json")
+        draw(part, folder)
     except Exception:  # a full disk, or no memory
         log.exception("there is no report of what was measured")
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commands import command
 
-from optimize.errors import InputError, LimitMissed, during
+from optimize.errors import InputError, LimitMissed, described, during
 from optimize.judge import Judge
 from optimize.measure.process import fresh
 from optimize.sentences import one_sentence
@@ -52,7 +52,7 @@ FAULTS = {
     "bug without a word": (AssertionError(), "error: AssertionError{where}" + OURS),
     "stop": (
         KeyboardInterrupt(),
-        "stopped{where}: what was finished is kept, and the same command goes on from there.",
+        "stopped: what was finished is kept, and the same command goes on from there; it ended{where}.",
     ),
 }
 
@@ -87,10 +87,11 @@ def test_what_ends_a_run_is_one_sentence_with_the_report_of_what_was_measured(fa
     content = json.loads((tmp_path / "run" / "results.json").read_text())
     assert [row["name"] for row in content["results"]] == ["original"]
     assert content["results"][0]["accuracy"]["images"] == 8 and content["results"][0]["latency"] is None
-    (missing,) = content["failures"]
-    assert (missing["name"], missing["runtime"]) == ("all other rows", "every runtime")
-    assert missing["sentence"].startswith("the run ended before they were measured: ")
-    assert "all other rows" in page.read_text()
+    assert content["unfinished"] == ("it was stopped" if fault == "stop" else described(error).rstrip("."))
+    headline = f"This run ended before all was measured; {content['unfinished']}; below stands what was measured"
+    assert content["verdict"].startswith(headline)
+    assert "This run ended before all was measured" in page.read_text()
+    assert "(best)" not in (tmp_path / "run" / "report.md").read_text()
 
 
 def test_a_stage_is_named(run, monkeypatch, tmp_path):
@@ -130,7 +131,7 @@ def test_the_switch_of_hydra_shows_the_traceback_as_well(fault, run, monkeypatch
     code, out, err = run()
     assert (code, out) == (130 if fault == "stop" else 1, "")
     assert "Traceback (most recent call last)" in err and "in function\n    raise error" in err
-    assert err.splitlines()[-1].startswith(("error: ", "stopped "))
+    assert err.splitlines()[-1].startswith(("error: ", "stopped: "))
     assert os.environ["HYDRA_FULL_ERROR"] == "1" and "OPTIMIZE_FULL_ERROR" not in os.environ
 
 
