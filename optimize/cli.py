@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from multiprocessing import set_start_method
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from optimize.begin import Run, begun
 from optimize.config import CONF
-from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described
+from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described, during
 from optimize.host.process import end_with
 from optimize.literal import hydra_words
 from optimize.output import publish
-from optimize.sentences import one_sentence, sentence
+from optimize.sentences import errors_from_hydra, one_sentence, sentence
 from optimize.store import manifest
 from optimize.store.held import noting
 from optimize.sweep.alive import alone_in, settle, wait
@@ -35,9 +35,7 @@ warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schem
 
 def main() -> None:
     """The console script."""
-    tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"  # Hydra's own switch, kept for whoever wants to see them
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets errors through to us instead of printing its own text
-    with nullcontext() if tracebacks else one_sentence(), _ending_sweeps():
+    with errors_from_hydra(), one_sentence(), _ending_sweeps():
         sys.argv[1:] = hydra_words(sys.argv[1:], CONF)
         job()
 
@@ -113,7 +111,8 @@ def _end(watch: Watch, lost: Exception | None) -> None:
         watch.stop()
         from optimize.sweep.end import end  # imported here, since torch and ultralytics take seconds
 
-        end(folder, watch.target, _why(lost) if lost else None)
+        with during("timing what the sweep made and writing its summary"):
+            end(folder, watch.target, _why(lost) if lost else None)
     finally:
         watch.lock.release()
 
@@ -129,16 +128,18 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     from optimize import pipeline, tracking
     from optimize.bundle import make as bundle
     from optimize.report import moved, verdict, write
+    from optimize.unfinished import keeping
     from optimize.yolo.checkpoint import trusted
 
     try:
-        with trusted(run.settings.trust):
-            made = pipeline.run(run.plan, folder)
+        with trusted(run.settings.trust), keeping(folder) as keep:
+            made = pipeline.run(run.plan, folder, keep)
     except OptimizeError:
         print(f"the log is {folder / 'optimize.log'}; what was finished is kept in the store", file=sys.stderr)
         raise
     report = moved(made, folder, run.target)
-    write(report, folder)
+    with during("writing the report"):
+        write(report, folder)
     failed = [f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures]
     if run.settings.bundle:
         try:

@@ -14,12 +14,17 @@ with `exit_code`.
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 NO_ROOM = {  # what the machine can run out of at any moment, by errno
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the folder is read-only",
 }
+# How the notes on an error begin that its sentence takes up.
+WHILE = "while "
+REPORT = "the report of what was measured is "
 
 
 class OptimizeError(Exception):
@@ -58,7 +63,17 @@ class LimitMissed(OptimizeError):
     exit_code = 3
 
 
-def described(error: Exception) -> str:
+@contextmanager
+def during(work: str) -> Iterator[None]:
+    """Note on whatever ends the block what was being done, e.g. `validating pruned on torch`; the innermost counts."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"{WHILE}{work}")
+        raise
+
+
+def described(error: BaseException) -> str:
     """An error of some library in one line."""
     first = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

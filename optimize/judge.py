@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.data.dataset import Dataset
+from optimize.errors import during
 from optimize.host.quiet import timing, working
 from optimize.measure import latency, machine, validation
 from optimize.measure.accuracy import Accuracy
@@ -74,7 +75,8 @@ class Judge:
         @working()
         def validated(keep: Callable[[Detections], object]) -> Accuracy:
             session = self.open(variant)
-            with bar(f"validating {variant.name} on {variant.runtime}", len(self.data.val)) as tick:
+            work = f"validating {variant.name} on {variant.runtime}"
+            with during(work), bar(work, len(self.data.val)) as tick:
                 found = validate(tick(session), self.data, variant.imgsz, keep)
             log.info("%s on %s: %s %.4f", variant.name, variant.runtime, found.metric, found.score)
             return found

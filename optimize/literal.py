@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 FOLDERS = "hydra.run.dir", "hydra.sweep.dir"  # of one run or sweep; `${now:%Y}` goes on working in them
 PATHS = *FOLDERS, "model", "data", "store", "device_profile", "rivals", "out", "runs"
 LISTS = ("rivals",)  # those of the main command that take several
-DEVICE = "device"  # `0,1` is one value, but in a sweep
+DEVICE = "device"  # no path, but its `0,1` and `[0,1]` are one value as well
 SIGNS = frozenset("\\$'\" \t:=,()[]{}")  # what Hydra reads, or writes of a value without quotes, as something else
 
 QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
@@ -63,12 +63,12 @@ def hydra_word(word: str, sweep: bool = False, lists: Sequence[str] = LISTS, bar
     """
     given, _, value = word.partition("=")
     key = given.lstrip("+")
-    if key not in (*PATHS, DEVICE) or _is_grammar(value) or (key == DEVICE and sweep):
+    if key not in (*PATHS, DEVICE) or _is_grammar(value):
         return word
-    if key in (*FOLDERS, DEVICE):
+    if key in FOLDERS:
         return f"{given}={_quoted(value)}"
     several = sweep and "," in value and not os.path.exists(value)
-    jobs = _jobs(value, key in lists) if several else [value]
+    jobs = _jobs(value, key in (*lists, DEVICE)) if several else [value]
     return f"{given}={','.join(_list(job, bare) if key in lists else _one(job) for job in jobs)}"
 
 
@@ -132,5 +132,7 @@ def _said(value: Any) -> str:
         return ",".join(map(_said, value.list))
     if isinstance(value, list):
         return f"[{','.join(map(_said, value))}]"
+    if value is None:
+        return "null"
     text = value.text if isinstance(value, QuotedString) else str(value)
     return re.sub(r"(\\*)\\\$\{", lambda found: "\\" * (len(found[1]) // 2) + "${", text)

@@ -2,10 +2,12 @@
 
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from optimize.checks import check_unchanged
+from optimize.errors import during
 from optimize.failures import noted
 from optimize.judge import Judge
 from optimize.measure.latency import Untimed
@@ -16,29 +18,37 @@ from optimize.stage import digest
 from optimize.store.contents import size
 from optimize.store.manifest import placing
 from optimize.variant import Variant
-from optimize.variants import Subject, variants
+from optimize.variants import Subject, original, variants
 from optimize.yolo.checkpoint import blocks, load
 
 log = logging.getLogger(__name__)
 
 
-def run(plan: Plan, folder: Path) -> Report:
+Keep = Callable[[Report], object]  # is given the report as far as it goes, whenever there is more in it
+
+
+def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
     """Make all variants of `plan`, copy them to `folder`, and measure each as it lies there.
 
     Raises:
         OptimizeError: as `build`; or the original can't be timed.
     """
-    report = build(plan, folder)
+    report = build(plan, folder, keep)
     log.info("timing %d variants on %d threads", len(report.results), plan.judge.threads)
-    report = timed(report, plan.judge)
+    with during("timing"):
+        report = timed(report, plan.judge)
+    keep(report)
     log.info("time by layer, and the peaks of this machine")
-    report = _profiled(report, plan.judge)
-    report = _compared(report, plan.judge, folder)
+    with during("measuring the time by layer"):
+        report = _profiled(report, plan.judge)
+    keep(report)
+    with during("comparing what the best variant sees with the original"):
+        report = _compared(report, plan.judge, folder)
     check_unchanged(plan.data)
     return report
 
 
-def build(plan: Plan, folder: Path | None = None) -> Report:
+def build(plan: Plan, folder: Path | None = None, keep: Keep = lambda report: None) -> Report:
     """All that a run finds but what needs a quiet machine: every variant made and validated, none timed.
 
     What fails for one variant is noted in the report, and the others go on; only without the original in torch, with
@@ -50,27 +60,31 @@ def build(plan: Plan, folder: Path | None = None) -> Report:
             the data set changed meanwhile.
     """
     failures: list[Failure] = []
-    subjects, stages = variants(plan, failures)
-    results = [_measure(plan.judge, subjects[0], folder)]
-    for subject in subjects[1:]:
-        with noted(failures, subject.variant.name, subject.variant.runtime):
-            results.append(_measure(plan.judge, subject, folder))
-    check_unchanged(plan.data)
-    log.info(
-        "%s holds %.1f MB; `python -m optimize.store` shows what of it no run uses", plan.store, size(plan.store) / 1e6
-    )
-    return Report(
+    results = [_measure(plan.judge, original(plan), folder)]  # first, so that what can't be validated is known early
+    report = Report(
         results=tuple(results),
         noise=None,
         noise_spread=None,
-        stages=stages,
+        stages=[],
         provenance=plan.provenance,
-        failures=tuple(failures),
         limits=plan.limits,
         device=plan.device,
         blocks=blocks(load(plan.original.path)),
         left_out=plan.data.left_out,
     )
+    keep(report)
+    subjects, stages = variants(plan, failures)
+    report = replace(report, stages=stages)
+    for subject in subjects[1:]:
+        with noted(failures, subject.variant.name, subject.variant.runtime):
+            results.append(_measure(plan.judge, subject, folder))
+        report = replace(report, results=tuple(results), failures=tuple(failures))
+        keep(report)
+    check_unchanged(plan.data)
+    log.info(
+        "%s holds %.1f MB; `python -m optimize.store` shows what of it no run uses", plan.store, size(plan.store) / 1e6
+    )
+    return replace(report, failures=tuple(failures))
 
 
 def _hand_out(subject: Subject, folder: Path) -> Variant:

@@ -39,6 +39,7 @@ from optimize.store.contents import begin_store, check_store
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import architecture, check_size, stride, task, usual_size
 from optimize.yolo.dataset import resolve
+from optimize.yolo.device import check_device
 from optimize.yolo.label_cache import keep_in
 from optimize.yolo.usable import open_model
 from optimize.yolo.widths import parameters_of_yaml
@@ -64,6 +65,7 @@ def prepare(config: DictConfig) -> Plan:
     settings = settings_of(config)
     device = load_device(settings.device_profile) if settings.device_profile else None
     check_store(settings.store)
+    check_device(settings.device)
     path, model = open_model(settings.model)
     check_model(f"model={settings.model}", model)
     imgsz = settings.imgsz or usual_size(model)

@@ -111,6 +111,7 @@ class Report:
         measurements: what was measured elsewhere, and came back; no figure above depends on it.
         left_out: images of the data set that ultralytics does not use.
         device: whose bounds are stated, apart from all that was measured; None where none was given.
+        unfinished: why the run ended before all was measured; None where it is whole.
     """
 
     results: tuple[Result, ...]
@@ -126,6 +127,7 @@ class Report:
     measurements: tuple[Measurement, ...] = ()
     device: Device | None = None
     left_out: tuple[LeftOut, ...] = ()
+    unfinished: str | None = None
 
     @property
     def missed(self) -> tuple[str, ...]:

@@ -1,45 +1,115 @@
-"""Every mistake that a user can mend becomes one sentence."""
+"""Whatever ends a command becomes one sentence."""
 
+import logging
+import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from optimize.config import CONF
-from optimize.errors import NO_ROOM, OptimizeError
+from optimize.errors import NO_ROOM, REPORT, WHILE, OptimizeError, described
 from optimize.host.console import print_any_letter
 
 HELP = "`python -m optimize --help`"
+HYDRA, WANTED = (
+    "HYDRA_FULL_ERROR",
+    "OPTIMIZE_FULL_ERROR",
+)  # the user's switch, and where it is kept while it is on for us
+MEMORY = re.compile(r"out of memory|can.t allocate memory|cannot allocate memory|not enough memory", re.IGNORECASE)
+LESS_MEMORY = "close other programs, or give a smaller batch= or imgsz=; what was finished is kept"
+
+
+@contextmanager
+def errors_from_hydra() -> Iterator[None]:
+    """Hydra lets errors through to us instead of printing its own text; `one_sentence` knows what the user wanted."""
+    before = os.environ.get(HYDRA)
+    os.environ[WANTED], os.environ[HYDRA] = before or "", "1"
+    try:
+        yield
+    finally:
+        del os.environ[WANTED], os.environ[HYDRA]
+        if before is not None:
+            os.environ[HYDRA] = before
 
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Whatever the user can mend becomes one sentence on stderr; exit code 1, or 3 for a limit that was missed."""
+    """Whatever ends the block becomes one sentence on stderr, and its traceback goes to the log of the run.
+
+    Exit code 1, 3 for a limit that was missed, 130 on Ctrl-C. With HYDRA_FULL_ERROR=1 the traceback is shown as well.
+    """
     print_any_letter()
     try:
         yield
-    except (OptimizeError, HydraException, OmegaConfBaseException, OSError, ValueError) as error:
-        known = sentence(error)
-        if known is None:
-            raise
-        print(f"error: {known}", file=sys.stderr)
-        raise SystemExit(getattr(error, "exit_code", 1)) from error
-    except KeyboardInterrupt:
-        print("stopped: what was finished is kept, and the same command goes on from there.", file=sys.stderr)
-        raise SystemExit(130) from None
+    except BrokenPipeError as error:  # `| head`: who reads wants no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from error
+    except (Exception, KeyboardInterrupt) as error:
+        said = _told(error)
+        _log(said, error)
+        if os.environ.get(WANTED, os.environ.get(HYDRA)) == "1":
+            traceback.print_exception(error)
+        print(said, file=sys.stderr)
+        raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)) from error
+
+
+def _told(error: BaseException) -> str:
+    """The last line of a command that `error` ends."""
+    where = _where(error)
+    if isinstance(error, KeyboardInterrupt):
+        ended = f"; it ended{where}" if where else ""
+        return f"stopped: what was finished is kept, and the same command goes on from there{ended}."
+    if known := sentence(error):
+        return f"error: {known}"
+    if isinstance(error, BrokenProcessPool):
+        return f"error: a process was killed{where}, most likely because the memory ran out; {LESS_MEMORY}."
+    if isinstance(error, MemoryError) or MEMORY.search(str(error)):
+        return f"error: the memory ran out{where} ({described(error)}); {LESS_MEMORY}."
+    what = "the log" if _logs() else "this line"
+    return (
+        f"error: {described(error).rstrip('.')}{where}; this is a fault of this program or of a library, so please "
+        f"report {what} to us; HYDRA_FULL_ERROR=1 shows where."
+    )
+
+
+def _where(error: BaseException) -> str:
+    """What was being done, and where more is to be read, e.g. ` while timing (the log is runs/a/optimize.log)`."""
+    notes = getattr(error, "__notes__", [])
+    doing = next((f" {note}" for note in notes if note.startswith(WHILE)), "")
+    more = [f"the log is {handler.baseFilename}" for handler in _logs()] + [n for n in notes if n.startswith(REPORT)]
+    return f"{doing} ({', '.join(more)})" if more else doing
+
+
+def _logs() -> list[logging.FileHandler]:
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
+
+
+def _log(said: str, error: BaseException) -> None:
+    """Into the file alone; who made a mistake needs no traceback of ours."""
+    mistake = isinstance(error, OptimizeError | HydraException | OmegaConfBaseException | KeyboardInterrupt)
+    trace = None if mistake else (type(error), error, error.__traceback__)
+    with patch.object(logging, "raiseExceptions", False):  # a full disk is said once
+        for handler in _logs():
+            handler.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, said, None, trace))
 
 
 def sentence(error: Exception) -> str | None:
-    """What to tell the user, or None where the error is ours and its traceback is needed."""
+    """What to tell the user of a mistake, or of a machine without room; None of everything else."""
     if isinstance(error, OptimizeError):
         return str(error)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        where = f" ({error.filename})" if error.filename else ""
+        file = f" ({error.filename})" if error.filename else ""
         known = "permission was denied" if isinstance(error, PermissionError) else NO_ROOM.get(error.errno)
-        return known and f"{known}{where}; make room or run in another folder: what was finished is kept."
+        return known and (
+            f"{known}{file}{_where(error)}; make room or run in another folder: what was finished is kept."
+        )
     text = str(error)
     if text.startswith("Config group override must be"):
         return f"a group takes one of its choices, and `none` turns it off, e.g. quant=none; {HELP} lists them."

@@ -18,7 +18,7 @@ class Settings:
         prune: share of the original's FLOPs to remove, 0 <= prune < 1.
         epochs: epochs of fine-tuning after pruning; 0 re-estimates BatchNorm only.
         batch: images per training step.
-        device: where to train: `cpu`, `0`, `0,1`, or None for the first GPU, or the CPU where there is none.
+        device: where to train, as in ultralytics: `cpu`, `0`, `0,1`, `mps` ...; None for the first GPU, else the CPU.
         seed: of everything that is drawn at random.
         threads: CPU threads of every runtime; None for all cores.
         rounds: rounds of the latency benchmark, at least 12.

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
+from optimize.errors import during
 from optimize.host.files import move
 from optimize.host.quiet import working
 from optimize.store.held import held, worked
@@ -65,7 +66,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         if os.path.lexists(final):
             _set_aside(final)
         partial.mkdir(exist_ok=True)
-        with working():
+        with working(), during(f"running {name} on {variant.name} for {variant.runtime}"):
             made = stage(variant, partial)
         if made == variant:
             shutil.rmtree(partial)

@@ -52,11 +52,20 @@ def variants(plan: Plan, failures: list[Failure]) -> tuple[list[Subject], list[d
         OptimizeError: a stage that makes the pruned model can't do what was asked.
     """
     made, stages = _models(plan)
-    models = [Model(model, cost.count(deployed(load(model.path)), model.imgsz)) for model in made]
+    models = [_model(variant) for variant in made]
     models += _rivals(plan, models, failures)
     runtimes = (Torch(), *plan.runtimes)
     subjects = [s for runtime in runtimes for model in models for s in _subjects(plan, runtime, model, failures)]
     return subjects, stages
+
+
+def original(plan: Plan) -> Subject:
+    """The original in torch, with which all others are compared."""
+    return _subject(plan, Torch(), plan.original, _model(plan.original))
+
+
+def _model(variant: Variant) -> Model:
+    return Model(variant, cost.count(deployed(load(variant.path)), variant.imgsz))
 
 
 def _models(plan: Plan) -> tuple[list[Variant], list[dict]]:

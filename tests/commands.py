@@ -11,13 +11,14 @@ import psutil
 
 from optimize.cli import main
 
+FULL_ERROR = "0"  # 1 shows tracebacks
 WAIT = 240  # seconds; a machine that others use as well is slow, and nothing may hang
 
 
 def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of `python -m optimize WORDS` in the current folder."""
     monkeypatch.setattr(sys, "argv", ["optimize", *words])
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # set, so that what the command makes of it is undone after the test
+    monkeypatch.setenv("HYDRA_FULL_ERROR", FULL_ERROR)
     try:
         main()
         code = 0

@@ -256,7 +256,9 @@ def test_a_run_leaves_its_bundle_and_prints_its_folder_last(
     monkeypatch, capsys, tmp_path, dataset, checkpoint, artefact
 ):
     report = one_row(artefact, "onnxruntime")
-    monkeypatch.setattr("optimize.pipeline.run", lambda plan, folder: report)  # it is tested elsewhere, and takes long
+    monkeypatch.setattr(
+        "optimize.pipeline.run", lambda plan, folder, keep: report
+    )  # it is tested elsewhere, and takes long
     monkeypatch.chdir(tmp_path)
     given = f"model={checkpoint}", f"data={dataset}"
     folders = []

@@ -165,7 +165,9 @@ def test_a_device_is_one_value(given):
 
 
 def test_in_a_sweep_a_comma_separates_devices():
-    assert [compose("config", job).device for job in jobs("device=cpu,mps")] == ["cpu", "mps"]
+    given = ["device=cpu,0,[0,1],null"]
+    assert [compose("config", job).device for job in jobs(*given)] == ["cpu", "0", "[0,1]", None]
+    assert [typed(word, sweep=True) for word in hydra_words(["-m", *given], CONF)[1:]] == given
 
 
 @pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])

@@ -12,19 +12,28 @@ def write(report: Report, folder: Path) -> None:
     """Write all of them into `folder`, all or none, and the table to stdout.
 
     Raises:
+        InputError: as `put`.
+    """
+    put(report, folder)
+    table.show(report)
+
+
+def put(report: Report, folder: Path) -> None:
+    """Write results.json and what people read into `folder`, all or none.
+
+    Raises:
         InputError: one would overwrite a file that is not as an earlier call wrote it.
     """
     with placing(folder) as partial:
         results.write(report, partial / "results.json")
         _draw(report, partial, folder)
-    table.show(report)
 
 
 def draw(report: Report, folder: Path) -> None:
     """Write what people read into `folder`, which holds the report's pictures, all or none.
 
     Raises:
-        InputError: as `write`.
+        InputError: as `put`.
     """
     with placing(folder) as partial:
         _draw(report, partial, folder)

@@ -92,6 +92,11 @@ def headline(report: Report) -> str:
 
 def parts(report: Report) -> tuple[str, str]:
     """The headline's halves: what to take and what it gains, and why; or that nothing will do, and the nearest miss."""
+    if report.unfinished:
+        return (
+            "This run ended before all was measured",
+            f"{report.unfinished}; below stands what was measured until then",
+        )
     return told(decide(report), report)
 
 

@@ -37,7 +37,7 @@ def kinds(report: Report) -> list[str]:
 
 def _table(report: Report) -> list[tuple[str, tuple[str, ...]]]:
     """Runtime by runtime; below the results what failed, if it has no row among them."""
-    found, width, best = [], len(columns(report)), decide(report).best
+    found, width, best = [], len(columns(report)), None if report.unfinished else decide(report).best
     there = {(r.variant.name, r.variant.runtime) for r in report.results}
     runtimes = dict.fromkeys([*(r.variant.runtime for r in report.results), *(f.runtime for f in report.failures)])
     for runtime in runtimes:

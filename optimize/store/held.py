@@ -32,7 +32,8 @@ def noting(folder: Path, earlier: Sequence[str] = ()) -> Iterator[None]:
 
 @contextmanager
 def collecting() -> Iterator[list[str]]:
-    """Meanwhile the name of everything that is used of a store goes to the list, until there is a folder to note it in."""
+    """Meanwhile the name of everything that is used of a store goes to the list, as long as there is no folder to note
+    it in."""
     names: list[str] = []
     before = _notes.set(names)
     try:
