@@ -22,7 +22,7 @@ HYDRA, WANTED = (
     "HYDRA_FULL_ERROR",
     "OPTIMIZE_FULL_ERROR",
 )  # the user's switch, and where it is kept while it is on for us
-MEMORY = re.compile(r"out of memory|can.t allocate memory|cannot allocate memory|not enough memory", re.IGNORECASE)
+MEMORY = re.compile(r"out of memory|(can't|cannot|failed to) allocate|not enough memory|bad_alloc", re.IGNORECASE)
 LESS_MEMORY = "close other programs, or give a smaller batch= or imgsz=; what was finished is kept"
 
 
@@ -48,9 +48,6 @@ def one_sentence() -> Iterator[None]:
     print_any_letter()
     try:
         yield
-    except BrokenPipeError as error:  # `| head`: who reads wants no more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from error
     except (Exception, KeyboardInterrupt) as error:
         said = _told(error)
         _log(said, error)
@@ -68,6 +65,8 @@ def _told(error: BaseException) -> str:
         return f"stopped: what was finished is kept, and the same command goes on from there{ended}."
     if known := sentence(error):
         return f"error: {known}"
+    if isinstance(error, BrokenPipeError):
+        return f"error: a pipe broke{where}, since who reads the output reads no more, or another process has ended."
     if isinstance(error, BrokenProcessPool):
         return f"error: a process was killed{where}, most likely because the memory ran out; {LESS_MEMORY}."
     if isinstance(error, MemoryError) or MEMORY.search(str(error)):

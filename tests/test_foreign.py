@@ -42,9 +42,9 @@ def fork(tmp_path) -> Path:
 
 
 FORK = (
-    "its block model.6.m.0.0.attn (AAttn) fails with AttributeError: 'AAttn' object has no attribute 'qkv'. A fork or "
-    "another version made it (ultralytics 8.3.63; https://example.com/fork; on 2025-02-18; from yolov12n.yaml); give a "
-    "checkpoint that was trained with ultralytics 8.4, or install what made it."
+    ", so a fork or another version made it (ultralytics 8.3.63; https://example.com/fork; on 2025-02-18; from "
+    "yolov12n.yaml): its block model.6.m.0.0.attn (AAttn) fails with AttributeError: 'AAttn' object has no attribute "
+    "'qkv'; give a checkpoint that was trained with ultralytics 8.4, or install what made it."
 )
 
 
@@ -82,9 +82,7 @@ def test_one_channel_is_known_by_the_older_key_as_well(dataset, tmp_path, monkey
     for key in ("ch", "channels"):
         flops([f"model={grey(tmp_path, key)}", f"out={key}.json"])
     assert Path("ch.json").read_text() == Path("channels.json").read_text().replace("channels.pt", "ch.pt")
-    with pytest.raises(
-        InputError, match=r"None\.pt can't run under ultralytics .*: its block model\.0\.conv \(Conv2d\)"
-    ):
+    with pytest.raises(InputError, match=r"None\.pt can't run under .*: its block model\.0\.conv \(Conv2d\)"):
         open_model(str(grey(tmp_path, None)))
 
 

@@ -18,7 +18,6 @@ EXPORTED = {  # by suffix: what a float .pt was exported to
     ".onnx": "ONNX file",
     ".engine": "TensorRT engine",
     ".xml": "OpenVINO file",
-    ".bin": "OpenVINO file",
     ".torchscript": "TorchScript file",
     ".tflite": "TFLite file",
     ".pb": "TensorFlow graph",
@@ -35,11 +34,10 @@ FOLDERS = {  # by what lies in them
     "*.param": "ncnn folder",
     "saved_model.pb": "TensorFlow SavedModel",
     "*.pdmodel": "PaddlePaddle folder",
-    "*.json": "PaddlePaddle folder",
     "*.rknn": "RKNN folder",
     "*.tflite": "TFLite folder",
 }
-REPOSITORIES = {  # by modules of the classes in a checkpoint; the older ones share their names with YOLOv5's
+REPOSITORIES = {  # by classes that only they have
     r"models\.(yolo|common)\.(IDetect|IAuxDetect|IKeypoint|IBin|SPPCSPC|RepConv|MP)": "YOLOv7's own repository",
     r"models\.(yolo|common)\.(D?DDetect|Dual\w+|Triple\w+|RepNCSP\w*|ADown|Silence)": "YOLOv9's own repository",
     r"yolov6\.": "YOLOv6's own repository",

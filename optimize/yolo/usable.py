@@ -48,9 +48,9 @@ def check_computes(called: str, path: Path, model: nn.Module) -> None:
         block = next(iter(_blocks(error)), "its forward pass")
         maker = "; ".join(_origin(checkpoint.read(path)[1]))
         raise InputError(
-            f"{called} can't run under ultralytics {ultralytics_version}: {block} fails with {plain(error)}. A fork or "
-            f"another version made it{f' ({maker})' if maker else ''}; give a checkpoint that was trained with "
-            "ultralytics 8.4, or install what made it."
+            f"{called} can't run under ultralytics {ultralytics_version}, so a fork or another version made it"
+            f"{f' ({maker})' if maker else ''}: {block} fails with {plain(error).rstrip('.')}; give a checkpoint that "
+            "was trained with ultralytics 8.4, or install what made it."
         ) from error
 
 
