@@ -80,7 +80,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=6)
     given = parser.parse_args()
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
-        sys.exit(f"skipped: {', '.join(missing)} is not here; on Debian, apt-get install qemu-user-static brings qemu.")
+        print(f"skipped: {', '.join(missing)} is not here; on Debian, apt-get install qemu-user-static brings qemu.")
+        return
     folder = given.folder.absolute()
     python = base(folder)
     model, store = find(given.model), folder / "store"
