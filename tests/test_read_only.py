@@ -197,7 +197,7 @@ def test_a_split_without_a_label_or_a_file_is_refused_in_one_sentence(tmp_path, 
     assert str(error.value) == (
         f"data={data} can't be used: in its val split ({tmp_path}/data/val.txt): no image can be used, e.g. "
         "images/val/0.png: ignoring corrupt image/label: [Errno 2] No such file or directory: 'images/val/0.png' "
-        f"(without ./ it is looked for in the working directory, {Path.cwd()}); mend it, or give other data."
+        f"(without ./ it is looked for in the working directory, {Path.cwd()}); fix it, or give other data."
     )
     data.write_text("train: [images/train, images/none]\nval: images/val\nnames: [a, b]\n")
     with pytest.raises(InputError, match=r"names .*images/none for its train split, which does not exist; check the"):
