@@ -199,6 +199,10 @@ def test_a_split_without_a_label_or_a_file_is_refused_in_one_sentence(tmp_path, 
         "images/val/0.png: ignoring corrupt image/label: [Errno 2] No such file or directory: 'images/val/0.png' "
         f"(without ./ it is looked for in the working directory, {Path.cwd()}); fix it, or give other data."
     )
+    for nothing in ("", "[]"):
+        data.write_text(f"train: images/train\nval: {nothing}\nnames: [a, b]\n")
+        with pytest.raises(InputError, match="names no images for its val split; check the yaml"):
+            resolve(str(data))
     data.write_text("train: [images/train, images/none]\nval: images/val\nnames: [a, b]\n")
     with pytest.raises(InputError, match=r"names .*images/none for its train split, which does not exist; check the"):
         resolve(str(data))

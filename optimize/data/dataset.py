@@ -77,8 +77,8 @@ class Dataset:
     task: str = "detect"
     keypoints: tuple[int, ...] | None = field(default=None, repr=False)
     single_cls: bool = field(default=False, repr=False)
-    classes: dict[Path, frozenset[int]] = field(default_factory=dict, repr=False)
-    left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
+    classes: dict[Path, frozenset[int]] = field(default_factory=dict, repr=False, hash=False)
+    left_out: tuple[LeftOut, ...] = field(default=(), repr=False, hash=False)
 
     @property
     def titles(self) -> tuple[str, ...]:

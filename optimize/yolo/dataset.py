@@ -109,7 +109,9 @@ def _keypoints(data: str, info: dict) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _check_sources(data: str, split: str, sources: str | list[str]) -> None:
+def _check_sources(data: str, split: str, sources: str | list[str] | None) -> None:
+    if not sources:
+        raise InputError(f"data={data} names no images for its {split} split; check the yaml.")
     for path in [sources] if isinstance(sources, str) else sources:
         if not Path(path).exists():
             raise InputError(f"data={data} names {path} for its {split} split, which does not exist; check the yaml.")
