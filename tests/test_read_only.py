@@ -144,6 +144,14 @@ def test_images_are_checked_once_and_again_where_a_label_changed_and_its_date_di
     assert (first.classes[first.train[0]], second.classes[second.train[0]]) == (frozenset([0]), frozenset([1]))
 
 
+def test_images_are_checked_again_where_another_package_may_read_more(tmp_path, caches, monkeypatch):
+    data = str(write_dataset(tmp_path / "data", "detect"))
+    resolve(data)
+    monkeypatch.setattr(label_cache, "_readers", lambda: "pi-heif 1.0")
+    resolve(data)
+    assert len(list(caches.glob("*.labels"))) == 4
+
+
 def test_lists_of_images_in_one_folder_keep_a_cache_each(tmp_path, caches, caplog):
     write_dataset(tmp_path / "data", "detect")
     for split, numbers in (("train", range(5)), ("val", range(5, 8))):
