@@ -144,6 +144,14 @@ def test_images_are_checked_once_and_again_where_a_label_changed_and_its_date_di
     assert (first.classes[first.train[0]], second.classes[second.train[0]]) == (frozenset([0]), frozenset([1]))
 
 
+def test_images_are_checked_again_where_another_package_may_read_more(tmp_path, caches, monkeypatch):
+    data = str(write_dataset(tmp_path / "data", "detect"))
+    resolve(data)
+    monkeypatch.setattr(label_cache, "_readers", lambda: "pi-heif 1.0")
+    resolve(data)
+    assert len(list(caches.glob("*.labels"))) == 4
+
+
 def test_lists_of_images_in_one_folder_keep_a_cache_each(tmp_path, caches, caplog):
     write_dataset(tmp_path / "data", "detect")
     for split, numbers in (("train", range(5)), ("val", range(5, 8))):
@@ -197,8 +205,12 @@ def test_a_split_without_a_label_or_a_file_is_refused_in_one_sentence(tmp_path, 
     assert str(error.value) == (
         f"data={data} can't be used: in its val split ({tmp_path}/data/val.txt): no image can be used, e.g. "
         "images/val/0.png: ignoring corrupt image/label: [Errno 2] No such file or directory: 'images/val/0.png' "
-        f"(without ./ it is looked for in the working directory, {Path.cwd()}); mend it, or give other data."
+        f"(without ./ it is looked for in the working directory, {Path.cwd()}); fix it, or give other data."
     )
+    for nothing in ("", "[]"):
+        data.write_text(f"train: images/train\nval: {nothing}\nnames: [a, b]\n")
+        with pytest.raises(InputError, match="names no images for its val split; check the yaml"):
+            resolve(str(data))
     data.write_text("train: [images/train, images/none]\nval: images/val\nnames: [a, b]\n")
     with pytest.raises(InputError, match=r"names .*images/none for its train split, which does not exist; check the"):
         resolve(str(data))

@@ -79,7 +79,7 @@ def test_boxes_among_the_polygons_are_refused_as_ultralytics_refuses_them(task, 
     assert str(error.value) == (
         f"data={yaml} can't be used: in its train split ({images}): {named} dataset requires equal numbers of boxes "
         f"and segments, but got len(segments) = 7, len(boxes) = 8. Please supply {what} dataset, not a detect dataset. "
-        f"{images}/0.png has plain boxes. Mend it, or give other data."
+        f"{images}/0.png has plain boxes. Fix it, or give other data."
     )
 
 

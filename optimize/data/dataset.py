@@ -66,7 +66,7 @@ class Dataset:
         keypoints: for `pose`, how many an object has and the numbers of each (2, or 3 with its visibility).
         single_cls: whether all classes are one, `item`, as ultralytics' `single_cls=True` sees them.
         classes: the classes of each training image's labels; an image without labels may be missing.
-        left_out: what ultralytics does not use of the splits, one record for each split that loses an image.
+        left_out: what ultralytics does not use, a record for each split that loses an image, validation first.
     """
 
     yaml: Path = field(repr=False)
@@ -77,8 +77,8 @@ class Dataset:
     task: str = "detect"
     keypoints: tuple[int, ...] | None = field(default=None, repr=False)
     single_cls: bool = field(default=False, repr=False)
-    classes: dict[Path, frozenset[int]] = field(default_factory=dict, repr=False)
-    left_out: tuple[LeftOut, ...] = field(default=(), repr=False)
+    classes: dict[Path, frozenset[int]] = field(default_factory=dict, repr=False, hash=False)
+    left_out: tuple[LeftOut, ...] = field(default=(), repr=False, hash=False)
 
     @property
     def titles(self) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def _left_out(report: Report) -> list[str]:
         ]
         if lost or (left_out.split == "val" and left_out.images >= LEFT_OUT * left_out.listed):
             what = f" Of the classes, {', '.join(lost)}." if lost else ""
-            sentences.append(f"{left_out.sentence}{what} Mend or remove them, since every figure is without them.")
+            sentences.append(f"{left_out.sentence}{what} Fix or remove them, since every figure is without them.")
     return sentences
 
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ultralytics.data.utils import check_cls_dataset, check_det_dataset
+from ultralytics.data.utils import check_cls_dataset, check_det_dataset, img2label_paths
 from ultralytics.nn.autobackend import check_class_names
 
 from optimize.data.dataset import SPLITS, Dataset, LeftOut, titles
@@ -69,7 +69,7 @@ def _labelled(data: str, task: str, single_cls: bool) -> Dataset:
         if not any(splits[split].objects):
             raise InputError(
                 f"data={data} has no labels for its {split} split; put a .txt per image into the folder labels, "
-                "beside images."
+                f"beside images, e.g. {img2label_paths(splits[split].images)[0]}."
             )
     return _dataset(yaml, names, splits, task, keypoints, single_cls, settings)
 
@@ -109,28 +109,30 @@ def _keypoints(data: str, info: dict) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _check_sources(data: str, split: str, sources: str | list[str]) -> None:
+def _check_sources(data: str, split: str, sources: str | list[str] | None) -> None:
+    if not sources:
+        raise InputError(f"data={data} names no images for its {split} split; check the yaml.")
     for path in [sources] if isinstance(sources, str) else sources:
         if not Path(path).exists():
             raise InputError(f"data={data} names {path} for its {split} split, which does not exist; check the yaml.")
 
 
-def _read(read: Callable[[], Split], data: str, where: str, mend: str) -> Split:
+def _read(read: Callable[[], Split], data: str, where: str, remedy: str) -> Split:
     """The split, which has at least one image."""
     try:
         found = read()
     except InputError as error:
-        raise InputError(f"data={data} can't be used: in its {where}: {error} Mend it, or give other data.") from error
+        raise InputError(f"data={data} can't be used: in its {where}: {error} Fix it, or give other data.") from error
     except (FileNotFoundError, RuntimeError, ValueError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, AssertionError):
-            raise InputError(f"data={data} has no images in its {where}; {mend}.") from error
+            raise InputError(f"data={data} has no images in its {where}; {remedy}.") from error
         raise InputError(
-            f"data={data} can't be used: in its {where}: {_why(cause)}; mend it, or give other data."
+            f"data={data} can't be used: in its {where}: {_why(cause)}; fix it, or give other data."
         ) from error
     if not found.images:
         reasons = f" that can be used: {'; '.join(_reasons(found))}" if found.rejected else ""
-        raise InputError(f"data={data} has no images in its {where}{reasons}; {mend}.")
+        raise InputError(f"data={data} has no images in its {where}{reasons}; {remedy}.")
     return found
 
 
@@ -158,7 +160,8 @@ def _dataset(
             stat = image.stat()
             total.update(f"{image.parent.name}/{image.name} {stat.st_size} {stat.st_mtime_ns}".encode() + label)
     train, val = splits["train"], splits["val"]
-    left_out = tuple(_left_out(name, split, names, yaml) for name, split in splits.items() if split.rejected)
+    root = (yaml if yaml.is_dir() else yaml.parent).resolve()
+    left_out = [_left_out(name, splits[name], names, root) for name in ("val", "train") if splits[name].rejected]
     return Dataset(
         yaml=yaml,
         names=names,
@@ -169,7 +172,7 @@ def _dataset(
         keypoints=keypoints,
         single_cls=single_cls,
         classes=dict(zip(train.images, map(frozenset, train.objects), strict=True)),
-        left_out=left_out,
+        left_out=tuple(left_out),
     )
 
 
@@ -177,11 +180,10 @@ def _reasons(split: Split) -> dict[str, int]:
     return dict(Counter(rejected.reason for rejected in split.rejected).most_common())
 
 
-def _left_out(name: str, split: Split, names: tuple[str, ...], yaml: Path) -> LeftOut:
+def _left_out(name: str, split: Split, names: tuple[str, ...], root: Path) -> LeftOut:
     kept = Counter(i for objects in split.objects for i in objects)
     lost = Counter(i for rejected in split.rejected for i in rejected.objects)
-    root = yaml if yaml.is_dir() else yaml.parent
-    examples = (Path(rejected.image) for rejected in split.rejected[:EXAMPLES])
+    examples = (Path(rejected.image).absolute() for rejected in split.rejected[:EXAMPLES])
     return LeftOut(
         split=name,
         images=len(split.rejected),

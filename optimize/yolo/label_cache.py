@@ -9,8 +9,10 @@ import atexit
 import logging
 import os
 import pickle
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
+from importlib import metadata
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "YOLO_OPTIMIZE_LABEL_CACHES"  # in the environment, so that processes that start from here have it too
 SUFFIX = ".labels"
+READERS = ("pillow", "pi-heif", "opencv-python", "opencv-python-headless", "yolo-optimize")
 ARRAYS = {("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer")}
 KNOWN = {(f"numpy.{core}.{module}", name) for core in ("core", "_core") for module, name in ARRAYS} | {
     *(("numpy", "ndarray"), ("numpy", "dtype"))
@@ -77,11 +80,23 @@ def save(prefix: str, path: Path, x: dict, version: str) -> None:
 
 
 def content_hash(paths: list[str]) -> str:
-    """In place of ultralytics' `get_hash`: what label files hold, not their dates, which an archive may make equal."""
-    total = sha256()
+    """In place of ultralytics' `get_hash`: what label files hold, not their dates, which an archive may make equal.
+
+    What decides whether an image can be read takes part, so that one that was left out is looked at again.
+    """
+    total = sha256(_readers().encode())
     for path in paths:
         total.update(sha256(os.fsencode(path)).digest() + _state(path))
     return total.hexdigest()
+
+
+@cache
+def _readers() -> str:
+    installed = []
+    for package in READERS:
+        with suppress(metadata.PackageNotFoundError):
+            installed.append(f"{package} {metadata.version(package)}")
+    return ", ".join(installed)
 
 
 def _state(path: str) -> bytes:
