@@ -56,17 +56,18 @@ def main(words: list[str]) -> None:
     """
     os.environ.setdefault("YOLO_VERBOSE", "true")  # its log and bars are what a training shows
     from optimize.yolo.checkpoint import trusted
-    from optimize.yolo.find import find
     from optimize.yolo.train_on import train_on
+    from optimize.yolo.usable import open_model
 
     given = parse(words)
-    model, trust = find(str(given.pop("model"))), given.pop("trust", False)
+    called, trust = str(given.pop("model")), given.pop("trust", False)
     if given.get("data") == "digits":
         from optimize.data.digits import compose
 
         given["data"] = str(compose(Path("runs/store")))
     try:
         with trusted(trust):
+            model, _ = open_model(called)
             trained = train_on(model, given)
     except KeyboardInterrupt as stop:
         print(f"stopped: {stop}", file=sys.stderr)

@@ -8,11 +8,11 @@ from ultralytics import YOLO
 from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, get_save_dir, smart_value
 from ultralytics.utils import YAML
 from ultralytics.utils.checks import check_yaml
-from ultralytics.utils.torch_utils import parse_device, select_device
 
 from optimize.errors import InputError, described
 from optimize.yolo import checkpoint
 from optimize.yolo.dataset import resolve
+from optimize.yolo.device import check_device
 from optimize.yolo.progress import stdout_to_stderr
 from optimize.yolo.trainers import check_fit, check_kind, set_classes, trainer
 from optimize.yolo.widths import check_shapes, is_pruned
@@ -123,10 +123,9 @@ def _check_arguments(given: dict[str, object], task: str) -> None:
     """All that can be known before anything is written."""
     try:
         arguments = get_cfg(overrides=given | {"task": task, "mode": "train"})
-        if arguments.device is not None:
-            select_device(parse_device(arguments.device), verbose=False)
     except (TypeError, ValueError, AssertionError) as error:
         raise InputError(str(error).splitlines()[0]) from error
+    check_device(arguments.device)
     if arguments.resume or not (arguments.exist_ok or given.get("save_dir")):
         return  # it goes on in its own folder, or makes one
     folder = get_save_dir(arguments)
