@@ -8,6 +8,10 @@ from typing import Any
 
 from optimize.errors import InputError
 from optimize.sentences import one_sentence
+from optimize.store import manifest
+from optimize.store.contents import begin_store, check_store
+
+STORE = Path("runs/store")  # of the composed digits, and of label caches where it is there
 
 HELP = """Train a checkpoint on, pruned or not, with the widths of its layers kept.
 
@@ -56,6 +60,7 @@ def main(words: list[str]) -> None:
     """
     os.environ.setdefault("YOLO_VERBOSE", "true")  # its log and bars are what a training shows
     from optimize.yolo.checkpoint import trusted
+    from optimize.yolo.label_cache import keep_in
     from optimize.yolo.train_on import train_on
     from optimize.yolo.usable import open_model
 
@@ -64,7 +69,10 @@ def main(words: list[str]) -> None:
     if given.get("data") == "digits":
         from optimize.data.digits import compose
 
-        given["data"] = str(compose(Path("runs/store")))
+        check_store(STORE)
+        begin_store(STORE)
+        given["data"] = str(compose(STORE))
+    keep_in(STORE if manifest.read(STORE) else None)
     try:
         with trusted(trust):
             model, _ = open_model(called)

@@ -24,7 +24,7 @@ from ultralytics.utils.torch_utils import strip_qat
 from optimize.errors import InputError
 from optimize.yolo import (
     checkpoint,
-    label_cache,  # noqa: F401  replaces how ultralytics reads them
+    read_only,  # noqa: F401  replaces what writes into a data set
 )
 from optimize.yolo.widths import is_pruned, set_classes_of_yaml, stop_stock_training
 
