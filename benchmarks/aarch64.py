@@ -8,7 +8,7 @@ and by how much these differ at most. Not a timing: emulation is 30 to 100 times
 
 The environment is made of Debian's own arm64 packages and aarch64 wheels below `--folder`, without root; it needs
 qemu-aarch64-static (apt-get install qemu-user-static), apt-get, dpkg and pip, and ends with a sentence where one is
-missing. Versions are the newest that qemu 7.2 runs: onnxruntime 1.32 crashes there at import.
+missing. Runtimes are the newest whose wheels Debian's glibc can load.
 """
 
 import argparse
@@ -47,10 +47,21 @@ DEBS = (
     *("libstdc++6", "libexpat1", "zlib1g", "libssl3", "libffi8", "libbz2-1.0", "liblzma5", "libsqlite3-0", "libuuid1"),
     *("libgomp1", "libncursesw6", "libtinfo6", "libreadline8", "media-types"),
 )
+# of a Cortex-A76; qemu 7.2 shows the host's, at which LiteRT and ONNX Runtime 1.32 crash
+CPUINFO = """processor : {}
+BogoMIPS : 100.00
+Features : fp asimd aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
+CPU implementer : 0x41
+CPU architecture: 8
+CPU variant : 0x4
+CPU part : 0xd0b
+CPU revision : 1
+
+"""
 GLIBC = (34, 31, 28, 27, 26, 24, 17)  # 2.x that wheels may ask for; Debian 12 has 2.36
 WHEELS = {  # of each runtime, without what only its tools need
     "": ("numpy", "pillow"),
-    "onnxruntime": ("onnxruntime==1.22.1", "flatbuffers", "protobuf", "packaging", "coloredlogs", "humanfriendly"),
+    "onnxruntime": ("onnxruntime", "flatbuffers", "protobuf", "packaging"),
     "ncnn": ("ncnn",),
     "litert": ("ai-edge-litert", "backports.strenum", "typing-extensions", "tqdm", "protobuf", "flatbuffers"),
     "openvino": ("openvino", "openvino-telemetry"),
@@ -162,6 +173,9 @@ def base(folder: Path) -> Path:
         subprocess.run([*apt, "download", *DEBS], check=True, cwd=folder / "debs", stderr=subprocess.DEVNULL)
         for deb in (folder / "debs").glob("*.deb"):
             subprocess.run(["dpkg", "-x", deb, root], check=True)
+        (root / "proc").mkdir()  # qemu looks there first
+        cpus = "".join(map(CPUINFO.format, range(os.cpu_count())))
+        (root / "proc/cpuinfo").write_text(cpus, encoding="utf-8")
         variables = f'PYTHONPATH="$site:{folder}/sites/base"', f'PYTHONHOME="{root}/usr"', "PYTHONDONTWRITEBYTECODE=1"
         qemu = f'qemu-aarch64-static -cpu cortex-a76 -L "{root}" {" ".join(f"-E {one}" for one in variables)}'
         script = f'site="$1"; shift\nexec {qemu} "{root}/usr/bin/python{PYTHON}" "$@"'

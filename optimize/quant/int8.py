@@ -11,6 +11,7 @@ from time import perf_counter
 from optimize.data.calibration import images
 from optimize.data.dataset import Dataset
 from optimize.errors import InputError
+from optimize.host.files import move
 from optimize.judge import Judge
 from optimize.measure.latency import ALIKE
 from optimize.quant.fallback import Trial, toward_float
@@ -91,7 +92,10 @@ class Int8:
         report |= {"recipe": best.recipe, "drop": 100 * (before - best.score), "reached": best.score >= goal}
         report["seconds"] = round(perf_counter() - began, 1)
         (folder / REPORT).write_text(json.dumps(report, indent=2), encoding="utf-8")
-        path = best.variant.path.rename(folder / variant.path.name)
+        path = folder / variant.path.name
+        if path.is_dir():  # of a call that was killed between this line and the end
+            shutil.rmtree(path)
+        move(best.variant.path, path)
         shutil.rmtree(folder / "tries")
         return replace(best.variant, path=path, steps=variant.steps)
 

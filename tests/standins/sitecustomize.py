@@ -17,6 +17,7 @@ from types import ModuleType
 HERE = Path(__file__).parent
 OURS = tuple(f"{HERE.parents[1] / name}{os.sep}" for name in ("optimize", "hydra_plugins", "tests", "benchmarks"))
 LINT = run_path(str(HERE.parent / "lint_portable.py"))
+MODULES = LINT["MODULES"] - {"posix"}  # where pickle looks for the functions of os
 LACKING = {
     module.__name__: {
         name for name in dir(module) if any(fnmatchcase(name, one) for one in LINT["NAMES"][module.__name__].split())
@@ -40,7 +41,7 @@ class Lacking(ModuleType):
 
 
 def import_(name: str, *arguments, **named):
-    if name.partition(".")[0] in LINT["MODULES"] and is_ours(sys._getframe(1).f_code.co_filename):
+    if name.partition(".")[0] in MODULES and is_ours(sys._getframe(1).f_code.co_filename):
         raise ModuleNotFoundError(f"this system has no module {name}", name=name)
     return imported(name, *arguments, **named)
 
