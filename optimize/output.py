@@ -8,6 +8,7 @@ from uuid import uuid4
 from omegaconf import DictConfig, OmegaConf
 
 from optimize.errors import InputError
+from optimize.host.files import move
 from optimize.store import manifest
 from optimize.store.manifest import NAME, RUN, SWEEP
 
@@ -96,8 +97,8 @@ def publish(made: Path, target: Path) -> None:
             f"{target / changed[0]} was changed meanwhile, so {target} is not replaced; what was made lies in {made}."
         )
     old = target.with_name(f"{target.name}.{uuid4().hex}")
-    target.rename(old)
-    made.rename(target)
+    move(target, old)
+    move(made, target)
     shutil.rmtree(old)
 
 
