@@ -11,9 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from optimize.errors import InputError
 from optimize.literal import typed
 from optimize.output import check_names, claim, start
 from optimize.sentences import one_sentence
+from optimize.store import manifest
 from optimize.store.contents import begin_store
 from optimize.store.held import collecting
 from optimize.store.manifest import RUN
@@ -58,12 +60,26 @@ class Begin(Callback):
             folder = claim(target, RUN, config.overwrite)
             with collecting() as used:
                 settings, plan = _checked(config, target)
-            lock = lock_of(folder.absolute())
+            lock = _locked(folder, target, config.overwrite)
             start(folder, RUN)
             _begin_store(settings.store)
             with read_write(config.hydra):
                 config.hydra.run.dir = str(folder)
-            begun.append(Run(settings, plan, used, target.absolute(), lock))
+            begun.append(Run(settings, plan, used, target.resolve(), lock))
+
+
+def _locked(folder: Path, target: Path, overwrite: bool) -> FileLock:
+    """The lock of `folder`, which may still be written into: another run may have ended there meanwhile."""
+    if manifest.read(folder) is None:
+        manifest.begin(folder, RUN)  # before the lock's file, which it proves to be ours
+    lock = lock_of(folder.absolute())
+    try:
+        if claim(target, RUN, overwrite) != folder:
+            raise InputError(f"hydra.run.dir={target} was changed meanwhile; give the command again.")
+    except InputError:
+        lock.release()
+        raise
+    return lock
 
 
 def _checked(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
@@ -80,6 +96,8 @@ def _checked(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
     with trusted(settings.trust):
         plan = prepare(task)
     check_apart(f"hydra.run.dir={target}", target, plan.data)
+    if target.resolve() == plan.store.resolve():
+        raise InputError(f"hydra.run.dir={target} is the store as well; give another folder.")
     return settings, plan
 
 

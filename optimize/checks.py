@@ -58,6 +58,8 @@ def check_apart(given: str, folder: Path, data: Dataset) -> None:
         InputError: `folder`, which was `given` so, lies there.
     """
     places = {image.parent.resolve() for image in (*data.train, *data.val)}
+    if data.task == "classify":  # a new folder beside those of the classes would be a class
+        places |= {(data.yaml / split).resolve() for split in ("train", "val")}
     if not places.isdisjoint((folder.resolve(), *folder.resolve().parents)):
         raise InputError(f"{given} lies among the images of {data.yaml}; give another folder.")
 

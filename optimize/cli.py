@@ -19,7 +19,7 @@ from optimize.config import CONF
 from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described, during
 from optimize.host.process import end_with
 from optimize.literal import hydra_words
-from optimize.output import publish
+from optimize.output import check_words, publish
 from optimize.sentences import errors_from_hydra, one_sentence, sentence
 from optimize.store import manifest
 from optimize.store.held import noting
@@ -36,6 +36,7 @@ warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schem
 def main() -> None:
     """The console script."""
     with errors_from_hydra(), one_sentence(), _ending_sweeps():
+        check_words(sys.argv[1:])
         sys.argv[1:] = hydra_words(sys.argv[1:], CONF)
         job()
 
@@ -52,13 +53,14 @@ def job(config: DictConfig) -> tuple[float, float | None] | float | None:
     folder = Path(settings.runtime.output_dir)
     if settings.mode is RunMode.MULTIRUN:
         return _attempt(config, settings, folder)
-    with one_sentence():
-        run = begun.pop()
-        try:
-            with noting(folder, run.used):
-                return _run(run, folder)
-        finally:
-            run.lock.release()
+    run = begun.pop()
+    try:
+        with one_sentence(), noting(folder, run.used):
+            return _run(run, folder)
+    finally:
+        run.lock.release()
+        if (known := manifest.read(folder)) and not known.finished:
+            manifest.rest(folder)
 
 
 def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> float | None:

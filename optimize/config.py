@@ -39,7 +39,7 @@ def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) ->
             continue
         try:
             given.merge_with_dotlist([word])
-        except YAMLError as error:
+        except (YAMLError, ValueError) as error:  # a key below one that has a value
             raise InputError(f"{word} can't be read; lists look like [a,b], without spaces.") from error
     if unknown := [str(key) for key in given if key not in keys]:
         raise InputError(f"{unknown[0]} is not a key; allowed are {', '.join(keys)}.")

@@ -41,12 +41,13 @@ def hydra_words(words: Sequence[str], conf: Path) -> list[str]:
 
 def sweeps(words: Sequence[str], conf: Path) -> bool:
     """Whether the words ask for a sweep: by `-m`, by `hydra.mode`, or by an experiment that sets it."""
-    if {"-m", "--multirun"} & set(words):
+    if any(word == "-m" or (len(word) > 3 and "--multirun".startswith(word)) for word in words):
         return True
     values = dict(word.lstrip("+").partition("=")[::2] for word in words)
     if "hydra.mode" in values:
-        return values["hydra.mode"].upper() == "MULTIRUN"
-    others = [Path(folder) for flag, folder in pairwise(words) if flag in ("--config-dir", "-cd")]
+        return values["hydra.mode"].strip("'\"").upper() == "MULTIRUN"
+    apart = [part for word in words for part in (word.split("=", 1) if word.startswith("--config-dir=") else [word])]
+    others = [Path(folder) for flag, folder in pairwise(apart) if flag in ("--config-dir", "-cd")]
     yamls = (folder / "experiment" / f"{values.get('experiment')}.yaml" for folder in (*others, conf))
     yaml = next(filter(Path.is_file, yamls), None)
     return yaml is not None and OmegaConf.select(OmegaConf.load(yaml), "hydra.mode") == "MULTIRUN"

@@ -1,7 +1,9 @@
 """Where a run or a sweep writes: a folder that is new, empty or ours, decided before anything is written into it."""
 
 import os
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from optimize.errors import InputError
 from optimize.host.files import move
 from optimize.store import manifest
-from optimize.store.manifest import NAME, RUN, SWEEP
+from optimize.store.manifest import GROWING, NAME, PARTIAL, RUN, SWEEP
 
 NAMES = {  # what is written into each kind of folder
     RUN: (
@@ -26,7 +28,18 @@ FIXED = {  # Hydra's keys that would give files other names than these, or anoth
     "hydra.job.chdir": None,
     "hydra.sweep.subdir": "${hydra.job.num}",
 }
-NEW = ".new"  # where the successor of a finished run or sweep is made
+MOST = 100  # folders beside a finished run, of which one must be free
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Hydra opens the files of its logs before anything of ours is called, and calls us by its callbacks.
+
+    Raises:
+        InputError: a word of the command line changes one of the two.
+    """
+    for word in words:
+        if re.match(r"[+~]*hydra([./]callbacks|[./]hydra_logging|\.job_logging)\b|--experimental-rerun", word):
+            raise InputError(f"{word} is not allowed, since files could be overwritten; leave it out.")
 
 
 def check_names(config: DictConfig) -> None:
@@ -57,8 +70,8 @@ def claim(folder: Path, kind: str, overwrite: bool, same: bool = False) -> Path:
         InputError: writing there would overwrite or mix with what lies there.
     """
     where = f"{KEYS[kind]}={folder}"
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{where} is a file; give a folder.")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise InputError(f"{where} is {'a file' if folder.exists() else 'a link to nothing'}; give a folder.")
     known = manifest.read(folder)
     if known is None:
         _check_foreign(folder, kind, where)
@@ -74,12 +87,23 @@ def claim(folder: Path, kind: str, overwrite: bool, same: bool = False) -> Path:
             "the new one has ended."
         )
     _check_ours(folder, os.listdir(folder), where)
-    return claim(folder.with_name(f"{folder.name}{NEW}"), kind, overwrite=False)
+    beside = (folder.resolve().with_name(f"{folder.resolve().name}.new{i}") for i in ("", *range(2, MOST)))
+    return next(place for place in beside if _is_free(place, kind))
+
+
+def _is_free(place: Path, kind: str) -> bool:
+    """Whether the successor of a finished run may be made there: in a new folder, or where one was stopped."""
+    known = manifest.read(place)
+    if known and known.kind == kind and not known.finished:
+        return not _altered(place, os.listdir(place))
+    return not os.path.lexists(place)
 
 
 def start(folder: Path, kind: str) -> None:
     """Say that `folder`, which was claimed, is ours; what an unfinished run left there to be made again goes."""
     manifest.begin(folder, kind)
+    for partial in folder.glob(f"{PARTIAL}*"):  # of a run that was killed; whoever calls holds the folder's lock
+        shutil.rmtree(partial)
     if kind == RUN:
         manifest.remove(folder, NAMES[RUN])
 
@@ -92,13 +116,20 @@ def publish(made: Path, target: Path) -> None:
     """
     if made == target:
         return
+    if not target.exists():
+        move(made, target)
+        return
     if changed := _altered(target, os.listdir(target)):
         raise InputError(
             f"{target / changed[0]} was changed meanwhile, so {target} is not replaced; what was made lies in {made}."
         )
     old = target.with_name(f"{target.name}.{uuid4().hex}")
     move(target, old)
-    move(made, target)
+    try:
+        move(made, target)
+    except OSError:
+        move(old, target)
+        raise
     shutil.rmtree(old)
 
 
@@ -110,7 +141,8 @@ def written(folder: Path, kind: str) -> list[str]:
 
 def _check_foreign(folder: Path, kind: str, where: str) -> None:
     """Files that are not ours may lie in a folder as long as we write none of their names."""
-    taken = [name for name in (NAME, *written(folder, kind)) if os.path.lexists(folder / name)]
+    names = NAME, *written(folder, kind), *sorted({Path(name).parts[0] for name in GROWING})
+    taken = [name for name in names if os.path.lexists(folder / name)]
     if taken:
         raise InputError(
             f"{where} holds {taken[0]}, which this command did not make and would overwrite; give another folder."
@@ -127,8 +159,17 @@ def _check_ours(folder: Path, names: list[str], where: str) -> None:
 
 def _altered(folder: Path, names: list[str]) -> list[str]:
     """As `manifest.altered`, with what lies in the folders of a sweep's jobs, which have manifests of their own."""
-    jobs = [name for name in names if name.isdigit() and manifest.read(folder / name)]
+    known = manifest.read(folder)
+    jobs = [name for name in names if known and known.kind == SWEEP and _is_job(folder / name)]
     found = manifest.altered(folder, [name for name in names if name not in (NAME, *jobs)])
     for job in jobs:
-        found += [f"{job}/{path}" for path in _altered(folder / job, os.listdir(folder / job))]
+        entries = [name for name in os.listdir(folder / job) if name != NAME]
+        paths = manifest.altered(folder / job, entries)
+        begun = manifest.read(folder / job) is not None  # else it was killed before it could say whose it is
+        found += [f"{job}/{path}" for path in paths if begun or path not in GROWING]
     return found
+
+
+def _is_job(path: Path) -> bool:
+    known = manifest.read(path)
+    return path.name.isdigit() and path.is_dir() and not path.is_symlink() and (not known or known.kind == RUN)

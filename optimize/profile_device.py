@@ -44,6 +44,8 @@ def main() -> None:
         raise InputError(f"{given.file} exists, and nothing is overwritten; give another name, or move it elsewhere.")
     if given.threads is not None and given.threads < 1:
         raise InputError(f"--threads {given.threads} is not allowed; give 1 or more.")
+    if not os.access(given.file.parent, os.W_OK):
+        raise InputError(f"{given.file} can't be written; give the path of a yaml in a folder that you may write into.")
     save(profiled(given.threads or resources.cores()), given.file)
     for line in described(load(str(given.file))):
         print(line)

@@ -14,6 +14,7 @@ from typing import Protocol
 from optimize.errors import during
 from optimize.host.files import move
 from optimize.host.quiet import working
+from optimize.store import manifest
 from optimize.store.held import held, worked
 from optimize.variant import Variant
 
@@ -73,6 +74,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
             return variant
         made = replace(made, steps=(*variant.steps, repr(stage)))
         _write(made, partial)
+        manifest.seal(partial)
         move(partial, final)
         log.info("%s: made %s for %s in %.1f s", name, made.name, made.runtime, perf_counter() - began)
         worked("made", name)
@@ -88,7 +90,7 @@ def _set_aside(folder: Path) -> None:
 
 
 def _write(variant: Variant, folder: Path) -> None:
-    manifest = {
+    content = {
         "path": variant.path.relative_to(folder).as_posix(),
         "runtime": variant.runtime,
         "precision": variant.precision,
@@ -97,7 +99,7 @@ def _write(variant: Variant, folder: Path) -> None:
         "steps": variant.steps,
         "sha256": digest(variant.path),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def read(folder: Path) -> Variant | None:
@@ -105,10 +107,10 @@ def read(folder: Path) -> Variant | None:
     if not (folder / MANIFEST).is_file():
         return None
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        path = folder / manifest.pop("path")
-        if not path.exists() or digest(path) != manifest.pop("sha256"):
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        path = folder / content.pop("path")
+        if not path.exists() or digest(path) != content.pop("sha256"):
             return None
-        return Variant(path=path, tags=tuple(manifest.pop("tags")), steps=tuple(manifest.pop("steps")), **manifest)
+        return Variant(path=path, tags=tuple(content.pop("tags")), steps=tuple(content.pop("steps")), **content)
     except (ValueError, TypeError, KeyError):  # the manifest itself is damaged
         return None

@@ -107,6 +107,8 @@ def parse(words: list[str]) -> dict[str, Any]:
         given[key] = read_value(key, text) if equals else True
     if cfg := given.pop("cfg", None):
         given = read_file(cfg) | given
+    if given.get("resume") == 1:
+        given["resume"] = True
     if isinstance(given.get("resume"), str):
         given = given | {"model": given["resume"], "resume": True}
     if not given.get("model"):

@@ -68,12 +68,20 @@ def test_no_training_pictures(optimize, tmp_path, dataset, checkpoint):
     assert sentence.startswith(f"error: data={data} has no images in its train split (")
 
 
-@pytest.mark.parametrize("name", ["net.onnx", "net_openvino_model", "net.engine", "folder.pt"])
-def test_an_exported_model_is_no_start(name, optimize, tmp_path, dataset):
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("net.onnx", "give the float .pt that this ONNX file was exported from."),
+        ("net.engine", "give the float .pt that this TensorRT engine was exported from."),
+        ("net_openvino_model", "it is a folder, so give the file, e.g. weights/best.pt in the folder of a training."),
+        ("folder.pt", "it is a folder, so give the file, e.g. weights/best.pt in the folder of a training."),
+    ],
+)
+def test_an_exported_model_is_no_start(name, instead, optimize, tmp_path, dataset):
     path = tmp_path / name
     path.mkdir() if path.suffix in ("", ".pt") else path.write_bytes(b"")
     sentence = optimize(f"model={path}", f"data={dataset}")
-    assert sentence == (f"error: model={path} is not a .pt checkpoint; give the float .pt that it was exported from.")
+    assert sentence == f"error: model={path} is not a .pt checkpoint; {instead}"
 
 
 def quantized_aware(checkpoint: Path, path: Path) -> None:

@@ -24,6 +24,7 @@ from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
+from optimize.store.manifest import placing
 from optimize.variant import Variant
 
 
@@ -91,7 +92,8 @@ def test_a_bundle_measured_without_this_package_comes_back(runtime, weights, tmp
     run = tmp_path / "2026-11-22_12-00-00"
     run.mkdir()
     report = one_row(runtime.export(Variant(weights, "torch", "fp32", 64), tmp_path).path, runtime.name)
-    results.write(report, run / "results.json")
+    with placing(run) as partial:
+        results.write(report, partial / "results.json")
     bundle = make.make(report, run)
     words = "--device", "a  board | of mine", "--threads", "1", "--rounds", "12"
     done = start(bundle / "bench.py", *words, cwd=tmp_path)

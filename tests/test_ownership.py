@@ -13,6 +13,8 @@ from commands import command
 from PIL import Image
 
 from optimize import import_measurement, output, profile_device
+from optimize.begin import _locked
+from optimize.data.digits import compose
 from optimize.errors import InputError
 from optimize.flops import files as flops_files
 from optimize.report import draw, write
@@ -99,15 +101,16 @@ def test_a_link_is_never_written_through_nor_taken_for_ours(tmp_path):
 def test_what_is_removed_is_ours_and_foreign_files_beside_it_keep_their_folder(tmp_path):
     put(tmp_path, "artefacts/torch/a.pt", "a")
     put(tmp_path, "artefacts/onnx/b.onnx", "b")
-    (tmp_path / "artefacts" / "mine").mkdir()
+    (tmp_path / "mine").mkdir()
     manifest.remove(tmp_path, ["artefacts"])
-    assert [path.name for path in (tmp_path / "artefacts").iterdir()] == ["mine"]
-    (tmp_path / "artefacts" / "mine" / "thesis.txt").write_text("x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [manifest.NAME, "mine"]
     put(tmp_path, "artefacts/torch/a.pt", "a")
-    before = snapshot(tmp_path)
-    with pytest.raises(InputError, match=r"artefacts/mine/thesis\.txt"):
-        manifest.remove(tmp_path, ["artefacts"])
-    assert snapshot(tmp_path) == before
+    for foreign in ("artefacts/mine", "artefacts/mine/thesis.txt"):  # an empty folder is somebody's, too
+        (tmp_path / foreign).mkdir() if foreign.endswith("mine") else (tmp_path / foreign).write_text("x")
+        before = snapshot(tmp_path)
+        with pytest.raises(InputError, match=f"{foreign} is not as this program wrote it"):
+            manifest.remove(tmp_path, ["artefacts"])
+        assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b'{"kind": 1}', b'{"kind": "run", "files": {"a": 1}}'])
@@ -168,7 +171,7 @@ def test_a_finished_run_is_replaced_only_when_told_and_only_whole(tmp_path):
     with pytest.raises(InputError, match=r"b holds a finished run; give another folder, or overwrite=true, which"):
         output.claim(old, RUN, overwrite=False)
     new = output.claim(old, RUN, overwrite=True)
-    assert new == tmp_path / "b.new"
+    assert new == tmp_path / "b.new" and not new.exists()
     output.start(new, RUN)
     put(new, "report.md", "newer")
     assert snapshot(old) == before
@@ -177,6 +180,96 @@ def test_a_finished_run_is_replaced_only_when_told_and_only_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
     assert sorted(path.name for path in old.iterdir()) == [manifest.NAME, "report.md"]
     assert (old / "report.md").read_text() == "newer"
+
+
+def test_a_folder_of_the_users_beside_a_run_is_never_taken(tmp_path):
+    old = finished(tmp_path / "b")
+    (tmp_path / "b.new").mkdir()
+    assert output.claim(old, RUN, overwrite=True) == tmp_path / "b.new2"
+    finished(tmp_path / "b.new2")  # as a successor that could not take its place
+    stopped = tmp_path / "b.new3"
+    manifest.begin(stopped, RUN)
+    assert output.claim(old, RUN, overwrite=True) == stopped
+    (stopped / "notes.txt").write_text("mine")
+    assert output.claim(old, RUN, overwrite=True) == tmp_path / "b.new4"
+
+
+@pytest.mark.parametrize(("kind", "name"), [(RUN, "2"), (RUN, "mine"), (SWEEP, "5")])
+def test_what_lies_inside_a_finished_run_is_no_job_of_it(kind, name, tmp_path):
+    finished(tmp_path / "b" / name, kind)
+    old = tmp_path / "b"
+    manifest.begin(old, RUN)
+    manifest.finish(old)
+    with pytest.raises(InputError, match=f"holds {name}/"):
+        output.claim(old, RUN, overwrite=True)
+
+
+def test_a_run_that_could_not_take_its_place_leaves_both(tmp_path, monkeypatch):
+    old, new = finished(tmp_path / "b"), finished(tmp_path / "b.new")
+    before, moves = snapshot(tmp_path), []
+
+    def move(source, target):
+        moves.append(source)
+        if len(moves) == 2:
+            raise PermissionError(13, "open", str(source))
+        source.rename(target)
+
+    monkeypatch.setattr(output, "move", move)
+    with pytest.raises(PermissionError):
+        output.publish(new, old)
+    assert snapshot(tmp_path) == before
+    monkeypatch.undo()
+    shutil.rmtree(old)
+    output.publish(new, old)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_run_that_ended_while_another_was_checked_is_not_touched(tmp_path):
+    folder = tmp_path / "b"
+    manifest.begin(folder, RUN)
+    assert output.claim(folder, RUN, overwrite=False) == folder
+    finished(folder)
+    before = snapshot(folder / "artefacts")
+    for overwrite, why in ((False, "holds a finished run"), (True, "was changed meanwhile")):
+        with pytest.raises(InputError, match=why):
+            _locked(folder, folder, overwrite)
+        assert snapshot(folder / "artefacts") == before
+        assert manifest.read(folder).finished
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "hydra.job_logging.handlers.file.filename=thesis.txt",
+        "+hydra.job_logging.handlers.file.mode=w",
+        "hydra.hydra_logging.root.handlers=[console]",
+        "hydra/hydra_logging=default",
+        "~hydra.callbacks.run",
+        "~hydra/callbacks",
+        "--experimental-rerun=config.pickle",
+    ],
+)
+def test_hydra_opens_no_log_of_the_users_and_skips_no_check(word, tmp_path, monkeypatch, capsys):
+    (tmp_path / "thesis.txt").write_text("x")
+    before = snapshot(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(monkeypatch, capsys, "prune=0.3", word)
+    assert (code, out) == (1, "")
+    assert err == f"error: {word} is not allowed, since files could be overwritten; leave it out.\n"
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("change", ["edited", "added", None])
+def test_what_was_changed_in_the_store_is_not_cleared(change, tmp_path):
+    (tmp_path / "runs").mkdir()
+    data = compose(tmp_path / "store", 2, 1)
+    if change == "edited":
+        next(data.parent.glob("labels/train/*.txt")).write_text("0 0.5 0.5 1 1")
+    if change == "added":
+        (data.parent / "notes.txt").write_text("mine")
+    contents.begin_store(tmp_path / "store")
+    contents.clear(tmp_path / "store", [tmp_path / "runs"])
+    assert data.exists() == bool(change)
 
 
 @pytest.mark.parametrize("change", ["edited", "added", "linked"])
@@ -331,6 +424,7 @@ PLACES = {
     "earlier": "hydra.run.dir=earlier",
     "replaced": "hydra.run.dir=earlier overwrite=true",
     "other names": "hydra.run.dir=documents hydra.output_subdir=photos",
+    "the store": "hydra.run.dir=out store=out",
     "store among images": "store=data/images/val hydra.run.dir=out",
     "checkpoint": "hydra.run.dir=tiny.pt",
     "sweep": "hydra.run.dir=sweep overwrite=true",

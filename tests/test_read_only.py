@@ -21,7 +21,7 @@ from ultralytics.data.utils import check_cls_dataset, check_det_dataset
 from optimize.checks import check_unchanged
 from optimize.data.calibration import images
 from optimize.errors import InputError
-from optimize.store.contents import contents
+from optimize.store.contents import begin_store, contents
 from optimize.yolo import label_cache
 from optimize.yolo.dataset import resolve
 from optimize.yolo.image import validation_image, write_small_copy
@@ -174,8 +174,9 @@ def test_the_same_data_elsewhere_has_the_same_fingerprint(tmp_path, caches):
 
 
 def test_a_label_file_in_the_store_is_shown_as_what_it_is(tmp_path, caches):
+    begin_store(caches)
     resolve(str(write_dataset(tmp_path / "data", "detect")))
-    assert sorted({thing.kind for thing in contents(caches, [])}) == ["label cache", "lock"]
+    assert sorted({thing.kind for thing in contents(caches, [])}) == ["label cache", "lock", "manifest"]
 
 
 def test_what_can_not_be_decoded_is_left_out_before_a_training_comes_to_it(tmp_path, caches):

@@ -23,6 +23,7 @@ from optimize.measure.accuracy import Accuracy
 from optimize.stage import MANIFEST, apply
 from optimize.store import contents
 from optimize.store.held import held
+from optimize.store.manifest import NAME
 from optimize.sweep import job, rows
 from optimize.sweep.artefacts import hand_out, places
 from optimize.sweep.summary import summarize
@@ -100,6 +101,7 @@ def test_the_store_makes_finds_and_clears_what_it_has(ruled, tmp_path):
 
 def test_a_lock_that_windows_keeps_does_not_keep_the_rest_from_being_cleared(tmp_path, monkeypatch):
     store, unlink = tmp_path / "store", Path.unlink
+    contents.begin_store(store)
     with held(store, "0123456789abcdef"):
         pass
     (store / "0123456789abcdef.accuracy.json").write_text("{}", encoding="utf-8")
@@ -111,7 +113,7 @@ def test_a_lock_that_windows_keeps_does_not_keep_the_rest_from_being_cleared(tmp
 
     monkeypatch.setattr(Path, "unlink", refused)
     contents.clear(store, [tmp_path])
-    assert [path.name for path in store.iterdir()] == ["0123456789abcdef.lock"]
+    assert sorted(path.name for path in store.iterdir()) == [NAME, "0123456789abcdef.lock"]
 
 
 def test_what_others_read_meanwhile_is_replaced(ruled, tmp_path, four, monkeypatch):
@@ -135,7 +137,7 @@ def test_a_bundle_takes_the_place_of_the_one_before(ruled, tmp_path):
         patch.setattr(make, "metadata_of", lambda _: {"names": {0: "a"}, "end2end": False})
         for _ in range(2):
             made = make.make(one_row(tmp_path / "model.onnx", "onnxruntime"), tmp_path)
-    assert made.is_dir() and sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "model.onnx"]
+    assert made.is_dir() and sorted(path.name for path in tmp_path.iterdir()) == [NAME, "bundle", "model.onnx"]
 
 
 @pytest.mark.parametrize(

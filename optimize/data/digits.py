@@ -20,6 +20,7 @@ from PIL import Image
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from optimize.host.files import move
+from optimize.store import manifest
 from optimize.store.held import held
 
 VERSION = 1  # raise it when a scene would come out otherwise, so that old data sets are not taken for new ones
@@ -67,6 +68,7 @@ def compose(root: Path, train: int = 800, val: int = 200) -> Path:
         if not folder.exists():
             shutil.rmtree(partial, ignore_errors=True)
             _write(partial, {"train": train, "val": val})
+            manifest.seal(partial)
             move(partial, folder)
     return folder / "data.yaml"
 

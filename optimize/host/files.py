@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from time import sleep
+from uuid import uuid4
 
 TRIES, PAUSE = 40, 0.05  # two seconds, which no reader of our small files takes
 
@@ -30,6 +31,6 @@ def write_text(path: Path, text: str) -> None:
 
     Lines end as in `text`, on every system, in UTF-8.
     """
-    partial = path.with_name(f".{path.name}")
+    partial = path.with_name(f".{path.name}.{uuid4().hex}")
     partial.write_text(text, encoding="utf-8", newline="\n")
     move(partial, path)

@@ -19,7 +19,7 @@ from optimize.stage import REPORT
 from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
-from optimize.yolo.widths import STOP, stop_stock_training
+from optimize.yolo.widths import STOP, is_pruned, stop_stock_training
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Prune:
             return variant
         model = load(variant.path)
         report = prune(model, variant.imgsz, self.settings)
-        if any(kept < full for full, kept in (layer.width for layer in report.layers)):
+        if any(kept < full for full, kept in (layer.width for layer in report.layers)) or is_pruned(model):
             stop_stock_training(model)
         save(model, folder / "pruned.pt")
         (folder / REPORT).write_text(json.dumps(asdict(report), indent=2), encoding="utf-8")

@@ -234,10 +234,11 @@ def _noted(store: Path, runs: Sequence[Path]) -> dict[str, float]:
 
 
 def _is_unchanged(thing: Thing) -> bool:
-    """A variant that was damaged, or changed by hand, is not ours to delete; all else in a store goes by its name."""
-    return thing.kind in ("lock", *filter(None, KINDS.values()), "TensorRT timings", "data set") or bool(
-        read(thing.path)
-    )
+    """What was damaged, changed or added by hand is not ours to delete; files, locks and half-made work go by name."""
+    if not thing.path.is_dir() or thing.kind == KINDS[".partial"]:
+        return True
+    sealed = manifest.is_sealed(thing.path)
+    return bool(read(thing.path)) if sealed is None else sealed  # None: an older version made it
 
 
 def _delete(thing: Thing) -> None:

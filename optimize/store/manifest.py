@@ -23,7 +23,7 @@ from optimize.errors import InputError
 from optimize.host.files import move
 
 NAME = ".optimize.json"
-RUN, SWEEP, STORE = "run", "sweep", "store"
+RUN, SWEEP, STORE, ENTRY = "run", "sweep", "store", "entry"
 GROWING = {
     *("optimize.log", "uses.txt", "work.txt", "output.txt", "optuna.log"),
     *("job.json", "sweep.json", "multirun.yaml", ".lock", ".hydra/lock"),
@@ -37,7 +37,7 @@ class Manifest:
     """What we say of a folder.
 
     Attributes:
-        kind: `run`, `sweep` or `store`.
+        kind: `run`, `sweep`, `store`, or `entry` of a store.
         finished: the work that the folder is for has ended.
         files: SHA-256 in hex of each file that we wrote, by its path below the folder, with forward slashes.
     """
@@ -54,7 +54,7 @@ def read(folder: Path) -> Manifest | None:
     """The manifest of `folder`; None where there is none, or none that can be read."""
     try:
         return MANIFEST.validate_json((folder / NAME).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValidationError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValidationError):
         return None
 
 
@@ -68,15 +68,33 @@ def begin(folder: Path, kind: str) -> None:
 
 def finish(folder: Path) -> None:
     """Say that the work in `folder` has ended, and list the files that grew until now."""
+    rest(folder)
+    _write(folder, replace(read(folder), finished=True))
+
+
+def rest(folder: Path) -> None:
+    """List the files that grew until now, since nobody works in `folder` any more."""
     manifest = read(folder)
     grown = {name: _sha256(folder / name) for name in sorted(GROWING) if (folder / name).is_file()}
-    _write(folder, replace(manifest, finished=True, files=manifest.files | grown))
+    _write(folder, replace(manifest, files=manifest.files | grown))
+
+
+def seal(folder: Path) -> None:
+    """Say that `folder`, an entry of a store that holds nothing but what we wrote, is complete."""
+    files = {file.relative_to(folder).as_posix(): _sha256(file) for file in _files(folder)}
+    _write(folder, Manifest(ENTRY, finished=True, files=files))
+
+
+def is_sealed(folder: Path) -> bool | None:
+    """Whether everything in an entry of a store is as it was when it was complete; None where nothing says so."""
+    known = read(folder)
+    return None if known is None else not altered(folder, [name for name in os.listdir(folder) if name != NAME])
 
 
 def altered(folder: Path, names: Iterable[str]) -> list[str]:
     """The files below `folder`, in its entries `names`, that are not ours, or no longer as we wrote them."""
     manifest = read(folder) or Manifest("")
-    files = [file for name in names for file in _files(folder / name)]
+    files = [file for name in names for file in [*_files(folder / name), *_empty_folders(folder / name)]]
     paths = sorted(file.relative_to(folder).as_posix() for file in files)
     return [path for path in paths if not _is_ours(folder, path, manifest)]
 
@@ -125,7 +143,7 @@ def _move(source: Path, target: Path) -> None:
         place = target / entry.name
         if entry.is_dir() and place.is_dir():
             _move(entry, place)
-        else:
+        elif _files(entry):
             move(entry, place)
 
 
@@ -149,6 +167,11 @@ def _files(path: Path) -> list[Path]:
     if path.is_symlink() or not path.is_dir():
         return [path] if os.path.lexists(path) else []
     return [file for entry in sorted(path.iterdir()) for file in _files(entry)]
+
+
+def _empty_folders(path: Path) -> list[Path]:
+    """We leave none behind."""
+    return [Path(inside) for inside, folders, names in os.walk(path) if not folders and not names]
 
 
 def _remove_empty(inside: Path, folder: Path) -> None:

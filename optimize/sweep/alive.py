@@ -9,6 +9,7 @@ from time import sleep, time
 from filelock import FileLock, Timeout
 
 from optimize.errors import InputError
+from optimize.store import manifest
 from optimize.sweep import job
 from optimize.sweep.sweep import LOCK, jobs
 
@@ -51,7 +52,8 @@ def alone_with(folder: Path) -> FileLock:
     Raises:
         InputError: somebody else does.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if manifest.read(folder) is None:
+        manifest.begin(folder, manifest.SWEEP)  # before the lock's file, which it proves to be ours
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()

@@ -58,6 +58,7 @@ def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: P
     logging.config.dictConfig(logs)
     sys.argv[1:] = words  # the command that the report gives to repeat the job
     # Imported here, since whoever starts the process need not wait for torch.
+    from optimize.checks import check_apart
     from optimize.pipeline import build
     from optimize.prepare import prepare, settings_of
     from optimize.report import results
@@ -71,6 +72,7 @@ def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: P
     try:
         with trusted(settings_of(config).trust), noting(folder):
             plan = prepare(config)
+            check_apart(f"hydra.sweep.dir={folder.parent}", folder, plan.data)
             begin_store(plan.store)
             keep_in(plan.store)
             report = build(plan)

@@ -32,6 +32,8 @@ KNOWN = {(f"numpy.{core}.{module}", name) for core in ("core", "_core") for modu
     *(("numpy", "ndarray"), ("numpy", "dtype"))
 }
 
+_temporary: set[str] = set()  # folders of this process
+
 
 class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
@@ -45,8 +47,9 @@ def keep_in(store: Path | None) -> None:
 
     That is a temporary one, which ends with this process, for as long as nothing may be written into a store.
     """
-    os.environ[FOLDER] = str(store.absolute() if store else _temporary_folder())
-    for file in _temporary_folder().glob(f"*{SUFFIX}") if store else ():
+    before = os.environ.get(FOLDER)
+    os.environ[FOLDER] = str(store.absolute()) if store else _temporary_folder()
+    for file in Path(before).glob(f"*{SUFFIX}") if store and before in _temporary else ():
         with held(store, file.stem):
             partial = store / f"{file.stem}.partial"
             partial.write_bytes(file.read_bytes())
@@ -117,11 +120,11 @@ def _place(path: Path) -> tuple[Path, str]:
     return Path(os.environ[FOLDER]), sha256(str(path).encode()).hexdigest()[:16]
 
 
-@cache
-def _temporary_folder() -> Path:
+def _temporary_folder() -> str:
     folder = mkdtemp(prefix="yolo-optimize-")
     atexit.register(rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    _temporary.add(folder)
+    return folder
 
 
 _load_or_scan = dataset.YOLODataset._load_or_scan_cache

@@ -9,6 +9,8 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, get_save_dir, smart_value
 from ultralytics.utils import YAML
 from ultralytics.utils.checks import check_yaml
 
+from optimize.checks import check_apart
+from optimize.data.dataset import Dataset
 from optimize.errors import InputError, described
 from optimize.yolo import checkpoint
 from optimize.yolo.dataset import resolve
@@ -77,11 +79,14 @@ def train_on(path: Path, given: dict[str, object]) -> Trained:
     if given.get("resume"):
         _check_unfinished(path)
         data = data or start.args["data"]
+        if given.get("save_dir"):
+            raise InputError("save_dir= can't be given with resume=true, which goes on in the folder of last.pt.")
+        given = given | {"save_dir": str(path.resolve().parents[1])}  # not where it was begun, if it was moved since
     if not data:
         raise InputError("data= is missing; give the data.yaml (for classification the folder) to train on.")
     dataset = resolve(str(data), checkpoint.task(start))
     given = given | {"data": str(dataset.yaml)}
-    _check_arguments(given, start.task)
+    _check_arguments(given, start.task, dataset)
     before, pruned = _parameters(start), is_pruned(start) is not False
     if pruned:
         check_fit(start, f"model={path}", 3, dataset.keypoints)
@@ -112,22 +117,32 @@ def _parameters(model: nn.Module) -> int:
 
 def _check_unfinished(path: Path) -> None:
     _, beside = checkpoint.read(path)
-    if beside.get("epoch", -1) < 0 or beside.get("optimizer") is None:
+    if (
+        path.name != "last.pt"
+        or path.resolve().parent.name != "weights"
+        or beside.get("epoch", -1) < 0
+        or beside.get("optimizer") is None
+    ):
         raise InputError(
             f"model={path} is no last.pt of a training that was stopped, so nothing can be resumed; leave resume out "
             "to begin a new training with it."
         )
 
 
-def _check_arguments(given: dict[str, object], task: str) -> None:
+def _check_arguments(given: dict[str, object], task: str, dataset: Dataset) -> None:
     """All that can be known before anything is written."""
     try:
         arguments = get_cfg(overrides=given | {"task": task, "mode": "train"})
     except (TypeError, ValueError, AssertionError) as error:
         raise InputError(str(error).splitlines()[0]) from error
     check_device(arguments.device)
+    for key in ("pretrained", "distill_model"):
+        file = given.get(key)
+        if isinstance(file, str) and Path(file).suffix in (".pt", ".yaml") and not Path(file).exists():
+            raise InputError(f"{key}={file} does not exist; give a .pt checkpoint, or leave {key} out.")
+    folder = get_save_dir(arguments)
+    check_apart(f"{folder}, where the training would write,", folder, dataset)
     if arguments.resume or not (arguments.exist_ok or given.get("save_dir")):
         return  # it goes on in its own folder, or makes one
-    folder = get_save_dir(arguments)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder} holds files, which a training would overwrite; give another name= or project=.")

@@ -36,10 +36,10 @@ def main():
     if given.rounds < 12 or given.threads < 1 or not name:
         sys.exit("error: give --rounds of 12 or more, --threads of 1 or more, and a --device that has a name.")
     out = given.out or unused(Path("measurement.json"))
+    if out.is_dir() or not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
+        sys.exit(f"error: --out {out} can't be written; give a file in a folder that is there.")
     if os.path.lexists(out):
         sys.exit(f"error: --out {out} exists, and nothing is overwritten; give another name.")
-    if not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
-        sys.exit(f"error: --out {out} can't be written; give a file in a folder that is there.")
     for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
         stream.reconfigure(errors="replace")
     bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
@@ -79,7 +79,8 @@ def main():
             **{name: version(name) for name in ("numpy", bundle["runtime"])},
         },
     }
-    out.write_text(json.dumps(measurement, indent=1), encoding="utf-8")
+    with out.open("x", encoding="utf-8") as file:  # new: another one may have been written meanwhile
+        file.write(json.dumps(measurement, indent=1))
     print(
         f"{bundle['variant']} on {name}, {bundle['runtime']}, {given.threads} threads: {median:.2f} ms "
         f"[{q1:.2f}-{q3:.2f}], p95 {p95:.2f} ms; A/A {abs(middle - 1):.1%}, quartiles +-{(high - low) / 2:.1%}\n"
