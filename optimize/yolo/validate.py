@@ -1,7 +1,8 @@
 """One validator per task for every runtime: ultralytics' own, fed by any session."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -82,13 +83,24 @@ def validate(
     task = "detect" if data.task == "rtdetr" else data.task
     settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "batch": 1, "rect": False}
     settings |= {"single_cls": data.single_cls, "device": "cpu", "plots": False, "verbose": False}
-    with TemporaryDirectory() as folder:  # ultralytics insists on one, and puts nothing there that we need
+    # ultralytics insists on a folder, and puts nothing there that we need
+    with TemporaryDirectory() as folder, _same_threads():
         validator = VALIDATORS[data.task](save_dir=Path(folder), args=settings)
         pictures = _watch(validator, data, keep)
         found = validator(model=_Shim(session, data.names, imgsz))
     metrics = {name: float(found[key]) for name, key in METRICS[data.task].items()}
     judged = _classified if task == "classify" else _detected
     return Accuracy(metrics, len(pictures), *judged(validator, data, pictures))
+
+
+@contextmanager
+def _same_threads() -> Iterator[None]:
+    """ultralytics leaves torch on fewer threads: what is computed next would depend on whether this ran before it."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _watch(validator: BaseValidator, data: Dataset, keep: Callable[[Detections], object]) -> list[dict]:
