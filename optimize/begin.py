@@ -61,7 +61,7 @@ class Begin(Callback):
             with collecting() as used:
                 settings, plan = _checked(config, target)
             lock = _locked(folder, target, config.overwrite)
-            start(folder, RUN)
+            start(folder)
             _begin_store(settings.store)
             with read_write(config.hydra):
                 config.hydra.run.dir = str(folder)

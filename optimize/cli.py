@@ -163,7 +163,7 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
 
 def _close_log() -> None:
     """What is logged from now on is not in the file, which is listed as it is; Windows renames no open file."""
-    for handler in logging.getLogger().handlers:
+    for handler in list(logging.getLogger().handlers):
         if isinstance(handler, logging.FileHandler):
             logging.getLogger().removeHandler(handler)
             handler.close()

@@ -99,13 +99,12 @@ def _is_free(place: Path, kind: str) -> bool:
     return not os.path.lexists(place)
 
 
-def start(folder: Path, kind: str) -> None:
-    """Say that `folder`, which was claimed, is ours; what an unfinished run left there to be made again goes."""
-    manifest.begin(folder, kind)
-    for partial in folder.glob(f"{PARTIAL}*"):  # of a run that was killed; whoever calls holds the folder's lock
+def start(folder: Path) -> None:
+    """Say that the run's folder, which was claimed and is locked, is ours; what an unfinished run left there goes."""
+    manifest.begin(folder, RUN)
+    for partial in folder.glob(f"{PARTIAL}*"):  # of a run that was killed
         shutil.rmtree(partial)
-    if kind == RUN:
-        manifest.remove(folder, NAMES[RUN])
+    manifest.remove(folder, NAMES[RUN])
 
 
 def publish(made: Path, target: Path) -> None:
@@ -131,6 +130,16 @@ def publish(made: Path, target: Path) -> None:
         move(old, target)
         raise
     shutil.rmtree(old)
+
+
+def check_new(given: str, file: Path) -> None:
+    """A single file has no manifest that could prove it ours, so it must be new.
+
+    Raises:
+        InputError: there is something at `file`, which was `given` so.
+    """
+    if os.path.lexists(file):
+        raise InputError(f"{given} exists, and nothing is overwritten; give another name, or move it elsewhere.")
 
 
 def written(folder: Path, kind: str) -> list[str]:

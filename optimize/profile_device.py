@@ -15,6 +15,7 @@ from optimize.host import cpu, resources
 from optimize.measure import machine
 from optimize.measure.profile import CALLS
 from optimize.measure.roofline import Machine
+from optimize.output import check_new
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 from optimize.sentences import one_sentence
@@ -40,8 +41,7 @@ def main() -> None:
     given = parser.parse_args()
     if not given.file.parent.is_dir() or given.file.is_dir():
         raise InputError(f"{given.file} can't be written; give the path of a yaml in a folder that exists.")
-    if os.path.lexists(given.file):
-        raise InputError(f"{given.file} exists, and nothing is overwritten; give another name, or move it elsewhere.")
+    check_new(str(given.file), given.file)
     if given.threads is not None and given.threads < 1:
         raise InputError(f"--threads {given.threads} is not allowed; give 1 or more.")
     if not os.access(given.file.parent, os.W_OK):

@@ -172,7 +172,7 @@ def test_a_finished_run_is_replaced_only_when_told_and_only_whole(tmp_path):
         output.claim(old, RUN, overwrite=False)
     new = output.claim(old, RUN, overwrite=True)
     assert new == tmp_path / "b.new" and not new.exists()
-    output.start(new, RUN)
+    output.start(new)
     put(new, "report.md", "newer")
     assert snapshot(old) == before
     manifest.finish(new)
@@ -299,7 +299,7 @@ def test_an_unfinished_run_goes_on_in_its_folder_without_what_it_had_left(tmp_pa
     put(tmp_path, "artefacts/torch/pruned.pt", "of the first try")
     (tmp_path / "optimize.log").write_text("killed")
     assert output.claim(tmp_path, RUN, overwrite=False) == tmp_path
-    output.start(tmp_path, RUN)
+    output.start(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [manifest.NAME, "optimize.log"]
     put(tmp_path, "artefacts/torch/pruned.pt", "weights")
     (tmp_path / "artefacts" / "torch" / "pruned.pt").write_text("trained on by the user")

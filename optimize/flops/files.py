@@ -2,13 +2,13 @@
 
 import csv
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from optimize.errors import InputError
 from optimize.flops.table import CONVENTION, Table
 from optimize.measure.graph_cost import GraphLayer
+from optimize.output import check_new
 
 DERIVED = ("flops", "macs", "activation_bytes", "intensity")
 
@@ -21,8 +21,7 @@ def check(file: Path) -> Path:
     """
     if file.suffix not in (".json", ".csv"):
         raise InputError(f"out={file} is not allowed; give a .json or a .csv.")
-    if os.path.lexists(file):
-        raise InputError(f"out={file} exists, and nothing is overwritten; give another name, or move it elsewhere.")
+    check_new(f"out={file}", file)
     if not file.parent.is_dir():
         raise InputError(f"out={file} lies in a folder that does not exist; make {file.parent} first.")
     return file

@@ -50,10 +50,7 @@ def keep_in(store: Path | None) -> None:
     before = os.environ.get(FOLDER)
     os.environ[FOLDER] = str(store.absolute()) if store else _temporary_folder()
     for file in Path(before).glob(f"*{SUFFIX}") if store and before in _temporary else ():
-        with held(store, file.stem):
-            partial = store / f"{file.stem}.partial"
-            partial.write_bytes(file.read_bytes())
-            move(partial, store / file.name)
+        _keep(store, file.stem, file.read_bytes())
 
 
 def load(path: Path) -> dict:
@@ -75,10 +72,14 @@ def load(path: Path) -> dict:
 def save(prefix: str, path: Path, x: dict, version: str) -> None:
     """Keep the dictionary `x` that ultralytics would write to `path`, with its `version` in it."""
     x["version"] = version
-    folder, name = _place(path)
+    _keep(*_place(path), pickle.dumps(x))
+
+
+def _keep(folder: Path, name: str, content: bytes) -> None:
+    """Whole or not at all."""
     with held(folder, name):
         partial = folder / f"{name}.partial"
-        partial.write_bytes(pickle.dumps(x))
+        partial.write_bytes(content)
         move(partial, folder / f"{name}{SUFFIX}")
 
 

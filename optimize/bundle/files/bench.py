@@ -35,11 +35,7 @@ def main():
     name = " ".join(given.device.split())
     if given.rounds < 12 or given.threads < 1 or not name:
         sys.exit("error: give --rounds of 12 or more, --threads of 1 or more, and a --device that has a name.")
-    out = given.out or unused(Path("measurement.json"))
-    if out.is_dir() or not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
-        sys.exit(f"error: --out {out} can't be written; give a file in a folder that is there.")
-    if os.path.lexists(out):
-        sys.exit(f"error: --out {out} exists, and nothing is overwritten; give another name.")
+    out = new_file(given.out or unused(Path("measurement.json")))
     for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
         stream.reconfigure(errors="replace")
     bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
@@ -104,6 +100,15 @@ def measured(bundle, threads, rounds):
             (run, twin)[i](image)
             times[this_round, i] = [milliseconds((run, twin)[i], image) for _ in range(CALLS)]
     return times, before, arithmetic
+
+
+def new_file(out):
+    """`out`, if it can be written and is new: what is measured should not be lost at the end."""
+    if out.is_dir() or not (out.parent.is_dir() and os.access(out.parent, os.W_OK)):
+        sys.exit(f"error: --out {out} can't be written; give a file in a folder that is there.")
+    if os.path.lexists(out):
+        sys.exit(f"error: --out {out} exists, and nothing is overwritten; give another name.")
+    return out
 
 
 def warm_up(run, image):
