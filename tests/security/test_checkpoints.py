@@ -22,6 +22,7 @@ from ultralytics.nn.modules.head import Detect
 from ultralytics.nn.tasks import DetectionModel, WorldModel
 from ultralytics.utils import downloads
 
+from optimize import train
 from optimize.errors import InputError
 from optimize.host.confined import Confined, confined
 from optimize.yolo import built, stranger
@@ -428,3 +429,23 @@ def test_what_computes_is_tried_behind_the_fence(here, checkpoint, monkeypatch):
     with pytest.raises(InputError, match=r"model\.0 \(Conv\) fails with Confined: open of "):
         open_model(str(checkpoint))
     assert files(here) == []
+
+
+ASKED = {
+    "distill_model": "http://host/teacher.pt",
+    "augmentations": [{"__class_fullname__": "os.system"}],
+}
+
+
+@pytest.mark.parametrize("key", ASKED)
+def test_a_resumed_training_loads_nothing_that_only_the_checkpoint_names(key, here, checkpoint, dataset, fetched):
+    def stopped(content: dict) -> None:
+        content |= {"epoch": 0, "optimizer": {}}
+        content["train_args"] |= {key: ASKED[key], "data": str(dataset)}
+
+    (here / "run/weights").mkdir(parents=True)
+    last = changed(checkpoint, here / "run/weights/last.pt", stopped)
+    before = files(here)
+    with pytest.raises(InputError, match=rf"^the checkpoint asks its training for {key}.*; add trust=true"):
+        train.main([f"model={last}", "resume=true"])
+    assert fetched == [] and files(here) == before
