@@ -1,3 +1,12 @@
 """Make YOLO models cheaper to run, and measure what that did. Start at `cli.py`; the story is in `pipeline.py`."""
 
+import sys
+
 __version__ = "0.2.0"
+
+if sys.argv[0] == "-m" and any(
+    word.split(".")[0] == __name__ for word in sys.orig_argv
+):  # a command of ours is starting
+    from optimize.host.own_path import leave_current_folder
+
+    leave_current_folder()

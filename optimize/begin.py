@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from optimize.errors import InputError
+from optimize.host import quiet
 from optimize.literal import typed
 from optimize.output import check_names, claim, start
 from optimize.sentences import one_sentence
@@ -56,6 +57,7 @@ class Begin(Callback):
             sys.argv[1:] = map(typed, sys.argv[1:])  # Hydra has read it, and now people will
             HydraConfig.instance().set_config(config)  # as Hydra does next: the folder's name may refer to it
             check_names(config)
+            quiet.check()
             target = Path(config.hydra.run.dir)
             folder = claim(target, RUN, config.overwrite)
             with collecting() as used:

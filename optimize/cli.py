@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from optimize.begin import Run, begun
 from optimize.config import CONF
 from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described, during
+from optimize.host.own_path import leave_current_folder
 from optimize.host.process import end_with
 from optimize.literal import hydra_words
 from optimize.output import check_words, publish
@@ -35,6 +36,7 @@ warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schem
 
 def main() -> None:
     """The console script."""
+    leave_current_folder()
     with errors_from_hydra(), one_sentence(), _ending_sweeps():
         check_words(sys.argv[1:])
         sys.argv[1:] = hydra_words(sys.argv[1:], CONF)

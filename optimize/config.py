@@ -1,7 +1,7 @@
 """From a config node to one typed object, so that a wrong value is one sentence before any work starts."""
 
 from collections.abc import Sequence
-from dataclasses import fields, make_dataclass
+from dataclasses import fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -15,6 +15,8 @@ from optimize.errors import InputError
 from optimize.literal import PATHS, hydra_word, literal
 
 CONF = next(p for p in (Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf") if p.is_dir())
+
+OURS = "optimize."  # how the `_target_` of a class of this package begins
 
 
 def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) -> DictConfig:
@@ -49,6 +51,23 @@ def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) ->
     return given
 
 
+def check_targets(config: DictConfig, trust: bool) -> None:
+    """Look that every `_target_` names a class of this package, before one is imported: importing a module runs it.
+
+    Raises:
+        InputError: one is of another package, and there is no `trust`.
+    """
+    for key, node in config.items():
+        if isinstance(node, DictConfig):
+            target = str(node.get("_target_", OURS))
+            if not trust and not target.startswith(OURS):
+                raise InputError(
+                    f"{key}._target_={target} is not of this package, and to import it could run any code; leave it "
+                    "out, or add trust=true, for a class whose maker you trust."
+                )
+            check_targets(node, trust)
+
+
 def build(node: DictConfig, where: str, **objects: Any) -> Any:
     """The object that `node` describes: `_target_` names a dataclass, the other keys are its fields.
 
@@ -63,7 +82,14 @@ def build(node: DictConfig, where: str, **objects: Any) -> Any:
     Raises:
         InputError: a value is not of its field's type.
     """
-    return typed(get_class(node["_target_"]), node, where, **objects)
+    target = node["_target_"]
+    try:
+        cls = get_class(target)
+    except (ImportError, ValueError) as error:  # there is none, or it is no class
+        raise InputError(f"{where}._target_={target} is no class that can be imported; leave it out.") from error
+    if not is_dataclass(cls):
+        raise InputError(f"{where}._target_={target} is not a dataclass, so it has no settings; leave it out.")
+    return typed(cls, node, where, **objects)
 
 
 def typed(cls: type, node: DictConfig, where: str, **objects: Any) -> Any:

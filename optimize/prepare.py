@@ -12,7 +12,7 @@ from torch import nn
 from optimize import rivals
 from optimize.bundle import make as bundle
 from optimize.checks import check_apart, check_fit, check_model, check_room
-from optimize.config import build, typed
+from optimize.config import build, check_targets, typed
 from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
 from optimize.device import load as load_device
@@ -63,6 +63,7 @@ def prepare(config: DictConfig) -> Plan:
         InputError: something given can't be used, or checkpoint, data and settings don't fit each other.
     """
     settings = settings_of(config)
+    check_targets(config, settings.trust)
     device = load_device(settings.device_profile) if settings.device_profile else None
     check_store(settings.store)
     check_device(settings.device)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -84,27 +83,13 @@ def test_an_exported_model_is_no_start(name, instead, optimize, tmp_path, datase
     assert sentence == f"error: model={path} is not a .pt checkpoint; {instead}"
 
 
-def quantized_aware(checkpoint: Path, path: Path) -> None:
-    """As `yolo train quantize=8` leaves it: a plain module, and how to make it a quantized one beside it."""
-    content = torch.load(checkpoint, weights_only=False)
-    torch.save(content | {"modelopt": {"modelopt": {"modelopt_state_dict": []}, "ranges": {}}}, path)
-
-
-def test_a_quantized_checkpoint_is_no_start(optimize, tmp_path, dataset, checkpoint, monkeypatch):
+def test_a_quantized_checkpoint_is_no_start(optimize, tmp_path, dataset):
     given = f"data={dataset}", "quant=int8"
 
     converted = tmp_path / "converted.pt"
     torch.save({"model": nn.Sequential(torch.ao.nn.quantized.ReLU6())}, converted)
     sentence = f"error: model={converted} is quantized already; give a .pt checkpoint of ultralytics 8."
     assert optimize(f"model={converted}", *given) == sentence
-
-    trained = tmp_path / "trained.pt"
-    quantized_aware(checkpoint, trained)
-    monkeypatch.setitem(sys.modules, "modelopt", None)  # ModelOpt isn't installed
-    sentence = optimize(f"model={trained}", *given)
-    assert sentence.startswith(
-        f"error: model={trained} was trained with quantize=8, so nvidia-modelopt must read it (pip"
-    )
 
 
 @pytest.mark.parametrize("channels", [1, 4])

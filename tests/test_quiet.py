@@ -267,14 +267,3 @@ def test_where_nothing_can_be_locked_a_run_says_so_once_and_goes_on(folder, monk
 
 def _unable(*_, **__):
     raise OSError(errno.ENOSYS, "not implemented")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
-def test_a_link_in_the_shared_folder_is_not_followed(folder, caplog):
-    quiet._warn.cache_clear()
-    (folder / "mine.txt").write_text("mine", encoding="utf-8")
-    (folder / quiet.GATE).symlink_to(folder / "mine.txt")
-    with timing():
-        pass
-    assert (folder / "mine.txt").read_text(encoding="utf-8") == "mine"
-    assert len(caplog.messages) == 1 and "no lock in" in caplog.messages[0]

@@ -3,7 +3,8 @@
 A readers-writer lock made of exclusive ones, which filelock has on every system and which vanish with their process.
 Who works holds a file of its own; who times holds `gate` and waits until nobody holds a worker's file. Who begins to
 work passes `gate` first, so that no stream of workers keeps a waiting timing from its turn. Containers on one host, and
-users of one Windows or macOS, keep each other quiet only if they share the folder.
+users of one Windows or macOS, keep each other quiet only if they share the folder; YOLO_OPTIMIZE_LOCKS names another.
+Anybody on the host can hold up a timing there, and nothing else: no link is followed, no file's content is read.
 """
 
 import logging
@@ -13,16 +14,24 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from tempfile import gettempdir
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from optimize.errors import InputError
+
 log = logging.getLogger(__name__)
+
+
+PLACE = "YOLO_OPTIMIZE_LOCKS"  # in the environment, and so in every process that starts from here
 
 
 def _shared_folder() -> Path:
     """Not always gettempdir(), since job schedulers give every job a TMPDIR of its own."""
+    if place := os.environ.get(PLACE):
+        return Path(place)
     shared = Path("/tmp")
     return shared if os.name == "posix" and os.access(shared, os.W_OK | os.X_OK) else Path(gettempdir())
 
@@ -34,6 +43,17 @@ PATIENCE, FOR_EVER = 1, -1  # seconds until a wait is told
 ALONE = "alone"
 # of this thread: the lock it holds while it works, ALONE while it times
 _work: ContextVar[FileLock | str | None] = ContextVar("work", default=None)
+
+
+def check() -> None:
+    """Look whether the locks can be had, before anything is written.
+
+    Raises:
+        InputError: the folder is none, or something else lies where a lock must.
+    """
+    if not FOLDER.is_dir():
+        raise InputError(f"{PLACE}={FOLDER} is not a folder; give one that all who time on this host can write into.")
+    _lock(GATE)
 
 
 @contextmanager
@@ -59,7 +79,7 @@ def timing() -> Iterator[None]:
     While it lasts, nothing may be waited for that another run holds.
     """
     with away(), _gate():
-        workers = [_lock(file.name) for file in FOLDER.glob(WORKERS)]
+        workers = [_lock(file.name) for file in FOLDER.glob(WORKERS) if _may_be_lock(file)]
         _acquire(workers, "other runs on this host to end what they work on, since timing needs quiet")
         for worker in workers:  # none can begin again before the gate opens; those of killed processes are cleared away
             _leave(worker)
@@ -112,8 +132,25 @@ def _gate() -> Iterator[None]:
 
 
 def _lock(name: str) -> FileLock:
-    """Which any user of this host may take, whatever the umask."""
+    """Which any user of this host may take, whatever the umask.
+
+    Raises:
+        InputError: something else lies there.
+    """
+    if not _may_be_lock(FOLDER / name):
+        raise InputError(
+            f"{FOLDER / name} is no file of ours, so it can't be the lock that keeps this host quiet while something "
+            f"is timed; delete it, or name another folder for such locks with the environment variable {PLACE}."
+        )
     return FileLock(FOLDER / name, mode=0o666)
+
+
+def _may_be_lock(path: Path) -> bool:
+    """Nothing yet, or a regular file; a link may lead to anybody's."""
+    try:
+        return S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True
 
 
 def _acquire(locks: list[FileLock], what: str) -> None:

@@ -11,6 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from optimize.errors import InputError
+from optimize.host import quiet
 from optimize.host.process import quoted
 from optimize.literal import typed
 from optimize.output import check_names, claim
@@ -63,6 +64,7 @@ def _begun(config: DictConfig, overrides: list[str], folder: Path, target: Path)
 def _check(config: DictConfig) -> None:
     """What no job would find out."""
     check_names(config)
+    quiet.check()
     if config.hydra.sweeper.get("trials") is not None:
         _check_search(config.hydra.sweeper)
     if config.bundle or any(one.get_key_element() == "bundle" for one in _swept(config)):

@@ -1,11 +1,11 @@
 """Read and write ultralytics checkpoints, and turn one into the graph that is deployed."""
 
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -15,9 +15,10 @@ from ultralytics.nn.autobackend import check_class_names
 from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
 from ultralytics.utils import downloads
 from ultralytics.utils.checks import check_imgsz
-from ultralytics.utils.torch_utils import strip_qat
 
 from optimize.errors import InputError
+from optimize.host.confined import confined
+from optimize.yolo import claims, stranger
 from optimize.yolo.foreign import reason, what_instead
 
 _search = downloads.attempt_download_asset
@@ -49,10 +50,11 @@ def trusted(trust: bool) -> Iterator[None]:
 
 def read(path: Path) -> tuple[nn.Module, dict]:
     """The float32 module of a checkpoint, without the quantizers of `yolo train quantize=8`, and what is beside it."""
-    with redirect_stdout(sys.stderr):  # ModelOpt says how many quantizers it inserts
-        model, beside = load_checkpoint(path)
-    strip_qat(model)
-    return model, beside
+    if tasks.SAFE_LOAD:
+        stranger.check_archive(path)
+    # They lie beside the module as data, and are not wanted; ModelOpt would also build what such data ask for.
+    with patch.object(tasks, "restore_qat", lambda model, state: None), confined(tasks.SAFE_LOAD):
+        return load_checkpoint(path)
 
 
 def load(path: Path, key: str = "model") -> nn.Module:
@@ -70,6 +72,7 @@ def load(path: Path, key: str = "model") -> nn.Module:
         raise InputError(f"{key}={path} is not a .pt checkpoint; {what_instead(path)}.")
     try:
         model, _ = read(path)
+        claims.check(model)
     except Exception as error:  # whatever a broken or foreign pickle raises, the user can only give another file
         raise InputError(f"{key}={path} {reason(path, error)}; give a .pt checkpoint of ultralytics 8.") from error
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
@@ -118,8 +121,12 @@ def stride(model: nn.Module) -> int:
 
 
 def usual_size(model: nn.Module) -> int:
-    """Side of the square input in pixels that the checkpoint was trained at."""
-    return check_imgsz(model.args["imgsz"], stride(model), max_dim=1)
+    """Side of the square input in pixels that the checkpoint was trained at.
+
+    Raises:
+        InputError: it says no size.
+    """
+    return check_imgsz(claims.trained_size(model.args), stride(model), max_dim=1)
 
 
 def check_size(called: str, model: nn.Module, imgsz: int) -> None:

@@ -13,6 +13,10 @@ from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn import tasks
 
 from optimize.errors import described
+from optimize.host.confined import Confined
+from optimize.yolo import stranger
+from optimize.yolo.claims import TRUST, Unusable
+from optimize.yolo.stranger import Refused
 
 EXPORTED = {  # by suffix: what a float .pt was exported to
     ".onnx": "ONNX file",
@@ -64,8 +68,11 @@ def what_instead(path: Path) -> str:
 
 def reason(path: Path, error: Exception) -> str:
     """Why the .pt at `path` could not be loaded, as far as its content and `error` tell."""
-    if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("modelopt"):
-        return "was trained with quantize=8, so nvidia-modelopt must read it (pip install 'yolo-optimize[qat]')"
+    if isinstance(error, Unusable):
+        return str(error)
+    if isinstance(error, Refused | Confined):
+        what = str(error) if isinstance(error, Refused) else f"would do {error} while it is read"
+        return f"{what}, which no checkpoint of ultralytics does {TRUST}"
     if no_torch := _no_torch(path):
         return no_torch
     classes = _classes(path, error)
@@ -85,10 +92,7 @@ def reason(path: Path, error: Exception) -> str:
     if not tasks.SAFE_LOAD:
         return f"can't be loaded ({plain(error)})"
     if classes:
-        return (
-            f"holds a class that is not allowed in a checkpoint ({classes[0]}), since it could run any code "
-            "(trust=true loads it anyway, for a file whose maker you trust)"
-        )
+        return f"holds a class that is not allowed in a checkpoint ({classes[0]}), since it could run any code {TRUST}"
     return "holds weights only (a state_dict), no network" if _weights_only(path) else "is not a YOLO checkpoint"
 
 
@@ -135,7 +139,7 @@ def _exists(name: str) -> bool:
 def _weights_only(path: Path) -> bool:
     """Whether a checkpoint holds tensors by name, by themselves or in one of its entries."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = stranger.load(path, map_location="cpu")
     except Exception:  # it is damaged
         return False
     entries = [content, *content.values()] if isinstance(content, dict) else []

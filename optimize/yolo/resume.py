@@ -14,6 +14,7 @@ from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import init_seeds, unwrap_model
 
 from optimize.host.files import move
+from optimize.yolo import stranger
 
 STATE = "state.pt"
 
@@ -21,7 +22,7 @@ STATE = "state.pt"
 def epochs_done(folder: Path) -> int:
     """Complete epochs of the training whose weights lie in `folder`."""
     state = folder / STATE
-    return torch.load(state, mmap=True, weights_only=True)["epochs"] if state.is_file() else 0
+    return stranger.load(state, mmap=True)["epochs"] if state.is_file() else 0
 
 
 def keep(trainer) -> None:
@@ -47,7 +48,7 @@ def restore(trainer) -> None:
     """
     if not epochs_done(trainer.wdir):
         return
-    state = torch.load(trainer.wdir / STATE, map_location="cpu", weights_only=True)
+    state = stranger.load(trainer.wdir / STATE, map_location="cpu")
     _fill(unwrap_model(trainer.model), state["model"])
     _fill(trainer.ema.ema, state["ema"])
     trainer.ema.updates = state["updates"]

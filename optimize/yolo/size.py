@@ -8,6 +8,7 @@ from torch import nn
 from ultralytics.nn import tasks
 
 from optimize.errors import InputError, described
+from optimize.yolo import built
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def build(yaml: Path) -> nn.Module:
             f"model={yaml} is a model for {content['head'][-1][2]}; give one of {', '.join(_TASKS)} or RT-DETR."
         )
     try:
-        return kind(content, ch=content.get("channels", 3), verbose=False).eval()
+        return built.build(kind, content, content.get("channels", 3)).eval()
     except Exception as error:  # an unknown block, a width that doesn't fit: ultralytics raises anything here
         raise InputError(f"model={yaml} can't be built ({described(error)}); mend the yaml.") from error
 

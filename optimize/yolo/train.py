@@ -17,6 +17,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.nn import tasks
 from ultralytics.utils.torch_utils import unwrap_model
 
 from optimize.errors import InputError
@@ -220,7 +221,15 @@ def finetune(
 
 
 def _carried(model: nn.Module) -> dict[str, object]:
-    return {key: model.args[key] for key in CARRIED if key in model.args}
+    """Of `augmentations`, which name classes for albumentations, only those of a trusted checkpoint."""
+    keys = [key for key in CARRIED if key in model.args and model.args[key] is not None]
+    if "augmentations" in keys and tasks.SAFE_LOAD:
+        log.warning(
+            "the checkpoint was trained with augmentations of its own, which name classes for albumentations, so they "
+            "are left out; trust=true trains with them, for a file whose maker you trust"
+        )
+        keys.remove("augmentations")
+    return {key: model.args[key] for key in keys}
 
 
 def _train(task: str, overrides: dict[str, object]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 from ultralytics import YOLO
 from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, get_save_dir, smart_value
+from ultralytics.nn import tasks
 from ultralytics.utils import YAML
 from ultralytics.utils.checks import check_yaml
 
@@ -81,6 +82,7 @@ def train_on(path: Path, given: dict[str, object]) -> Trained:
         data = data or start.args["data"]
         if given.get("save_dir"):
             raise InputError("save_dir= can't be given with resume=true, which goes on in the folder of last.pt.")
+        _check_resumed(start)
         given = given | {"save_dir": str(path.resolve().parents[1])}  # not where it was begun, if it was moved since
     if not data:
         raise InputError("data= is missing; give the data.yaml (for classification the folder) to train on.")
@@ -126,6 +128,19 @@ def _check_unfinished(path: Path) -> None:
         raise InputError(
             f"model={path} is no last.pt of a training that was stopped, so nothing can be resumed; leave resume out "
             "to begin a new training with it."
+        )
+
+
+def _check_resumed(start: nn.Module) -> None:
+    """What a checkpoint itself asks a training to load, and the command line doesn't show."""
+    if not tasks.SAFE_LOAD:
+        return
+    teacher = start.args.get("distill_model")
+    if start.args.get("augmentations") or (teacher and not Path(str(teacher)).is_file()):
+        what = "augmentations" if start.args.get("augmentations") else f"distill_model={teacher}"
+        raise InputError(
+            f"the checkpoint asks its training for {what}, which could load any code or address; add trust=true, for a "
+            "file whose maker you trust, or begin a new training without resume."
         )
 
 

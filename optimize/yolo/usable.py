@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 from ultralytics import __version__ as ultralytics_version
+from ultralytics.nn import tasks
 
 from optimize.errors import InputError
+from optimize.host.confined import confined
 from optimize.yolo import checkpoint
 from optimize.yolo.find import find
 from optimize.yolo.foreign import plain
@@ -40,7 +42,7 @@ def check_computes(called: str, path: Path, model: nn.Module) -> None:
     """
     side = STEPS * checkpoint.stride(model)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), confined(tasks.SAFE_LOAD):
             checkpoint.deployed(model)(torch.zeros(1, checkpoint.channels(model), side, side))
     except MemoryError:
         raise

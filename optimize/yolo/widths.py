@@ -16,6 +16,8 @@ from torch import nn
 from ultralytics.utils import LOGGER
 
 from optimize.errors import InputError, MeasurementError, described
+from optimize.yolo.built import build
+from optimize.yolo.claims import BEFORE
 
 # ultralytics takes a name with a "nn." or "torchvision.ops." in it for one of torch's.
 STOP = (
@@ -23,7 +25,6 @@ STOP = (
     "widths kept, by yolo-optimize: `python -m optimize.train model=PRUNED.pt data=YOUR.yaml epochs=50`, or `from "
     "optimize.train import trainer` and YOLO(...).train(trainer=trainer, ...)"
 )
-BEFORE = "before_pruning"  # where the yaml that can be built lies, inside the one that can't
 
 
 def stop_stock_training(model: nn.Module) -> None:
@@ -52,7 +53,7 @@ def rebuilt(model: nn.Module) -> nn.Module:
     yaml = deepcopy(model.yaml.get(BEFORE, model.yaml))
     try:
         with torch.random.fork_rng(devices=[]), _silent():
-            new = type(model)(yaml, ch=yaml.get("channels", 3), verbose=False)
+            new = build(type(model), yaml, yaml.get("channels", 3))
     except Exception as error:  # an unknown block, an activation that is code: ultralytics raises anything here
         reason = described(error).replace("ERROR ❌️ ", "")
         raise InputError(f"the yaml inside the checkpoint can't be built ({reason}).") from error
