@@ -6,6 +6,7 @@ aliases stand for more nodes than any memory holds, and `nc: 1e10` for as many n
 
 import re
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import yaml
@@ -80,7 +81,9 @@ def load(cls: type[YAML], file: str | Path = "data.yaml", append_filename: bool 
     content = _load(cls, file, append_filename)
     try:
         classes = float(content.get("nc") or 0)
-    except (TypeError, ValueError, OverflowError):  # ultralytics says what it must be
+    except OverflowError:
+        classes = inf
+    except (TypeError, ValueError):  # ultralytics says what it must be
         return content
     if classes > CLASSES:
         raise ValueError(f"{file} has nc: {content['nc']}, and no data set has more than {CLASSES} classes")
