@@ -23,6 +23,7 @@ from ultralytics.data import dataset
 
 from optimize.host.files import move
 from optimize.store.held import held
+from optimize.yolo.bounds import LABELS
 from optimize.yolo.kept_labels import Asked, classified, labelled, text
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,8 @@ def _readers() -> str:
 
 def _state(path: str) -> bytes:
     try:
-        if path.endswith(".txt") and os.path.isfile(path):  # a pipe would never end
+        # a pipe would never end, and what is too large is left out
+        if path.endswith(".txt") and os.path.isfile(path) and os.path.getsize(path) <= LABELS:
             with open(path, "rb") as file:
                 return file_digest(file, "sha256").digest()
         stat = os.stat(path)

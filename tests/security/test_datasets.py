@@ -74,7 +74,7 @@ LINES = {  # what stands in place of lines of a good yaml: what the sentence say
     "lists of lists": ("names: [a, b]\nval: [[images/val]]", "data.yaml can't be used"),
     "lists of numbers": ("names: [a, b]\ntrain: [1]", "data.yaml can't be used"),
     "a path that is no text": ("names: [a, b]\npath: [a]", "'path' must be str, not list"),
-    "a long path": (f"names: [a, b]\ntrain: {'y' * 5000}", "which does not exist"),
+    "a long path": (f"names: [a, b]\ntrain: {'y' * 5000}", "data.yaml can't be used"),
     "a NUL in a path": ('names: [a, b]\ntrain: "a\\0b"', "data.yaml can't be used"),
     "keypoints": ("names: [a, b]\nkpt_shape:", "has kpt_shape None"),
     "keypoints that are none": ("names: [a, b]\nkpt_shape: [a, 3]", "has kpt_shape"),

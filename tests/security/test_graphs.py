@@ -237,3 +237,19 @@ def test_a_bin_that_is_missing_or_short_is_one_sentence(content, tmp_path):
         (tmp_path / "m.bin").write_bytes(content)
     with pytest.raises(OptimizeError, match="is not an OpenVINO model"):
         count(tmp_path / "m.xml")
+
+
+YAML = {
+    "aliases": "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+    + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+    "classes": "nc: 1e10\n",
+    "deep": f"a: {'[' * 100_000}",
+    "huge": "#" + "x" * 2**22,
+}
+
+
+@pytest.mark.parametrize("kind", YAML)
+def test_a_yaml_of_a_model_is_bounded_like_that_of_a_data_set(kind, tmp_path):
+    (tmp_path / "m.yaml").write_text(f"{YAML[kind]}\nbackbone: [[-1, 1, Conv, [8, 3, 2]]]\nhead: []\n")
+    with pytest.raises(OptimizeError, match=r"m\.yaml can't be read \(ValueError: .*m\.yaml (stands|has|is)"):
+        count(tmp_path / "m.yaml")
