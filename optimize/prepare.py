@@ -101,7 +101,7 @@ def prepare(config: DictConfig) -> Plan:
             imgsz,
             stride(model),
             threads,
-            (*_remarks(settings, model, asked, quant), *untrained),
+            (*data.remarks, *_remarks(settings, model, asked, quant), *untrained),
         ),
         rivals=others,
         limits=typed(Limits, config.limits, "limits"),
@@ -116,8 +116,8 @@ def _data(settings: Settings, model: nn.Module) -> Dataset:
     keep_in(settings.store if manifest.read(settings.store) else None)  # nothing is written before all is checked
     given = str(compose(settings.store)) if settings.data == "digits" else settings.data
     data = resolve(given, task(model), bool(model.args.get("single_cls")))
-    for left_out in data.left_out:
-        log.warning(left_out.sentence)
+    for warning in (*(left_out.sentence for left_out in data.left_out), *data.remarks):
+        log.warning(warning)
     return data
 
 

@@ -19,7 +19,6 @@ from commands import command
 
 from optimize.errors import InputError
 from optimize.host.process import fresh
-from optimize.yolo import label_cache
 from optimize.yolo.checkpoint import load, trusted
 from optimize.yolo.dataset import resolve
 
@@ -232,16 +231,6 @@ def test_a_label_cache_in_the_store_that_would_run_code_is_made_anew(
     assert command(monkeypatch, capsys, *words)[0] == 0
     assert not ran.exists()
     assert {cache: cache.read_bytes() for cache in caches} == caches
-
-
-def test_a_label_cache_holds_plain_values_only(tmp_path, ran, monkeypatch):
-    monkeypatch.setenv(label_cache.FOLDER, str(tmp_path))
-    label_cache.save("", Path("a"), {"labels": [{"cls": np.ones((1, 1), np.float32)}]}, "1")
-    assert label_cache.load(Path("a"))["labels"][0]["cls"].tolist() == [[1.0]]
-    label_cache.save("", Path("b"), {"labels": system(ran)}, "1")
-    with pytest.raises(pickle.UnpicklingError, match=r"^posix\.system is not allowed in a label cache$"):
-        label_cache.load(Path("b"))
-    assert not ran.exists()
 
 
 @pytest.mark.parametrize("download", ["open({!r}, 'w')", "bash -c touch${{IFS}}{}", "https://localhost:1/a.zip"])

@@ -67,6 +67,7 @@ class Dataset:
         single_cls: whether all classes are one, `item`, as ultralytics' `single_cls=True` sees them.
         classes: the classes of each training image's labels; an image without labels may be missing.
         left_out: what ultralytics does not use, a record for each split that loses an image, validation first.
+        elsewhere: folders outside of that of `yaml` in which images lie.
     """
 
     yaml: Path = field(repr=False)
@@ -79,8 +80,20 @@ class Dataset:
     single_cls: bool = field(default=False, repr=False)
     classes: dict[Path, frozenset[int]] = field(default_factory=dict, repr=False, hash=False)
     left_out: tuple[LeftOut, ...] = field(default=(), repr=False, hash=False)
+    elsewhere: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def titles(self) -> tuple[str, ...]:
         """`names`, each of them once."""
         return titles(self.names)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a user must know of images that lie elsewhere: a data set from a stranger may name any folder."""
+        if not self.elsewhere:
+            return ()
+        more = f" and {len(self.elsewhere) - SHOWN} more" if len(self.elsewhere) > SHOWN else ""
+        return (
+            f"{self.yaml.name} names images outside of its own folder, in {', '.join(self.elsewhere[:SHOWN])}{more}: "
+            "see that you know them before you hand on the report, which shows some.",
+        )

@@ -9,6 +9,7 @@ import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads
 from optimize.flops.table import Table
 from optimize.measure import cost
 from optimize.measure.graph_cost import GraphLayer
+from optimize.yolo import bounded_yaml  # noqa: F401  replaces what reads a yaml
 from optimize.yolo.checkpoint import channels, check_size, deployed, trusted, usual_size
 from optimize.yolo.size import Size, build, size, without_numbers
 from optimize.yolo.usable import open_model

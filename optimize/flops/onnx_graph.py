@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import onnx
+from onnx import external_data_helper
 
 from optimize.errors import InputError, described
 from optimize.flops.named import named
@@ -10,15 +11,37 @@ from optimize.flops.picture import check
 from optimize.flops.table import Table
 from optimize.measure import onnx_cost
 
+FEW = 1024  # bytes of a shape
+
 
 def table(path: Path, imgsz: int | None) -> Table:
     """See `count`."""
+    if not path.is_file():
+        raise InputError(f"model={path} is no file; give an ONNX file.")
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)  # shapes need none of it, and it may name any file
+        _load_shapes(model, path.parent)
     except Exception as error:  # whatever a broken or foreign file raises, the user can only give another one
         raise InputError(f"model={path} is not an ONNX file ({described(error)}); give one that is.") from error
     size = check(str(path), _inputs(model.graph), imgsz)
-    return Table(str(path), size, named(path, onnx_cost.layers(model)), onnx_cost.uncounted(model), None, None)
+    try:
+        layers, uncounted = onnx_cost.layers(model), onnx_cost.uncounted(model)
+    except InputError as error:
+        raise InputError(f"model={path} can't be counted: {error}") from error
+    return Table(str(path), size, named(path, layers), uncounted, None, None)
+
+
+def _load_shapes(model: onnx.ModelProto, folder: Path) -> None:
+    """Of what lies in other files the few numbers that shapes are made of; onnx reads no file outside of `folder`."""
+    for tensor in model.graph.initializer:
+        integers = tensor.data_type in (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+        if external_data_helper.uses_external_data(tensor) and integers and len(tensor.dims) < 2:
+            told = {entry.key: entry.value for entry in tensor.external_data}
+            place = folder / told.get("location", "")
+            if int(told.get("length", FEW + 1)) <= FEW and place.is_file():
+                external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+                tensor.data_location = onnx.TensorProto.DEFAULT
+                del tensor.external_data[:]
 
 
 def _inputs(graph: onnx.GraphProto) -> list[tuple[int | str, ...]]:

@@ -8,6 +8,8 @@ from optimize.flops.picture import check
 from optimize.flops.table import Table
 from optimize.measure import openvino_cost
 
+LARGEST = 2**26  # bytes of an .xml, which holds no weights; those of the largest detectors have 2 MB
+
 
 def table(path: Path, imgsz: int | None) -> Table:
     """See `count`; `path` is an .xml or the folder around it."""
@@ -20,12 +22,20 @@ def table(path: Path, imgsz: int | None) -> Table:
     files = sorted(path.glob("*.xml")) if path.is_dir() else [path]
     if len(files) != 1:
         raise InputError(f"model={path} holds {len(files)} .xml files; give a folder with one, or the .xml itself.")
+    if not files[0].is_file() or files[0].stat().st_size > LARGEST:
+        raise InputError(f"model={path} is no file, or larger than {LARGEST} bytes; give the .xml of a model.")
+    weights = files[0].with_suffix(".bin")
+    if weights.exists() and not weights.is_file():
+        raise InputError(f"model={path} has a {weights.name} that is no file; give a folder with both.")
     try:
         network = ov.Core().read_model(files[0])
     except RuntimeError as error:
         raise InputError(f"model={path} is not an OpenVINO model ({described(error)}); give one that is.") from error
     size = check(str(path), [_shape(port) for port in network.inputs], imgsz)
-    layers = named(path, openvino_cost.layers(network))
+    try:
+        layers = named(path, openvino_cost.layers(network))
+    except RuntimeError as error:  # a shape or type that is no number, of an operator that isn't counted itself
+        raise InputError(f"model={path} can't be counted ({described(error)}); export it again.") from error
     return Table(str(path), size, layers, openvino_cost.uncounted(network), None, None)
 
 

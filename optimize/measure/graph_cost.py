@@ -9,6 +9,8 @@ from optimize.errors import MeasurementError
 # in the type of every operator that multiplies and adds
 MULTIPLY_ADD = ("conv", "matmul", "gemm", "einsum", "attention", "gru", "lstm", "rnn")
 
+LARGEST = 2**40  # numbers of a tensor: who has more in a file has none of them in memory
+
 
 @dataclass(frozen=True)
 class GraphLayer:

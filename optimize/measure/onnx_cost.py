@@ -9,9 +9,10 @@ import onnx
 from onnx import inliner
 from onnx.helper import tensor_dtype_to_np_dtype
 
-from optimize.errors import MeasurementError
+from optimize.errors import InputError, MeasurementError, described
 from optimize.measure import graph_cost
-from optimize.measure.graph_cost import GraphCost, GraphLayer
+from optimize.measure.graph_cost import LARGEST, GraphCost, GraphLayer
+from optimize.measure.onnx_check import REMEDY, check, check_flat
 
 COUNTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # What biases and activation functions consist of, number by number; runtimes compute them before anything is written.
@@ -22,7 +23,7 @@ def count(path: Path) -> GraphCost:
     """Operations, parameters and weight bytes of a static ONNX graph, for its one image.
 
     Raises:
-        MeasurementError: as `layers`.
+        InputError, MeasurementError: as `layers`.
     """
     model = onnx.load(path)
     return GraphCost.of(layers(model), uncounted(model))
@@ -32,11 +33,16 @@ def layers(model: onnx.ModelProto) -> tuple[GraphLayer, ...]:
     """Every operator of a static graph that multiplies and adds, in the order of the file.
 
     Raises:
+        InputError: it is no graph: it has circles, lacks what it reads, or stands for far more than it holds.
         MeasurementError: the shape of a counted operator can't be inferred, or an operator that multiplies and adds has
             no formula or lies in a function that can't be inlined, so a total would be too small.
     """
     model = _inlined(model)
-    graph = _Graph(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
+    check_flat(model.graph)
+    try:
+        graph = _Graph(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
+    except Exception as error:  # whatever onnx raises of a graph that no runtime would take
+        raise InputError(f"the shapes of the graph can't be followed ({described(error)}); {REMEDY}.") from error
     graph_cost.check(uncounted(model))
     return tuple(graph.layer(node) for node in model.graph.node if node.op_type in COUNTED)
 
@@ -51,7 +57,11 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with its local functions written out wherever they are called; their constants count for each call."""
     if not model.functions:
         return model
-    model = inliner.inline_local_functions(model)
+    check(model)
+    try:
+        model = inliner.inline_local_functions(model)
+    except Exception as error:  # whatever onnx raises of functions that can't be
+        raise InputError(f"the functions of the graph can't be written out ({described(error)}); {REMEDY}.") from error
     if model.functions:  # onnx keeps those of another opset
         names = ", ".join(sorted({function.name for function in model.functions}))
         raise MeasurementError(
@@ -77,7 +87,7 @@ class _Graph:
         self.producers = {name: node for node in graph.node for name in node.output}
         self.consumers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
-            for name in node.input:
+            for name in dict.fromkeys(node.input):
                 self.consumers[name].append(node)
         for value in graph.output:
             self.consumers[value.name].append(_OUTSIDE)
@@ -87,6 +97,7 @@ class _Graph:
         self.types = {value.name: value.type.tensor_type.elem_type for value in values}
         self.types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
         self.seen: set[str] = set()
+        self.stored: dict[str, str] = {}  # by what was asked for before
 
     def layer(self, node: onnx.NodeProto) -> GraphLayer:
         """One counted operator; called in the order of the file, since the first to use a tensor counts its bytes."""
@@ -109,8 +120,10 @@ class _Graph:
 
     def shape(self, name: str) -> tuple[int, ...]:
         found = self.shapes.get(name, ())
-        if not prod(found) or not found:
+        if not found or any(size <= 0 for size in found):
             raise MeasurementError(f"the shape of {name} is unknown, so the graph's operations can't be counted.")
+        if prod(found) > LARGEST:
+            raise MeasurementError(f"{name} has {prod(found)} numbers, which no machine can hold.")
         return found
 
     def multiply_adds(self, node: onnx.NodeProto) -> int:
@@ -141,20 +154,28 @@ class _Graph:
         return names if node.op_type == "MatMul" else []
 
     def _stored(self, name: str) -> str:
-        while name in self.producers and self.producers[name].op_type in _UNPACKS:
-            name = self.producers[name].input[0]
-        return name
+        passed = []
+        while name not in self.stored and name in self.producers and self.producers[name].op_type in _UNPACKS:
+            passed.append(name)
+            name = next(iter(self.producers[name].input), "")
+        found = self.stored.get(name, name)
+        self.stored |= dict.fromkeys(passed, found)
+        return found
 
     def _read(self, name: str) -> str:
         """What is read in the place of a float tensor: the integers that a DequantizeLinear unpacks."""
         producer = self.producers.get(name)
-        return producer.input[0] if producer is not None and producer.op_type == "DequantizeLinear" else name
+        reads = producer.input if producer is not None and producer.op_type == "DequantizeLinear" else ()
+        return next(iter(reads), name)
 
     def _written(self, name: str) -> str:
         """What is written in the place of a float tensor that, behind its activation function, is only quantized."""
-        own = {name}
-        while added := [r for r in self._readers(own) if r.op_type in FUSED and self._only(own, r)]:
-            own |= {reader.output[0] for reader in added}
+        own, new = {name}, [name]
+        while new:
+            for reader in self.consumers[new.pop()]:
+                if reader.op_type in FUSED and not own & set(reader.output) and self._only(own, reader):
+                    own.add(reader.output[0])
+                    new.append(reader.output[0])
         readers = self._readers(own)
         return readers[0].output[0] if {reader.op_type for reader in readers} == {"QuantizeLinear"} else name
 
@@ -167,7 +188,10 @@ class _Graph:
         return all(name in own or self._stored(name) in self.constants for name in reader.input)
 
     def _bytes(self, name: str) -> int:
-        return prod(self.shape(name)) * tensor_dtype_to_np_dtype(self.types[name]).itemsize
+        try:
+            return prod(self.shape(name)) * tensor_dtype_to_np_dtype(self.types[name]).itemsize
+        except KeyError as error:
+            raise InputError(f"{name} is of the data type {self.types[name]}, which is unknown; {REMEDY}.") from error
 
 
 _OUTSIDE = onnx.NodeProto()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from optimize.errors import MeasurementError
 from optimize.measure import graph_cost
-from optimize.measure.graph_cost import GraphCost, GraphLayer
+from optimize.measure.graph_cost import LARGEST, GraphCost, GraphLayer
 
 CONVOLUTIONS = {"Convolution", "GroupConvolution"}
 TRANSPOSED = {"ConvolutionBackpropData", "GroupConvolutionBackpropData"}
@@ -82,9 +82,12 @@ def _read(port) -> int:
 
 def _written(port) -> int:
     """The same of what comes out, behind bias and activation function; it is quantized where nothing else reads it."""
-    readers = [target.get_node() for target in port.get_target_inputs()]
-    if len(readers) == 1 and readers[0].get_type_name() in FUSED and len(_activations(readers[0])) == 1:
-        return _written(readers[0].output(0))
+    while True:
+        readers = [target.get_node() for target in port.get_target_inputs()]
+        fused = len(readers) == 1 and readers[0].get_type_name() in FUSED and len(_activations(readers[0])) == 1
+        if not fused:
+            break
+        port = readers[0].output(0)
     quantized = {reader.get_type_name() for reader in readers} == {"FakeQuantize"}
     return prod(port.get_shape()) * (1 if quantized else port.get_element_type().size)
 
@@ -101,8 +104,11 @@ def multiply_adds(node) -> int:
     Raises:
         MeasurementError: its shape is dynamic.
     """
-    if any(shape.is_dynamic for shape in (node.get_input_partial_shape(0), node.get_output_partial_shape(0))):
+    shapes = *(node.get_input_partial_shape(i) for i in range(2)), node.get_output_partial_shape(0)
+    if any(shape.is_dynamic for shape in shapes):
         raise MeasurementError(f"{node.get_friendly_name()} has a dynamic shape, so its operations can't be counted.")
+    if any(prod(shape.to_shape()) > LARGEST for shape in shapes):
+        raise MeasurementError(f"{node.get_friendly_name()} has more numbers than any machine can hold.")
     data, weight, output = node.get_input_shape(0), node.get_input_shape(1), node.get_output_shape(0)
     kind = node.get_type_name()
     if kind == "MatMul":
@@ -117,15 +123,23 @@ def quantized(node) -> bool:
 
 
 def _comes_quantized(node) -> bool:
-    kind = node.get_type_name()
-    if kind == "FakeQuantize":
-        return True
-    if kind == "Constant":
-        return node.get_element_type().get_type_name() in ("i8", "u8")
-    inputs = node.get_input_size() if kind in MULTI else 1
-    if kind in HANDS_ON or kind in _UNPACKS:
-        return all(_comes_quantized(node.input_value(i).get_node()) for i in range(inputs))
-    return False
+    """Whether all that it is made of, through what hands on its numbers, is quantized; each node is looked at once."""
+    seen, look = set(), [node]
+    while look:
+        node = look.pop()
+        if node.get_name() in seen:
+            continue
+        seen.add(node.get_name())
+        kind = node.get_type_name()
+        if kind in HANDS_ON or kind in _UNPACKS:
+            inputs = node.get_input_size() if kind in MULTI else 1
+            look += [node.input_value(i).get_node() for i in range(inputs)]
+        elif kind == "Constant":
+            if node.get_element_type().get_type_name() not in ("i8", "u8"):
+                return False
+        elif kind != "FakeQuantize":
+            return False
+    return True
 
 
 _UNPACKS = {"Convert", "Multiply", "Subtract"}  # what a stored 8-bit weight goes through; the scale is the second input

@@ -1,5 +1,7 @@
 """Find a data set the way ultralytics does, read it with its own classes, and refuse one that can't be measured on."""
 
+import os
+import re
 import tarfile
 import zipfile
 from collections import Counter
@@ -11,13 +13,17 @@ from typing import Any
 
 from ultralytics.data.utils import check_cls_dataset, check_det_dataset, img2label_paths
 from ultralytics.nn.autobackend import check_class_names
+from ultralytics.utils import ROOT
 
 from optimize.data.dataset import SPLITS, Dataset, LeftOut, titles
 from optimize.errors import InputError
+from optimize.yolo.bounds import check_list, check_tree
 from optimize.yolo.progress import stdout_to_stderr
-from optimize.yolo.split import Split, read_classified, read_labelled
+from optimize.yolo.split import Split, printable, read_classified, read_labelled
 
 EXAMPLES = 3
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # ultralytics fetches from those with one slash, too
+POINTS = 10_000  # of one object's keypoints
 
 
 def resolve(data: str, task: str = "detect", single_cls: bool = False) -> Dataset:
@@ -38,11 +44,17 @@ def resolve(data: str, task: str = "detect", single_cls: bool = False) -> Datase
             task, or a split has no image that can be used, or no label.
     """
     path = Path(data)
-    if "://" in data or (path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))):
+    if (
+        ADDRESS.match(data)
+        or "://" in data
+        or (path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)))
+    ):
         raise InputError(
             f"data={data} is an archive or an address, and nothing is unpacked or fetched from there; unpack it "
             "yourself and give its data.yaml, or for classification its folder."
         )
+    if os.path.exists(path) and not path.is_file() and not path.is_dir():
+        raise InputError(f"data={data} is no file and no folder; give a data.yaml, or for classification a folder.")
     return _classified(data, single_cls) if task == "classify" else _labelled(data, task, single_cls)
 
 
@@ -55,11 +67,13 @@ def _labelled(data: str, task: str, single_cls: bool) -> Dataset:
             f"data={data} has channels: {info['channels']} in its yaml, but only models that see three channels can be "
             "used; leave the key out (grey and transparent pictures are then read as RGB) and train such a model."
         )
+    if "bg_class_idx" in info:
+        raise InputError(f"data={data} has bg_class_idx, which ultralytics keeps for itself; take it out of the yaml.")
+    keypoints, settings = _keypoints(data, info, task), ()
     if single_cls:
         info |= {"names": {0: "item"}, "nc": 1}  # as ultralytics' trainer does
-    names, keypoints, settings = tuple(info["names"][i] for i in range(info["nc"])), None, ()
+    names = _names(data, info["names"], info["nc"])
     if task == "pose":
-        keypoints = _keypoints(data, info)
         settings = keypoints, info.get("kpt_oks_sigmas"), info.get("flip_idx")
     splits = {}
     for split in SPLITS:
@@ -81,11 +95,16 @@ def _classified(data: str, single_cls: bool) -> Dataset:
         raise InputError(f"data={data} has no folder train; {wanted}.")
     info = _checked(partial(check_cls_dataset, split="val"), data, wanted)
     # as in the checkpoint: the codes of ImageNet's folders stand for names
-    names = ("item",) if single_cls else tuple(check_class_names(info["names"]).values())
+    names = (
+        ("item",)
+        if single_cls
+        else _names(data, _checked(lambda _: check_class_names(info["names"]), data, wanted), info["nc"])
+    )
     splits = {}
     for split in SPLITS:
         if info[split] is None:
             raise InputError(f"data={data} has no folder {split}; {wanted}.")
+        _check_source(data, split, info[split])
         read = partial(read_classified, info, split, single_cls)
         splits[split] = _read(read, data, f"{split} split ({info[split]})", wanted)
     return _dataset(info["train"].parent, names, splits, "classify", None, single_cls, ())
@@ -100,21 +119,44 @@ def _checked(check: Callable[[str], dict], data: str, wanted: str) -> dict:
         raise InputError(f"data={data} can't be used: {reason}; {wanted}.") from error
 
 
-def _keypoints(data: str, info: dict) -> tuple[int, ...]:
-    shape = info.get("kpt_shape") or ()
-    if len(shape) != 2 or shape[1] not in (2, 3):
-        raise InputError(
-            f"data={data} has kpt_shape {info.get('kpt_shape')}; a pose data set needs [keypoints, 2 or 3] in its yaml."
-        )
-    return tuple(shape)
+def _names(data: str, names: object, count: int) -> tuple[str, ...]:
+    """Names of classes, from 0 on without a gap."""
+    if not isinstance(names, dict) or set(names) != set(range(count)):
+        raise InputError(f"data={data} has names that are not numbered from 0 on without a gap; give each class one.")
+    return tuple(names[i] for i in range(count))
+
+
+def _keypoints(data: str, info: dict, task: str) -> tuple[int, ...] | None:
+    """How many an object has and the numbers of each, for `pose`; ultralytics reads it for the other tasks as well."""
+    shape = info.get("kpt_shape")
+    if "kpt_shape" not in info and task != "pose":
+        return None
+    fits = isinstance(shape, list) and len(shape) == 2 and all(type(number) is int for number in shape)
+    if not fits or not 0 < shape[0] <= POINTS or shape[1] not in (2, 3):
+        raise InputError(f"data={data} has kpt_shape {shape}; a pose data set needs [keypoints, 2 or 3] in its yaml.")
+    return tuple(shape) if task == "pose" else None
 
 
 def _check_sources(data: str, split: str, sources: str | list[str] | None) -> None:
     if not sources:
         raise InputError(f"data={data} names no images for its {split} split; check the yaml.")
     for path in [sources] if isinstance(sources, str) else sources:
-        if not Path(path).exists():
+        if not os.path.exists(path):
             raise InputError(f"data={data} names {path} for its {split} split, which does not exist; check the yaml.")
+        _check_source(data, split, Path(path))
+
+
+def _check_source(data: str, split: str, source: Path) -> None:
+    """It must be one that ends."""
+    try:
+        if source.is_dir():
+            check_tree(source)
+        elif source.is_file():
+            check_list(source)
+        else:
+            raise ValueError(f"{source} is no folder and no file")
+    except ValueError as error:
+        raise InputError(f"data={data} can't be used: in its {split} split: {error}; mend it.") from error
 
 
 def _read(read: Callable[[], Split], data: str, where: str, remedy: str) -> Split:
@@ -173,7 +215,17 @@ def _dataset(
         single_cls=single_cls,
         classes=dict(zip(train.images, map(frozenset, train.objects), strict=True)),
         left_out=tuple(left_out),
+        elsewhere=_elsewhere(root, (*train.images, *val.images)),
     )
+
+
+def _elsewhere(root: Path, images: tuple[Path, ...]) -> tuple[str, ...]:
+    """The folders outside of that of the yaml in which images really lie; ultralytics' own yamls name no others."""
+    if root.is_relative_to(ROOT):
+        return ()
+    folders = {image.parent for image in images if not image.is_symlink()}
+    folders = {folder.resolve() for folder in folders} | {i.resolve().parent for i in images if i.is_symlink()}
+    return tuple(sorted(printable(str(folder)) for folder in folders if not folder.is_relative_to(root)))
 
 
 def _reasons(split: Split) -> dict[str, int]:
@@ -189,6 +241,6 @@ def _left_out(name: str, split: Split, names: tuple[str, ...], root: Path) -> Le
         images=len(split.rejected),
         listed=len(split.images) + len(split.rejected),
         reasons=_reasons(split),
-        examples=tuple(str(p.relative_to(root) if p.is_relative_to(root) else p) for p in examples),
+        examples=tuple(printable(str(p.relative_to(root) if p.is_relative_to(root) else p)) for p in examples),
         objects={titles(names)[i]: (lost[i], lost[i] + kept[i]) for i in sorted(lost)},
     )

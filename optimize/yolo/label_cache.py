@@ -2,16 +2,18 @@
 
 ultralytics keeps what it found in the labels as `labels/train.cache`, beside the user's labels, and loads the one that
 lies there: a pickle, which can run any code. Importing this module redirects both, here and in every process that
-imports it. Ours hold plain values and arrays; one that names anything else isn't read, and is made anew.
+imports it. What ours hold says `kept_labels.py`; one that holds anything else, or more than was asked for, isn't read,
+and is made anew.
 """
 
 import atexit
 import logging
 import os
-import pickle
-from contextlib import suppress
-from functools import cache
-from hashlib import sha256
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import cache, partial
+from hashlib import file_digest, sha256
 from importlib import metadata
 from pathlib import Path
 from shutil import rmtree
@@ -21,25 +23,22 @@ from ultralytics.data import dataset
 
 from optimize.host.files import move
 from optimize.store.held import held
+from optimize.yolo.bounds import LABELS
+from optimize.yolo.kept_labels import Asked, classified, labelled, text
 
 log = logging.getLogger(__name__)
 
 FOLDER = "YOLO_OPTIMIZE_LABEL_CACHES"  # in the environment, so that processes that start from here have it too
 SUFFIX = ".labels"
 READERS = ("pillow", "pi-heif", "opencv-python", "opencv-python-headless", "yolo-optimize")
-ARRAYS = {("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer")}
-KNOWN = {(f"numpy.{core}.{module}", name) for core in ("core", "_core") for module, name in ARRAYS} | {
-    *(("numpy", "ndarray"), ("numpy", "dtype"))
-}
+# Far more than the labels of an image take, and little enough for what a stranger puts there to be read.
+MOST, MOST_BY_IMAGE = 2**20, 2**16  # bytes of a cache, and for each of its images
 
 _temporary: set[str] = set()  # folders of this process
 
 
-class _Plain(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in KNOWN:
-            raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a label cache")
-        return super().find_class(module, name)
+_read: ContextVar[Callable[[bytes], dict]] = ContextVar("read")  # a cache of what is asked for at the moment
+_most: ContextVar[int] = ContextVar("most")
 
 
 def keep_in(store: Path | None) -> None:
@@ -54,33 +53,53 @@ def keep_in(store: Path | None) -> None:
 
 
 def load(path: Path) -> dict:
-    """What `save` kept for `path`.
+    """What `save` kept for `path`, of the images that are asked for.
 
     Raises:
-        FileNotFoundError: there is nothing.
-        UnpicklingError: it holds more than plain values and arrays.
+        FileNotFoundError: there is nothing, or no file.
+        ValueError: it holds anything else, e.g. a pickle, which older versions of ours wrote; ultralytics then looks
+            at the images and labels again, and saves what it finds.
     """
     folder, name = _place(path)
     with held(folder, name):
         file = folder / f"{name}{SUFFIX}"
         if not file.is_file():
             log.info("checking every image and label of %s, once", path.parent)
+            raise FileNotFoundError(file)
         with file.open("rb") as content:
-            return _Plain(content).load()
+            start = content.read(_most.get() + 1)
+    if len(start) > _most.get():
+        raise ValueError(f"{file} holds more than the labels of these images")
+    return _read.get()(start)
 
 
 def save(prefix: str, path: Path, x: dict, version: str) -> None:
     """Keep the dictionary `x` that ultralytics would write to `path`, with its `version` in it."""
     x["version"] = version
-    _keep(*_place(path), pickle.dumps(x))
+    _keep(*_place(path), text(x).encode())
 
 
 def _keep(folder: Path, name: str, content: bytes) -> None:
-    """Whole or not at all."""
+    """Whole or not at all; what lies in the way goes, and no link is followed."""
     with held(folder, name):
-        partial = folder / f"{name}.partial"
-        partial.write_bytes(content)
-        move(partial, folder / f"{name}{SUFFIX}")
+        partial, target = folder / f"{name}.partial", folder / f"{name}{SUFFIX}"
+        for path in partial, target:
+            if path.is_dir() and not path.is_symlink():
+                rmtree(path)
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:
+            file.write(content)
+        move(partial, target)
+
+
+@contextmanager
+def _asking(read: Callable[[bytes], dict], images: int) -> Iterator[None]:
+    tokens = _read.set(read), _most.set(MOST + MOST_BY_IMAGE * images)
+    try:
+        yield
+    finally:
+        _read.reset(tokens[0])
+        _most.reset(tokens[1])
 
 
 def content_hash(paths: list[str]) -> str:
@@ -105,9 +124,10 @@ def _readers() -> str:
 
 def _state(path: str) -> bytes:
     try:
-        if path.endswith(".txt"):
+        # a pipe would never end, and what is too large is left out
+        if path.endswith(".txt") and os.path.isfile(path) and os.path.getsize(path) <= LABELS:
             with open(path, "rb") as file:
-                return sha256(file.read()).digest()
+                return file_digest(file, "sha256").digest()
         stat = os.stat(path)
     except (OSError, ValueError):  # there is no such file, or it is a setting that ultralytics hashes along
         return b""
@@ -129,14 +149,24 @@ def _temporary_folder() -> str:
 
 
 _load_or_scan = dataset.YOLODataset._load_or_scan_cache
+_verify_images = dataset.ClassificationDataset.verify_images
 
 
 def _load_or_scan_apart(self: dataset.YOLODataset, cache_path: Path, cache_hash: str) -> tuple[dict, bool]:
     """Lists of images whose labels share a folder would overwrite each other's cache."""
-    return _load_or_scan(self, cache_path.with_name(cache_hash), cache_hash)
+    keypoints = self.data["kpt_shape"][0] if self.use_keypoints else None
+    asked = Asked(self.im_files, None if self.single_cls else len(self.data["names"]), keypoints)
+    with _asking(partial(labelled, asked), len(self.im_files)):
+        return _load_or_scan(self, cache_path.with_name(cache_hash), cache_hash)
+
+
+def _verify_images_asked(self: dataset.ClassificationDataset) -> list[tuple[str, int]]:
+    with _asking(partial(classified, self.samples), len(self.samples)):
+        return _verify_images(self)
 
 
 dataset.YOLODataset._load_or_scan_cache = _load_or_scan_apart
+dataset.ClassificationDataset.verify_images = _verify_images_asked
 dataset.load_dataset_cache_file = load
 dataset.save_dataset_cache_file = save
 dataset.get_hash = content_hash

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from ultralytics.cfg import get_cfg
 from ultralytics.data.dataset import ClassificationDataset, YOLODataset
-from ultralytics.data.utils import IMG_FORMATS, img2label_paths, verify_image, verify_image_label
+from ultralytics.data.utils import IMG_FORMATS, img2label_paths, verify_image
 
 from optimize.errors import InputError
-from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set
+from optimize.yolo.bounds import check_labels
+from optimize.yolo.read_only import verify_image_label  # the module replaces what writes into a data set
 
+LONGEST = 200  # characters of a reason, which may quote what a file holds
 FIGURES = re.compile(r"\[[^\[\]]*\.[^\[\]]*\]$|\(\d+ bytes not processed\)$|^\[Errno \d+\]")  # of one image
 
 
@@ -136,8 +138,9 @@ def _hash(label: dict[str, Any]) -> bytes:
 def _classes(label: str, classes: int, single_cls: bool) -> Iterator[int]:
     """The class of each row of a label file that ultralytics refuses, as far as the row has a known one."""
     try:
+        check_labels(label)
         rows = Path(label).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    except OSError:
+    except (OSError, ValueError):  # it can't be read at all
         return
     for first in (row.split()[0] for row in rows if row.strip()):
         try:
@@ -153,4 +156,10 @@ def _reason(message: str, image: str) -> str:
     reason = message.split("ignoring corrupt image/label: ")[-1].replace(f": {image!r}", "").replace(f" {image!r}", "")
     if "inhomogeneous shape" in reason:  # numpy's words
         return "the rows of the labels have different numbers of columns"
-    return " ".join(FIGURES.sub("", reason).split())
+    reason = printable(" ".join(FIGURES.sub("", reason).split()))
+    return reason if len(reason) <= LONGEST else f"{reason[:LONGEST]} ..."
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal takes for an order: names of files may hold anything."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -1,0 +1,255 @@
+"""Graphs from strangers are counted, or refused by one sentence, in seconds and little memory."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import psutil
+import pytest
+from onnx import helper
+
+from optimize.errors import OptimizeError
+from optimize.flops import count
+
+SECONDS, MEMORY = 30, 500 * 10**6
+WEIGHT = helper.make_tensor("w", 1, [4, 3, 3, 3], np.zeros(108, np.float32).tobytes(), raw=True)
+OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
+node = helper.make_node
+
+
+@pytest.fixture(autouse=True)
+def bounded():
+    start, before = time.monotonic(), psutil.Process().memory_info().rss
+    yield
+    assert time.monotonic() - start < SECONDS
+    assert psutil.Process().memory_info().rss - before < MEMORY
+
+
+def value(name: str, shape: list | None, kind: int = 1) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def graph(path: Path, *nodes, weights=(WEIGHT,), shape=(1, 3, 8, 8), kind: int = 1, functions=()) -> Path:
+    made = helper.make_graph(nodes, "g", [value("x", list(shape), kind)], [value("y", None)], list(weights))
+    model = helper.make_model(made, opset_imports=OPSETS, functions=list(functions))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def function(name: str, *nodes) -> onnx.FunctionProto:
+    return helper.make_function("f", name, ["a"], ["b"], nodes, OPSETS)
+
+
+def doubled(depth: int) -> list:
+    """Functions of which each calls the one before twice."""
+    twice = [
+        function(f"f{i}", node(f"f{i - 1}", ["a"], ["m"], domain="f"), node(f"f{i - 1}", ["m"], ["b"], domain="f"))
+        for i in range(1, depth + 1)
+    ]
+    return [function("f0", node("Relu", ["a"], ["b"])), *twice]
+
+
+CONV = node("Conv", ["x", "w"], ["y"])
+SHAPE_DOUBLES = [node("Concat", [f"s{i}", f"s{i}"], [f"s{i + 1}"], axis=0) for i in range(40)]
+RANK_DOUBLES = [
+    one
+    for i in range(30)
+    for one in (
+        node("Shape", [f"r{i}"], [f"a{i}"]),
+        node("Concat", [f"a{i}", f"a{i}"], [f"b{i}"], axis=0),
+        node("Reshape", [f"r{i}", f"b{i}"], [f"c{i}"]),
+        node("Relu", [f"c{i}"], [f"r{i + 1}"]),
+    )
+]
+BAD = {
+    "feeds itself": ([node("Transpose", ["a"], ["a"]), node("Conv", ["a", "w"], ["y"])], {}, "go round in a circle"),
+    "a circle": (
+        [node("Cast", ["a"], ["b"], to=1), node("Cast", ["b"], ["a"], to=1), node("Conv", ["a", "w"], ["y"])],
+        {},
+        "go round in a circle",
+    ),
+    "functions double": ([node("f40", ["x"], ["y"], domain="f")], {"functions": doubled(40)}, "operators when its"),
+    "a function calls itself": (
+        [node("f", ["x"], ["y"], domain="f")],
+        {"functions": [function("f", node("f", ["a"], ["b"], domain="f"))]},
+        "go round in a circle",
+    ),
+    "shapes double": (
+        [
+            node("Shape", ["x"], ["s0"]),
+            *SHAPE_DOUBLES,
+            node("Reshape", ["x", "s40"], ["z"]),
+            node("Conv", ["z", "w"], ["y"]),
+        ],
+        {},
+        "grow beyond all bounds",
+    ),
+    "dimensions double": (
+        [node("Identity", ["x"], ["r0"]), *RANK_DOUBLES, node("Conv", ["r30", "w"], ["y"])],
+        {},
+        "grow beyond all bounds",
+    ),
+    "no weights": ([node("Conv", ["x"], ["y"])], {}, "lacks an input"),
+    "empty weights": ([node("Conv", ["x", ""], ["y"])], {}, "lacks an input"),
+    "no inputs": ([node("Gemm", [], ["y"])], {}, "lacks an input"),
+    "one factor": ([node("MatMul", ["x"], ["y"])], {}, "lacks an input"),
+    "no output": ([node("Conv", ["x", "w"], [])], {}, "lacks an input or an output"),
+    "missing weights": ([node("Conv", ["x", "none"], ["y"])], {}, "reads none, which nothing gives"),
+    "given twice": ([CONV, CONV], {}, "gives y twice"),
+    "type 99": ([CONV], {"kind": 99}, "can't be counted|data type 99|shape of y is unknown"),
+    "2^62": ([CONV], {"shape": (1, 3, 2**62, 2**62)}, "shape of .* is unknown|no machine can hold"),
+    "2^31": ([CONV], {"shape": (1, 3, 2**31, 2**31)}, "no machine can hold"),
+    "negative": ([CONV], {"shape": (1, 3, -8, -8)}, "takes|unknown"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_an_onnx_file_that_can_not_be_is_one_sentence(kind, tmp_path):
+    nodes, more, said = BAD[kind]
+    with pytest.raises(OptimizeError, match=said):
+        count(graph(tmp_path / "x.onnx", *nodes, **more))
+
+
+def test_long_chains_are_counted_once(tmp_path):
+    """Each of many convolutions reads its weight through the same long chain."""
+    chain = [node("Identity", [f"w{i}" if i else "w"], [f"w{i + 1}"]) for i in range(3000)]
+    convolutions = [node("Conv", ["x", "w3000"], [f"y{i}"]) for i in range(2000)]
+    fused = [node("Relu", [f"z{i}" if i else "y0"], [f"z{i + 1}"]) for i in range(3000)]
+    table = count(graph(tmp_path / "x.onnx", *chain, *convolutions, *fused, node("Identity", ["y1"], ["y"])))
+    assert table.total.macs == 2000 * 4 * 27 * 36
+
+
+def test_external_data_is_not_read_and_small_shapes_are(tmp_path):
+    """A weight may name any file; of shapes those are read that lie beside the model."""
+    weight = onnx.TensorProto(name="w", data_type=1, dims=[4, 3, 3, 3], data_location=onnx.TensorProto.EXTERNAL)
+    weight.external_data.add(key="location", value="/etc/passwd")
+    assert count(graph(tmp_path / "x.onnx", CONV, weights=[weight])).total.macs == 4 * 27 * 36
+    nodes = node("Reshape", ["x", "s"], ["z"]), node("Conv", ["z", "w"], ["y"])
+    shape = helper.make_tensor("s", 7, [4], np.array([1, 3, 16, 4]).tobytes(), raw=True)
+    path = graph(tmp_path / "x.onnx", *nodes, weights=[WEIGHT, shape])
+    expected = count(path).total
+    onnx.save(onnx.load(path), tmp_path / "y.onnx", save_as_external_data=True, size_threshold=0)
+    assert count(tmp_path / "y.onnx").total.macs == expected.macs == 4 * 27 * 14 * 2
+    outside = onnx.load(tmp_path / "y.onnx", load_external_data=False)
+    for tensor in outside.graph.initializer:
+        next(entry for entry in tensor.external_data if entry.key == "location").value = "../y.onnx.data"
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "z.onnx").write_bytes(outside.SerializeToString())
+    with pytest.raises(OptimizeError):
+        count(tmp_path / "in" / "z.onnx")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no pipes")
+@pytest.mark.parametrize("name", ["x.onnx", "x.xml", "x.bin"])
+def test_pipes_are_no_models(name, tmp_path):
+    (tmp_path / "x.xml").write_text("<net/>")
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OptimizeError, match="no file"):
+        count(tmp_path / name.replace(".bin", ".xml"))
+
+
+def layer(i: int, kind: str, inputs: int, dims: str, more: str = "") -> str:
+    ports = "".join(f'<port id="{port}">{dims}</port>' for port in range(inputs))
+    out = "" if kind == "Result" else f'<output><port id="{inputs}" precision="FP32">{dims}</port></output>'
+    return f'<layer id="{i}" name="n{i}" type="{kind}" version="opset1">{more}<input>{ports}</input>{out}</layer>'
+
+
+def openvino(folder: Path, steps: int, kind: str) -> Path:
+    """A MatMul of an image with itself, both after `steps` of `kind`."""
+    inputs, axis = (2, '<data axis="0"/>') if kind == "Concat" else (1, "")
+    dims = "".join(f"<dim>{size}</dim>" for size in (1, 3, 8, 8))
+    layers = [layer(0, "Parameter", 0, dims, '<data shape="1,3,8,8" element_type="f32"/>')]
+    edges = []
+
+    def edge(source: int, target: int, port: int) -> None:
+        place = 0 if source == 0 else inputs
+        edges.append(f'<edge from-layer="{source}" from-port="{place}" to-layer="{target}" to-port="{port}"/>')
+
+    for i in range(1, steps + 1):
+        layers.append(layer(i, kind, inputs, dims, axis))
+        for port in range(inputs):
+            edge(i - 1, i, port)
+    layers.append(layer(steps + 1, "MatMul", 2, dims, '<data transpose_a="false" transpose_b="false"/>'))
+    edge(steps, steps + 1, 0)
+    edge(steps, steps + 1, 1)
+    layers.append(layer(steps + 2, "Result", 1, dims))
+    edges.append(f'<edge from-layer="{steps + 1}" from-port="2" to-layer="{steps + 2}" to-port="0"/>')
+    text = f'<?xml version="1.0"?><net name="m" version="11"><layers>{"".join(layers)}</layers>'
+    (folder / "m.xml").write_text(f"{text}<edges>{''.join(edges)}</edges></net>")
+    (folder / "m.bin").touch()
+    return folder / "m.xml"
+
+
+def test_an_openvino_chain_that_doubles_is_walked_once(tmp_path):
+    pytest.importorskip("openvino")
+    assert count(openvino(tmp_path, 20, "Concat")).total.macs == 2**20 * 3 * 8 * 8 * 8
+
+
+def test_a_long_openvino_chain_needs_no_stack(tmp_path):
+    pytest.importorskip("openvino")
+    assert count(openvino(tmp_path, 5000, "ReLU")).total.macs == 3 * 8 * 8 * 8
+
+
+@pytest.mark.parametrize("steps", [60])
+def test_an_openvino_chain_of_more_than_any_machine_holds(steps, tmp_path):
+    pytest.importorskip("openvino")
+    with pytest.raises(OptimizeError, match=r"than any machine can hold|is not an OpenVINO model"):
+        count(openvino(tmp_path, steps, "Concat"))
+
+
+ENTITIES = '<!DOCTYPE n [<!ENTITY a "aaaaaaaaaa">' + "".join(
+    f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+XML = {
+    "empty": "",
+    "text": "hello",
+    "cut off": '<?xml version="1.0"?><net name="m" version="11"><layers><layer id="0"',
+    "deep": "<a>" * 200_000,
+    "no layers": '<?xml version="1.0"?><net name="m" version="11"></net>',
+    "entities": f'<?xml version="1.0"?>{ENTITIES}]><net name="&i;" version="11"><layers/><edges/></net>',
+}
+
+
+@pytest.mark.parametrize("kind", XML)
+def test_a_broken_xml_is_one_sentence(kind, tmp_path):
+    pytest.importorskip("openvino")
+    (tmp_path / "m.xml").write_text(XML[kind])
+    (tmp_path / "m.bin").touch()
+    with pytest.raises(OptimizeError, match="model="):
+        count(tmp_path / "m.xml")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"short"])
+def test_a_bin_that_is_missing_or_short_is_one_sentence(content, tmp_path):
+    ov = pytest.importorskip("openvino")
+    from openvino import opset13 as ops
+
+    image = ops.parameter([1, 3, 8, 8], np.float32)
+    weight = ops.constant(np.random.default_rng(0).random((4, 3, 3, 3), np.float32))
+    result = ops.convolution(image, weight, [1, 1], [0, 0], [0, 0], [1, 1])
+    ov.save_model(ov.Model([ops.result(result)], [image]), tmp_path / "m.xml", compress_to_fp16=False)
+    assert count(tmp_path / "m.xml").total.macs == 4 * 27 * 36
+    (tmp_path / "m.bin").unlink()
+    if content is not None:
+        (tmp_path / "m.bin").write_bytes(content)
+    with pytest.raises(OptimizeError, match="is not an OpenVINO model"):
+        count(tmp_path / "m.xml")
+
+
+YAML = {
+    "aliases": "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+    + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+    "classes": "nc: 1e10\n",
+    "deep": f"a: {'[' * 100_000}",
+    "huge": "#" + "x" * 2**22,
+}
+
+
+@pytest.mark.parametrize("kind", YAML)
+def test_a_yaml_of_a_model_is_bounded_like_that_of_a_data_set(kind, tmp_path):
+    (tmp_path / "m.yaml").write_text(f"{YAML[kind]}\nbackbone: [[-1, 1, Conv, [8, 3, 2]]]\nhead: []\n")
+    with pytest.raises(OptimizeError, match=r"m\.yaml can't be read \(ValueError: .*m\.yaml (stands|has|is)"):
+        count(tmp_path / "m.yaml")
