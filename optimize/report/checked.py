@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from optimize import device
+from optimize.data.dataset import SPLITS
 from optimize.inside import is_relative
 from optimize.measure.roofline import Machine
 from optimize.report.gates import COMPUTED
@@ -39,6 +40,7 @@ def wrong(report: Report) -> Iterator[str]:
     for i, row in enumerate(report.results):
         yield from (f"results.{i}: {what}" for what in _row(row, report))
     yield from _stages(report)
+    yield from (f"left_out: there is no split {one.split!r:.40}" for one in report.left_out if one.split not in SPLITS)
     if (report.noise is None) != (report.noise_spread is None):
         yield "noise and noise_spread: one of them is missing"
     if not _is_date(report.provenance.began):

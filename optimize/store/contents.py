@@ -241,7 +241,8 @@ def _is_unchanged(thing: Thing) -> bool:
     if thing.kind == KINDS[".partial"]:
         return not any(file.is_dir() and not is_link(file) for file in files(thing.path))  # too deep to be half of ours
     sealed = manifest.is_sealed(thing.path)
-    return bool(read(thing.path)) if sealed is None else sealed  # None: an older version made it
+    older = sealed is None and not os.path.lexists(thing.path / NAME)  # which sealed nothing
+    return bool(read(thing.path)) if older else bool(sealed)
 
 
 def _delete(thing: Thing) -> None:
