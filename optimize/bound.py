@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from optimize import earlier
@@ -16,12 +15,12 @@ from optimize.flops import modules
 from optimize.limits import Limits
 from optimize.measure import bound, cost
 from optimize.pick import Candidate, said, verdict
-from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import bounds as shown
 from optimize.report.plain import change
 from optimize.report.table import of_bounds
 from optimize.sentences import one_sentence
 from optimize.stage import digest
+from optimize.terminal import terminal
 from optimize.yolo import checkpoint
 
 HELP = f"""\
@@ -70,7 +69,7 @@ def main(words: Sequence[str]) -> None:
     _check(settings, limits)
     with checkpoint.trusted(settings.trust):
         candidates = [_candidate(model, settings, device) for model in settings.model]
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
+    console = terminal()
     if device:
         if len(candidates) == 1:
             console.print(_layers(candidates[0], device))
@@ -79,7 +78,7 @@ def main(words: Sequence[str]) -> None:
         console.print(_measurements(candidates, limits))
     bounding = [*shown.notes(device), *shown.sources(device)] if device else []
     for note in [*_notes(candidates, settings.runs), *bounding]:
-        console.print(f"- {note}", markup=False)
+        console.print(f"- {note}")
     if limits != Limits():
         where = f" on {device.name}" if device else ""
         found = verdict(candidates, limits, where)
@@ -88,7 +87,7 @@ def main(words: Sequence[str]) -> None:
                 f"no model can meet the limits{where}; give smaller models, a smaller imgsz or other limits."
             )
         for sentence in found:
-            console.print(sentence, markup=False, style="bold")
+            console.print(sentence, style="bold")
 
 
 def _parsed(words: Sequence[str]) -> tuple[Settings, Limits]:

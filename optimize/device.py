@@ -85,8 +85,8 @@ def load(given: str) -> Device:
         raise InputError(f"{where} is no yaml; give a file like those in {FOLDER}.") from error
     except ValidationError as error:
         raise InputError(f"{where} {_first(error)}; {MEND}.") from error
-    if wrong := next(_wrong(device), None):
-        raise InputError(f"{where} {wrong}.")
+    if mistake := next(wrong(device), None):
+        raise InputError(f"{where} {mistake}.")
     return device
 
 
@@ -106,7 +106,7 @@ def _first(error: ValidationError) -> str:
     return f"has {place}={found['input']}" if place else "is no profile"
 
 
-def _wrong(device: Device):
+def wrong(device: Device):
     """What can't be, one sentence each, without its end."""
     if not any(device.peaks.values()):
         yield f"has no peak; {MEND}"

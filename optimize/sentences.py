@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optimize.config import CONF
 from optimize.errors import NO_ROOM, REPORT, WHILE, OptimizeError, described
 from optimize.host.console import print_any_letter
+from optimize.texts import shown
 
 HELP = "`python -m optimize --help`"
 HYDRA, WANTED = (
@@ -49,7 +50,7 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
-        said = _told(error)
+        said = shown(_told(error))
         _log(said, error)
         if os.environ.get(WANTED, os.environ.get(HYDRA)) == "1":
             traceback.print_exception(error)

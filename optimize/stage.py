@@ -6,23 +6,22 @@ import os
 import shutil
 from dataclasses import replace
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
-from optimize.errors import during
+from optimize.errors import InputError, during
 from optimize.host.files import move
 from optimize.host.quiet import working
-from optimize.store import manifest
+from optimize.inside import inside, is_link, is_plain
+from optimize.store import entry, manifest
+from optimize.store.aside import set_aside
 from optimize.store.held import held, worked
 from optimize.variant import Variant
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "variant.json"
-REPORT = "report.json"
-ASIDE = ".damaged"
+MANIFEST, REPORT = entry.MANIFEST, entry.REPORT
 
 
 class Stage(Protocol):
@@ -53,19 +52,24 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
     """Return the variant that `stage` makes of `variant`, from the store if it is there unharmed.
 
     Work happens in `<key>.partial`, which is renamed when complete: a killed run leaves no half variant, and the
-    next run finds what the stage had saved so far. A lock per key lets parallel jobs share one store.
+    next run finds what the stage had saved so far. A lock per key lets parallel jobs share one store. What lies there
+    under either name and is not what the same work leaves is set aside: it says that it is something else, or holds a
+    link, which would lead what is written there to a file elsewhere.
     """
-    key = variant.after(repr(stage)).key
+    asked = variant.after(repr(stage))
+    key = asked.key
     final, partial = store / key, store / f"{key}.partial"
     name, began = getattr(stage, "__qualname__", type(stage).__name__), perf_counter()
     with held(store, key):
         made = read(final)
-        if made is not None:
+        if made is not None and _is_what_was(asked, made):
             log.info("%s: %s for %s is in the store", name, made.name, made.runtime)
             worked("found", name)
             return made
         if os.path.lexists(final):
-            _set_aside(final)
+            set_aside(final)
+        if os.path.lexists(partial) and (partial.is_file() or not is_plain(partial, alone=True)):
+            set_aside(partial)
         partial.mkdir(exist_ok=True)
         with working(), during(f"running {name} on {variant.name} for {variant.runtime}"):
             made = stage(variant, partial)
@@ -81,12 +85,10 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         return replace(made, path=final / made.path.relative_to(partial))
 
 
-def _set_aside(folder: Path) -> None:
-    """What was damaged, or changed by hand, is made again, and is not ours to delete."""
-    places = (folder.with_name(f"{folder.name}-{number}{ASIDE}") for number in count(1))
-    aside = next(place for place in places if not os.path.lexists(place))
-    log.warning("%s is not as it was made, so it is set aside as %s and made again", folder, aside.name)
-    folder.rename(aside)
+def _is_what_was(asked: Variant, made: Variant) -> bool:
+    """Whether `made`, as a store tells it, can be what a stage makes of a variant, `asked` with that step more."""
+    begins = made.tags[: len(asked.tags)]
+    return (made.steps, made.imgsz, begins) == (asked.steps, asked.imgsz, asked.tags)
 
 
 def _write(variant: Variant, folder: Path) -> None:
@@ -103,14 +105,23 @@ def _write(variant: Variant, folder: Path) -> None:
 
 
 def read(folder: Path) -> Variant | None:
-    """The variant in `folder`, or None where there is none or its bytes are no longer those that were written."""
-    if not (folder / MANIFEST).is_file():
+    """The variant in `folder`.
+
+    None where there is none, where its bytes are no longer those that were written, or where what it or its stage says
+    of it can't be.
+    """
+    if is_link(folder) or (found := entry.read(folder)) is None:
         return None
     try:
-        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        path = folder / content.pop("path")
-        if not path.exists() or digest(path) != content.pop("sha256"):
-            return None
-        return Variant(path=path, tags=tuple(content.pop("tags")), steps=tuple(content.pop("steps")), **content)
-    except (ValueError, TypeError, KeyError):  # the manifest itself is damaged
+        path = inside(folder, found.path)
+        entry.said(folder, found.precision)
+    except (InputError, ValueError):
         return None
+    if not is_plain(path) or digest(path) != found.sha256:
+        return None
+    return Variant(path, found.runtime, found.precision, found.imgsz, found.tags, found.steps)
+
+
+def said(variant: Variant) -> dict[str, Any] | None:
+    """What the stage that made `variant` reports of its work, where it has something to say."""
+    return entry.said(variant.path.parent, variant.precision)

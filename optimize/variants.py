@@ -1,6 +1,5 @@
 """Every variant of a run, made: the models, then each of them in every runtime and precision."""
 
-import json
 import logging
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from optimize.result import Failure
 from optimize.rivals import smaller
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
-from optimize.stage import REPORT, Stage, apply
+from optimize.stage import Stage, apply, said
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load
 
@@ -74,14 +73,8 @@ def _models(plan: Plan) -> tuple[list[Variant], list[dict]]:
     for stage in plan.shrink:
         before, variant = variant, apply(stage, variant, plan.store)
         if variant != before:
-            stages.append({"stage": type(stage).__name__.lower(), **_said(variant)})
+            stages.append({"stage": type(stage).__name__.lower(), **(said(variant) or {})})
     return ([plan.original] if variant == plan.original else [plan.original, variant]), stages
-
-
-def _said(variant: Variant) -> dict | None:
-    """What the stage that made `variant` reports of its work, where it has something to say."""
-    report = variant.path.parent / REPORT
-    return json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
 
 
 def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Model]:
@@ -110,7 +103,7 @@ def _subjects(plan: Plan, runtime: Runtime, model: Model, failures: list[Failure
         with noted(failures, replace(model.variant, tags=tags).name, runtime.name):
             variant = _in_precision(plan, stage, runtime, model, exported)
             if variant != exported:
-                subjects.append(_subject(plan, runtime, variant, model, _said(variant)))
+                subjects.append(_subject(plan, runtime, variant, model, said(variant)))
     return subjects
 
 
@@ -127,7 +120,7 @@ def _in_precision(plan: Plan, stage: Stage, runtime: Runtime, model: Model, expo
     """
     made = apply(stage, exported, plan.store)
     trainable = isinstance(stage, Int8) and plan.qat is not None and not model.rival
-    if not trainable or made == exported or _said(made)["reached"]:
+    if not trainable or made == exported or (said(made) or {"reached": True})["reached"]:
         return made
     log.info("%s on %s lost more than allowed: training the model for int8", made.name, made.runtime)
     trained = apply(runtime.export, apply(plan.qat, model.variant, plan.store), plan.store)

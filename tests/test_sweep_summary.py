@@ -299,7 +299,7 @@ def test_a_sweep_misses_its_limits_where_only_a_smaller_input_hides_what_it_cost
         replace(row, variant=replace(row.variant, imgsz=48), latency=replace(row.latency, median_ms=2.0))
         for row in large.results
     ]
-    worse = [replace(row, accuracy=replace(row.accuracy, metrics={"mAP50-95": 0.4})) for row in quick]
+    worse = [replace(row, accuracy=replace(row.accuracy, metrics={"mAP50-95": 0.4, "mAP50": 0.6})) for row in quick]
     small = replace(large, results=tuple(worse), provenance=reports.provenance(imgsz=48))
     assert verdict.decide(small).best  # against its own original it lost nothing
     found = summary.summarize(swept({0: ("imgsz=96", large), 1: ("imgsz=48", small)}, 2))

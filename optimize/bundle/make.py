@@ -12,6 +12,7 @@ from optimize.report.plain import called
 from optimize.report.verdict import chosen, decide, headline
 from optimize.result import Report, Result
 from optimize.store.manifest import placing, remove
+from optimize.texts import mapped, markdown, shown
 from optimize.yolo.export import metadata_of
 
 log = logging.getLogger(__name__)
@@ -65,9 +66,9 @@ def make(report: Report, folder: Path, run: str | None = None) -> Path:
             shutil.copyfile(FILES / name, partial / name)
         (shutil.copytree if artefact.is_dir() else shutil.copy2)(artefact, partial / artefact.name)
         (partial / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        (partial / "labels.txt").write_text("".join(f"{name}\n" for name in about["names"]), encoding="utf-8")
-        package, verdict = PACKAGES[row.variant.runtime], _verdict(row, report)
-        readme = (FILES / "README.md").read_text(encoding="utf-8").format(**about, package=package, verdict=verdict)
+        (partial / "labels.txt").write_text("".join(f"{shown(name)}\n" for name in about["names"]), encoding="utf-8")
+        told = about | {"package": PACKAGES[row.variant.runtime], "verdict": _verdict(row, report)}
+        readme = (FILES / "README.md").read_text(encoding="utf-8").format(**mapped(told, markdown))
         (partial / "README.md").write_text(readme, encoding="utf-8")
         remove(folder, ["bundle"])
     return folder / "bundle"
@@ -97,7 +98,7 @@ def described(row: Result, report: Report, run: str) -> dict[str, Any]:
     transformer = report.provenance.task == "rtdetr"
     return {
         "schema": 1,
-        "run": run,
+        "run": shown(run),
         "began": report.provenance.began,
         "task": report.provenance.task,
         "variant": variant.name,

@@ -7,8 +7,12 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from optimize.errors import InputError
+from optimize.inside import content
+from optimize.texts import CONTROL
 
 SCHEMA = 1
+MOST, LONGEST = 2**20, 1000  # bytes of the file, characters of a text in it
+PLACE = 2**31  # of a count or a time, at most
 
 
 @dataclass(frozen=True)
@@ -77,17 +81,26 @@ def read(path: Path) -> Measurement:
     mend = "give the measurement.json that bench.py of a bundle wrote"
     if not path.is_file():
         raise InputError(f"{path} does not exist; {mend}.")
+    if (written := content(path.resolve(), MOST)) is None:
+        raise InputError(f"{path} is too large for a measurement; {mend}.")
     try:
-        found = TypeAdapter(Measurement).validate_json(path.read_bytes())
+        found = TypeAdapter(Measurement).validate_json(written)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its start"
         raise InputError(f"{path} is no measurement (at {where}: {first['msg']}); {mend}.") from error
     if found.schema != SCHEMA:
         raise InputError(f"{path} has schema {found.schema}, this version reads {SCHEMA}; make the bundle again.")
+    if any(len(text) > LONGEST or CONTROL.search(text) for text in _texts(found)):
+        raise InputError(f"{path} holds a text that is too long, or has control characters; {mend}.")
     if not _possible(found):
         raise InputError(f"{path} holds figures that can't be, such as a time or a count of zero; {mend}.")
     return found
+
+
+def _texts(found: Measurement) -> list[str]:
+    versions = [text for pair in found.versions.items() for text in pair]
+    return [*versions, *(value for value in vars(found).values() if isinstance(value, str))]
 
 
 def _possible(found: Measurement) -> bool:
@@ -96,6 +109,8 @@ def _possible(found: Measurement) -> bool:
         all(map(isfinite, (found.p95_ms, found.q3_ms, found.noise, found.noise_spread, *told)))
         and 0 < found.q1_ms <= found.median_ms <= found.q3_ms <= found.p95_ms
         and min(found.noise, found.noise_spread) >= 0
-        and min(found.runs, found.threads, found.cores) >= 1
+        and all(1 <= count < PLACE for count in (found.runs, found.threads, found.cores, found.imgsz))
+        and all(abs(value) < PLACE for value in (found.p95_ms, found.noise, found.noise_spread, *told))
+        and found.q1_ms >= 1e-9
         and found.device.strip() != ""
     )

@@ -10,6 +10,7 @@ pixels that at least half of a stroke covers and that no later digit hides.
 Mirroring makes another glyph of a digit: train with `fliplr=0`.
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +21,9 @@ from PIL import Image
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from optimize.host.files import move
+from optimize.inside import is_plain
 from optimize.store import manifest
+from optimize.store.aside import set_aside
 from optimize.store.held import held
 
 VERSION = 1  # raise it when a scene would come out otherwise, so that old data sets are not taken for new ones
@@ -65,7 +68,11 @@ def compose(root: Path, train: int = 800, val: int = 200) -> Path:
     folder = root / f"digits-v{VERSION}-{train}-{val}"
     partial = folder.with_name(f"{folder.name}.partial")
     with held(root, folder.name):
+        if os.path.lexists(folder) and not (folder.is_dir() and is_plain(folder)):
+            set_aside(folder)
         if not folder.exists():
+            if os.path.lexists(partial) and not (partial.is_dir() and is_plain(partial)):
+                set_aside(partial)
             shutil.rmtree(partial, ignore_errors=True)
             _write(partial, {"train": train, "val": val})
             manifest.seal(partial)

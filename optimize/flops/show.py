@@ -1,26 +1,23 @@
 """The tables on the terminal."""
 
-import sys
-
-from rich.console import Console
 from rich.table import Table as Grid
 
 from optimize.flops.table import CONVENTION, Table
 from optimize.measure.blocks import block, place
 from optimize.measure.graph_cost import GraphLayer, total
-from optimize.progress import WIDTH_OF_A_FILE
+from optimize.terminal import terminal
 
 FIGURES = ("MFLOPs", "MMACs", "parameters", "weights kB", "activations kB", "FLOPs/byte")
 
 
 def show(tables: list[Table]) -> None:
     """Every layer of one model, or several models side by side, and what the figures mean."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
+    console = terminal()
     console.print(_layers(tables[0]) if len(tables) == 1 else _models(tables))
     if len(tables) > 1:
         console.print(_blocks(tables))
     for note in (*_summaries(tables), CONVENTION, *_notes(tables)):
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
 
 
 def _layers(table: Table) -> Grid:

@@ -11,11 +11,14 @@ from tempfile import TemporaryFile
 from pydantic import TypeAdapter
 
 from optimize.host.files import move
+from optimize.inside import content, is_plain
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Box, Detections
+from optimize.store.aside import make_way
 from optimize.store.held import held, worked
 
-LINE = TypeAdapter(Detections)
+FIGURES, LINE = TypeAdapter(Accuracy), TypeAdapter(Detections)
+MOST = 2**24  # bytes of an accuracy
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,16 @@ class Validation:
 
     @property
     def accuracy(self) -> Accuracy:
-        found = json.loads(self._accuracy.read_text(encoding="utf-8"))
-        return Accuracy(**found | {"folds": tuple(found["folds"])})
+        return FIGURES.validate_json(content(self._accuracy, MOST) or b"")
 
     def _whole(self) -> bool:
         """Both files are there and can be read; what a disk or a hand damaged is validated again."""
+        if not is_plain(self._detections):
+            return False
         try:
-            return self.accuracy.images == sum(1 for _ in self.detections())
-        except (FileNotFoundError, ValueError, TypeError, KeyError):  # JSON cut short is a ValueError
+            found = self.accuracy
+            return bool(found.metrics) and found.images == sum(1 for _ in self.detections())
+        except ValueError:  # what pydantic raises is one
             return False
 
     def detections(self) -> Iterator[Detections]:
@@ -77,10 +82,12 @@ def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validati
 def _make(kept: Validation, validate: Validate) -> None:
     """Both files appear when the validation has ended; until then there is only a file without a name, which a killed
     run doesn't leave behind."""
+    partial = kept._detections.with_suffix(".partial")
+    for file in (partial, kept._detections, kept._accuracy):
+        make_way(file)
     with TemporaryFile(dir=kept.store) as lines:
         found = validate(lambda detections: lines.write(LINE.dump_json(detections) + b"\n"))
         lines.seek(0)
-        partial = kept._detections.with_suffix(".partial")
         with partial.open("wb") as copy:
             shutil.copyfileobj(lines, copy)
     move(partial, kept._detections)

@@ -6,6 +6,7 @@ from pathlib import Path
 from optimize.report import results, table
 from optimize.result import Report
 from optimize.store.manifest import placing
+from optimize.texts import mapped, shown
 
 
 def write(report: Report, folder: Path) -> None:
@@ -42,6 +43,7 @@ def draw(report: Report, folder: Path) -> None:
 def _draw(report: Report, partial: Path, folder: Path) -> None:
     from optimize.report import markdown, page, picture  # with them comes altair, for which nobody else need wait
 
+    report = mapped(report, shown)  # what draws the charts ends the process over a control character
     page.write(report, partial / "report.html", folder)
     picture.write(report, partial / "report.png")
     markdown.write(report, partial / "report.md")

@@ -3,12 +3,13 @@
 from optimize.report.pipes import table
 from optimize.result import Report, Result
 
+TOLD = {"calibration", "recipe", "seconds"}
 HEAD = ("variant", "runtime", "recipe", "drop, points", "allowed", "layers back in float", "seconds")
 
 
 def section(report: Report) -> list[str]:
     """Markdown lines: a row per int8 file, then what its calibration saw; none without int8."""
-    made = [result for result in report.results if result.quantization]
+    made = [result for result in report.results if (result.quantization or {}).keys() >= TOLD]
     if not made:
         return []
     seen = made[0].quantization["calibration"]

@@ -7,11 +7,11 @@ HEAD = ("layer", "width", "MFLOPs", "parameters", "FLOPs left", "why nothing was
 
 def section(stages: list[dict]) -> list[str]:
     """Markdown lines: a table with a row per layer, from before the first cut to after the last; none without a cut."""
-    cuts = [stage["layers"] for stage in stages if stage["stage"] == "prune"]
+    cuts = [stage["layers"] for stage in stages if "layers" in stage]
     if not cuts:
         return []
-    # The first cut names every layer, and so does the last, in the same order.
-    rows = [_row(first, last) for first, last in zip(cuts[0], cuts[-1], strict=True)]
+    last = {layer["name"]: layer for layer in cuts[-1]}
+    rows = [_row(layer, last[layer["name"]]) for layer in cuts[0] if layer["name"] in last]
     return [
         "## Layer by layer",
         "",

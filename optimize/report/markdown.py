@@ -4,10 +4,16 @@ from pathlib import Path
 
 from optimize.report import blocks, bounds, devices, gates, int8, layers, pipes, roofline, verdict, words
 from optimize.result import Report
+from optimize.texts import code, mapped
+from optimize.texts import markdown as escaped
 
 
 def write(report: Report, path: Path) -> None:
-    """Write headline, alarms, table, picture, and how everything was measured."""
+    """Write headline, alarms, table, picture, and how everything was measured.
+
+    Every text of the report is escaped here, once: what stands between the texts is ours.
+    """
+    command, report = report.provenance.command, mapped(report, escaped)
     made = report.provenance
     lines = [
         "# Optimization report",
@@ -27,7 +33,7 @@ def write(report: Report, path: Path) -> None:
         f"- Host: {made.host.name}, {made.host.cores} cores, {made.host.system}, {' '.join(made.host.cpu_flags)}.",
         f"- Versions: {', '.join(f'{name} {number}' for name, number in made.versions.items())}.",
         f"- Data: {made.data} ({made.train_images} training pictures, fingerprint {made.fingerprint}).",
-        f"- Repeat: `{made.command}`",
+        f"- Repeat: {code(command)}",
         "- Every figure, by layer and class, with the hash of each artefact: results.json.",
         "",
         *_stages(report),

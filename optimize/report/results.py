@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from optimize.errors import InputError
 from optimize.host.files import write_text
-from optimize.report import gates, verdict
+from optimize.inside import content as bytes_of
+from optimize.report import checked, gates, verdict
 from optimize.result import Report
 
 SCHEMA = 3
+MOST = 2**28  # bytes; a run of twenty rows has about a hundredth of it
 DERIVED = ("flops", "macs", "float_ops", "int_ops", "int8_share")  # of every row, for whoever reads the file without us
 
 
@@ -29,22 +32,25 @@ def read(path: Path) -> Report:
     """The report that `write` wrote.
 
     Raises:
-        InputError: there is no such file, or it is of another schema than ours.
+        InputError: there is no such file, it is of another schema than ours, or what it says can't be.
     """
     if not path.is_file():
         raise InputError(
             f"{path} does not exist; give the folder of a run that has ended, e.g. runs/2026-11-22_12-00-00."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = from_json(bytes_of(path.resolve(), MOST) or b"")  # bounds how deep brackets go
         schema = content.get("schema")
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path} is no results.json of ours; give the folder of a run.") from error
     if schema != SCHEMA:
-        raise InputError(f"{path} has schema {schema}, this version reads {SCHEMA}; run the command in it again.")
+        raise InputError(f"{path} has schema {schema!s:.40}, this version reads {SCHEMA}; run the command in it again.")
     try:
-        return TypeAdapter(Report).validate_python(content)
+        report = TypeAdapter(Report).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"{path} is damaged at {where}: {first['msg']}; run the command in it again.") from error
+    if mistake := next(checked.wrong(report), None):
+        raise InputError(f"{path} is damaged at {mistake}; run the command in it again.")
+    return report

@@ -1,16 +1,21 @@
 """The validation pictures with what both models see, ready to be drawn as SVG over one copy of each picture."""
 
 import base64
-import mimetypes
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from optimize.inside import content, inside
 from optimize.measure.disagreement import Box, Picture, alone
 from optimize.report import labels
 from optimize.result import Report
 
 MOST = 3_000_000  # bytes of pictures in the page, which stays under 5 MB
+KINDS, PIXELS = {b"\x89PNG\r\n\x1a\n": PngImageFile, b"\xff\xd8\xff": JpegImageFile}, 50_000_000
 SHARE = 42  # a label is this part of the picture's width high
 
 
@@ -46,25 +51,40 @@ class Scene:
 
 
 def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
-    """What can be drawn, the worst disagreement first; and the names of the rest: not in `folder`, or too large."""
+    """What can be drawn, the worst disagreement first; and the names of the rest: not in `folder`, or too large.
+
+    Raises:
+        InputError: a picture's path leads out of `folder`.
+    """
     if report.disagreement is None:
         return [], []
     drawn, missing, used = [], [], 0
     colours = _colours(report.disagreement.pictures)
     for picture in report.disagreement.pictures:
-        path = folder / picture.path
-        used += path.stat().st_size * 4 // 3 if path.is_file() else 0
-        if not path.is_file() or used > MOST:
+        uri = _uri(content(inside(folder, picture.path), MOST) or b"")
+        used += len(uri or "")
+        if uri is None or used > MOST:
             missing.append(picture.name)
             continue
-        kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
-        uri = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
         size = max(picture.width, picture.height * 0.75) / SHARE
         sides = picture.truth, picture.before, picture.after
         lonely = [False] * len(picture.truth), *alone(picture.before, picture.after)
         marks = (_marks(zip(*side, strict=True), picture, colours, size) for side in zip(sides, lonely, strict=True))
         drawn.append(Scene(picture, uri, size, *marks))
     return drawn, missing
+
+
+def _uri(found: bytes) -> str | None:
+    """A PNG or JPEG by its content as a data URI; None for all else, and for more pixels than a page should hold."""
+    kind = next((kind for begin, kind in KINDS.items() if found.startswith(begin)), None)
+    if kind is None:
+        return None
+    try:
+        image = kind(BytesIO(found))  # reads no pixels; Image.open is ultralytics' own, which installs packages
+    except (OSError, ValueError, SyntaxError):
+        return None
+    small = image.width * image.height <= PIXELS
+    return f"data:image/{image.format.lower()};base64,{base64.b64encode(found).decode()}" if small else None
 
 
 def _colours(pictures: tuple[Picture, ...]) -> dict[str, int]:

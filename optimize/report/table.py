@@ -1,22 +1,19 @@
 """The report on the terminal."""
 
-import sys
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import bounds, devices, gates, verdict, words
 from optimize.result import Report
+from optimize.terminal import terminal
 
 
 def show(report: Report) -> None:
     """Print every alarm, the table and its notes to stdout."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
+    console = terminal()
     for name, sentence in gates.fired(report):
-        console.print(Text(f"{name.upper()}: {sentence}", style="bold red"))
+        console.print(f"{name.upper()}: {sentence}", style="bold red")
     table = Table(title=verdict.headline(report), title_justify="left", title_style="bold")
     for name in words.columns(report):
         table.add_column(
@@ -32,10 +29,10 @@ def show(report: Report) -> None:
     if report.measurements:
         console.print(_devices(report))
     for note in [*verdict.reasons(report), *words.notes(report)]:
-        console.print(f"- {note}", markup=False)
+        console.print(f"- {note}")
     if report.device:
         console.print(of_bounds(bounds.title(report.device), bounds.HEAD, bounds.rows(report)))
-        console.print(f"- {bounds.notes(report.device)[0]}", markup=False)
+        console.print(f"- {bounds.notes(report.device)[0]}")
 
 
 def of_bounds(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -54,5 +51,5 @@ def _devices(report: Report) -> Table:
     for i, name in enumerate(devices.HEAD):
         table.add_column(name, justify="left" if i < 4 else "right", no_wrap=i > 0)
     for cells in devices.rows(report):
-        table.add_row(*map(Text, cells))
+        table.add_row(*cells)
     return table

@@ -13,10 +13,12 @@ import torch
 
 from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
 from optimize.host.files import move
+from optimize.inside import content
 from optimize.measure import onnx_cost
 from optimize.measure.graph_cost import GraphCost
 from optimize.quant.fp16 import to_half
 from optimize.runtime.session import Session
+from optimize.store.aside import make_way
 from optimize.store.held import held
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load
@@ -24,6 +26,7 @@ from optimize.yolo.export import to_onnx
 
 OPSET = 19  # the first whose Q/DQ pairs take scales in fp16
 OLDEST = 10
+TIMINGS = 2**30  # bytes of a timing cache, at most
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class Build:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the precision of each layer can be read
         kept = self.timing_cache(folder.parent)
         with held(kept.parent, kept.name):
-            timings = _attach(config, kept.read_bytes() if kept.is_file() else b"")
+            timings = _attach(config, content(kept, TIMINGS) or b"")
             engine = builder.build_serialized_network(network, config)
             if engine is None:
                 raise OptimizeError(
@@ -152,6 +155,7 @@ class Build:
                     "leave runtime=tensorrt out."
                 )
             partial = kept.with_name(f"{kept.name}.partial")
+            make_way(partial)
             partial.write_bytes(timings.serialize())
             move(partial, kept)
         target = folder / f"{variant.path.stem}.engine"

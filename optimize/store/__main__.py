@@ -1,19 +1,19 @@
 """`python -m optimize.store [--clear]`: what the store holds, and the end of what no run uses."""
 
-import sys
 from argparse import ArgumentParser
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from optimize.errors import InputError
-from optimize.progress import WIDTH_OF_A_FILE
 from optimize.sentences import one_sentence
 from optimize.store.contents import Thing, clear, contents, folders, size
+from optimize.terminal import terminal
+
+LATEST = 253_000_000_000  # seconds since 1970: the year 9987, while a file may say any
 
 
 def main() -> None:
@@ -50,8 +50,7 @@ def _show(store: Path, runs: Sequence[Path]) -> None:
         table.add_row(*row)
     table.add_section()
     table.add_row("all", *_figures(things))
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
-    console.print(table)
+    terminal().print(table)
     unused = _total([thing for thing in things if not thing.needed])
     print(f"Not used by any of the runs ({len(noting)}) that say what they use: {_mb(unused)} MB; --clear deletes it.")
     if old:
@@ -93,7 +92,7 @@ def _rows(things: Sequence[Thing]) -> list[tuple[str, ...]]:
 def _figures(things: Sequence[Thing]) -> tuple[str, ...]:
     """Count, MB (millions of bytes) of all, of what is used and of what is not, and the oldest use."""
     count, used = len({(thing.kind, thing.name) for thing in things}), [thing for thing in things if thing.needed]
-    oldest = f"{datetime.fromtimestamp(min(thing.used for thing in things)):%Y-%m-%d %H:%M}" if things else "-"
+    oldest = f"{datetime.fromtimestamp(min(min(t.used for t in things), LATEST)):%Y-%m-%d %H:%M}" if things else "-"
     return str(count), _mb(_total(things)), _mb(_total(used)), _mb(_total(things) - _total(used)), oldest
 
 

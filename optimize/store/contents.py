@@ -1,6 +1,5 @@
 """What lies in a store, what of it no run needs, and how that goes."""
 
-import json
 import os
 import re
 import shutil
@@ -10,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from optimize.errors import InputError
-from optimize.stage import ASIDE, MANIFEST, read
-from optimize.store import manifest
-from optimize.store.held import NOTES
+from optimize.inside import DEEPEST, content, files, is_link
+from optimize.stage import read
+from optimize.store import entry, manifest
+from optimize.store.aside import ASIDE
+from optimize.store.entry import MANIFEST
+from optimize.store.held import NOTES, lock_of
 from optimize.store.manifest import NAME, STORE
 
 LOCK, CLEARED = ".lock", ".cleared"
@@ -29,7 +31,9 @@ KINDS = {  # by the end of a name; None: what made it says its manifest
     "": None,
     LOCK: "lock",  # last, since it goes when all that it guards is gone
 }
-OURS = re.compile(rf"([0-9a-f]{{16}}|digits-v\d+-\d+-\d+|tensorrt_.+\.timings)({'|'.join(map(re.escape, KINDS))})")
+NAMES = r"[0-9a-f]{16}|digits-v\d+-\d+-\d+|tensorrt_[\w.-]+\.timings"
+OURS = re.compile(rf"({NAMES})({'|'.join(map(re.escape, KINDS))})")
+MOST = 2**26  # bytes of a run's notes
 OTHER = "not ours"
 RUN = {NOTES, "results.json", "optimize.log"}  # a folder with one of them is a run's
 
@@ -122,7 +126,7 @@ def clear(store: Path, runs: Sequence[Path]) -> list[Thing]:
     """
     gone, seen = [], {thing.path: thing for thing in contents(store, runs)}
     for name in sorted({thing.name for thing in seen.values() if not thing.needed}):
-        with suppress(Timeout), FileLock(store / f"{name}{LOCK}", blocking=False):  # who holds it is at work
+        with suppress(Timeout, InputError), lock_of(store / f"{name}{LOCK}", blocking=False):  # who holds it is at work
             for thing in _things(store, name, _noted(store, runs), held=False):
                 if not thing.needed and _is_unchanged(thing):
                     _delete(thing)
@@ -133,34 +137,30 @@ def clear(store: Path, runs: Sequence[Path]) -> list[Thing]:
 def folders(store: Path, runs: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Of the runs that note what they use, and of those that don't, as older versions left them."""
     both: tuple[list[Path], list[Path]] = [], []
-    for folder, files in _runs(store, runs):
-        both[NOTES not in files].append(folder)
+    for folder, names in _runs(store, runs):
+        both[NOTES not in names].append(folder)
     return both
 
 
 def used(store: Path, names: set[str]) -> int:
-    """Bytes of all that lies in `store` under `names`, as runs note them; what is gone has none."""
-    return sum(size(store / f"{name}{ending}") for name in names for ending in KINDS)
+    """Bytes of all that lies in `store` under `names`, as runs note them; what is gone, or can't be there, has none."""
+    ours = [name for name in names if re.fullmatch(NAMES, name)]
+    return sum(size(store / f"{name}{ending}") for name in ours for ending in KINDS)
 
 
 def size(path: Path) -> int:
     """Bytes of a file, or of all files below a folder; links below it have none."""
-    files = _files(path) if path.is_dir() else [path]
     total = 0
-    for file in files:
+    for file in files(path) if path.is_dir() else [path]:
         with suppress(FileNotFoundError):  # a parallel job has just finished or dropped it
             found = file.lstat()
             total += found.st_size if S_ISREG(found.st_mode) else 0
     return total
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (Path(inside, name) for inside, _, names in os.walk(folder) for name in names)
-
-
 def _ours(path: Path) -> re.Match | None:
     """Name and ending of what runs put into a store; None for all else, and for a link, which leads out of it."""
-    return None if path.is_symlink() else OURS.fullmatch(path.name)
+    return None if is_link(path) else OURS.fullmatch(path.name)
 
 
 def _kept(path: Path) -> str:
@@ -183,21 +183,18 @@ def _made_by(path: Path) -> str:
         return "TensorRT timings"
     if path.name.startswith("digits"):
         return "data set"
-    try:
-        last = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["steps"][-1]
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return "damaged"
-    return re.match(r"(?:<bound method )?([\w.]*)", last)[1]
+    found = entry.read(path)
+    return re.match(r"(?:<bound method )?([\w.]*)", found.steps[-1])[1] if found else "damaged"
 
 
 def _is_held(store: Path, name: str) -> bool:
     lock = store / f"{name}{LOCK}"
-    if not lock.exists():
+    if not os.path.lexists(lock):
         return False
     try:
-        with FileLock(lock, blocking=False):
+        with lock_of(lock, blocking=False):
             return False
-    except Timeout:
+    except (Timeout, InputError):  # what is no lock of ours may be anything, so what it would guard stays
         return True
 
 
@@ -210,41 +207,51 @@ def _runs(store: Path, runs: Sequence[Path]) -> Iterator[tuple[Path, set[str]]]:
 
     seen = {store.resolve()}
     for root in runs:
-        for folder, inside, files in os.walk(root, onerror=unreadable, followlinks=True):
+        for folder, inside, names in os.walk(root, onerror=unreadable, followlinks=True):
+            if len(Path(folder).relative_to(root).parts) > DEEPEST:  # the same
+                raise InputError(f"{root} has more than {DEEPEST} folders in one another, e.g. {folder}; move it.")
             if Path(folder).resolve() in seen:
                 inside.clear()
                 continue
             seen.add(Path(folder).resolve())
-            if not RUN.isdisjoint(files):
+            if not RUN.isdisjoint(names):
                 inside[:] = [name for name in inside if name not in ("artefacts", "pictures", ".hydra")]
-                yield Path(folder), set(files)
+                yield Path(folder), set(names)
 
 
 def _noted(store: Path, runs: Sequence[Path]) -> dict[str, float]:
     """By name, when a run last noted something with it."""
     noted: dict[str, float] = {}
-    for folder, files in _runs(store, runs):
-        if NOTES in files:
+    for folder, inside in _runs(store, runs):
+        if NOTES in inside:
             with suppress(FileNotFoundError):  # a run that can't start takes its folder away
                 notes = folder / NOTES
-                when = notes.stat().st_mtime
-                names = filter(None, notes.read_text(encoding="utf-8").split("\n"))
+                when, lines = notes.stat().st_mtime, content(notes, MOST)
+                if lines is None:
+                    raise InputError(f"{notes} is no file of ours, so what that run uses is not known; move it.")
+                names = filter(None, lines.decode("utf-8", "replace").split("\n"))
                 noted |= {name: max(when, noted.get(name, 0)) for name in names}
     return noted
 
 
 def _is_unchanged(thing: Thing) -> bool:
     """What was damaged, changed or added by hand is not ours to delete; files, locks and half-made work go by name."""
-    if not thing.path.is_dir() or thing.kind == KINDS[".partial"]:
+    if not thing.path.is_dir():
         return True
+    if thing.kind == KINDS[".partial"]:
+        return not any(file.is_dir() and not is_link(file) for file in files(thing.path))  # too deep to be half of ours
     sealed = manifest.is_sealed(thing.path)
-    return bool(read(thing.path)) if sealed is None else sealed  # None: an older version made it
+    older = sealed is None and not os.path.lexists(thing.path / NAME)  # which sealed nothing
+    return bool(read(thing.path)) if older else bool(sealed)
 
 
 def _delete(thing: Thing) -> None:
     """Whole or not at all: a folder that is half deleted must not look like a finished one."""
+    going = thing.path.with_name(f"{thing.name}{CLEARED}")
     if thing.path.is_dir():
-        shutil.rmtree(thing.path.rename(thing.path.with_name(f"{thing.name}{CLEARED}")))
+        if going != thing.path and os.path.lexists(going):
+            raise InputError(f"{going} is in the way of clearing, and not as this program left it; move it.")
+        shutil.rmtree(thing.path.rename(going))
     elif thing.kind == "lock":
         with suppress(PermissionError):  # Windows keeps it while it is held, which is here; there filelock deletes it
             thing.path.unlink()

@@ -1,5 +1,6 @@
 """Work on one thing in the store: alone, and noted in the run's folder, so that nobody clears away what a run uses."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -7,7 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from optimize.errors import InputError
 from optimize.host.quiet import away
+from optimize.inside import is_plain
 
 NOTES = "uses.txt"
 WORK = "work.txt"
@@ -54,10 +57,21 @@ def held(store: Path, name: str) -> Iterator[None]:
     """Be the only one, of all processes, who works on what `store` has or will have under `name`."""
     store.mkdir(parents=True, exist_ok=True)
     with away():  # who has it may wait for its turn to work
-        lock = FileLock(store / f"{name}.lock").acquire()
+        lock = lock_of(store / f"{name}.lock").acquire()
     with lock:
         _note(_notes.get(), name)  # before the first look, so that who clears the store was there before or sees it
         yield
+
+
+def lock_of(file: Path, **settings: object) -> FileLock:
+    """The lock in `file`, which may be missing; it is not acquired yet.
+
+    Raises:
+        InputError: what lies there is no file, or leads to another one.
+    """
+    if os.path.lexists(file) and not (file.is_file() and is_plain(file)):
+        raise InputError(f"{file} is a link or no file, so it is no lock of ours; delete it.")
+    return FileLock(file, **settings)
 
 
 def _note(notes: Path | list[str] | None, *names: str) -> None:

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from optimize.errors import InputError
 from optimize.host.files import move
+from optimize.inside import DEEPEST, content, files, is_link
 
 NAME = ".optimize.json"
 RUN, SWEEP, STORE, ENTRY = "run", "sweep", "store", "entry"
@@ -30,6 +31,7 @@ GROWING = {
     *(f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")),
 }
 PARTIAL = ".partial-"
+MOST = 2**28  # bytes of a manifest, which lists every file
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ MANIFEST = TypeAdapter(Manifest)
 def read(folder: Path) -> Manifest | None:
     """The manifest of `folder`; None where there is none, or none that can be read."""
     try:
-        return MANIFEST.validate_json((folder / NAME).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValidationError):
+        return MANIFEST.validate_json(content(folder / NAME, MOST) or b"")
+    except ValidationError:
         return None
 
 
@@ -164,14 +166,19 @@ def _is_listed(folder: Path, path: str, manifest: Manifest) -> bool:
 
 def _files(path: Path) -> list[Path]:
     """Every file and link below `path`, or `path` itself; links are not followed."""
-    if path.is_symlink() or not path.is_dir():
+    if is_link(path) or not path.is_dir():
         return [path] if os.path.lexists(path) else []
-    return [file for entry in sorted(path.iterdir()) for file in _files(entry)]
+    return list(files(path))
 
 
 def _empty_folders(path: Path) -> list[Path]:
     """We leave none behind."""
-    return [Path(inside) for inside, folders, names in os.walk(path) if not folders and not names]
+    empty = []
+    for inside, folders, names in os.walk(path):
+        empty += [Path(inside)] if not folders and not names else []
+        if len(Path(inside).relative_to(path).parts) > DEEPEST:  # `_files` tells these
+            folders.clear()
+    return empty
 
 
 def _remove_empty(inside: Path, folder: Path) -> None:

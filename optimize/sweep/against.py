@@ -30,7 +30,7 @@ def against_the_largest(reports: dict[int, Report]) -> dict[int, Compared]:
 
 def _model(report: Report) -> tuple:
     made = report.provenance
-    return made.config.get("model"), made.fingerprint, made.threads
+    return str(made.config.get("model")), made.fingerprint, made.threads
 
 
 def _compared(report: Report, base: Report) -> Compared:

@@ -9,7 +9,7 @@ from time import sleep, time
 from filelock import FileLock, Timeout
 
 from optimize.errors import InputError
-from optimize.store import manifest
+from optimize.store import held, manifest
 from optimize.sweep import job
 from optimize.sweep.sweep import LOCK, jobs
 
@@ -54,7 +54,7 @@ def alone_with(folder: Path) -> FileLock:
     """
     if manifest.read(folder) is None:
         manifest.begin(folder, manifest.SWEEP)  # before the lock's file, which it proves to be ours
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = held.lock_of(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
@@ -95,4 +95,4 @@ def wait(folder: Path, total: int | None) -> None:
 
 
 def _lock(folder: Path) -> FileLock:
-    return FileLock(folder / ".hydra" / "lock", timeout=0)
+    return held.lock_of(folder / ".hydra" / "lock", timeout=0)

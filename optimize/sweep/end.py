@@ -11,12 +11,12 @@ from optimize.errors import LimitMissed, VariantFailed
 from optimize.host.resources import cores
 from optimize.output import publish
 from optimize.provenance import host
-from optimize.report import draw, results
+from optimize.report import put
 from optimize.result import Report
-from optimize.store.manifest import finish, placing
+from optimize.store.manifest import finish
 from optimize.sweep import artefacts, page, table
 from optimize.sweep.alive import settle
-from optimize.sweep.job import RESULTS, Job
+from optimize.sweep.job import Job
 from optimize.sweep.summary import Summary, summarize
 from optimize.sweep.sweep import read
 from optimize.sweep.timing import timed
@@ -43,9 +43,7 @@ def end(folder: Path, target: Path, lost: str | None = None) -> None:
     here = {one.number: _here(sweep.reports[one.number], one) for one in sweep.jobs if one.number in sweep.reports}
     for number, report in _timed(here).items():
         inside = folder / str(number)
-        with placing(inside) as partial:
-            results.write(report, partial / RESULTS)
-        draw(report, inside)
+        put(report, inside)
         finish(inside)
     sweep = read(folder)
     found = summarize(sweep)

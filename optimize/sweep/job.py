@@ -3,12 +3,20 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
+from pydantic import Field, TypeAdapter, ValidationError
+
+from optimize.errors import InputError
 from optimize.host.files import write_text
+from optimize.inside import content
 
 FILE = "job.json"
 RESULTS = "results.json"
 RUNNING, BUILT, FAILED = "running", "built", "failed"
+MOST = 2**24  # bytes of job.json
+
+Seconds = Annotated[float, Field(ge=0, le=253_000_000_000)]  # since 1970, up to the year 9987
 
 
 @dataclass(frozen=True)
@@ -27,12 +35,15 @@ class Job:
 
     number: int
     overrides: tuple[str, ...]
-    state: str
+    state: Literal["running", "built", "failed"]
     host: str
-    began: float
-    ended: float | None = None
+    began: Seconds
+    ended: Seconds | None = None
     sentence: str | None = None
     score: float | None = None
+
+
+JOB = TypeAdapter(Job)
 
 
 def write(job: Job, folder: Path) -> None:
@@ -41,9 +52,15 @@ def write(job: Job, folder: Path) -> None:
 
 
 def read(folder: Path) -> Job | None:
-    """The job whose folder this is; None where none has begun there."""
-    try:
-        told = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """The job whose folder this is; None where none has begun there.
+
+    Raises:
+        InputError: what lies there is no job.json of ours.
+    """
+    file = folder / FILE
+    if not file.exists():
         return None
-    return Job(**told | {"overrides": tuple(told["overrides"])})
+    try:
+        return JOB.validate_json(content(file, MOST) or b"")
+    except ValidationError as error:
+        raise InputError(f"{file} is no {FILE} of ours; delete that folder, and the job is done again.") from error

@@ -15,6 +15,7 @@ from optimize.sweep.rows import Row, groups
 from optimize.sweep.summary import Summary, alarms, not_begun, summarize
 from optimize.sweep.sweep import Sweep
 from optimize.sweep.timing import TOGETHER
+from optimize.texts import mapped, shown
 
 PAGE, SHEET = "report.html", "results.csv"
 TEMPLATE = Path(__file__).parent / "sweep.html.j2"
@@ -33,6 +34,7 @@ def write(sweep: Sweep, ended: bool = False) -> None:
     Raises:
         InputError: one of them was changed since it was written.
     """
+    sweep = replace(sweep, jobs=mapped(sweep.jobs, shown), reports=mapped(sweep.reports, shown))
     found = summarize(sweep)
     with placing(sweep.folder) as partial:
         (partial / SHEET).write_text(sheet.text(found), encoding="utf-8")

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from platform import node
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from optimize.errors import InputError
 from optimize.host.files import write_text
+from optimize.inside import content
 from optimize.store import manifest
 from optimize.store.held import WORK
 from optimize.sweep import job
@@ -21,6 +24,21 @@ if TYPE_CHECKING:  # with it comes torch, which takes seconds that the start of 
     from optimize.result import Report
 
 FILE, LOCK = "sweep.json", ".lock"
+MOST = 2**26  # bytes of a file that tells of a sweep
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The content of sweep.json, as in `Sweep`; `cwd` is where the command was given."""
+
+    command: str
+    overrides: tuple[str, ...]
+    total: Annotated[int, Field(ge=0, le=10**9)] | None
+    began: job.Seconds
+    cwd: str | None = None
+
+
+ASKED = TypeAdapter(Asked)
 
 
 @dataclass(frozen=True)
@@ -67,9 +85,9 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
             f"hydra.sweep.dir={folder} holds the sweep `{known.command}`; go on with that, or give another folder."
         )
     sweep = replace(known, total=total) if known else Sweep(folder, command, tuple(overrides), total, time())
-    content = {key: getattr(sweep, key) for key in ("command", "overrides", "total", "began")}
+    asked = {key: getattr(sweep, key) for key in ("command", "overrides", "total", "began")}
     manifest.begin(folder, manifest.SWEEP)
-    write_text(folder / FILE, json.dumps(content | {"cwd": str(Path.cwd())}))
+    write_text(folder / FILE, json.dumps(asked | {"cwd": str(Path.cwd())}))
     return sweep
 
 
@@ -93,8 +111,8 @@ def home(folder: Path) -> Path:
     Raises:
         InputError: this machine does not see one of the two.
     """
-    known = folder / FILE
-    cwd = Path(json.loads(known.read_text(encoding="utf-8"))["cwd"]) if known.is_file() else None
+    known = _asked(folder)
+    cwd = Path(known.cwd) if known and known.cwd else None
     if cwd is None or not cwd.is_dir():
         raise InputError(
             f"{node()} does not see {cwd or folder}; run a sweep over several machines in a folder that all of them "
@@ -121,23 +139,44 @@ def read(folder: Path) -> Sweep:
 
 
 def jobs(folder: Path) -> tuple[Job, ...]:
-    """Those that have begun, by number."""
-    known = (job.read(inside) for inside in folder.iterdir() if inside.name.isdigit())
-    return tuple(sorted(filter(None, known), key=lambda one: one.number))
+    """Those that have begun, by number.
+
+    Raises:
+        InputError: a folder holds no job of ours, or another one's.
+    """
+    known = {inside: job.read(inside) for inside in folder.iterdir() if inside.name.isdigit()}
+    begun = {inside: one for inside, one in known.items() if one}
+    if wrong := next((inside for inside, one in begun.items() if str(one.number) != inside.name), None):
+        raise InputError(f"{wrong} holds another job; delete that folder, and the job is done again.")
+    return tuple(sorted(begun.values(), key=lambda one: one.number))
 
 
 def told(folder: Path) -> Sweep | None:
     """What was asked for of the sweep in `folder`; None where there is none."""
-    if not (folder / FILE).is_file():
+    known = _asked(folder)
+    return known and Sweep(folder, known.command, known.overrides, known.total, known.began)
+
+
+def _asked(folder: Path) -> Asked | None:
+    """What sweep.json in `folder` says; None where there is none.
+
+    Raises:
+        InputError: it is none of ours.
+    """
+    file = folder / FILE
+    if not file.is_file():
         return None
-    content = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    return Sweep(folder, content["command"], tuple(content["overrides"]), content["total"], content["began"])
+    try:
+        return ASKED.validate_json(content(file, MOST) or b"")
+    except ValidationError as error:
+        raise InputError(f"{file} is no {FILE} of ours; give the folder of a sweep.") from error
 
 
 def _work(folder: Path) -> tuple[Counter[str], Counter[str]]:
     both = {"made": Counter(), "found": Counter()}
     for file in folder.glob(f"*/{WORK}"):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            how, what = line.split(" ", 1)
-            both[how][what] += 1
+        for line in (content(file, MOST) or b"").decode("utf-8", "replace").splitlines():
+            how, _, what = line.partition(" ")
+            if how in both:
+                both[how][what] += 1
     return both["made"], both["found"]

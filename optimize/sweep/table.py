@@ -1,20 +1,17 @@
 """The cells of a sweep's table, what failed, and both on the terminal."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from optimize.progress import WIDTH_OF_A_FILE
 from optimize.report import words
 from optimize.report.words import DASH
 from optimize.sweep import rows
 from optimize.sweep.rows import Row
 from optimize.sweep.summary import Summary, alarms, summarize
 from optimize.sweep.sweep import Sweep
+from optimize.terminal import terminal
 
 UNTIMED = "not timed yet"
 MEASURED = ("GFLOPs", "FLOPs", "MB")
@@ -97,19 +94,19 @@ def failures(summary: Summary) -> list[Failed]:
 def show(sweep: Sweep) -> None:
     """Print the rows that are worth a look to stdout, what failed, and every alarm."""
     summary = summarize(sweep)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
+    console = terminal()
     for (name, sentence), numbers in alarms(sweep).items():
-        console.print(Text(f"{name.upper()}: {sentence} (jobs: {jobs(numbers, sweep)})", style="bold red"))
-    shown = Table(title=Text(summary.headline), title_justify="left", title_style="bold")
+        console.print(f"{name.upper()}: {sentence} (jobs: {jobs(numbers, sweep)})", style="bold red")
+    shown = Table(title=summary.headline, title_justify="left", title_style="bold")
     for name in columns(summary):
-        shown.add_column(Text(name), justify="left" if name in WORDS else "right", no_wrap=name != "variant")
+        shown.add_column(name, justify="left" if name in WORDS else "right", no_wrap=name != "variant")
     for row in summary.worth:
         name, *others = cells(row, summary)
-        shown.add_row(*map(Text, (f"{name} (best)" if summary.is_best(row) else name, *others)))
-    console.print(shown if summary.rows else Text(summary.headline, style="bold"))
+        shown.add_row(f"{name} (best)" if summary.is_best(row) else name, *others)
+    console.print(shown if summary.rows else summary.headline, style=None if summary.rows else "bold")
     print(f"Of {len(summary.rows)} rows these are on a front of accuracy against FLOPs, latency or size, or best.")
     for failed in failures(summary):
-        print(f"- {failed.called} failed: {failed.sentence}")
+        console.print(f"- {failed.called} failed: {failed.sentence}", soft_wrap=True)
 
 
 def _ranges(numbers: Sequence[int]) -> Iterator[str]:

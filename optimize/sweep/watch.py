@@ -63,14 +63,14 @@ class Watch:
                 for found in ended:
                     told.add(found.number)
                     total = f" of {self.sweep.total}" if self.sweep.total else ""
-                    CONSOLE.print(f"{len(told)}{total}: {self._said(found)} ({said})", markup=False, highlight=False)
+                    CONSOLE.print(f"{len(told)}{total}: {self._said(found)} ({said})", highlight=False)
                 if ended:
                     from optimize.sweep import page  # with it comes torch, which takes seconds
 
                     try:
                         page.write(read(self.sweep.folder))
                     except InputError as error:  # the end of the sweep says it again
-                        CONSOLE.print(str(error), markup=False, highlight=False)
+                        CONSOLE.print(str(error), highlight=False)
 
     def _left(self, known: list[Job]) -> str:
         """Jobs that ended here tell how long one takes, however many run at once."""

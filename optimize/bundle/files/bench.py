@@ -10,14 +10,16 @@ import json
 import os
 import platform
 import random
+import shlex
 import sys
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from subprocess import list2cmdline
 from time import perf_counter
 
 import numpy as np
-from runtimes import HERE, checked, cores, open_model, unused, version
+from runtimes import artefact, checked, cores, open_model, read_bundle, shown, unused, version
 
 CALLS = 3  # timed in each round, behind an untimed one
 STEADY, WINDOW, MOST_WARM_UP = 0.05, 5, 60  # warm-up ends when the medians of two windows differ by less than a share
@@ -32,14 +34,14 @@ def main():
         "--out", type=Path, help="new file to write; measurement.json, measurement-2.json ... by default"
     )
     given = parser.parse_args()
-    name = " ".join(given.device.split())
+    name = shown(" ".join(given.device.split()))
     if given.rounds < 12 or given.threads < 1 or not name:
         sys.exit("error: give --rounds of 12 or more, --threads of 1 or more, and a --device that has a name.")
     out = new_file(given.out or unused(Path("measurement.json")))
     for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
         stream.reconfigure(errors="replace")
-    bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
-    found = digest(HERE / bundle["artefact"])
+    bundle = read_bundle()
+    found = digest(artefact(bundle))
     if found != bundle["sha256"]:
         sys.exit(f"error: {bundle['artefact']} is not the file that bundle.json describes; copy the bundle again.")
     times, before, arithmetic = measured(bundle, given.threads, given.rounds)
@@ -55,8 +57,8 @@ def main():
         "precision": bundle["precision"],
         "imgsz": bundle["imgsz"],
         "device": name,
-        "cpu": cpu(),
-        "system": platform.platform(),
+        "cpu": shown(cpu()),
+        "system": shown(platform.platform()),
         "cores": cores(),
         "threads": given.threads,
         "arithmetic": arithmetic or None,
@@ -77,11 +79,12 @@ def main():
     }
     with out.open("x", encoding="utf-8") as file:  # new: another one may have been written meanwhile
         file.write(json.dumps(measurement, indent=1))
+    words = ["python", "-m", "optimize.import_measurement", f"runs/{bundle['run']}", out.name]
+    command = list2cmdline(words) if os.name == "nt" else shlex.join(words)
     print(
         f"{bundle['variant']} on {name}, {bundle['runtime']}, {given.threads} threads: {median:.2f} ms "
         f"[{q1:.2f}-{q3:.2f}], p95 {p95:.2f} ms; A/A {abs(middle - 1):.1%}, quartiles +-{(high - low) / 2:.1%}\n"
-        f"copy {out} to where the run is, then: "
-        f"python -m optimize.import_measurement runs/{bundle['run']} {out.name}"
+        f"copy {out} to where the run is, then: {command}"
     )
 
 

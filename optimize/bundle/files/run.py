@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from runtimes import HERE, checked, cores, open_model, unused
+from runtimes import checked, cores, open_model, read_bundle, unused
 
 
 def main():
@@ -23,7 +23,7 @@ def main():
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
     parser.add_argument("--out", type=Path, help="folder to write to; found, found-2 ... by default")
     given = parser.parse_args()
-    bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
+    bundle = read_bundle()
     if given.confidence is not None:
         if not 0 <= given.confidence <= 1:
             sys.exit(f"error: --confidence {given.confidence} is not allowed; give 0 to 1.")

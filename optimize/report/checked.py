@@ -1,0 +1,139 @@
+"""What a results.json may say: a report that everything below can draw, compare and choose from.
+
+Types are pydantic's; this is what they can't tell: numbers that can be, names that are known, parts that fit together.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from optimize import device
+from optimize.data.dataset import SPLITS
+from optimize.inside import is_relative
+from optimize.measure.roofline import Machine
+from optimize.report.gates import COMPUTED
+from optimize.report.plain import RUNTIMES
+from optimize.result import Report, Result
+from optimize.store.entry import QUANTIZATION, SHRINKING
+from optimize.texts import LONGEST
+
+ROWS = 1000  # of a report, at most; each is compared with others
+SEEN = 3000  # objects that a model finds in one picture, ten times as many as ultralytics keeps
+LARGEST, LEAST = 1e18, 1e-9
+FREE = ("config", "stages", "quantization")  # settings, and what `entry` checks
+SIGNED = ("corners", "temperature_c", "metrics", "classes", "folds", "score")  # these may be less than 0
+POSITIVE = {  # times, and what is divided by or drawn on a logarithmic axis
+    *("median_ms", "p95_ms", "q1_ms", "q3_ms", "speedup", "speedup_low", "speedup_high"),
+    *("imgsz", "stride", "threads", "width", "height", "peaks", "bandwidth", "cache_bandwidth"),
+}
+
+
+def wrong(report: Report) -> Iterator[str]:
+    """What can't be in `report`, one sentence each, without its end; nothing for one that this program wrote."""
+    yield from _leaves(report, "")
+    if not 0 < len(report.results) <= ROWS or len(report.measurements) > ROWS:
+        yield f"it has {len(report.results)} results and {len(report.measurements)} measurements"
+        return
+    for i, row in enumerate(report.results):
+        yield from (f"results.{i}: {what}" for what in _row(row, report))
+    yield from _stages(report)
+    yield from (f"left_out: there is no split {one.split!r:.40}" for one in report.left_out if one.split not in SPLITS)
+    if (report.noise is None) != (report.noise_spread is None):
+        yield "noise and noise_spread: one of them is missing"
+    if not _is_date(report.provenance.began):
+        yield f"provenance.began: {report.provenance.began!r:.40} is no date"
+    if report.machine:
+        yield from _machine(report.machine)
+    if report.device:
+        yield from (f"device: it {what}" for what in device.wrong(report.device))
+    yield from _pictures(report)
+    made = {(row.sha256, row.variant.runtime, row.variant.precision) for row in report.results}
+    for i, one in enumerate(report.measurements):
+        if one.artefact not in made:
+            yield f"measurements.{i}: it is of no artefact of this run"
+
+
+def _leaves(value: Any, place: str, name: str = "") -> Iterator[str]:
+    """Numbers and texts that can't be; `name` is that of the field which holds `value`."""
+    if is_dataclass(value):
+        for field in fields(value):
+            if field.name not in FREE:
+                yield from _leaves(getattr(value, field.name), f"{place}.{field.name}".lstrip("."), field.name)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from _leaves(key, f"{place} (a key)")
+            yield from _leaves(one, f"{place}.{key:.40}", name)
+    elif isinstance(value, list | tuple):
+        for i, one in enumerate(value):
+            yield from _leaves(one, f"{place}.{i}", name)
+    elif isinstance(value, str) and len(value) > LONGEST:
+        yield f"{place}: it has {len(value)} characters"
+    elif isinstance(value, int | float) and not _can_be(value, name):
+        yield f"{place}: that number can't be"
+
+
+def _can_be(value: float, name: str) -> bool:
+    if not abs(value) <= LARGEST:  # nor is one that is none
+        return False
+    return value >= LEAST if name in POSITIVE else value >= 0 or name in SIGNED
+
+
+def _row(row: Result, report: Report) -> Iterator[str]:
+    if row.variant.runtime not in RUNTIMES:
+        yield f"variant.runtime is {row.variant.runtime!r:.40}, not one of {', '.join(RUNTIMES)}"
+    if row.variant.precision not in COMPUTED:
+        yield f"variant.precision is {row.variant.precision!r:.40}, not one of {', '.join(COMPUTED)}"
+    metrics = list(row.accuracy.metrics)
+    if len(metrics) < 2 or metrics != list(report.results[0].accuracy.metrics):
+        yield "accuracy.metrics: they are fewer than two, or not those of the first row"
+    if not row.flops:
+        yield "it has no operations"
+    for layer in row.profile.layers if row.profile else ():
+        if 0 < layer.milliseconds < LEAST:
+            yield f"profile: {layer.milliseconds} ms can't be"
+    if row.quantization is not None:
+        yield from _mistake(QUANTIZATION, row.quantization, "quantization")
+
+
+def _stages(report: Report) -> Iterator[str]:
+    for i, done in enumerate(report.stages):
+        yield from _mistake(SHRINKING, done, f"stages.{i}")
+        if not isinstance(done.get("stage"), str):
+            yield f"stages.{i}: it has no name"
+
+
+def _mistake(kind: TypeAdapter, value: dict[str, Any], place: str) -> Iterator[str]:
+    try:
+        kind.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        yield f"{place}.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _machine(machine: Machine) -> Iterator[str]:
+    for runtime, peaks in machine.peaks.items():
+        if not peaks or runtime not in machine.bandwidth or runtime not in machine.cache_bandwidth:
+            yield f"machine: a peak or a bandwidth of {runtime:.40} is missing"
+
+
+def _pictures(report: Report) -> Iterator[str]:
+    """All objects of a picture have as many corners, or none; `measure.disagreement` compares each with each."""
+    for i, picture in enumerate(report.disagreement.pictures if report.disagreement else ()):
+        place = f"disagreement.pictures.{i}"
+        if not is_relative(str(picture.path)):
+            yield f"{place}.path: it leads out of the run's folder"
+        sides = picture.truth, picture.before, picture.after
+        corners = {len(box.corners) for side in sides for box in side}
+        if len(corners) > 1 or corners & {1, 2} or max(map(len, sides)) > SEEN:
+            yield f"{place}: its objects are too many, or differ in their number of corners"

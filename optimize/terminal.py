@@ -1,0 +1,34 @@
+"""What reaches the terminal and the log: text of others has no markup there, and controls no terminal."""
+
+import logging
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from optimize.texts import shown
+
+WIDTH_OF_A_FILE = 180  # a pipe has no width, and a broken table is worse than a long line
+
+
+class Terminal(Console):
+    """Shows every string as it is: cells, titles, notes."""
+
+    def render_str(self, text: str, **style: object) -> Text:
+        return super().render_str(shown(text), **style | {"markup": False, "emoji": False})
+
+
+def terminal() -> Terminal:
+    """What prints to stdout."""
+    return Terminal(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, highlight=False)
+
+
+class Lines(logging.Formatter):
+    """A message is one line; only a traceback has more."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = shown(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(shown, super().format(record).split("\n")))
