@@ -6,8 +6,12 @@ from optimize.errors import InputError, RuntimeUnavailable, described
 from optimize.flops.named import named
 from optimize.flops.picture import check
 from optimize.flops.table import Table
+from optimize.host.tried import why_not
 from optimize.measure import openvino_cost
 
+# OpenVINO evaluates shapes as it reads, for which a small graph can ask for any time and memory.
+READ = "import sys, openvino; openvino.Core().read_model(sys.argv[1])"
+SECONDS, MEMORY = 60, 4 * 10**9
 LARGEST = 2**26  # bytes of an .xml, which holds no weights; those of the largest detectors have 2 MB
 
 
@@ -27,6 +31,8 @@ def table(path: Path, imgsz: int | None) -> Table:
     weights = files[0].with_suffix(".bin")
     if weights.exists() and not weights.is_file():
         raise InputError(f"model={path} has a {weights.name} that is no file; give a folder with both.")
+    if why := why_not(READ, str(files[0]), SECONDS, MEMORY + 4 * (weights.stat().st_size if weights.exists() else 0)):
+        raise InputError(f"model={path} can't be read by OpenVINO, since {why}; export it again.")
     try:
         network = ov.Core().read_model(files[0])
     except RuntimeError as error:

@@ -25,7 +25,7 @@ def build(kind: type[nn.Module], yaml: dict[str, Any], channels: int) -> nn.Modu
 
     Args:
         kind: a model class of ultralytics.
-        yaml: as its constructor takes it; it is changed.
+        yaml: as its constructor takes it, and `describes_layers`; it is changed.
         channels: of the images.
 
     Raises:
@@ -40,6 +40,16 @@ def build(kind: type[nn.Module], yaml: dict[str, Any], channels: int) -> nn.Modu
         return kind(yaml, ch=channels, verbose=False)
 
 
+def describes_layers(yaml: Any) -> bool:
+    """Whether it is a dictionary with rows of layers, of which the head has at least one."""
+    if not isinstance(yaml, dict) or not all(isinstance(yaml.get(part), list) for part in ("backbone", "head")):
+        return False
+    return bool(yaml["head"]) and all(
+        isinstance(row, list) and len(row) == 4 and isinstance(row[2], str) and isinstance(row[3], list)
+        for row in rows(yaml)
+    )
+
+
 def rows(yaml: dict[str, Any]) -> list[list[Any]]:
     """The layers that a yaml describes: from, number, name and arguments."""
     return [*yaml["backbone"], *yaml["head"]]
@@ -48,7 +58,7 @@ def rows(yaml: dict[str, Any]) -> list[list[Any]]:
 def fetching(yaml: dict[str, Any]) -> str | None:
     """The first layer in `yaml` that fetches when it is made: torchvision's weights, or a whole model from a file."""
     for row in rows(yaml):
-        kind = vars(tasks).get(row[2]) if isinstance(row[2], str) else None
+        kind = vars(tasks).get(row[2])
         if isinstance(kind, type) and issubclass(kind, (TorchVision, tasks.BaseModel)):
             return row[2]
     return None

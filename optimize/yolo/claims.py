@@ -43,13 +43,9 @@ def check(model: nn.Module) -> None:
 
 def _check_yaml(yaml: dict[str, Any]) -> None:
     for described in (yaml, yaml.get(BEFORE, yaml)):
-        if not isinstance(described, dict) or not {"backbone", "head"} <= described.keys():
+        if not built.describes_layers(described):
             raise Unusable("has a yaml without backbone and head, which describes no network")
-        try:
-            layer = built.fetching(described) if tasks.SAFE_LOAD else None
-        except (TypeError, IndexError, KeyError) as error:
-            raise Unusable("has a yaml with rows that describe no layers") from error
-        if layer:
+        if tasks.SAFE_LOAD and (layer := built.fetching(described)):
             raise Unusable(f"names {layer} in its yaml, a layer that fetches weights when it is built {TRUST}")
 
 

@@ -10,7 +10,9 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from ultralytics.data import utils
 from ultralytics.data.utils import check_cls_dataset, check_det_dataset, img2label_paths
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.utils import ROOT
@@ -112,7 +114,7 @@ def _classified(data: str, single_cls: bool) -> Dataset:
 
 def _checked(check: Callable[[str], dict], data: str, wanted: str) -> dict:
     try:
-        with stdout_to_stderr():
+        with stdout_to_stderr(), patch.object(utils, "check_font", lambda font: None):  # for plots, which we don't draw
             return check(data)
     except Exception as error:  # ultralytics raises anything from SyntaxError to FileNotFoundError here
         reason = " ".join(str(error).replace("❌", "").split()).split(" Note dataset download")[0]

@@ -55,8 +55,8 @@ def build(yaml: Path) -> nn.Module:
         raise InputError(f"model={yaml} does not exist; give a .pt, .yaml, .onnx or OpenVINO file.") from error
     except Exception as error:  # whatever a yaml that can't be parsed raises
         raise InputError(f"model={yaml} can't be read ({described(error)}); give the yaml of a model.") from error
-    if not isinstance(content, dict) or not {"backbone", "head"} <= set(content):
-        raise InputError(f"model={yaml} describes no model; give a yaml with `backbone` and `head`.")
+    if not built.describes_layers(content):
+        raise InputError(f"model={yaml} describes no model; give a yaml with rows in `backbone` and `head`.")
     kind = _kind(content)
     if kind is None:
         raise InputError(

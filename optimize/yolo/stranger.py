@@ -130,7 +130,7 @@ def _values(content: Any) -> Iterator[tuple[Any, Any, Any]]:
             left += [(owner, item if owner is None else key, value[item]) for item in value]
         elif isinstance(value, list | tuple | set | frozenset):
             left += [(owner, key, item) for item in value]
-        if hasattr(value, "__dict__"):
+        if hasattr(value, "__dict__") and not isinstance(value, Enum):  # its members are the class's, not the file's
             left += [(value, name, item) for name, item in vars(value).items()]
 
 

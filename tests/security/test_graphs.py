@@ -10,8 +10,8 @@ import psutil
 import pytest
 from onnx import helper
 
-from optimize.errors import OptimizeError
-from optimize.flops import count
+from optimize.errors import InputError, OptimizeError
+from optimize.flops import count, openvino_graph
 
 SECONDS, MEMORY = 30, 500 * 10**6
 WEIGHT = helper.make_tensor("w", 1, [4, 3, 3, 3], np.zeros(108, np.float32).tobytes(), raw=True)
@@ -253,3 +253,43 @@ def test_a_yaml_of_a_model_is_bounded_like_that_of_a_data_set(kind, tmp_path):
     (tmp_path / "m.yaml").write_text(f"{YAML[kind]}\nbackbone: [[-1, 1, Conv, [8, 3, 2]]]\nhead: []\n")
     with pytest.raises(OptimizeError, match=r"m\.yaml can't be read \(ValueError: .*m\.yaml (stands|has|is)"):
         count(tmp_path / "m.yaml")
+
+
+def test_what_openvino_can_not_read_in_time_is_a_sentence(tmp_path, monkeypatch):
+    """A Concat chain that doubles feeds the shape of a Reshape: OpenVINO computes it while it reads the file."""
+    monkeypatch.setattr(openvino_graph, "SECONDS", 3)
+    doubling(40, tmp_path / "bad.xml")
+    with pytest.raises(InputError, match=r"bad\.xml can't be read by OpenVINO, since it (takes more than|ends the)"):
+        count(tmp_path / "bad.xml")
+
+
+def doubling(steps: int, path: Path) -> None:
+    """By hand, since to build it by OpenVINO would compute it as well."""
+    ports = '<port id="{0}" precision="I64"><dim>{1}</dim></port>'
+    layers = [
+        '<layer id="0" name="x" type="Parameter" version="opset1"><data shape="1,3,8,8" element_type="f32"/><output>'
+        '<port id="0" precision="FP32"><dim>1</dim><dim>3</dim><dim>8</dim><dim>8</dim></port></output></layer>',
+        '<layer id="1" name="c" type="Const" version="opset1"><data element_type="i64" shape="1" offset="0" size="8"/>'
+        f"<output>{ports.format(0, 1)}</output></layer>",
+    ]
+    edges = []
+    for i in range(steps):
+        layers.append(
+            f'<layer id="{i + 2}" name="k{i}" type="Concat" version="opset1"><data axis="0"/><input>'
+            f"{ports.format(0, 2**i)}{ports.format(1, 2**i)}</input><output>{ports.format(2, 2 ** (i + 1))}</output></layer>"
+        )
+        edges += [(i + 1, 0 if i == 0 else 2, i + 2, 0), (i + 1, 0 if i == 0 else 2, i + 2, 1)]
+    last = steps + 2
+    layers += [
+        f'<layer id="{last}" name="r" type="Reshape" version="opset1"><data special_zero="true"/><input>'
+        '<port id="0" precision="FP32"><dim>1</dim><dim>3</dim><dim>8</dim><dim>8</dim></port>'
+        f'{ports.format(1, 2**steps)}</input><output><port id="2" precision="FP32"/></output></layer>',
+        f'<layer id="{last + 1}" name="o" type="Result" version="opset1"><input><port id="0" precision="FP32"/></input>'
+        "</layer>",
+    ]
+    edges += [(0, 0, last, 0), (last - 1, 2, last, 1), (last, 2, last + 1, 0)]
+    wires = "".join(f'<edge from-layer="{a}" from-port="{b}" to-layer="{c}" to-port="{d}"/>' for a, b, c, d in edges)
+    path.write_text(
+        f'<net name="n" version="11"><layers>{"".join(layers)}</layers><edges>{wires}</edges></net>', encoding="utf-8"
+    )
+    path.with_suffix(".bin").write_bytes((1).to_bytes(8, "little"))
