@@ -35,12 +35,15 @@ def table(path: Path, imgsz: int | None) -> Table:
         raise InputError(f"model={path} can't be read by OpenVINO, since {why}; export it again.")
     try:
         network = ov.Core().read_model(files[0])
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # its message may hold bytes of the file
         raise InputError(f"model={path} is not an OpenVINO model ({described(error)}); give one that is.") from error
     size = check(str(path), [_shape(port) for port in network.inputs], imgsz)
     try:
         layers = named(path, openvino_cost.layers(network))
-    except RuntimeError as error:  # a shape or type that is no number, of an operator that isn't counted itself
+    except (
+        RuntimeError,
+        UnicodeDecodeError,
+    ) as error:  # a shape or type that is no number, of an operator that isn't counted itself
         raise InputError(f"model={path} can't be counted ({described(error)}); export it again.") from error
     return Table(str(path), size, layers, openvino_cost.uncounted(network), None, None)
 

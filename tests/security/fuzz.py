@@ -18,7 +18,10 @@ from time import perf_counter
 
 import psutil
 
+from optimize.flops.openvino_graph import READ
+
 COUNT, SEED = 200, 15
+TRIED = "-P", READ  # OpenVINO reads a file in a process of its own first
 BYTES = b"\x00", b"\xff", b"\xff\xff\xff\x7f", b"\x80", b"\n", b"\x1b[31m", b"../../", b"\xff" * 8
 WORDS = (
     *("1e400", "-1", "nan", "inf", "null", "true", "[]", "{}", "[[[[[[[[", "9" * 40, "1e10", "../../x", "/etc/passwd"),
@@ -117,7 +120,9 @@ def of_measurement(folder: Path) -> tuple[Path, Callable, Callable]:
 def of_data(name: str, mutate: Callable) -> Callable:
     def format_(folder: Path) -> tuple[Path, Callable, Callable]:
         from optimize.yolo.dataset import resolve
+        from optimize.yolo.label_cache import keep_in
 
+        keep_in(folder / "store")
         return folder / name, mutate, lambda path: resolve(str(folder / "data.yaml"))
 
     return format_
@@ -159,8 +164,10 @@ def main(name: str, folder: Path) -> None:
         if event == "open" and isinstance(arguments[0], str) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             if not os.path.abspath(arguments[0]).startswith(allowed):
                 outside.add(arguments[0])
-        elif event in ("subprocess.Popen", "os.system", "socket.connect"):
-            outside.add(f"{event} {arguments[0]}")
+        elif event in ("os.system", "socket.connect") or (
+            event == "subprocess.Popen" and tuple(arguments[1])[1:4:2] != TRIED
+        ):
+            outside.add(f"{event} {arguments[:2]}")
 
     sys.addaudithook(watch)
     before = psutil.Process().memory_info().rss

@@ -5,14 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import reports
 from commands import python_path
 from fuzz import COUNT, FORMATS
+from results_cases import MEASUREMENT, content, whole
 
-from optimize.report import results
 from optimize.yolo import checkpoint as checkpoints
 from optimize.yolo.export import to_onnx
 
@@ -30,7 +30,8 @@ def honest(tmp_path_factory, dataset, checkpoint) -> Path:
     shutil.copy(checkpoint, folder / "model.pt")
     to_onnx(checkpoints.deployed(checkpoints.load(checkpoint)), 64, folder / "model.onnx")
     ov.save_model(ov.convert_model(folder / "model.onnx"), folder / "model.xml", compress_to_fp16=True)
-    results.write(reports.report(), folder / "results.json")
+    content(whole(), folder)
+    (folder / "measurement.json").write_text(json.dumps(asdict(MEASUREMENT), indent=1))
     return folder
 
 

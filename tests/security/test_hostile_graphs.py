@@ -276,7 +276,8 @@ def doubling(steps: int, path: Path) -> None:
     for i in range(steps):
         layers.append(
             f'<layer id="{i + 2}" name="k{i}" type="Concat" version="opset1"><data axis="0"/><input>'
-            f"{ports.format(0, 2**i)}{ports.format(1, 2**i)}</input><output>{ports.format(2, 2 ** (i + 1))}</output></layer>"
+            f"{ports.format(0, 2**i)}{ports.format(1, 2**i)}</input>"
+            f"<output>{ports.format(2, 2 ** (i + 1))}</output></layer>"
         )
         edges += [(i + 1, 0 if i == 0 else 2, i + 2, 0), (i + 1, 0 if i == 0 else 2, i + 2, 1)]
     last = steps + 2
