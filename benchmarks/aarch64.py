@@ -34,7 +34,7 @@ from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
-from optimize.stage import apply
+from optimize.store.apply import apply
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load, task
 from optimize.yolo.dataset import resolve

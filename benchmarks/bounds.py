@@ -23,7 +23,7 @@ from optimize.prepare import start
 from optimize.profile_device import profiled
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
-from optimize.stage import apply
+from optimize.store.apply import apply
 from optimize.yolo.checkpoint import deployed, load
 
 HEAD = ("model", "px", "runtime", "bound, ms", "with Winograd, ms", "lower quartile, ms", "bound / quartile")

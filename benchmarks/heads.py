@@ -23,7 +23,7 @@ from quantized import quantized
 from tiny_tasks import CLASSES, SIDE, write_dataset
 
 from optimize.data.calibration import CalibrationImages
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.variant import Variant

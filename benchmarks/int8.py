@@ -19,7 +19,7 @@ from time import perf_counter
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from optimize.data.calibration import images
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.judge import Judge
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.runtime.onnxruntime import OnnxRuntime

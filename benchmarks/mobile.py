@@ -15,7 +15,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.judge import Judge
 from optimize.prepare import start
 from optimize.quant.int8 import Int8
@@ -25,7 +25,7 @@ from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.openvino import OpenVino
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
-from optimize.stage import REPORT, apply
+from optimize.store.apply import REPORT, apply
 from optimize.yolo.checkpoint import load, task
 from optimize.yolo.dataset import resolve
 

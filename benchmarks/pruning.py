@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.measure import accuracy
 from optimize.measure.cost import count
 from optimize.prepare import shrink
@@ -37,7 +37,8 @@ from optimize.pruner.taylor import Taylor
 from optimize.recover.bn import BatchNorm
 from optimize.recover.finetune import Finetune
 from optimize.runtime.torch import Torch
-from optimize.stage import Stage, apply, digest
+from optimize.stage import Stage
+from optimize.store.apply import apply, digest
 from optimize.variant import Variant
 from optimize.yolo import checkpoint
 from optimize.yolo.dataset import resolve

@@ -15,6 +15,7 @@ from ultralytics import YOLO
 
 from optimize.data import digits
 from optimize.yolo import checkpoint
+from optimize.yolo.find import DIGITS
 
 SCENES = 3000
 SETTINGS = {
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--work", type=Path, default=Path("runs/train_digits"), help="data set and logs")
-    parser.add_argument("--out", type=Path, default=digits.WEIGHTS)
+    parser.add_argument("--out", type=Path, default=DIGITS)
     args = parser.parse_args()
     work = args.work.resolve()
     data = digits.compose(work, train=args.scenes)

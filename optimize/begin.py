@@ -86,7 +86,7 @@ def _locked(folder: Path, target: Path, overwrite: bool) -> FileLock:
 
 def _checked(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
     from optimize import tracking
-    from optimize.checks import check_apart
+    from optimize.dataset import check_apart
     from optimize.prepare import prepare, settings_of
     from optimize.yolo.checkpoint import trusted
 

@@ -19,7 +19,7 @@ from optimize.report import bounds as shown
 from optimize.report.plain import change
 from optimize.report.table import of_bounds
 from optimize.sentences import one_sentence
-from optimize.stage import digest
+from optimize.store.apply import digest
 from optimize.terminal import terminal
 from optimize.yolo import checkpoint
 

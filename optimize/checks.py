@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo.checkpoint import channels, keypoints, names, task
 from optimize.yolo.dataset import resolve
@@ -49,19 +49,6 @@ def check_fit(given: str, model: nn.Module, data: Dataset, called: str, mend: st
             f"{given} has kpt_shape {list(keypoints(model))}, data={called} has "
             f"{list(data.keypoints)}; give {mend.format('keypoints')}."
         )
-
-
-def check_apart(given: str, folder: Path, data: Dataset) -> None:
-    """What is written among the images of a data set would become a part of it.
-
-    Raises:
-        InputError: `folder`, which was `given` so, lies there.
-    """
-    places = {image.parent.resolve() for image in (*data.train, *data.val)}
-    if data.task == "classify":  # a new folder beside those of the classes would be a class
-        places |= {(data.yaml / split).resolve() for split in ("train", "val")}
-    if not places.isdisjoint((folder.resolve(), *folder.resolve().parents)):
-        raise InputError(f"{given} lies among the images of {data.yaml}; give another folder.")
 
 
 def check_unchanged(data: Dataset) -> None:

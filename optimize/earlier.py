@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from optimize.bundle.measurement import Measurement
 from optimize.device import Device
 from optimize.errors import InputError
 from optimize.measure.latency import Latency
+from optimize.measurement import Measurement
 from optimize.pick import Measured
 from optimize.provenance import Host
 from optimize.report import gates, results

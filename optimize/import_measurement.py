@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from optimize.bundle import measurement
-from optimize.bundle.measurement import Measurement
 from optimize.errors import InputError
+from optimize.measurement import Measurement
 from optimize.report import results, write
 from optimize.result import Report
 from optimize.sentences import one_sentence

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import during
 from optimize.host.quiet import timing, working
 from optimize.measure import latency, machine, validation
@@ -22,7 +22,7 @@ from optimize.progress import bar
 from optimize.provenance import versions
 from optimize.runtime.here import here
 from optimize.runtime.session import Runtime, Session
-from optimize.stage import apply, digest
+from optimize.store.apply import apply, digest
 from optimize.variant import Variant
 from optimize.yolo.image import write_small_copy
 from optimize.yolo.validate import validate

@@ -14,7 +14,7 @@ from optimize.measure.latency import Untimed
 from optimize.plan import Plan
 from optimize.report.verdict import chosen
 from optimize.result import Failure, Report, Result
-from optimize.stage import digest
+from optimize.store.apply import digest
 from optimize.store.contents import size
 from optimize.store.manifest import placing
 from optimize.variant import Variant

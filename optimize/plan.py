@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.device import Device
 from optimize.judge import Judge
 from optimize.limits import Limits

@@ -11,10 +11,10 @@ from torch import nn
 
 from optimize import rivals
 from optimize.bundle import make as bundle
-from optimize.checks import check_apart, check_fit, check_model, check_room
+from optimize.checks import check_fit, check_model, check_room
 from optimize.config import build, check_targets, typed
-from optimize.data.dataset import Dataset
 from optimize.data.digits import compose
+from optimize.dataset import Dataset, check_apart
 from optimize.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
 from optimize.host.cpu import computes_int8
@@ -33,8 +33,9 @@ from optimize.recover.qat import Qat, unavailable
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.settings import Settings
-from optimize.stage import Stage, digest
+from optimize.stage import Stage
 from optimize.store import manifest
+from optimize.store.apply import digest
 from optimize.store.contents import begin_store, check_store
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import architecture, check_size, stride, task, usual_size

@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.host import cpu, resources
 from optimize.host.process import quoted
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimize.bundle.measurement import Measurement
-from optimize.data.dataset import LeftOut
+from optimize.dataset import LeftOut
 from optimize.device import Device
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
@@ -14,6 +13,7 @@ from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Latency
 from optimize.measure.profile import Profile
 from optimize.measure.roofline import Machine
+from optimize.measurement import Measurement
 from optimize.provenance import Provenance
 from optimize.variant import Variant
 

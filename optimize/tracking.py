@@ -21,11 +21,12 @@ from optimize.errors import InputError, described
 from optimize.report.plain import points
 from optimize.report.verdict import chosen, headline
 from optimize.result import Report
-from optimize.sweep.job import Job
-from optimize.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from optimize.sweep.job import Job
+    from optimize.sweep.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def write_run(report: Report, folder: Path) -> None:
 
 
 @_kept
-def write_sweep(sweep: Sweep) -> None:
+def write_sweep(sweep: "Sweep") -> None:
     """A sweep that was timed, with a child for each job. Gives a sentence where it could not be written, else None."""
     client = _client()
     tags = {"command": sweep.command}
@@ -93,7 +94,7 @@ def write_sweep(sweep: Sweep) -> None:
             _write_job(client, parent, job, sweep)
 
 
-def _write_job(client: "MlflowClient", parent: str, job: Job, sweep: Sweep) -> None:
+def _write_job(client: "MlflowClient", parent: str, job: "Job", sweep: "Sweep") -> None:
     folder, report = sweep.folder / str(job.number), sweep.reports.get(job.number)
     tags = {PARENT: parent, "overrides": " ".join(job.overrides), "error": job.sentence or ""}
     run = _run(client, folder, job.overrides, _params(report) if report else {}, tags)
@@ -150,7 +151,7 @@ def _flat(node: dict[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
             yield FORBIDDEN.sub("-", f"{place}{key}"), str(value)
 
 
-def _searched(sweep: Sweep) -> dict[str, str]:
+def _searched(sweep: "Sweep") -> dict[str, str]:
     """What was swept, by its key."""
     return {FORBIDDEN.sub("-", key): values for key, _, values in (one.partition("=") for one in sweep.overrides)}
 

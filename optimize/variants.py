@@ -14,7 +14,8 @@ from optimize.result import Failure
 from optimize.rivals import smaller
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
-from optimize.stage import Stage, apply, said
+from optimize.stage import Stage
+from optimize.store.apply import apply, said
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load
 

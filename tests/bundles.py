@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from optimize.result import Report
-from optimize.stage import digest
+from optimize.store.apply import digest
 
 
 def one_row(artefact: Path, runtime: str, precision: str = "fp32", task: str = "detect", imgsz: int = 64) -> Report:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from optimize.data.calibration import images
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.variant import Variant
 

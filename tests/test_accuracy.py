@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tiny_tasks import TASKS, write_dataset
 
-from optimize.data.dataset import LeftOut
+from optimize.dataset import LeftOut
 from optimize.measure.accuracy import Accuracy, leave_groups_out
 from optimize.measure.detections import Box, Detections
 from optimize.measure.validation import once

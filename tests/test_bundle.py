@@ -27,8 +27,8 @@ from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
-from optimize.stage import digest
 from optimize.store import manifest
+from optimize.store.apply import digest
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load, save
 

@@ -12,7 +12,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data import build_yolo_dataset
 
 from optimize.data.calibration import images, sample
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo.dataset import resolve
 from optimize.yolo.image import validation_image

@@ -18,7 +18,7 @@ import pytest
 from nasty_sets import TASKS, NastySet, names, state, write_sets
 from stock_reads import read
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo.dataset import resolve
 

@@ -13,8 +13,9 @@ from sklearn.datasets import load_digits
 from ultralytics import YOLO
 
 from optimize.data import digits
-from optimize.stage import digest
+from optimize.store.apply import digest
 from optimize.yolo import checkpoint
+from optimize.yolo.find import DIGITS
 
 
 @pytest.fixture
@@ -135,14 +136,14 @@ def test_an_interrupted_composition_leaves_nothing_that_looks_whole(tmp_path, mo
 
 
 def test_checkpoint_knows_the_classes_of_the_data():
-    model = checkpoint.load(digits.WEIGHTS)
+    model = checkpoint.load(DIGITS)
     assert model.names == dict(enumerate(digits.NAMES))
     assert model.args["imgsz"] == digits.SIDE
 
 
 def test_checkpoint_is_small_and_names_no_path_of_the_machine_that_trained_it():
-    assert digits.WEIGHTS.stat().st_size <= 6_000_000
-    with zipfile.ZipFile(digits.WEIGHTS) as archive:
+    assert DIGITS.stat().st_size <= 6_000_000
+    with zipfile.ZipFile(DIGITS) as archive:
         (pickle,) = [name for name in archive.namelist() if name.endswith("data.pkl")]
         strings = [value for _, value, _ in pickletools.genops(archive.read(pickle)) if isinstance(value, str)]
     assert "digits" in strings
@@ -152,7 +153,7 @@ def test_checkpoint_is_small_and_names_no_path_of_the_machine_that_trained_it():
 @pytest.mark.slow
 def test_checkpoint_is_good_and_leaves_room_for_damage(tmp_path):
     data = digits.compose(tmp_path)
-    scores = YOLO(digits.WEIGHTS).val(
+    scores = YOLO(DIGITS).val(
         data=data, imgsz=digits.SIDE, rect=False, batch=16, plots=False, project=tmp_path, verbose=False
     )
     assert 0.75 <= scores.box.map <= 0.95

@@ -20,16 +20,16 @@ from quantized import quantized
 
 from optimize import report
 from optimize.data.calibration import images
-from optimize.data.dataset import Dataset
-from optimize.measure import cost, latency, onnx_cost
+from optimize.dataset import Dataset
+from optimize.measure import cost, latency
 from optimize.measure.accuracy import Accuracy
 from optimize.quant.onnx_int8 import _Reader
-from optimize.quant.scope import onnx_decode
 from optimize.report import gates, words
 from optimize.result import Report, Result
-from optimize.runtime import onnx_profile, openvino_kernels
+from optimize.runtime import onnx_cost, onnx_profile, openvino_kernels
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, read
+from optimize.runtime.scope import onnx_decode
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load

@@ -19,8 +19,8 @@ from optimize.measure import validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import Box, Detections
 from optimize.report import page
-from optimize.stage import MANIFEST, apply
 from optimize.store import manifest
+from optimize.store.apply import MANIFEST, apply
 from optimize.variant import Variant
 from optimize.yolo.dataset import resolve
 

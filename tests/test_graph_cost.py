@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from optimize.errors import MeasurementError
-from optimize.measure import onnx_cost, openvino_cost
+from optimize.runtime import onnx_cost, openvino_cost
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, save
 from optimize.variant import Variant

@@ -17,7 +17,7 @@ from lively import lively, write_blocks
 from quantized import quantized
 
 from optimize.data.calibration import images
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from optimize import judge, provenance
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.host import cpu
 from optimize.judge import Judge
 from optimize.measure.accuracy import Accuracy

@@ -16,7 +16,7 @@ from ultralytics import YOLO
 from optimize import report as written
 from optimize.checks import check_fit
 from optimize.data.calibration import images
-from optimize.data.dataset import LeftOut, titles
+from optimize.dataset import LeftOut, titles
 from optimize.errors import InputError
 from optimize.report import gates, results, words
 from optimize.sweep.summary import alarms

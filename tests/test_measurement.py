@@ -16,8 +16,8 @@ from quantized import quantized
 
 from optimize import import_measurement
 from optimize.bundle import make
-from optimize.bundle.measurement import Measurement
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
+from optimize.measurement import Measurement
 from optimize.report import gates, markdown, page, picture, results, verdict
 from optimize.report.charts import front
 from optimize.runtime.litert import LiteRT

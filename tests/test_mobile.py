@@ -16,14 +16,14 @@ from ultralytics import YOLO
 from ultralytics.nn.backends.base import BaseBackend
 
 from optimize.data.calibration import images
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import OptimizeError
-from optimize.measure import cost, ncnn_cost
+from optimize.measure import cost
 from optimize.quant import ncnn_int8
 from optimize.quant.fp16 import Fp16
 from optimize.quant.ncnn_int8 import NCNN, NcnnInt8
 from optimize.quant.recipes import recipes_for
-from optimize.runtime import litert_graph, ncnn_kernels, ncnn_net
+from optimize.runtime import litert_graph, ncnn_cost, ncnn_kernels, ncnn_net
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.torch import Torch

@@ -19,7 +19,7 @@ from optimize.measure.bound import bounds
 from optimize.measure.cost import Cost, Layer
 from optimize.pick import Candidate, Measured, largest, misses, said, verdict
 from optimize.report import results
-from optimize.stage import digest
+from optimize.store.apply import digest
 
 
 def cost(gflops: float, parameters: int = 1_000_000) -> Cost:

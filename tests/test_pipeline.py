@@ -19,7 +19,7 @@ from optimize.pruner.settings import Pruning
 from optimize.recover.bn import BatchNorm
 from optimize.recover.finetune import Finetune
 from optimize.recover.qat import Qat
-from optimize.stage import digest
+from optimize.store.apply import digest
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load, save
 from optimize.yolo.dataset import resolve

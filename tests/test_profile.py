@@ -8,7 +8,7 @@ import pytest
 from lively import lively, write_blocks
 from quantized import quantized
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.measure import cost, profile
 from optimize.measure.profile import CALLS, ROUNDS, WARM_UP, Kernel, LayerTime, by_layer, interleaved
 from optimize.runtime import onnx_profile, openvino_kernels

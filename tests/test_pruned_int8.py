@@ -6,7 +6,7 @@ from noise import signal_to_noise
 from quantized import quantized
 
 from optimize.data.calibration import CalibrationImages
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import prune
 from optimize.pruner.settings import Pruning

@@ -15,9 +15,9 @@ from torch import nn
 
 from optimize.config import CONF
 from optimize.config import build as from_config
-from optimize.data.dataset import Dataset
-from optimize.data.digits import SIDE, WEIGHTS
+from optimize.data.digits import SIDE
 from optimize.data.digits import compose as compose_digits
+from optimize.dataset import Dataset
 from optimize.errors import InputError, TargetOutOfReach
 from optimize.measure.cost import count
 from optimize.pruner.blocks import Block, Part, blocks
@@ -31,6 +31,7 @@ from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
 from optimize.yolo.dataset import resolve
+from optimize.yolo.find import DIGITS
 from optimize.yolo.loss import batches, losing, loss
 
 IMGSZ = 64
@@ -78,7 +79,7 @@ def test_the_cheapest_cuts_are_made_first():
 
 
 def test_the_sensitivity_of_a_block_is_the_loss_without_its_least_important_channels(digits):
-    model, data = load(WEIGHTS), digits
+    model, data = load(DIGITS), digits
     traced = trace(coupling.traceable(model), SIDE, coupling.RULES, coupling.HALVING, coupling.predictions)
     found = blocks(traced)
     options = [np.array([block.units]) for block in found]
@@ -103,7 +104,7 @@ def test_the_sensitivity_of_a_block_is_the_loss_without_its_least_important_chan
 def test_measured_ratios_meet_the_share_and_spare_the_sensitive(digits):
     left = {}
     for scope in ("local", "measured"):
-        model = load(WEIGHTS)
+        model = load(DIGITS)
         report = prune(model, SIDE, Pruning(0.4, L2(), scope=scope, data=digits, images=16))
         assert report.reached == pytest.approx(0.4, abs=0.01)
         left[scope] = model

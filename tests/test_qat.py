@@ -14,7 +14,7 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils.torch_utils import strip_qat
 
 from optimize.data import digits
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.recover import qat
 from optimize.recover.qat import Qat
@@ -22,6 +22,7 @@ from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.variant import Variant
 from optimize.yolo import checkpoint, train
 from optimize.yolo.dataset import resolve
+from optimize.yolo.find import DIGITS
 from optimize.yolo.validate import validate
 
 IMGSZ = 64
@@ -150,7 +151,7 @@ def test_a_hard_model_is_the_same_in_float(hard, tmp_path):
 def test_qat_wins_back_what_int8_loses(tmp_path):
     """The shipped model with dead channels: 0.802 in float, 0.758 in int8, and then 0.777 (plain training: 0.747)."""
     data = resolve(str(digits.compose(tmp_path, train=160, val=100)), "detect")
-    model = checkpoint.load(digits.WEIGHTS)
+    model = checkpoint.load(DIGITS)
     harden(model, times=100)
     checkpoint.save(model, tmp_path / "hard.pt")
     variant = Variant(tmp_path / "hard.pt", "torch", "fp32", digits.SIDE)

@@ -15,7 +15,7 @@ from quantized import quantized
 from tiny_tasks import CLASSES, TASKS, write_dataset
 
 from optimize.data.calibration import images
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError, OptimizeError
 from optimize.flops import count
 from optimize.measure.graph_cost import GraphLayer
@@ -24,9 +24,9 @@ from optimize.quant.fp16 import Fp16
 from optimize.quant.int8 import Int8
 from optimize.quant.none import NoQuant
 from optimize.quant.onnx_int8 import _Reader
-from optimize.quant.scope import onnx_cut, onnx_decode, openvino_decode
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16, read
+from optimize.runtime.scope import onnx_cut, onnx_decode, openvino_decode
 from optimize.runtime.tensorrt import TensorRT
 from optimize.variant import Variant
 from optimize.yolo.dataset import resolve

@@ -14,7 +14,7 @@ from torch import nn
 from ultralytics import YOLO
 from ultralytics.utils.torch_utils import unwrap_model
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError, MeasurementError
 from optimize.recover import bn
 from optimize.recover.bn import BatchNorm, reestimate

@@ -11,10 +11,10 @@ from lively import lively, write_blocks
 from quantized import quantized
 from ultralytics import YOLO
 
-from optimize.data.dataset import Dataset
-from optimize.quant.scope import onnx_decode, onnx_last, openvino_decode, openvino_last
+from optimize.dataset import Dataset
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, read
+from optimize.runtime.scope import onnx_decode, onnx_last, openvino_decode, openvino_last
 from optimize.runtime.tensorrt import TensorRT
 from optimize.variant import Variant
 

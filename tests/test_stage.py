@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from optimize.stage import apply
+from optimize.store.apply import apply
 from optimize.variant import Variant
 
 

@@ -17,8 +17,8 @@ from commands import command, python_path
 from filelock import FileLock, Timeout
 
 from optimize.cli import one_sentence
-from optimize.stage import apply
 from optimize.store import __main__ as store_command
+from optimize.store.apply import apply
 from optimize.store.contents import clear, contents, size
 from optimize.store.held import held, noting
 from optimize.variant import Variant
@@ -145,7 +145,7 @@ def test_the_oldest_use_is_when_a_run_last_noted_it(runs, store):
 WORK = """
 import sys
 from pathlib import Path
-from optimize.stage import apply
+from optimize.store.apply import apply
 from optimize.store.held import noting
 from test_store import ORIGINAL, Write
 with noting(Path(sys.argv[1])):

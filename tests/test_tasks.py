@@ -10,7 +10,7 @@ from lively import lively
 from tiny_tasks import CLASSES, SIDE, TASKS, write_dataset
 from ultralytics import RTDETR, YOLO
 
-from optimize.data.dataset import LeftOut
+from optimize.dataset import LeftOut
 from optimize.errors import InputError
 from optimize.pruner.prune import prune
 from optimize.pruner.settings import Pruning

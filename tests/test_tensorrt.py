@@ -21,15 +21,15 @@ from onnx import TensorProto
 from quantized import quantized
 from ultralytics.nn.backends.base import BaseBackend
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
 from optimize.quant.fp16 import Fp16
-from optimize.quant.scope import onnx_decode
 from optimize.runtime import tensorrt
 from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.scope import onnx_decode
 from optimize.runtime.tensorrt import Build, TensorRT
 from optimize.runtime.torch import Torch
-from optimize.stage import apply
+from optimize.store.apply import apply
 from optimize.variant import Variant
 
 

@@ -20,8 +20,8 @@ from bundles import one_row
 from optimize.bundle import make
 from optimize.measure import validation
 from optimize.measure.accuracy import Accuracy
-from optimize.stage import MANIFEST, apply
 from optimize.store import contents
+from optimize.store.apply import MANIFEST, apply
 from optimize.store.held import held
 from optimize.store.manifest import NAME
 from optimize.sweep import job, rows

@@ -11,9 +11,9 @@ from optimize.errors import InputError, VariantFailed
 from optimize.report.plain import called
 from optimize.report.verdict import chosen, decide, headline
 from optimize.result import Report, Result
+from optimize.runtime.metadata import metadata_of
 from optimize.store.manifest import placing, remove
 from optimize.texts import mapped, markdown, shown
-from optimize.yolo.export import metadata_of
 
 log = logging.getLogger(__name__)
 

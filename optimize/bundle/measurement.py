@@ -1,6 +1,5 @@
-"""What a bundle's bench.py measured on a device, as it comes back into the report of the run that made the bundle."""
+"""Read what a bundle's bench.py measured on a device."""
 
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
@@ -8,68 +7,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from optimize.errors import InputError
 from optimize.inside import content
+from optimize.measurement import Measurement
 from optimize.texts import CONTROL
 
 SCHEMA = 1
 MOST, LONGEST = 2**20, 1000  # bytes of the file, characters of a text in it
 PLACE = 2**31  # of a count or a time, at most
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Time of one call of an artefact on another machine, batch 1, from numpy in to numpy out.
-
-    Attributes:
-        schema: of the file.
-        run: name of the run's folder that the bundle was made in.
-        sha256, runtime, precision, imgsz: what was measured, as in the run's own row.
-        device: what the device is called.
-        cpu, system: as it tells.
-        cores: that the process could use.
-        threads: that the runtime got.
-        arithmetic: what really ran, read back from the runtime; None where it doesn't tell.
-        median_ms, p95_ms, q1_ms, q3_ms: over all timed calls, in milliseconds.
-        runs: number of timed calls.
-        noise, noise_spread: A/A as in `Report`.
-        clock_mhz: of the fastest core, when warm and at the end; None where the system doesn't tell.
-        temperature_c: of the hottest sensor, when warm and at the end, in °C; None where the system doesn't tell.
-        began: date and time, ISO 8601, with the time zone.
-        versions: of python, numpy and the runtime.
-    """
-
-    schema: int
-    run: str
-    sha256: str
-    runtime: str
-    precision: str
-    imgsz: int
-    device: str
-    cpu: str
-    system: str
-    cores: int
-    threads: int
-    arithmetic: str | None
-    median_ms: float
-    p95_ms: float
-    q1_ms: float
-    q3_ms: float
-    runs: int
-    noise: float
-    noise_spread: float
-    clock_mhz: tuple[float | None, float | None]
-    temperature_c: tuple[float | None, float | None]
-    began: str
-    versions: dict[str, str]
-
-    @property
-    def artefact(self) -> tuple[str, str, str]:
-        """What was measured; a bf16 row has the same file as its fp32 row."""
-        return self.sha256, self.runtime, self.precision
-
-    @property
-    def place(self) -> tuple:
-        """Where: another measurement of the same artefact there takes its place."""
-        return *self.artefact, self.device, self.threads
 
 
 def read(path: Path) -> Measurement:

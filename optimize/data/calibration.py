@@ -10,7 +10,7 @@ from random import Random
 
 import numpy as np
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo.image import validation_image
 

@@ -29,7 +29,6 @@ from optimize.store.held import held
 VERSION = 1  # raise it when a scene would come out otherwise, so that old data sets are not taken for new ones
 SIDE = 160  # height and width of a scene in pixels
 NAMES = tuple("0123456789")
-WEIGHTS = Path(__file__).parents[1] / "weights" / "digits.pt"  # trained on it by benchmarks/train_digits.py
 FOLDS = {  # split: (seed, the digits, first and last + 1 column of both photographs); every fifth digit validates
     "train": (0, [i for i in range(1797) if i % 5 != 4], slice(0, 400)),
     "val": (1, [i for i in range(1797) if i % 5 == 4], slice(400, 640)),

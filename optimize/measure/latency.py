@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.progress import track
@@ -16,7 +17,9 @@ from rich.progress import track
 from optimize.errors import MeasurementError, described
 from optimize.host.process import fresh
 from optimize.progress import CONSOLE
-from optimize.runtime.session import Session
+
+if TYPE_CHECKING:
+    from optimize.runtime.session import Session
 from optimize.variant import Variant
 
 ALIKE = 0.05  # by experience with A/A checks, times that differ by a smaller share can't be told apart
@@ -166,7 +169,7 @@ def _warm_up(session: Callable, image: np.ndarray) -> None:
             return
 
 
-def _latency(times: np.ndarray, ratios: np.ndarray, threads: int, session: Session) -> Latency:
+def _latency(times: np.ndarray, ratios: np.ndarray, threads: int, session: "Session") -> Latency:
     q1, median, q3, p95 = np.percentile(times, [25, 50, 75, 95])
     low, speedup, high = np.percentile(ratios, [25, 50, 75])
     return Latency(

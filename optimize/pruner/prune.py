@@ -15,7 +15,7 @@ from optimize.pruner.cut import cut
 from optimize.pruner.selection import Selection, select
 from optimize.pruner.settings import Pruning
 from optimize.pruner.size import amount
-from optimize.stage import REPORT
+from optimize.store.apply import REPORT
 from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save

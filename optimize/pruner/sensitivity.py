@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import MeasurementError
 from optimize.progress import bar
 from optimize.pruner.blocks import Block

@@ -6,7 +6,7 @@ import torch_pruning as tp
 from torch import Tensor, nn
 from torch_pruning.dependency import Group
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.pruner.score import Importance
 from optimize.yolo.loss import gradients

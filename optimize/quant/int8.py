@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 from optimize.data.calibration import images
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.host.files import move
 from optimize.judge import Judge
@@ -18,7 +18,7 @@ from optimize.quant.fallback import Trial, toward_float
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import Quantizer
 from optimize.runtime.here import here
-from optimize.stage import REPORT
+from optimize.store.apply import REPORT
 from optimize.variant import Variant
 
 log = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from optimize.data.calibration import CalibrationImages
-from optimize.measure.litert_cost import COUNTED, constants
 from optimize.progress import bar
-from optimize.quant.scope import walk
+from optimize.runtime.litert_cost import COUNTED, constants
 from optimize.runtime.litert_graph import Graph, Operator, append, metadata, read
+from optimize.runtime.scope import walk
 
 SIGNATURE, INPUT = "serving_default", "args_0"  # as litert-torch calls them
 ACTIVATIONS = ("LOGISTIC", "MUL", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH")

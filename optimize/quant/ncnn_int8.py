@@ -13,8 +13,8 @@ import numpy as np
 
 from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
-from optimize.quant.scope import walk
 from optimize.runtime.ncnn_net import DEPTHWISE, Layer, load, read, tensors, write
+from optimize.runtime.scope import walk
 
 WEIGHTED = ("Convolution", "ConvolutionDepthWise", "InnerProduct")  # that ncnn runs in int8
 LARGEST, LARGEST_IN_WINOGRAD = 127, 31

@@ -13,7 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
-from optimize.quant.scope import onnx_decode, onnx_first, onnx_last, onnx_products
+from optimize.runtime.scope import onnx_decode, onnx_first, onnx_last, onnx_products
 
 WEIGHTED = ["Conv", "Gemm", "MatMul"]
 

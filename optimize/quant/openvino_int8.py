@@ -12,9 +12,9 @@ import nncf
 import numpy as np
 
 from optimize.data.calibration import CalibrationImages
-from optimize.measure.openvino_cost import COUNTED, quantized, stored_constant
-from optimize.quant.scope import openvino_constant, openvino_decode, openvino_first, openvino_last, openvino_products
 from optimize.runtime.openvino import read, save
+from optimize.runtime.openvino_cost import COUNTED, quantized, stored_constant
+from optimize.runtime.scope import openvino_constant, openvino_decode, openvino_first, openvino_last, openvino_products
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from optimize.data.calibration import sample
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
-from optimize.stage import REPORT
+from optimize.store.apply import REPORT
 from optimize.variant import Variant
 from optimize.yolo import checkpoint
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.recover.training import train
 from optimize.variant import Variant

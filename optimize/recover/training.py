@@ -5,9 +5,9 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Protocol
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.host.files import move
-from optimize.stage import REPORT
+from optimize.store.apply import REPORT
 from optimize.variant import Variant
 from optimize.yolo.train import Training, finetune
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from optimize import device
-from optimize.data.dataset import SPLITS
+from optimize.dataset import SPLITS
 from optimize.inside import is_relative
 from optimize.measure.roofline import Machine
 from optimize.report.gates import COMPUTED

@@ -1,6 +1,6 @@
 """What was measured on other machines: rows of their own, which no other figure of the report is compared with."""
 
-from optimize.bundle.measurement import Measurement
+from optimize.measurement import Measurement
 from optimize.report.pipes import table
 from optimize.result import Report, Result
 

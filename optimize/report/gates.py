@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from optimize.bundle.measurement import Measurement
 from optimize.measure.latency import ALIKE
+from optimize.measurement import Measurement
 from optimize.report.plain import called, nothing
 from optimize.result import Report, Result
 

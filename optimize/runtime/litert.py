@@ -11,8 +11,8 @@ import numpy as np
 
 from optimize.errors import OptimizeError, described
 from optimize.host.process import fresh
-from optimize.measure import litert_cost
 from optimize.measure.graph_cost import GraphCost
+from optimize.runtime import litert_cost
 from optimize.runtime.litert_graph import append, metadata, read
 from optimize.runtime.session import Session
 from optimize.variant import Variant

@@ -10,9 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from optimize.errors import OptimizeError
-from optimize.measure import ncnn_cost
 from optimize.measure.graph_cost import GraphCost
-from optimize.runtime import ncnn_kernels
+from optimize.runtime import ncnn_cost, ncnn_kernels
 from optimize.runtime.ncnn_net import BIN, PARAM, foreign, load, tensors
 from optimize.runtime.session import Session
 from optimize.variant import Variant

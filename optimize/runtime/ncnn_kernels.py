@@ -10,7 +10,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from optimize.measure.ncnn_cost import counted
+from optimize.runtime.ncnn_cost import counted
 from optimize.runtime.ncnn_net import DEPTHWISE, Layer, read, tensors
 
 NEAR, MOST = 0.1, 0.99  # to a whole number; this share of the outputs, of which a fifth are near by chance

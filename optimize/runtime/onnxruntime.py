@@ -7,10 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from optimize.measure import onnx_cost
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import Profiler
-from optimize.runtime import onnx_profile
+from optimize.runtime import onnx_cost, onnx_profile
 from optimize.runtime.session import Session
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load

@@ -9,8 +9,8 @@ from math import prod
 
 import numpy as np
 
-from optimize.measure import openvino_cost
 from optimize.measure.profile import Kernel, Profiler
+from optimize.runtime import openvino_cost
 
 
 def arithmetic(compiled) -> str:

@@ -14,9 +14,9 @@ import torch
 from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
 from optimize.host.files import move
 from optimize.inside import content
-from optimize.measure import onnx_cost
 from optimize.measure.graph_cost import GraphCost
-from optimize.quant.fp16 import to_half
+from optimize.runtime import onnx_cost
+from optimize.runtime.onnx_half import to_half
 from optimize.runtime.session import Session
 from optimize.store.aside import make_way
 from optimize.store.held import held

@@ -13,8 +13,8 @@ from filelock import Timeout
 
 from optimize.errors import InputError
 from optimize.inside import DEEPEST, content, files, is_link
-from optimize.stage import read
 from optimize.store import entry, manifest
+from optimize.store.apply import read
 from optimize.store.aside import ASIDE
 from optimize.store.entry import MANIFEST
 from optimize.store.held import NOTES, lock_of

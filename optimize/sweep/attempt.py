@@ -58,7 +58,7 @@ def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: P
     logging.config.dictConfig(logs)
     sys.argv[1:] = words  # the command that the report gives to repeat the job
     # Imported here, since whoever starts the process need not wait for torch.
-    from optimize.checks import check_apart
+    from optimize.dataset import check_apart
     from optimize.pipeline import build
     from optimize.prepare import prepare, settings_of
     from optimize.report import results

@@ -5,6 +5,7 @@ heads; blocks that keep their own width as an attribute; layers that exist only 
 """
 
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from ultralytics.nn.modules import C2, C2PSA, PSA, C2f, RepConv, RepNCSPELAN4, RepVGGDW
 from ultralytics.nn.modules.block import AAttn, Attention
 
-from optimize.pruner.tracker import Tracker
+if TYPE_CHECKING:
+    from optimize.pruner.tracker import Tracker
 
 # These hold half the width of cv1 as `.c` and may split by it.
 HALVING = (C2, C2f, C2PSA, PSA, RepNCSPELAN4)
@@ -36,7 +38,7 @@ def predictions(result: object) -> list[Tensor]:
     return [result] if isinstance(result, Tensor) else []
 
 
-def attention(tracker: Tracker, module: Attention, x: Tensor) -> Tensor:
+def attention(tracker: "Tracker", module: Attention, x: Tensor) -> Tensor:
     """Attention of YOLO10, 11 and 26: q, k, v interleaved per head; the values take the shape of the input."""
     qkv = tracker.ids(module.qkv(x)).reshape(module.num_heads, -1)
     q, k, v = np.split(qkv, [module.key_dim, 2 * module.key_dim], axis=1)
@@ -47,7 +49,7 @@ def attention(tracker: Tracker, module: Attention, x: Tensor) -> Tensor:
     return _attend(tracker, module, x, q, v, positions * positions)
 
 
-def area_attention(tracker: Tracker, module: AAttn, x: Tensor) -> Tensor:
+def area_attention(tracker: "Tracker", module: AAttn, x: Tensor) -> Tensor:
     """Attention of YOLO12: q, k and v have one width, which does not depend on the input's."""
     qkv = tracker.ids(module.qkv(x)).reshape(module.num_heads, -1)
     q, k, v = np.split(qkv, 3, axis=1)
@@ -56,7 +58,7 @@ def area_attention(tracker: Tracker, module: AAttn, x: Tensor) -> Tensor:
     return _attend(tracker, module, x, q, v, positions * positions // module.area)
 
 
-def _attend(tracker: Tracker, module: nn.Module, x: Tensor, q: np.ndarray, v: np.ndarray, pairs: int) -> Tensor:
+def _attend(tracker: "Tracker", module: nn.Module, x: Tensor, q: np.ndarray, v: np.ndarray, pairs: int) -> Tensor:
     tracker.product("qk", q.ravel(), pairs)
     tracker.product("av", v.ravel(), pairs)
     values = tracker.mark(torch.empty(x.shape[0], v.size, *x.shape[2:], device=x.device), v.ravel())

@@ -17,7 +17,7 @@ from ultralytics.data.utils import check_cls_dataset, check_det_dataset, img2lab
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.utils import ROOT
 
-from optimize.data.dataset import SPLITS, Dataset, LeftOut, titles
+from optimize.dataset import SPLITS, Dataset, LeftOut, titles
 from optimize.errors import InputError
 from optimize.yolo.bounds import check_list, check_tree
 from optimize.yolo.progress import stdout_to_stderr

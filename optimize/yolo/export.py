@@ -1,7 +1,6 @@
 """Make a YOLO module ready to be traced by an exporter, and write it as ONNX."""
 
 import warnings
-from ast import literal_eval
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,8 @@ import torch
 from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn.modules.block import DFL
-from ultralytics.utils import YAML
 from ultralytics.utils.export.engine import _NormalizeCoords
 
-from optimize.runtime import litert_graph
 from optimize.yolo.checkpoint import deployed
 
 OPSET = 18  # ONNX Runtime's static quantization rejects 21 and later; torch's TorchScript exporter ends at 20
@@ -125,14 +122,3 @@ def to_onnx(model: nn.Module, imgsz: int, path: Path, opset: int = OPSET) -> Non
     slim = onnxslim.slim(onnx.load(path))
     onnx.helper.set_model_props(slim, {key: str(value) for key, value in metadata(module, imgsz).items()})
     onnx.save(slim, path)
-
-
-def metadata_of(path: Path) -> dict:
-    """What stands in an exported file, or folder of OpenVINO or ncnn, of what `metadata` wrote, as it was before."""
-    if path.is_dir():
-        return YAML.load(path / "metadata.yaml")
-    if path.suffix == ".tflite":
-        found = litert_graph.metadata(path)
-        return found | {"names": {int(i): name for i, name in found["names"].items()}}  # JSON's keys are strings
-    found = {prop.key: prop.value for prop in onnx.load(path, load_external_data=False).metadata_props}
-    return {key: literal_eval(found[key]) for key in ("names", "end2end", "imgsz")}

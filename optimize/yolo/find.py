@@ -7,6 +7,8 @@ from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_as
 
 from optimize.errors import InputError
 
+DIGITS = Path(__file__).parents[1] / "weights" / "digits.pt"  # trained by benchmarks/train_digits.py
+
 
 def find(model: str, key: str = "model") -> Path:
     """The checkpoint called `model`: `digits`, a path, or a name that ultralytics knows (downloaded if need be).
@@ -17,9 +19,7 @@ def find(model: str, key: str = "model") -> Path:
         InputError: there is no such file, and it is no known name or can't be downloaded.
     """
     if model == "digits":
-        from optimize.data.digits import WEIGHTS  # scikit-learn takes a second that other models need not wait for
-
-        return WEIGHTS
+        return DIGITS
     path = Path(model)
     if os.path.exists(model):  # and not path.exists(), which takes nothing for the current folder
         return path

@@ -13,7 +13,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data.utils import check_cls_dataset, check_det_dataset
 from ultralytics.engine.validator import BaseValidator
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import MeasurementError
 from optimize.progress import bar
 from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set

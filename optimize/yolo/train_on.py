@@ -10,8 +10,7 @@ from ultralytics.nn import tasks
 from ultralytics.utils import YAML
 from ultralytics.utils.checks import check_yaml
 
-from optimize.checks import check_apart
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset, check_apart
 from optimize.errors import InputError, described
 from optimize.yolo import checkpoint
 from optimize.yolo.dataset import resolve

@@ -19,7 +19,7 @@ from ultralytics.models.yolo.pose import PoseValidator
 from ultralytics.models.yolo.segment import SegmentationValidator
 from ultralytics.utils.metrics import ClassifyMetrics, Metric, ap_per_class
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.measure.accuracy import Accuracy, leave_groups_out
 from optimize.measure.detections import Detections
 from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set

@@ -7,10 +7,10 @@ from typing import Any
 
 import reports
 
-from optimize.bundle.measurement import Measurement
-from optimize.data.dataset import LeftOut
+from optimize.dataset import LeftOut
 from optimize.device import load
 from optimize.limits import Limits
+from optimize.measurement import Measurement
 from optimize.report import results
 from optimize.result import Failure, Report
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from tiny_tasks import write_dataset
 
-from optimize.data.dataset import Dataset
+from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo import bounds, label_cache
 from optimize.yolo.dataset import resolve

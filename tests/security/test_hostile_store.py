@@ -14,8 +14,8 @@ from optimize.measure import validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import Detections
 from optimize.sentences import one_sentence
-from optimize.stage import apply, said
 from optimize.store import __main__ as store_command
+from optimize.store.apply import apply, said
 from optimize.store.held import held
 from optimize.store.manifest import STORE, begin
 from optimize.variant import Variant

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 import onnx
 
 from optimize.errors import InputError
-from optimize.measure import onnx_shapes
+from optimize.runtime import onnx_shapes
 
 NODES = 100_000  # with all functions written out; the largest detectors have 5,000
 BYTES = 2**28  # of functions written out

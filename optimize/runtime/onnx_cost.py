@@ -12,7 +12,7 @@ from onnx.helper import tensor_dtype_to_np_dtype
 from optimize.errors import InputError, MeasurementError, described
 from optimize.measure import graph_cost
 from optimize.measure.graph_cost import LARGEST, GraphCost, GraphLayer
-from optimize.measure.onnx_check import REMEDY, check, check_flat
+from optimize.runtime.onnx_check import REMEDY, check, check_flat
 
 COUNTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # What biases and activation functions consist of, number by number; runtimes compute them before anything is written.

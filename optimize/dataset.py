@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from optimize.errors import InputError
+
 SHOWN = 3  # reasons, the most frequent ones, that a sentence names
 SPLITS = {"train": "training", "val": "validation"}
 
@@ -97,3 +99,16 @@ class Dataset:
             f"{self.yaml.name} names images outside of its own folder, in {', '.join(self.elsewhere[:SHOWN])}{more}: "
             "see that you know them before you hand on the report, which shows some.",
         )
+
+
+def check_apart(given: str, folder: Path, data: Dataset) -> None:
+    """What is written among the images of a data set would become a part of it.
+
+    Raises:
+        InputError: `folder`, which was `given` so, lies there.
+    """
+    places = {image.parent.resolve() for image in (*data.train, *data.val)}
+    if data.task == "classify":  # a new folder beside those of the classes would be a class
+        places |= {(data.yaml / split).resolve() for split in ("train", "val")}
+    if not places.isdisjoint((folder.resolve(), *folder.resolve().parents)):
+        raise InputError(f"{given} lies among the images of {data.yaml}; give another folder.")
