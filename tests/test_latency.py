@@ -8,7 +8,7 @@ from optimize.variant import Variant
 
 
 class Session:
-    arithmetic, int8_ops = "int8+fp32", 7
+    arithmetic, int8_ops, device = "int8+fp32", 7, "gpu"
 
     def __init__(self, clock, milliseconds):
         self.clock, self.milliseconds = clock, milliseconds
@@ -42,7 +42,7 @@ def test_each_row_is_paired_with_the_original_of_its_own_runtime(clock):
     assert [round(t.median_ms, 6) for t in timing.latencies] == [40, 10, 4, 20]
     assert [round(t.speedup, 6) for t in timing.latencies] == [1, 1, 2.5, 2]
     assert all(t.runs == 12 * latency.CALLS and t.threads == 2 and t.batch == 1 for t in timing.latencies)
-    assert {(t.arithmetic, t.int8_ops) for t in timing.latencies} == {("int8+fp32", 7)}
+    assert {(t.arithmetic, t.int8_ops, t.device) for t in timing.latencies} == {("int8+fp32", 7, "gpu")}
     assert timing.noise == pytest.approx(0, abs=1e-9)
     assert timing.rounds == 12
 

@@ -116,6 +116,14 @@ def test_measured_ratios_meet_the_share_and_spare_the_sensitive(digits):
     assert losses["measured"] < losses["local"]
 
 
+def test_a_loss_that_fails_leaves_the_model_as_it_was(digits):
+    model = load(DIGITS)
+    args, criterion = model.args, model.criterion
+    with pytest.raises(ZeroDivisionError), losing(model, digits):
+        raise ZeroDivisionError
+    assert not model.training and model.args is args and model.criterion is criterion
+
+
 def test_a_target_out_of_reach_names_the_largest_that_is_not():
     options = [np.arange(40, 101)]
     with pytest.raises(TargetOutOfReach, match=r"prune=0\.7 can't be reached.*at most 0\.600 of its flops"):

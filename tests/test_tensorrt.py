@@ -273,7 +273,7 @@ def test_a_session_knows_input_and_outputs_in_whatever_order_the_engine_lists_th
 ):
     installed(Fake(layers=[layer("kgen", "DataType", "Half", "Half")]))
     session = TensorRT().open(engine, threads=1)
-    assert session.arithmetic == "fp16"
+    assert (session.arithmetic, session.device) == ("fp16", "gpu")
     first, second = session(np.ones((1, 3, 2, 2), np.float32))
     np.testing.assert_array_equal(first, np.full((1, 2, 2), 12))
     np.testing.assert_array_equal(second, np.full((1, 3), 13))

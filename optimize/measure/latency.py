@@ -35,7 +35,8 @@ class Latency:
     Attributes:
         median_ms, p95_ms, q1_ms, q3_ms: over all timed calls, in milliseconds.
         runs: number of timed calls.
-        threads, batch, device: what the call was given.
+        threads, batch: what the call was given.
+        device: what computed, `cpu` or `gpu`.
         arithmetic: what really ran, read back from the runtime, e.g. `fp32`, `bf16`, `int8+fp32`.
         int8_ops: operations, 2 per multiply-add, that ran in integer kernels, read back too; None where not known.
         speedup: the reference's time over this one's, the median of the paired ratios of all rounds; the reference is
@@ -180,7 +181,7 @@ def _latency(times: np.ndarray, ratios: np.ndarray, threads: int, session: "Sess
         runs=times.size,
         threads=threads,
         batch=1,
-        device="cpu",
+        device=session.device,
         arithmetic=session.arithmetic,
         int8_ops=session.int8_ops,
         speedup=float(speedup),

@@ -21,11 +21,13 @@ class Session:
         arithmetic: the number formats that the compiled model computes in, read back from it, e.g. `int8+fp32`.
         int8_ops: operations for one image, 2 per multiply-add, that its integer kernels take, read back from it; None
             where the runtime doesn't tell.
+        device: what computes, `cpu` or `gpu`.
     """
 
     run: Callable[[np.ndarray], list[np.ndarray]]
     arithmetic: str
     int8_ops: int | None
+    device: str = "cpu"
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         return self.run(images)

@@ -96,7 +96,7 @@ class TensorRT:
                 return [output.cpu().numpy() for output in outputs]
 
         # The inspector names types, but no multiply-adds, and nothing of what is inside a fused block.
-        return Session(run, _arithmetic(engine), int8_ops=None)
+        return Session(run, _arithmetic(engine), int8_ops=None, device="gpu")
 
     def profiler(self, variant: Variant, threads: int) -> None:
         """Not told: one kernel holds many layers, and neither its operations nor its bytes can be read from it."""

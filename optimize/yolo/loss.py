@@ -46,9 +46,11 @@ def losing(model: nn.Module, data: Dataset) -> Iterator[nn.Module]:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.eval()
-    yield model
-    model.eval()
-    model.args, model.criterion = args, criterion
+    try:
+        yield model
+    finally:
+        model.eval()
+        model.args, model.criterion = args, criterion
 
 
 def loss(model: nn.Module, batch: dict[str, Tensor], seed: int) -> Tensor:
