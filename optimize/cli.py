@@ -108,6 +108,7 @@ def _end(watch: Watch, lost: Exception | None) -> None:
         if lost and not watch.seen():
             watch.stop()
             if not jobs(folder):
+                watch.lock.release()  # Windows deletes no file that is open
                 withdraw(folder, watch.new)
             raise LauncherFailed(_why(lost)) from lost
         if lost:

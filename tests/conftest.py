@@ -1,5 +1,6 @@
 """A tiny data set and a tiny checkpoint, both made here: no network, no weights."""
 
+import logging
 import os
 import sys
 from functools import partial
@@ -47,6 +48,20 @@ def no_time_is_read(tmp_path_factory):
         for module in latency, machine:
             patch.setattr(module, "fresh", lambda function, *arguments: function(*arguments))
         yield
+
+
+def close_logs() -> None:
+    """End what Hydra logs of a run in this process: its file stays open, and its stream is of a test that has ended."""
+    for handler in list(logging.getLogger().handlers):
+        if type(handler) in (logging.FileHandler, logging.StreamHandler):
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+
+
+@pytest.fixture(autouse=True)
+def logs_are_of_one_test():
+    yield
+    close_logs()
 
 
 @pytest.fixture(autouse=True)

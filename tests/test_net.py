@@ -166,6 +166,7 @@ def test_without_a_log_the_line_itself_is_what_to_report(no_log, capsys):
     )
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system kills by no signal")
 def test_a_child_that_is_killed_is_known(no_log, capsys):
     with pytest.raises(SystemExit), one_sentence():
         fresh(killed)

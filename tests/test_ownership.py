@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import reports
 from commands import command
+from conftest import close_logs
 from PIL import Image
 
 from optimize import import_measurement, output, profile_device
@@ -459,5 +460,6 @@ def test_no_failure_touches_what_the_user_has(failure, place, user, tmp_path, mo
     }
     if failure not in LATE:
         assert new == set()
+    close_logs()
     for path in sorted(new, reverse=True):
         (user / path).rmdir() if (user / path).is_dir() else (user / path).unlink()

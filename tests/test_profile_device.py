@@ -1,5 +1,6 @@
 """This machine as a device profile: measured until it is sure, and of the same schema as the shipped ones."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -42,7 +43,8 @@ def test_a_measured_profile_has_the_same_schema(monkeypatch, tmp_path, capsys):
     assert here.memory.value > 0.1
     kinds = {here.peaks["openvino"]["fp32"], here.bandwidth["openvino"], here.cache["openvino"], here.memory}
     assert {one.kind for one in kinds} == {"measured"}
-    assert all(re.search(r"2 threads, load average [\d.]+, \d{4}-\d\d-\d\d$", one.source) for one in kinds)
+    load_average = r"load average [\d.]+, " if hasattr(os, "getloadavg") else ""
+    assert all(re.search(rf"2 threads, {load_average}\d{{4}}-\d\d-\d\d$", one.source) for one in kinds)
     assert re.search(r"openvino \d{4}\.", here.peaks["openvino"]["fp32"].source)
     assert "openvino: 123.46 in fp32 (1e9 operations a second); 20 GB/s from memory" in capsys.readouterr().out
 
