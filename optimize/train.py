@@ -61,9 +61,10 @@ def main(words: list[str]) -> None:
     os.environ.setdefault("YOLO_VERBOSE", "true")  # its log and bars are what a training shows
     from optimize.yolo.checkpoint import trusted
     from optimize.yolo.label_cache import keep_in
-    from optimize.yolo.train_on import train_on
+    from optimize.yolo.train_on import spell_out_controls, train_on
     from optimize.yolo.usable import open_model
 
+    spell_out_controls()
     given = parse(words)
     called, trust = str(given.pop("model")), given.pop("trust", False)
     if given.get("data") == "digits":

@@ -1,5 +1,6 @@
 """`python -m optimize.train` and `YOLO(...).train(trainer=trainer)`: ultralytics' training with the widths kept."""
 
+import logging
 import os
 import pickle
 import subprocess
@@ -14,11 +15,12 @@ from ultralytics import RTDETR, YOLO
 from ultralytics.cfg import get_cfg
 from ultralytics.data.utils import check_cls_dataset, check_det_dataset
 from ultralytics.nn.tasks import WorldModel
+from ultralytics.utils import LOGGER
 
 from optimize import train
 from optimize.errors import InputError
 from optimize.yolo import checkpoint, trainers
-from optimize.yolo.train_on import KEYS
+from optimize.yolo.train_on import KEYS, spell_out_controls
 from optimize.yolo.widths import BEFORE, STOP
 
 QUICK = {"epochs": 1, "imgsz": 64, "batch": 4, "device": "cpu", "plots": False}
@@ -297,3 +299,10 @@ print(os.environ.get("YOLO_VERBOSE"))
     quiet = {key: value for key, value in os.environ.items() if key != "YOLO_VERBOSE"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=quiet)
     assert done.stdout.split() == ["False", "True", "None"]
+
+
+def test_names_reach_the_terminal_as_text_and_ultralytics_colours_stay():
+    spell_out_controls()
+    text = "\x1b[34mval: \x1b[0mda\x1b]0;x\x07rk \x1b[2J.png"
+    record = logging.LogRecord("ultralytics", logging.INFO, "", 0, text, (), None)
+    assert LOGGER.handlers[0].format(record) == "\x1b[34mval: \x1b[0mda\\x1b]0;x\\x07rk \\x1b[2J.png"

@@ -79,10 +79,11 @@ def timing() -> Iterator[None]:
     While it lasts, nothing may be waited for that another run holds.
     """
     with away(), _gate():
-        workers = [_lock(file.name) for file in FOLDER.glob(WORKERS) if _may_be_lock(file)]
-        _acquire(workers, "other runs on this host to end what they work on, since timing needs quiet")
-        for worker in workers:  # none can begin again before the gate opens; those of killed processes are cleared away
-            _leave(worker)
+        for file in list(FOLDER.glob(WORKERS)):  # none can begin again before the gate opens
+            if _may_be_lock(file):
+                worker = _lock(file.name)
+                _acquire(worker, "other runs on this host to end what they work on, since timing needs quiet")
+                _leave(worker)  # those of killed processes are cleared away
         before = _work.set(ALONE)
         try:
             yield
@@ -112,7 +113,7 @@ def away() -> Iterator[None]:
 
 def _enter(work: FileLock) -> None:
     with _gate():
-        _acquire([work], "a file of its own")  # nobody else asks for it while the gate is shut
+        _acquire(work, "a file of its own")  # nobody else asks for it while the gate is shut
 
 
 def _leave(work: FileLock) -> None:
@@ -124,7 +125,7 @@ def _leave(work: FileLock) -> None:
 @contextmanager
 def _gate() -> Iterator[None]:
     gate = _lock(GATE)
-    _acquire([gate], "another run on this host to end its timing")
+    _acquire(gate, "another run on this host to end its timing")
     try:
         yield
     finally:
@@ -153,19 +154,16 @@ def _may_be_lock(path: Path) -> bool:
         return True
 
 
-def _acquire(locks: list[FileLock], what: str) -> None:
-    """One after the other; a wait of more than `PATIENCE` is told once."""
-    patience = PATIENCE
-    for lock in locks:
+def _acquire(lock: FileLock, what: str) -> None:
+    """A wait of more than `PATIENCE` is told."""
+    try:
         try:
-            try:
-                lock.acquire(timeout=patience)
-            except Timeout:
-                log.info("waiting for %s", what)
-                patience = FOR_EVER
-                lock.acquire(timeout=patience)
-        except OSError as error:
-            _warn(str(error))
+            lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            log.info("waiting for %s", what)
+            lock.acquire(timeout=FOR_EVER)
+    except OSError as error:
+        _warn(error.strerror or type(error).__name__)
 
 
 @cache  # once in a process

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from optimize import device
 from optimize.dataset import SPLITS
 from optimize.inside import is_relative
+from optimize.measure.disagreement import WORST
 from optimize.measure.roofline import Machine
 from optimize.report.gates import COMPUTED
 from optimize.report.plain import RUNTIMES
@@ -20,11 +21,12 @@ from optimize.result import Report, Result
 from optimize.store.entry import QUANTIZATION, SHRINKING
 from optimize.texts import LONGEST
 
-ROWS = 1000  # of a report, at most; each is compared with others
-SEEN = 3000  # objects that a model finds in one picture, ten times as many as ultralytics keeps
+ROWS = 300  # of a report, at most; each is compared with others
+SEEN, LABELLED = 300, 3000  # objects that a model finds in one image, as many as ultralytics keeps; labels of one
 LARGEST, LEAST = 1e18, 1e-9
 FREE = ("config", "stages", "quantization")  # settings, and what `entry` checks
 SIGNED = ("corners", "temperature_c", "metrics", "classes", "folds", "score")  # these may be less than 0
+SHARES = ("metrics", "classes", "folds", "score")  # accuracies, of 1
 POSITIVE = {  # times, and what is divided by or drawn on a logarithmic axis
     *("median_ms", "p95_ms", "q1_ms", "q3_ms", "speedup", "speedup_low", "speedup_high"),
     *("imgsz", "stride", "threads", "width", "height", "peaks", "bandwidth", "cache_bandwidth"),
@@ -78,6 +80,8 @@ def _leaves(value: Any, place: str, name: str = "") -> Iterator[str]:
 def _can_be(value: float, name: str) -> bool:
     if not abs(value) <= LARGEST:  # nor is one that is none
         return False
+    if name in SHARES and abs(value) > 1:
+        return False
     return value >= LEAST if name in POSITIVE else value >= 0 or name in SIGNED
 
 
@@ -129,11 +133,15 @@ def _machine(machine: Machine) -> Iterator[str]:
 
 def _pictures(report: Report) -> Iterator[str]:
     """All objects of a picture have as many corners, or none; `measure.disagreement` compares each with each."""
-    for i, picture in enumerate(report.disagreement.pictures if report.disagreement else ()):
+    pictures = report.disagreement.pictures if report.disagreement else ()
+    if len(pictures) > WORST:
+        yield f"disagreement: it has {len(pictures)} pictures"
+    for i, picture in enumerate(pictures[:WORST]):
         place = f"disagreement.pictures.{i}"
         if not is_relative(str(picture.path)):
             yield f"{place}.path: it leads out of the run's folder"
         sides = picture.truth, picture.before, picture.after
         corners = {len(box.corners) for side in sides for box in side}
-        if len(corners) > 1 or corners & {1, 2} or max(map(len, sides)) > SEEN:
+        many = len(picture.truth) > LABELLED or max(len(picture.before), len(picture.after)) > SEEN
+        if len(corners) > 1 or corners & {1, 2} or many:
             yield f"{place}: its objects are too many, or differ in their number of corners"

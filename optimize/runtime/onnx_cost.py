@@ -4,16 +4,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 from onnx import inliner
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from optimize.errors import InputError, MeasurementError, described
+from optimize.host.tried import why_not
 from optimize.measure import graph_cost
 from optimize.measure.graph_cost import LARGEST, GraphCost, GraphLayer
 from optimize.runtime.onnx_check import REMEDY, check, check_flat
 
+INFER = "import sys, onnx; onnx.shape_inference.infer_shapes(onnx.load(sys.argv[1]), data_prop=True)"
+SECONDS, MEMORY = 60, 2 * 10**9
 COUNTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # What biases and activation functions consist of, number by number; runtimes compute them before anything is written.
 FUSED = {"Add", "Clip", "Div", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu", "Sigmoid"}
@@ -39,12 +43,26 @@ def layers(model: onnx.ModelProto) -> tuple[GraphLayer, ...]:
     """
     model = _inlined(model)
     check_flat(model.graph)
+    if _has_branches(model.graph) and (why := _too_much(model)):
+        raise InputError(f"the shapes of the graph can't be followed, since {why}; {REMEDY}.")
     try:
         graph = _Graph(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
     except Exception as error:  # whatever onnx raises of a graph that no runtime would take
         raise InputError(f"the shapes of the graph can't be followed ({described(error)}); {REMEDY}.") from error
     graph_cost.check(uncounted(model))
     return tuple(graph.layer(node) for node in model.graph.node if node.op_type in COUNTED)
+
+
+def _has_branches(graph: onnx.GraphProto) -> bool:
+    return any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute)
+
+
+def _too_much(model: onnx.ModelProto) -> str | None:
+    """Why shapes should not be inferred here: inside branches and loops onnx computes them without any bound."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(model.SerializeToString())
+        return why_not(INFER, str(path), SECONDS, MEMORY)
 
 
 def uncounted(model: onnx.ModelProto) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from optimize.errors import MeasurementError
 from optimize.measure import graph_cost
 from optimize.measure.graph_cost import LARGEST, GraphCost, GraphLayer
 
+OPERATORS = 20_000  # of a graph; the largest detectors have 4,000
 CONVOLUTIONS = {"Convolution", "GroupConvolution"}
 TRANSPOSED = {"ConvolutionBackpropData", "GroupConvolutionBackpropData"}
 COUNTED = CONVOLUTIONS | TRANSPOSED | {"MatMul"}
@@ -48,8 +49,12 @@ def layers(network) -> tuple[GraphLayer, ...]:
             formula, so a total would be too small.
     """
     graph_cost.check(uncounted(network))
+    operators = network.get_ordered_ops()
+    if len(operators) > OPERATORS:
+        raise MeasurementError(f"the graph has {len(operators)} operators, and none in use has {OPERATORS}.")
     seen: set[str] = set()  # a tensor that is used twice is stored once
-    return tuple(_layer(node, seen) for node in network.get_ordered_ops() if node.get_type_name() in COUNTED)
+    known: dict[str, bool] = {}  # by node, whether what it gives is quantized
+    return tuple(_layer(node, seen, known) for node in operators if node.get_type_name() in COUNTED)
 
 
 def uncounted(network) -> tuple[str, ...]:
@@ -57,8 +62,8 @@ def uncounted(network) -> tuple[str, ...]:
     return tuple(sorted({node.get_type_name() for node in network.get_ordered_ops()} - COUNTED - _NO_OPERATORS))
 
 
-def _layer(node, seen: set[str]) -> GraphLayer:
-    operations, integer, weights = 2 * multiply_adds(node), quantized(node), _weights(node)
+def _layer(node, seen: set[str], known: dict[str, bool]) -> GraphLayer:
+    operations, integer, weights = 2 * multiply_adds(node), quantized(node, known), _weights(node)
     new = {c.get_friendly_name(): c for c in weights if c.get_friendly_name() not in seen}
     seen |= set(new)
     activations = _activations(node)
@@ -70,14 +75,14 @@ def _layer(node, seen: set[str]) -> GraphLayer:
         int_ops=operations if integer else 0,
         parameters=sum(prod(constant.get_output_shape(0)) for constant in weights),
         weight_bytes=sum(constant.get_byte_size() for constant in new.values()),
-        read_bytes=sum(_read(port) for port in activations) if own else 0,
+        read_bytes=sum(_read(port, known) for port in activations) if own else 0,
         written_bytes=_written(node.output(0)) if own else 0,
     )
 
 
-def _read(port) -> int:
+def _read(port, known: dict[str, bool]) -> int:
     """Bytes of an activation; one for each number that was quantized."""
-    return prod(port.get_shape()) * (1 if _comes_quantized(port.get_node()) else port.get_element_type().size)
+    return prod(port.get_shape()) * (1 if _comes_quantized(port.get_node(), known) else port.get_element_type().size)
 
 
 def _written(port) -> int:
@@ -117,18 +122,27 @@ def multiply_adds(node) -> int:
     return prod(data if kind in TRANSPOSED else output) * prod(weight[2 if kind.startswith("Group") else 1 :])
 
 
-def quantized(node) -> bool:
-    """Both factors pass a FakeQuantize or are stored in 8 bits."""
-    return all(_comes_quantized(node.input_value(i).get_node()) for i in range(2))
+def quantized(node, known: dict[str, bool] | None = None) -> bool:
+    """Both factors pass a FakeQuantize or are stored in 8 bits; `known` keeps what was found of other operators."""
+    known = {} if known is None else known
+    return all(_comes_quantized(node.input_value(i).get_node(), known) for i in range(2))
 
 
-def _comes_quantized(node) -> bool:
+def _comes_quantized(node, known: dict[str, bool]) -> bool:
     """Whether all that it is made of, through what hands on its numbers, is quantized; each node is looked at once."""
+    if node.get_name() not in known:
+        known[node.get_name()] = _is_quantized(node, known)
+    return known[node.get_name()]
+
+
+def _is_quantized(node, known: dict[str, bool]) -> bool:
     seen, look = set(), [node]
     while look:
         node = look.pop()
-        if node.get_name() in seen:
+        if node.get_name() in seen or known.get(node.get_name()):
             continue
+        if node.get_name() in known:
+            return False
         seen.add(node.get_name())
         kind = node.get_type_name()
         if kind in HANDS_ON or kind in _UNPACKS:

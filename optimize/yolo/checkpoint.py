@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from pathlib import Path
 from unittest.mock import patch
@@ -52,9 +52,13 @@ def read(path: Path) -> tuple[nn.Module, dict]:
     """The float32 module of a checkpoint, without the quantizers of `yolo train quantize=8`, and what is beside it."""
     if tasks.SAFE_LOAD:
         stranger.check_archive(path)
-    # They lie beside the module as data, and are not wanted; ModelOpt would also build what such data ask for.
-    with patch.object(tasks, "restore_qat", lambda model, state: None), confined(tasks.SAFE_LOAD):
+    with without_quantizers(), confined(tasks.SAFE_LOAD):
         return load_checkpoint(path)
+
+
+def without_quantizers() -> AbstractContextManager:
+    """Meanwhile ultralytics restores none: they lie beside the module as data, by which ModelOpt would set anything."""
+    return patch.object(tasks, "restore_qat", lambda model, state: None)
 
 
 def load(path: Path, key: str = "model") -> nn.Module:

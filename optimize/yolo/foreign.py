@@ -41,6 +41,7 @@ FOLDERS = {  # by what lies in them
     "*.rknn": "RKNN folder",
     "*.tflite": "TFLite folder",
 }
+OLD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began, before it wrote archives
 REPOSITORIES = {  # by classes that only they have
     r"models\.(yolo|common)\.(IDetect|IAuxDetect|IKeypoint|IBin|SPPCSPC|RepConv|MP)": "YOLOv7's own repository",
     r"models\.(yolo|common)\.(D?DDetect|Dual\w+|Triple\w+|RepNCSP\w*|ADown|Silence)": "YOLOv9's own repository",
@@ -76,6 +77,10 @@ def reason(path: Path, error: Exception) -> str:
     if no_torch := _no_torch(path):
         return no_torch
     classes = _classes(path, error)
+    with path.open("rb") as file:
+        is_old = file.read(len(OLD)) == OLD
+    if classes is None and is_old:
+        return "is in the format of torch before 1.6; load it with torch and save it again"
     if classes is None:
         return "is not a torch checkpoint"
     if any(name.startswith("torch.ao.") for name in classes):

@@ -1,5 +1,8 @@
 """Train a checkpoint, pruned or not, as `yolo train` does, with its widths kept."""
 
+import logging
+import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,11 +10,13 @@ from torch import nn
 from ultralytics import YOLO
 from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, get_save_dir, smart_value
 from ultralytics.nn import tasks
-from ultralytics.utils import YAML
+from ultralytics.utils import LOGGER, YAML
 from ultralytics.utils.checks import check_yaml
 
 from optimize.dataset import Dataset, check_apart
 from optimize.errors import InputError, described
+from optimize.host.confined import confined
+from optimize.texts import shown
 from optimize.yolo import checkpoint
 from optimize.yolo.dataset import resolve
 from optimize.yolo.device import check_device
@@ -21,6 +26,7 @@ from optimize.yolo.widths import check_shapes, is_pruned
 
 # Those of `yolo train` with their defaults; what is done and the task are known.
 KEYS = {key: value for key, value in DEFAULT_CFG_DICT.items() if key not in ("task", "mode")} | {"save_dir": None}
+COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 FILES = {"model", "data", "project", "name", "save_dir", "cfg", "distill_model", "pretrained", "resume"}
 
 
@@ -36,6 +42,23 @@ class Trained:
 
     weights: tuple[Path, ...]
     parameters: tuple[int, int]
+
+
+class _Spelled(logging.Formatter):
+    """Names in what ultralytics logs are text: only its own colours reach the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(_spelled, super().format(record).split("\n")))
+
+
+def _spelled(line: str) -> str:
+    return "".join(part if COLOUR.fullmatch(part) else shown(part) for part in COLOUR.split(line))
+
+
+def spell_out_controls() -> None:
+    """From now on, in what ultralytics logs."""
+    for handler in LOGGER.handlers:
+        handler.setFormatter(_Spelled())
 
 
 def read_value(key: str, text: str) -> object:
@@ -93,7 +116,8 @@ def train_on(path: Path, given: dict[str, object]) -> Trained:
         check_fit(start, f"model={path}", 3, dataset.keypoints)
         single = given.get("single_cls", start.args["single_cls"])  # ultralytics keeps it from the checkpoint
         set_classes(start, 1 if single else len(dataset.names))
-    yolo = YOLO(str(path))
+    with confined(tasks.SAFE_LOAD), nullcontext() if given.get("resume") else checkpoint.without_quantizers():
+        yolo = YOLO(str(path))
     try:
         yolo.train(trainer=trainer, **given)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn import tasks
 
@@ -16,6 +17,23 @@ from optimize.yolo.find import find
 from optimize.yolo.foreign import plain
 
 STEPS = 4  # of the stride: the smallest input at which every family finds enough places to look at, RT-DETR included
+LONGEST = 200  # characters of what a checkpoint says of its maker
+CALLS, ELEMENTS = 20_000, 2**28  # of torch in one forward pass, and of one tensor in it: far more than any in use
+
+
+class _Bounded(TorchFunctionMode):
+    """Ends a forward pass that computes without end, or for its small input with tensors of gigabytes."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.calls += 1
+        if self.calls > CALLS or (isinstance(result, torch.Tensor) and result.numel() > ELEMENTS):
+            raise RuntimeError(f"more than {CALLS} calls of torch, or a tensor of more than {ELEMENTS} numbers")
+        return result
 
 
 def open_model(called: str, key: str = "model") -> tuple[Path, nn.Module]:
@@ -42,7 +60,7 @@ def check_computes(called: str, path: Path, model: nn.Module) -> None:
     """
     side = STEPS * checkpoint.stride(model)
     try:
-        with torch.inference_mode(), confined(tasks.SAFE_LOAD):
+        with torch.inference_mode(), confined(tasks.SAFE_LOAD), _Bounded():
             checkpoint.deployed(model)(torch.zeros(1, checkpoint.channels(model), side, side))
     except MemoryError:
         raise
@@ -71,11 +89,14 @@ def _blocks(error: Exception) -> Iterator[str]:
 
 def _origin(beside: dict[str, Any]) -> Iterator[str]:
     """What a checkpoint says of its maker."""
-    if version := beside.get("version"):
-        yield f"ultralytics {version}"
-    if origin := (beside.get("git") or {}).get("origin"):
-        yield str(origin)
-    if date := beside.get("date"):
-        yield f"on {str(date)[:10]}"
-    if start := (beside.get("train_args") or {}).get("model"):
-        yield f"from {start}"
+    git, arguments = beside.get("git"), beside.get("train_args")
+    origin = git.get("origin") if isinstance(git, dict) else None
+    start = arguments.get("model") if isinstance(arguments, dict) else None
+    date = beside.get("date")
+    told = {
+        "ultralytics ": beside.get("version"),
+        "": origin,
+        "on ": date[:10] if isinstance(date, str) else None,
+        "from ": start,
+    }
+    yield from (f"{words}{text[:LONGEST]}" for words, text in told.items() if isinstance(text, str) and text)

@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from commands import command
 from torch import nn
+from torchvision.transforms import InterpolationMode
 from ultralytics.nn import distill_model, tasks
 from ultralytics.nn.modules import TorchVision
 from ultralytics.nn.modules.conv import Conv
@@ -25,7 +27,7 @@ from ultralytics.utils import downloads
 from optimize import train
 from optimize.errors import InputError
 from optimize.host.confined import Confined, confined
-from optimize.yolo import built, stranger
+from optimize.yolo import built, stranger, usable
 from optimize.yolo.checkpoint import load, trusted
 from optimize.yolo.train import _carried
 from optimize.yolo.usable import open_model
@@ -133,7 +135,8 @@ def rebuilt_by(function, *arguments):
 def test_torchs_own_functions_call_no_class_and_no_method(here, fetched):
     world = WorldModel("yolov8s-world.yaml", nc=2, verbose=False)
     for function, arguments, refused in (
-        (TorchVision, ("resnet18",), "calls ultralytics.nn.modules.block.TorchVision"),
+        (TorchVision, ("resnet18",), "calls TorchVision to make a tensor"),
+        (Attribute(nn.Sequential, "forward"), (nn.Sequential(), None), "calls Sequential.forward to make a tensor"),
         (Attribute(WorldModel, "set_classes"), (world, ["a"]), "asks for set_classes of WorldModel"),
         (Attribute(nn.Module, "compile"), (world,), "asks for compile of Module"),
     ):
@@ -154,12 +157,86 @@ def test_what_the_whole_process_shares_is_not_changed(here):
     assert vars(Conv.default_act) == before and shared
 
 
+def state_of(tensor_state: dict, kind=nn.Parameter):
+    """A parameter with attributes, as torch pickles one."""
+    whole = torch._utils._rebuild_tensor_v2
+    return Call(
+        torch._tensor._rebuild_from_type_v2,
+        whole,
+        kind,
+        (torch.zeros(4).storage(), 0, (4,), (1,), False, {}),
+        tensor_state,
+    )
+
+
+HOOK = {"_post_accumulate_grad_hooks": {0: TorchVision}}
+SHARED = {
+    "hook in C": (lambda: state_of(HOOK), "sets _post_accumulate_grad_hooks of a tensor, which is torch's own"),
+    "gradient": (lambda: state_of({"grad": None}), "sets grad of a tensor, which is torch's own"),
+    "class of a tensor": (lambda: state_of({}, Conv), "makes a tensor of the class Conv"),
+    "member of an enumeration": (
+        lambda: Call(getattr, InterpolationMode, "BILINEAR", state={"_value_": "evil"}),
+        "changes InterpolationMode.BILINEAR, which the whole process shares",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_nothing_of_torchs_own_is_set(kind, here):
+    make, sentence = SHARED[kind]
+    transforms = torchvision.transforms.Compose([torchvision.transforms.Resize(8)])
+    torch.save({"model": make(), "other": [transforms, Conv(3, 3)]}, here / "bad.pt")
+    with pytest.raises(InputError) as error:
+        load(here / "bad.pt")
+    assert sentence in str(error.value)
+    assert InterpolationMode.BILINEAR.value == "bilinear"
+
+
+def test_a_parameter_with_attributes_of_its_own_is_read(here, checkpoint):
+    model = load(
+        changed(checkpoint, here / "good.pt", lambda c: vars(c["model"].model[0].conv.weight).update(mine=[1]))
+    )
+    assert model.model[0].conv.weight.mine == [1] and isinstance(model.model[0].conv.weight, nn.Parameter)
+
+
+MEMORY = {
+    "bytes": lambda: bytearray(10**7),
+    "typed": lambda: Call(torch.FloatTensor, 10**7),
+    "tensor": lambda: Call(torch.Tensor, 10, 10),
+    "storage": lambda: Call(torch.UntypedStorage, 10**7),
+}
+
+
+@pytest.mark.parametrize("make", MEMORY.values(), ids=MEMORY)
+def test_torch_makes_no_memory_that_the_file_does_not_hold(make, here):
+    torch.save({"model": make()}, here / "bad.pt")
+    with pytest.raises(InputError):
+        load(here / "bad.pt")
+
+
 def replaced(name: str, value):
     return lambda content: vars(content["model"]).update({name: value})
 
 
 def hooked(content: dict) -> None:
     content["model"].model[0]._forward_hooks[0] = TorchVision
+
+
+def hooked_by_a_module(content: dict) -> None:
+    vars(content["model"].model[0])["_forward_hooks"] = nn.ModuleDict({"0": nn.Identity()})
+
+
+def shared_forty_times(content: dict) -> None:
+    inner = nn.Identity()
+    for _ in range(40):
+        inner = nn.Sequential(inner, inner)
+    content["model"].model[0].act = inner
+
+
+def in_itself(content: dict) -> None:
+    outer = nn.Sequential(nn.Sequential())
+    outer[0].add_module("again", outer)
+    content["model"].model[0].act = outer
 
 
 def in_a_tensor(content: dict) -> None:
@@ -172,12 +249,15 @@ def in_a_list(content: dict) -> None:
 
 HELD = {
     "method": (replaced("fuse", TorchVision), "holds the function or class TorchVision as fuse"),
-    "module for a method": (replaced("fuse", nn.Identity()), "replaces the method fuse of DetectionModel"),
+    "module for a method": (replaced("fuse", nn.Identity()), "replaces fuse of DetectionModel, which would be called"),
     "hook": (hooked, "holds a hook, which would be called, in _forward_hooks of Conv"),
     "forward of another": (
         lambda content: vars(content["model"].model[0]).update(forward=content["model"].model[1].forward_fuse),
         "holds the function or class Conv.forward_fuse as forward",
     ),
+    "hooks that are no dict": (hooked_by_a_module, "holds a hook, which would be called, in _forward_hooks of Conv"),
+    "ways without end": (shared_forty_times, "holds a Sequential with more than 20000 ways to a layer in it"),
+    "circle": (in_itself, "holds a Sequential that contains itself"),
     "attribute of a tensor": (in_a_tensor, "holds the function or class TorchVision as hooked"),
     "in train_args": (in_a_list, "holds the function or class Conv as "),
 }
@@ -350,12 +430,10 @@ def test_what_a_checkpoint_says_of_itself_is_checked(kind, here, checkpoint):
     assert f"bad.pt {sentence}" in str(error.value)
 
 
-@pytest.mark.parametrize("size", [None, "640", "x", 10**9, -1, 0, [64], [64, 64, 64], [64, "a"], float("nan"), {}])
+@pytest.mark.parametrize("size", [None, "640", "x", 10**9, -1, 0, [64, 64, 64], [64, "a"], float("nan"), {}])
 def test_a_size_that_is_none_is_a_sentence(size, here, checkpoint, dataset, monkeypatch, capsys):
     path = changed(checkpoint, here / "bad.pt", lambda content: content["train_args"].update(imgsz=size))
     code, _, err = command(monkeypatch, capsys, f"model={path}", f"data={dataset}", "prune=0", "threads=1", "rounds=12")
-    if size == [64]:
-        return  # as a side
     assert code == 1 and err.splitlines()[-1].startswith(
         "error: the checkpoint says that it was trained at imgsz="
     ) and err.splitlines()[-1].endswith(", which is no size; give imgsz=, e.g. 640.")  # fmt: skip
@@ -404,6 +482,42 @@ def test_a_yaml_inside_that_describes_a_giant_is_not_built(kind, here, checkpoin
     with pytest.raises(InputError, match=r"the yaml inside the checkpoint can't be built") as error:
         rebuilt(model)
     assert sentence in str(error.value)
+
+
+def many_rounds(content: dict) -> None:
+    pool = content["model"].model[9]
+    pool.n = 10**9
+
+
+def test_a_forward_pass_without_end_is_ended(here, checkpoint, monkeypatch):
+    monkeypatch.setattr(usable, "CALLS", 5000)
+    with pytest.raises(InputError, match=r"model\.9\.m \(MaxPool2d\) fails with RuntimeError: more than 5000 calls"):
+        open_model(str(changed(checkpoint, here / "bad.pt", many_rounds)))
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"version": torch.ones(3)}, {"git": "abc"}, {"git": [1]}, {"git": {"origin": torch.ones(4)}}, {"date": 3}],
+)
+def test_what_a_maker_says_of_itself_in_odd_types_is_left_out(beside, here, checkpoint):
+    def fail(content: dict) -> None:
+        content |= beside
+        del content["model"].model[0].conv
+
+    with pytest.raises(InputError, match=r"can't run under ultralytics"):
+        open_model(str(changed(checkpoint, here / "bad.pt", fail)))
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), np.int64(2), np.float64(0.5), np.bool_(True)])
+def test_a_fitness_of_numpy_is_read(number, here, checkpoint):
+    assert load(changed(checkpoint, here / "good.pt", lambda content: content.update(best_fitness=number)))
+
+
+def test_an_older_format_is_named(here, checkpoint):
+    content = torch.load(checkpoint, weights_only=False)
+    torch.save({"numbers": content["train_args"]}, here / "old.pt", _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match=r"old\.pt is (in the format of torch before 1\.6|not a YOLO checkpoint)"):
+        load(here / "old.pt")
 
 
 # --- what a training would take out of it

@@ -12,6 +12,7 @@ from onnx import helper
 
 from optimize.errors import InputError, OptimizeError
 from optimize.flops import count, openvino_graph
+from optimize.runtime import onnx_cost
 
 SECONDS, MEMORY = 30, 500 * 10**6
 WEIGHT = helper.make_tensor("w", 1, [4, 3, 3, 3], np.zeros(108, np.float32).tobytes(), raw=True)
@@ -294,3 +295,34 @@ def doubling(steps: int, path: Path) -> None:
         f'<net name="n" version="11"><layers>{"".join(layers)}</layers><edges>{wires}</edges></net>', encoding="utf-8"
     )
     path.with_suffix(".bin").write_bytes((1).to_bytes(8, "little"))
+
+
+def test_a_shape_that_doubles_inside_a_branch_is_a_sentence(tmp_path, monkeypatch):
+    """onnx follows shapes into branches, where nothing bounds them."""
+    monkeypatch.setattr(onnx_cost, "MEMORY", 6 * 10**8)
+    start = helper.make_tensor("s0", onnx.TensorProto.INT64, [1], [1])
+    inside = [node("Constant", [], ["s0"], value=start), *SHAPE_DOUBLES, node("Reshape", ["x", "s40"], ["o"])]
+    branch = helper.make_graph(inside, "b", [], [value("o", None)])
+    condition = helper.make_tensor("c", onnx.TensorProto.BOOL, [], [True])
+    path = graph(
+        tmp_path / "bad.onnx",
+        CONV,
+        node("If", ["c"], ["z"], then_branch=branch, else_branch=branch),
+        weights=(WEIGHT, condition),
+    )
+    with pytest.raises(InputError, match=r"can't be followed, since it takes more than|ends the process"):
+        count(path)
+
+
+def test_a_long_chain_before_many_products_is_walked_once(tmp_path):
+    """Each product would walk the whole chain again: 100 s on two cores for these."""
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    chain = image = ops.parameter([1, 3, 8, 8], np.float32)
+    order = ops.constant(np.array([0, 1, 3, 2]))
+    for _ in range(3000):
+        chain = ops.transpose(chain, order)
+    products = [ops.matmul(chain, chain, False, False) for _ in range(3000)]
+    ov.save_model(ov.Model(products, [image]), tmp_path / "long.xml", compress_to_fp16=False)
+    assert count(tmp_path / "long.xml").total.flops == 3000 * 2 * 3 * 8**3
