@@ -13,9 +13,9 @@ from PIL import Image
 FILE = 2**30  # bytes of an image: as many as the largest that Pillow opens has without compression, with 16 bits
 LABELS = 2**23  # bytes of the labels of one image: 400,000 points of polygons
 LIST, LINE = 2**28, 2**15  # bytes of a list of images, and characters of one line: Windows has no longer paths
-# Pixels that any image may have, and that a larger one may have for each byte of its file: photographs have 10 to 50,
-# while 48 kB of PNG can stand for 2.8 GB of nothing.
-PIXELS, PIXELS_BY_BYTE = 2**24, 200
+# Pixels that any image may have (400 MB decoded; scans of blank pages have half as many), and that a larger one may
+# have for each byte of its file: photographs have 10 to 50, while 48 kB of PNG can stand for 2.8 GB of nothing.
+PIXELS, PIXELS_BY_BYTE = 2**27, 200
 PAGE = 2**12  # pixels that a page counts at least
 PAGED = (".tif", ".tiff")  # of these OpenCV decodes every page
 VISITS = 1000  # of folders in which we were before, since links lead there
