@@ -16,7 +16,7 @@ from optimize.errors import described
 from optimize.host.confined import Confined
 from optimize.yolo import stranger
 from optimize.yolo.claims import TRUST, Unusable
-from optimize.yolo.stranger import Refused
+from optimize.yolo.uncalled import Refused
 
 EXPORTED = {  # by suffix: what a float .pt was exported to
     ".onnx": "ONNX file",
