@@ -105,7 +105,8 @@ def test_every_launcher_makes_the_same_and_each_stage_once(launcher, words, tmp_
 def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes_on(launcher, words, tmp_path):
     run = start(tmp_path, *words, "prune=0.2,0.3")
     worker, *_ = until(lambda: at_work(tmp_path / "s" / "0"), "a first job")
-    until(lambda: all((tmp_path / "s" / number / "job.json").exists() for number in "01"), "two jobs")
+    # One that is still starting when its parent is killed would complain on stderr.
+    until(lambda: all(at_work(tmp_path / "s" / number)[1:] for number in "01"), "the processes of two jobs")
     worker.kill()
     out, err = run.communicate(timeout=WAIT)
     assert run.returncode == 1, err

@@ -16,6 +16,7 @@ from optimize.yolo.uncalled import Refused
 MODES = "quantize", "max_calibrate"
 SPARE = 100 * 2**20  # bytes that tensors may have beyond what the file stores
 PATHS = 20_000  # from a network to a module in it, with those to what is shared counted each; the largest has 1,500
+HOOKS = frozenset(name for name in vars(nn.Module()) if name.endswith("_hooks"))
 MISSING = object()
 
 
@@ -32,7 +33,7 @@ def check(content: Any) -> None:
         if isinstance(value, type | FunctionType | BuiltinFunctionType | MethodType):
             if not _is_own_method(owner, key, value):
                 raise Refused(f"holds the function or class {getattr(value, '__qualname__', value)} as {key}")
-        elif str(key).endswith("_hooks") and isinstance(owner, nn.Module) and value is vars(owner).get(key):
+        elif key in HOOKS and isinstance(owner, nn.Module) and value is vars(owner).get(key):
             if not isinstance(value, dict) or any(type(hook) is not FeatureHook for hook in value.values()):
                 raise Refused(f"holds a hook, which would be called, in {key} of {type(owner).__name__}")
         elif callable(value) and inspect.getattr_static(type(owner), str(key), MISSING) is not MISSING:
