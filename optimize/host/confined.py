@@ -51,8 +51,16 @@ def _listen() -> None:
 def _refuse(event: str, arguments: tuple) -> None:
     if not getattr(_thread, "on", False):
         return
-    if event in EVENTS or (event == "open" and _writes(*arguments[:3])):
+    if (event in EVENTS or (event == "open" and _writes(*arguments[:3]))) and not _imports():
         raise Confined(f"{event} of {arguments[0] if arguments else ''}")
+
+
+def _imports() -> bool:
+    """Whether a module is being imported: what an installed library does then is not the file's doing."""
+    frame = sys._getframe(2)
+    while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _writes(path: object, _mode: str | None, flags: int) -> bool:

@@ -3,6 +3,7 @@
 import importlib
 import os
 import pkgutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from commands import command
+from commands import command, python_path
 from torch import nn
 from torchvision.transforms import InterpolationMode
+from ultralytics.data.augment import classify_transforms
 from ultralytics.nn import distill_model, tasks
 from ultralytics.nn.modules import TorchVision
 from ultralytics.nn.modules.conv import Conv
@@ -32,6 +34,7 @@ from optimize.yolo.checkpoint import load, trusted
 from optimize.yolo.train import _carried
 from optimize.yolo.usable import open_model
 
+ROOT = Path(__file__).parents[2]
 TRUST = "(trust=true loads it anyway, for a file whose maker you trust); give a .pt checkpoint of ultralytics 8."
 
 
@@ -402,6 +405,26 @@ def test_a_confined_thread_changes_and_starts_nothing(tmp_path):
         assert (tmp_path / "old").read_text() == "old"
     assert files(tmp_path) == ["old"]
     (tmp_path / "new").write_text("new")  # afterwards it may
+
+
+def test_what_a_library_does_as_it_is_imported_is_let_through(here, monkeypatch):
+    """torchvision, which transforms of a classification model need, finds a temporary folder by writing there."""
+    (here / "writes_at_import.py").write_text("from pathlib import Path\nPath('made').write_text('made')\n")
+    monkeypatch.syspath_prepend(here)
+    with confined():
+        import writes_at_import  # noqa: F401
+    assert (here / "made").read_text() == "made"
+
+
+def test_a_classification_model_with_transforms_is_read_in_a_process_of_its_own(here):
+    model = tasks.ClassificationModel("yolo11n-cls.yaml", nc=2, verbose=False)
+    model.transforms = classify_transforms(64)
+    torch.save({"model": model, "train_args": {"imgsz": 64}}, here / "cls.pt")
+    words = [sys.executable, "-m", "optimize.flops", "model=cls.pt"]
+    done = subprocess.run(
+        words, cwd=here, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": python_path(ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # --- what it says of itself
