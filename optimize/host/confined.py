@@ -1,7 +1,8 @@
 """While a stranger's file is read, this thread opens no connection, starts no process, and changes no file.
 
 By Python's own audit events (PEP 578), which every library raises that goes through Python's open, socket, os and
-subprocess: what is refused doesn't depend on who asks. It is a second fence: what reads the file must not try at all.
+subprocess: what is refused doesn't depend on who asks. Only an import of an installed module is let through. It is a
+second fence: what reads the file must not try at all.
 """
 
 import os
