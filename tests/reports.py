@@ -11,6 +11,7 @@ from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Latency
 from optimize.measure.profile import LayerTime, Profile
 from optimize.measure.roofline import Machine
+from optimize.measurement import Measurement
 from optimize.provenance import Host, Provenance
 from optimize.result import Report, Result
 from optimize.variant import Variant
@@ -45,6 +46,36 @@ def report(**changes) -> Report:
         disagreement=Disagreement("original on torch", "pruned+int8 on openvino", 0.25, 8, 7, (_picture(),)),
     )
     return replace(whole, **changes)
+
+
+def measurement(**changes) -> Measurement:
+    """Made up, of the `pruned+int8` row in OpenVINO of `report()`."""
+    made = Measurement(
+        schema=1,
+        run="a_run",
+        sha256="0123456789abcdef" * 4,
+        runtime="openvino",
+        precision="int8",
+        imgsz=96,
+        device="Raspberry Pi 5",
+        cpu="Cortex-A76",
+        system="Linux",
+        cores=4,
+        threads=4,
+        arithmetic="int8+fp32",
+        median_ms=31.25,
+        p95_ms=34.5,
+        q1_ms=30.5,
+        q3_ms=32.0,
+        runs=90,
+        noise=0.004,
+        noise_spread=0.02,
+        clock_mhz=(2400.0, 2200.0),
+        temperature_c=(61.0, None),
+        began="2026-11-22T12:00:00+00:00",
+        versions={"python": "3.11", "numpy": "2", "openvino": "2026.4"},
+    )
+    return replace(made, **changes)
 
 
 def row(name, runtime, precision, ops, score, milliseconds, reference=20.0) -> Result:

@@ -13,11 +13,11 @@ from bundles import one_row, start
 from lively import lively, write_blocks
 from PIL import Image
 from quantized import quantized
+from reports import measurement
 
 from optimize import import_measurement
 from optimize.bundle import make
 from optimize.dataset import Dataset
-from optimize.measurement import Measurement
 from optimize.report import gates, markdown, page, picture, results, verdict
 from optimize.report.charts import front
 from optimize.runtime.litert import LiteRT
@@ -26,36 +26,6 @@ from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.store.manifest import placing
 from optimize.variant import Variant
-
-
-def measurement(**changes) -> Measurement:
-    """Made up, of the `pruned+int8` row in OpenVINO of `reports.report()`."""
-    made = Measurement(
-        schema=1,
-        run="a_run",
-        sha256="0123456789abcdef" * 4,
-        runtime="openvino",
-        precision="int8",
-        imgsz=96,
-        device="Raspberry Pi 5",
-        cpu="Cortex-A76",
-        system="Linux",
-        cores=4,
-        threads=4,
-        arithmetic="int8+fp32",
-        median_ms=31.25,
-        p95_ms=34.5,
-        q1_ms=30.5,
-        q3_ms=32.0,
-        runs=90,
-        noise=0.004,
-        noise_spread=0.02,
-        clock_mhz=(2400.0, 2200.0),
-        temperature_c=(61.0, None),
-        began="2026-11-22T12:00:00+00:00",
-        versions={"python": "3.11", "numpy": "2", "openvino": "2026.4"},
-    )
-    return replace(made, **changes)
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,18 @@
 """A network is built from a yaml that may be a stranger's: nothing is fetched, and it is no larger than any in use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 from ultralytics.nn import tasks
 from ultralytics.nn.modules import TorchVision
 
 from optimize.host.confined import confined
+from optimize.yolo.bounded_yaml import CLASSES
+from optimize.yolo.watched import Watched
 
-ROWS, REPEATS, NUMBER, CLASSES = 500, 300, 8192, 100_000  # several times those of the largest yaml of ultralytics
+ROWS, REPEATS, NUMBER = 500, 300, 8192  # several times those of the largest yaml of ultralytics
 ELEMENTS = 300_000_000  # of all tensors: twice those of the largest network of ultralytics, yolov5x6u
 FACTORIES = torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange
 
@@ -36,7 +37,7 @@ def build(kind: type[nn.Module], yaml: dict[str, Any], channels: int) -> nn.Modu
     for row in rows(yaml):
         if row[2] == TorchVision.__name__ and len(row[3]) > 2:
             row[3][2] = None
-    with confined(tasks.SAFE_LOAD), _Bounded():
+    with confined(tasks.SAFE_LOAD), Watched(_Allocated()):
         return kind(yaml, ch=channels, verbose=False)
 
 
@@ -84,17 +85,14 @@ def _numbers(value: Any, key: str) -> Iterator[tuple[str, float]]:
             yield from _numbers(item, key)
 
 
-class _Bounded(TorchFunctionMode):
+class _Allocated:
     """Counts what layers allocate, before they fill it."""
 
     def __init__(self):
-        super().__init__()
         self.elements = 0
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        if func in FACTORIES:
+    def __call__(self, function: Callable, result: Any) -> None:
+        if function in FACTORIES:
             self.elements += result.numel()
             if self.elements > ELEMENTS:
                 raise TooLarge(f"it describes more than {ELEMENTS:,} parameters")
-        return result

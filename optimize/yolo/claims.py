@@ -10,10 +10,10 @@ from ultralytics.nn.autobackend import check_class_names
 
 from optimize.errors import InputError
 from optimize.yolo import built
+from optimize.yolo.bounded_yaml import CLASSES
 
 TRUST = "(trust=true loads it anyway, for a file whose maker you trust)"
 BEFORE = "before_pruning"  # where the yaml that can be built lies, inside that of a pruned checkpoint, which can't
-CLASSES = 100_000  # ten times those of the largest sets in use
 STRIDES = 1, 1024
 SIZES = 1, 16384  # pixels; the side of the largest satellite images that detectors are trained on whole is 4096
 

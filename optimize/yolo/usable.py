@@ -1,12 +1,11 @@
 """Whether a checkpoint that loads also computes under the ultralytics that is installed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn import tasks
 
@@ -15,25 +14,23 @@ from optimize.host.confined import confined
 from optimize.yolo import checkpoint
 from optimize.yolo.find import find
 from optimize.yolo.foreign import plain
+from optimize.yolo.watched import Watched
 
 STEPS = 4  # of the stride: the smallest input at which every family finds enough places to look at, RT-DETR included
 LONGEST = 200  # characters of what a checkpoint says of its maker
 CALLS, ELEMENTS = 20_000, 2**28  # of torch in one forward pass, and of one tensor in it: far more than any in use
 
 
-class _Bounded(TorchFunctionMode):
+class _Calls:
     """Ends a forward pass that computes without end, or for its small input with tensors of gigabytes."""
 
     def __init__(self):
-        super().__init__()
-        self.calls = 0
+        self.count = 0
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        self.calls += 1
-        if self.calls > CALLS or (isinstance(result, torch.Tensor) and result.numel() > ELEMENTS):
+    def __call__(self, _function: Callable, result: Any) -> None:
+        self.count += 1
+        if self.count > CALLS or (isinstance(result, torch.Tensor) and result.numel() > ELEMENTS):
             raise RuntimeError(f"more than {CALLS} calls of torch, or a tensor of more than {ELEMENTS} numbers")
-        return result
 
 
 def open_model(called: str, key: str = "model") -> tuple[Path, nn.Module]:
@@ -60,7 +57,7 @@ def check_computes(called: str, path: Path, model: nn.Module) -> None:
     """
     side = STEPS * checkpoint.stride(model)
     try:
-        with torch.inference_mode(), confined(tasks.SAFE_LOAD), _Bounded():
+        with torch.inference_mode(), confined(tasks.SAFE_LOAD), Watched(_Calls()):
             checkpoint.deployed(model)(torch.zeros(1, checkpoint.channels(model), side, side))
     except MemoryError:
         raise

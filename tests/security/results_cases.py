@@ -10,7 +10,6 @@ import reports
 from optimize.dataset import LeftOut
 from optimize.device import load
 from optimize.limits import Limits
-from optimize.measurement import Measurement
 from optimize.report import results
 from optimize.result import Failure, Report
 
@@ -24,31 +23,7 @@ QUANTIZATION = {
     "candidates": [{"recipe": "minmax", "drop": 0.1, "faster": 1.5}],
     "float_layers": [{"layer": "model.0", "drop": 0.1, "slower": 0.1}],
 }
-MEASUREMENT = Measurement(
-    schema=1,
-    run="a_run",
-    sha256="0123456789abcdef" * 4,
-    runtime="openvino",
-    precision="int8",
-    imgsz=96,
-    device="Raspberry Pi 5",
-    cpu="Cortex-A76",
-    system="Linux",
-    cores=4,
-    threads=4,
-    arithmetic="int8+fp32",
-    median_ms=31.25,
-    p95_ms=34.5,
-    q1_ms=30.5,
-    q3_ms=32.0,
-    runs=90,
-    noise=0.004,
-    noise_spread=0.02,
-    clock_mhz=(2400.0, 2200.0),
-    temperature_c=(61.0, None),
-    began="2026-11-22T12:00:00+00:00",
-    versions={"python": "3.11", "numpy": "2", "openvino": "2026.4"},
-)
+MEASUREMENT = reports.measurement()
 
 
 def whole() -> Report:
