@@ -13,11 +13,11 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from optimize.device import Device
+from optimize.device.bound import bounds
+from optimize.device.device import Device
 from optimize.host.quiet import timing
 from optimize.host.resources import cores
 from optimize.measure import latency
-from optimize.measure.bound import bounds
 from optimize.measure.cost import count
 from optimize.prepare import start
 from optimize.profile_device import profiled

@@ -19,13 +19,13 @@ from optimize.dataset import Dataset
 from optimize.judge import Judge
 from optimize.prepare import start
 from optimize.quant.int8 import Int8
-from optimize.report.plain import change
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.openvino import OpenVino
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.store.apply import REPORT, apply
+from optimize.verdict.plain import change
 from optimize.yolo.checkpoint import load, task
 from optimize.yolo.dataset import resolve
 

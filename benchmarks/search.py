@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from optimize.report import results
-from optimize.sweep.objective import worth
+from optimize.sweep.search.objective import worth
 from optimize.sweep.sweep import read
 
 GRID = ["prune=0,0.2,0.4", "imgsz=160,128", "quant=none,int8", "rivals=none"]  # 12 jobs

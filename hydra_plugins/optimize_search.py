@@ -37,8 +37,8 @@ class Search(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Called by Hydra with what was set on the command line."""
-        from optimize.sweep import search
-        from optimize.sweep.space import space
+        from optimize.sweep.search import search
+        from optimize.sweep.search.space import space
 
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         given = parser.parse_overrides([*(f"{key}={values}" for key, values in self.params.items()), *arguments])

@@ -132,8 +132,9 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
     from optimize import pipeline, tracking
     from optimize.bundle import make as bundle
-    from optimize.report import moved, verdict, write
-    from optimize.unfinished import keeping
+    from optimize.report import moved, write
+    from optimize.report.unfinished import keeping
+    from optimize.verdict import verdict
     from optimize.yolo.checkpoint import trusted
 
     try:

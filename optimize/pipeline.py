@@ -12,13 +12,13 @@ from optimize.failures import noted
 from optimize.judge import Judge
 from optimize.measure.latency import Untimed
 from optimize.plan import Plan
-from optimize.report.verdict import chosen
 from optimize.result import Failure, Report, Result
 from optimize.store.apply import digest
 from optimize.store.contents import size
 from optimize.store.manifest import placing
 from optimize.variant import Variant
 from optimize.variants import Subject, original, variants
+from optimize.verdict.verdict import chosen
 from optimize.yolo.checkpoint import blocks, load
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.dataset import Dataset
-from optimize.device import Device
+from optimize.device.device import Device
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.provenance import Provenance

@@ -15,7 +15,7 @@ from optimize.checks import check_fit, check_model, check_room
 from optimize.config import build, check_targets, typed
 from optimize.data.digits import compose
 from optimize.dataset import Dataset, check_apart
-from optimize.device import load as load_device
+from optimize.device.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
 from optimize.host.cpu import computes_int8
 from optimize.host.resources import cores

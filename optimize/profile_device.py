@@ -9,7 +9,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from optimize.device import Device, Figure, load, save
+from optimize.device.device import Device, Figure, load, save
 from optimize.errors import InputError, MeasurementError
 from optimize.host import cpu, resources
 from optimize.measure import machine

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optimize.dataset import LeftOut
-from optimize.device import Device
+from optimize.device.device import Device
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost

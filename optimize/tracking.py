@@ -18,9 +18,9 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from optimize.errors import InputError, described
-from optimize.report.plain import points
-from optimize.report.verdict import chosen, headline
 from optimize.result import Report
+from optimize.verdict.plain import points
+from optimize.verdict.verdict import chosen, headline
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from optimize.device import Device, Figure
+from optimize.device.device import Device, Figure
 
 
 def figure(value: float | None) -> Figure:

@@ -7,8 +7,8 @@ import torch
 from boards import device, figure
 from torch import nn
 
-from optimize.device import load
-from optimize.measure.bound import WINOGRAD, Roofs, bounds, limit
+from optimize.device.bound import WINOGRAD, Roofs, bounds, limit
+from optimize.device.device import load
 from optimize.measure.cost import Cost, Layer, count
 from optimize.yolo.checkpoint import deployed
 

@@ -21,15 +21,17 @@ from ultralytics import RTDETR, YOLO
 from optimize.bundle import make
 from optimize.errors import InputError, VariantFailed
 from optimize.limits import Limits
-from optimize.report import verdict
-from optimize.runtime import litert, onnx_profile, openvino_kernels
+from optimize.runtime import litert
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.onnxruntime import kernels as onnx_profile
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
+from optimize.runtime.openvino import kernels as openvino_kernels
 from optimize.store import manifest
 from optimize.store.apply import digest
 from optimize.variant import Variant
+from optimize.verdict import verdict
 from optimize.yolo.checkpoint import load, save
 
 # Boxes of both are made of the same pixels by the same graph; what is left is float32's last bits, at most 1e-4 of a

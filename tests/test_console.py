@@ -15,7 +15,7 @@ from optimize.flops import __main__ as flops
 from optimize.report import table
 from optimize.sentences import one_sentence
 from optimize.store import __main__ as store
-from optimize.sweep import table as sweep_table
+from optimize.sweep.summary import table as sweep_table
 
 LETTERS = "café ± ² → 人"
 

@@ -10,7 +10,7 @@ import reports
 import yaml
 from boards import device, figure
 
-from optimize.device import BYTES, FOLDER, known, load, save
+from optimize.device.device import BYTES, FOLDER, known, load, save
 from optimize.errors import InputError
 from optimize.report import bounds as shown
 from optimize.report import markdown, page, results, table, words

@@ -23,15 +23,18 @@ from optimize.data.calibration import images
 from optimize.dataset import Dataset
 from optimize.measure import cost, latency
 from optimize.measure.accuracy import Accuracy
-from optimize.quant.onnx_int8 import _Reader
-from optimize.report import gates, words
+from optimize.report import words
 from optimize.result import Report, Result
-from optimize.runtime import onnx_cost, onnx_profile, openvino_kernels
+from optimize.runtime.onnx import cost as onnx_cost
+from optimize.runtime.onnx.int8 import _Reader
 from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.onnxruntime import kernels as onnx_profile
 from optimize.runtime.openvino import OpenVino, read
+from optimize.runtime.openvino import kernels as openvino_kernels
 from optimize.runtime.scope import onnx_decode
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
+from optimize.verdict import gates
 from optimize.yolo.checkpoint import deployed, load
 
 RUNTIMES = {runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino())}

@@ -11,7 +11,7 @@ from torch import nn
 from ultralytics.nn.modules import block
 from ultralytics.nn.tasks import DetectionModel
 
-from optimize import bound
+from optimize.bound import __main__ as bound
 from optimize.errors import InputError
 from optimize.flops.__main__ import main as flops
 from optimize.yolo.checkpoint import load, save, trusted

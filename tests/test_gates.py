@@ -13,14 +13,14 @@ from lively import lively
 from optimize import report as writer
 from optimize.judge import Judge
 from optimize.measure import latency
-from optimize.report import gates
 from optimize.result import Failure, Report, Result
-from optimize.runtime import openvino_kernels
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16, read
+from optimize.runtime.openvino import kernels as openvino_kernels
 from optimize.runtime.session import Session
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
+from optimize.verdict import gates
 from optimize.yolo.dataset import resolve
 
 

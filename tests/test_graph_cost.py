@@ -11,9 +11,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from optimize.errors import MeasurementError
-from optimize.runtime import onnx_cost, openvino_cost
+from optimize.runtime.onnx import cost as onnx_cost
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, save
+from optimize.runtime.openvino import cost as openvino_cost
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load
 

@@ -18,8 +18,9 @@ from optimize.checks import check_fit
 from optimize.data.calibration import images
 from optimize.dataset import LeftOut, titles
 from optimize.errors import InputError
-from optimize.report import gates, results, words
-from optimize.sweep.summary import alarms
+from optimize.report import results, words
+from optimize.sweep.summary.summary import alarms
+from optimize.verdict import gates
 from optimize.yolo.checkpoint import load, save
 from optimize.yolo.dataset import resolve
 from optimize.yolo.validate import validate

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from optimize import bound
+from optimize.bound import __main__ as bound
 from optimize.config import CONF
 from optimize.flops.__main__ import parse
 from optimize.literal import hydra_word, hydra_words, sweeps, typed

@@ -18,7 +18,7 @@ from reports import measurement
 from optimize import import_measurement
 from optimize.bundle import make
 from optimize.dataset import Dataset
-from optimize.report import gates, markdown, page, picture, results, verdict
+from optimize.report import markdown, page, picture, results
 from optimize.report.charts import front
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
@@ -26,6 +26,7 @@ from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.store.manifest import placing
 from optimize.variant import Variant
+from optimize.verdict import gates, verdict
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,16 @@ from optimize.data.calibration import images
 from optimize.dataset import Dataset
 from optimize.errors import OptimizeError
 from optimize.measure import cost
-from optimize.quant import ncnn_int8
 from optimize.quant.fp16 import Fp16
-from optimize.quant.ncnn_int8 import NCNN, NcnnInt8
 from optimize.quant.recipes import recipes_for
-from optimize.runtime import litert_graph, ncnn_cost, ncnn_kernels, ncnn_net
 from optimize.runtime.litert import LiteRT
+from optimize.runtime.litert import graph as litert_graph
 from optimize.runtime.ncnn import Ncnn
+from optimize.runtime.ncnn import cost as ncnn_cost
+from optimize.runtime.ncnn import int8 as ncnn_int8
+from optimize.runtime.ncnn import kernels as ncnn_kernels
+from optimize.runtime.ncnn import net as ncnn_net
+from optimize.runtime.ncnn.int8 import NCNN, NcnnInt8
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load

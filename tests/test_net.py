@@ -114,7 +114,7 @@ def test_where_nothing_was_measured_there_is_no_report(run, monkeypatch, tmp_pat
 
 def test_a_report_that_cannot_be_written_hides_nothing(run, monkeypatch, tmp_path):
     monkeypatch.setattr(Judge, "time", raising(MemoryError()))
-    monkeypatch.setattr("optimize.unfinished.put", raising(OSError(errno.ENOSPC, "No space left on device")))
+    monkeypatch.setattr("optimize.report.unfinished.put", raising(OSError(errno.ENOSPC, "No space left on device")))
     code, _, err = run()
     assert code == 1
     assert (

@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 
 from optimize.report import classes, page, picture, results, scenes
 from optimize.report.charts import blocks, front, look, roofline
+from optimize.verdict import pareto
 
 HOSTILE = "</script><script>alert(1)</script>"
 HALO, MITER = 3.5, 8  # pixels that Chromium adds to a box for the stroke: of paper around a name, of a mark
@@ -285,7 +286,7 @@ def test_pictures_that_would_make_the_page_too_large_are_named(folder, monkeypat
 
 def test_the_front_is_what_nothing_beats():
     points = [(3.0, 0.5), (1.0, 0.2), (2.0, 0.5), (2.0, 0.4), (4.0, 0.6), (2.0, 0.5)]
-    assert front.front(points) == [1, 2, 4]
+    assert pareto.front(points) == [1, 2, 4]
 
 
 def test_what_each_block_saved_adds_up_to_the_whole():

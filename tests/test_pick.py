@@ -9,15 +9,15 @@ import yaml
 from test_devices import device, figure
 from test_measurement import measurement
 
-from optimize import bound as command
-from optimize import earlier
+from optimize.bound import __main__ as command
+from optimize.bound import earlier
+from optimize.bound.pick import Candidate, Measured, largest, misses, said, verdict
 from optimize.cli import one_sentence
-from optimize.device import known, load
+from optimize.device.bound import bounds
+from optimize.device.device import known, load
 from optimize.errors import InputError
 from optimize.limits import Limits
-from optimize.measure.bound import bounds
 from optimize.measure.cost import Cost, Layer
-from optimize.pick import Candidate, Measured, largest, misses, said, verdict
 from optimize.report import results
 from optimize.store.apply import digest
 

@@ -11,9 +11,10 @@ from quantized import quantized
 from optimize.dataset import Dataset
 from optimize.measure import cost, profile
 from optimize.measure.profile import CALLS, ROUNDS, WARM_UP, Kernel, LayerTime, by_layer, interleaved
-from optimize.runtime import onnx_profile, openvino_kernels
 from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.onnxruntime import kernels as onnx_profile
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16, read
+from optimize.runtime.openvino import kernels as openvino_kernels
 from optimize.runtime.tensorrt import TensorRT
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from optimize import profile_device
-from optimize.device import load
+from optimize.device.bound import bounds
+from optimize.device.device import load
 from optimize.errors import InputError, MeasurementError
 from optimize.measure import machine
-from optimize.measure.bound import bounds
 from optimize.measure.cost import count
 from optimize.measure.roofline import Machine
 from optimize.yolo.checkpoint import deployed

@@ -23,7 +23,7 @@ from optimize.quant.bf16 import Bf16
 from optimize.quant.fp16 import Fp16
 from optimize.quant.int8 import Int8
 from optimize.quant.none import NoQuant
-from optimize.quant.onnx_int8 import _Reader
+from optimize.runtime.onnx.int8 import _Reader
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16, read
 from optimize.runtime.scope import onnx_cut, onnx_decode, openvino_decode

@@ -6,7 +6,7 @@ import pytest
 import reports
 
 from optimize.measure import machine
-from optimize.measure.blocks import Block, block, blocks
+from optimize.measure.by_block import Block, block, blocks
 from optimize.measure.cost import Cost, Layer
 from optimize.measure.profile import LayerTime, Profile, interleaved
 from optimize.measure.roofline import CACHED, LayerLimit, Machine, limit

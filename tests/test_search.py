@@ -19,12 +19,13 @@ from optuna.trial import TrialState
 from optimize.errors import InputError
 from optimize.limits import Limits
 from optimize.report import results
-from optimize.report.plain import points
-from optimize.sweep import callback, job, objective, search
+from optimize.sweep import callback, job
 from optimize.sweep.job import BUILT, FAILED, RESULTS, Job
-from optimize.sweep.objective import Worth, asked, worth
-from optimize.sweep.search import Asked
-from optimize.sweep.space import Size, neat, overrides, space
+from optimize.sweep.search import objective, search
+from optimize.sweep.search.objective import Worth, asked, worth
+from optimize.sweep.search.search import Asked
+from optimize.sweep.search.space import Size, neat, overrides, space
+from optimize.verdict.plain import points
 
 GRID = {"prune": "range(0,0.5,0.1)", "pruner": "choice(l2,bn)", "quant": "none,int8", "imgsz": "choice(1,0.5)"}
 

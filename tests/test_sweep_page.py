@@ -14,7 +14,7 @@ from sweeps import lines, made
 
 from optimize.result import Failure
 from optimize.store import manifest
-from optimize.sweep import page
+from optimize.sweep.summary import page
 
 HOSTILE = "</script><script>alert(1)</script>"
 

@@ -11,12 +11,13 @@ from sweeps import lines, made
 
 from optimize.errors import LimitMissed
 from optimize.limits import Limits
-from optimize.report import verdict
 from optimize.result import Failure
 from optimize.store.manifest import placing
-from optimize.sweep import artefacts, disk, end, page, summary, table
+from optimize.sweep import disk, end
+from optimize.sweep.summary import artefacts, page, summary, table
 from optimize.sweep.sweep import Sweep, read
 from optimize.variant import Variant
+from optimize.verdict import verdict
 
 
 def one(sweep: Sweep, name: str, runtime: str, **overrides: str) -> summary.Row:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import reports
 
 from optimize.limits import Limits
-from optimize.report import verdict
 from optimize.result import Report, Result
+from optimize.verdict import verdict
 
 
 def names(rows) -> list[tuple[str, str]]:

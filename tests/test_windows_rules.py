@@ -24,9 +24,10 @@ from optimize.store import contents
 from optimize.store.apply import MANIFEST, apply
 from optimize.store.held import held
 from optimize.store.manifest import NAME
-from optimize.sweep import job, rows
-from optimize.sweep.artefacts import hand_out, places
-from optimize.sweep.summary import summarize
+from optimize.sweep import job
+from optimize.sweep.summary import rows
+from optimize.sweep.summary.artefacts import hand_out, places
+from optimize.sweep.summary.summary import summarize
 from optimize.variant import Variant
 
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{i}" for kind in ("COM", "LPT") for i in range(10))}

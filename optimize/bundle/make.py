@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from optimize.errors import InputError, VariantFailed
-from optimize.report.plain import called
-from optimize.report.verdict import chosen, decide, headline
 from optimize.result import Report, Result
 from optimize.runtime.metadata import metadata_of
 from optimize.store.manifest import placing, remove
 from optimize.texts import mapped, markdown, shown
+from optimize.verdict.plain import called
+from optimize.verdict.verdict import chosen, decide, headline
 
 log = logging.getLogger(__name__)
 

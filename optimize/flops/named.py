@@ -4,7 +4,8 @@ from pathlib import Path
 
 from optimize.errors import InputError
 from optimize.measure.graph_cost import GraphLayer, total
-from optimize.runtime import onnx_profile, openvino_kernels
+from optimize.runtime.onnxruntime import kernels as onnx_profile
+from optimize.runtime.openvino import kernels as openvino_kernels
 
 
 def named(path: Path, operators: tuple[GraphLayer, ...]) -> tuple[GraphLayer, ...]:

@@ -9,7 +9,7 @@ from optimize.errors import InputError, described
 from optimize.flops.named import named
 from optimize.flops.picture import check
 from optimize.flops.table import Table
-from optimize.runtime import onnx_cost
+from optimize.runtime.onnx import cost as onnx_cost
 
 FEW = 1024  # bytes of a shape
 

@@ -7,7 +7,7 @@ from optimize.flops.named import named
 from optimize.flops.picture import check
 from optimize.flops.table import Table
 from optimize.host.tried import why_not
-from optimize.runtime import openvino_cost
+from optimize.runtime.openvino import cost as openvino_cost
 
 # OpenVINO evaluates shapes as it reads, for which a small graph can ask for any time and memory.
 READ = "import sys, openvino; openvino.Core().read_model(sys.argv[1])"

@@ -3,7 +3,7 @@
 from rich.table import Table as Grid
 
 from optimize.flops.table import CONVENTION, Table
-from optimize.measure.blocks import block, place
+from optimize.measure.by_block import block, place
 from optimize.measure.graph_cost import GraphLayer, total
 from optimize.terminal import terminal
 

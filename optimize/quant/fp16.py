@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from optimize.runtime.onnx_half import to_half
+from optimize.runtime.onnx.half import to_half
 from optimize.variant import Variant
 
 

@@ -8,18 +8,18 @@ from optimize.variant import Variant
 def recipes_for(runtime: str) -> tuple:
     """Recipes of that runtime's own kind; the first is the default."""
     if runtime == "openvino":
-        from optimize.quant.openvino_int8 import OPENVINO
+        from optimize.runtime.openvino.int8 import OPENVINO
 
         return OPENVINO
     if runtime == "ncnn":
-        from optimize.quant.ncnn_int8 import NCNN
+        from optimize.runtime.ncnn.int8 import NCNN
 
         return NCNN
     if runtime == "litert":
-        from optimize.quant.litert_int8 import LITERT
+        from optimize.runtime.litert.int8 import LITERT
 
         return LITERT
-    from optimize.quant.onnx_int8 import ONNXRUNTIME, TENSORRT
+    from optimize.runtime.onnx.int8 import ONNXRUNTIME, TENSORRT
 
     return TENSORRT if runtime == "tensorrt" else ONNXRUNTIME
 
@@ -33,17 +33,17 @@ def calibrated(variant: Variant, pictures: CalibrationImages, recipe) -> Quantiz
         recipe: how.
     """
     if variant.runtime == "openvino":
-        from optimize.quant.openvino_int8 import OpenvinoInt8
+        from optimize.runtime.openvino.int8 import OpenvinoInt8
 
         return OpenvinoInt8(variant.path, pictures, recipe)
     if variant.runtime == "ncnn":
-        from optimize.quant.ncnn_int8 import NcnnInt8
+        from optimize.runtime.ncnn.int8 import NcnnInt8
 
         return NcnnInt8(variant.path, pictures, recipe)
     if variant.runtime == "litert":
-        from optimize.quant.litert_int8 import LitertInt8
+        from optimize.runtime.litert.int8 import LitertInt8
 
         return LitertInt8(variant.path, pictures, recipe)
-    from optimize.quant.onnx_int8 import OnnxInt8
+    from optimize.runtime.onnx.int8 import OnnxInt8
 
     return OnnxInt8(variant.path, pictures, recipe)

@@ -1,6 +1,6 @@
 """FLOPs saved against milliseconds saved, for each block of the network."""
 
-from optimize.measure.blocks import Block, blocks
+from optimize.measure.by_block import Block, blocks
 from optimize.report.pipes import table
 from optimize.result import Report, Result
 

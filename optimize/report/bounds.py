@@ -1,7 +1,7 @@
 """The least that each model of a run would take on a device: computed, and always said to be so."""
 
-from optimize.device import Device
-from optimize.measure.bound import Bound, bounds
+from optimize.device.bound import Bound, bounds
+from optimize.device.device import Device
 from optimize.measure.cost import Cost
 from optimize.report.pipes import table
 from optimize.result import Report

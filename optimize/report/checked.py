@@ -10,16 +10,16 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from optimize import device
 from optimize.dataset import SPLITS
+from optimize.device import device
 from optimize.inside import is_relative
 from optimize.measure.disagreement import WORST
 from optimize.measure.roofline import Machine
-from optimize.report.gates import COMPUTED
-from optimize.report.plain import RUNTIMES
 from optimize.result import Report, Result
 from optimize.store.entry import QUANTIZATION, SHRINKING
 from optimize.texts import LONGEST
+from optimize.verdict.gates import COMPUTED
+from optimize.verdict.plain import RUNTIMES
 
 ROWS = 300  # of a report, at most; each is compared with others
 SEEN, LABELLED = 300, 3000  # objects that a model finds in one image, as many as ultralytics keeps; labels of one

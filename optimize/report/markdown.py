@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from optimize.report import blocks, bounds, devices, gates, int8, layers, pipes, roofline, verdict, words
+from optimize.report import blocks, bounds, devices, int8, layers, pipes, roofline, words
 from optimize.result import Report
 from optimize.texts import code, mapped
 from optimize.texts import markdown as escaped
+from optimize.verdict import gates, verdict
 
 
 def write(report: Report, path: Path) -> None:

@@ -4,10 +4,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from optimize.report import bounds, classes, devices, frame, gates, roofline, scenes, verdict, words
+from optimize.report import bounds, classes, devices, frame, roofline, scenes, words
 from optimize.report.charts import blocks, front, look
 from optimize.report.charts import roofline as roofs
 from optimize.result import Report
+from optimize.verdict import gates, verdict
 
 TEMPLATE = Path(__file__).parent / "report.html.j2"
 OPEN = 6  # pictures that are seen at once

@@ -9,8 +9,9 @@ from pydantic_core import from_json
 from optimize.errors import InputError
 from optimize.host.files import write_text
 from optimize.inside import content as bytes_of
-from optimize.report import checked, gates, verdict
+from optimize.report import checked
 from optimize.result import Report
+from optimize.verdict import gates, verdict
 
 SCHEMA = 3
 MOST = 2**28  # bytes; a run of twenty rows has about a hundredth of it

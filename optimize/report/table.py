@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from optimize.report import bounds, devices, gates, verdict, words
+from optimize.report import bounds, devices, words
 from optimize.result import Report
 from optimize.terminal import terminal
+from optimize.verdict import gates, verdict
 
 
 def show(report: Report) -> None:

@@ -1,8 +1,8 @@
 """The report's cells and sentences; the terminal and report.md print the same ones."""
 
-from optimize.report.plain import change, nothing, original, points
-from optimize.report.verdict import decide
 from optimize.result import Report, Result
+from optimize.verdict.plain import change, nothing, original, points
+from optimize.verdict.verdict import decide
 
 DASH = "-"
 FITTED = {  # how ultralytics' validator makes a picture square, where it is not by a letterbox

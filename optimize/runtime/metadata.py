@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 from ultralytics.utils import YAML
 
-from optimize.runtime import litert_graph
+from optimize.runtime.litert import graph as litert_graph
 
 
 def metadata_of(path: Path) -> dict:

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from optimize.sentences import one_sentence
-from optimize.sweep import page
+from optimize.sweep.summary import page
 from optimize.sweep.sweep import read
 
 parser = ArgumentParser("python -m optimize.sweep", description="Draw the summaries of sweeps again from their jobs.")

@@ -65,7 +65,7 @@ def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: P
     from optimize.store.contents import begin_store
     from optimize.store.held import noting
     from optimize.store.manifest import placing
-    from optimize.sweep.objective import asked
+    from optimize.sweep.search.objective import asked
     from optimize.yolo.checkpoint import trusted
     from optimize.yolo.label_cache import keep_in
 

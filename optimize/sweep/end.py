@@ -14,10 +14,10 @@ from optimize.provenance import host
 from optimize.report import put
 from optimize.result import Report
 from optimize.store.manifest import finish
-from optimize.sweep import artefacts, page, table
 from optimize.sweep.alive import settle
 from optimize.sweep.job import Job
-from optimize.sweep.summary import Summary, summarize
+from optimize.sweep.summary import artefacts, page, table
+from optimize.sweep.summary.summary import Summary, summarize
 from optimize.sweep.sweep import read
 from optimize.sweep.timing import timed
 

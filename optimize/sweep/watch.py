@@ -65,7 +65,7 @@ class Watch:
                     total = f" of {self.sweep.total}" if self.sweep.total else ""
                     CONSOLE.print(f"{len(told)}{total}: {self._said(found)} ({said})", highlight=False)
                 if ended:
-                    from optimize.sweep import page  # with it comes torch, which takes seconds
+                    from optimize.sweep.summary import page
 
                     try:
                         page.write(read(self.sweep.folder))

@@ -8,7 +8,7 @@ from typing import Any
 import reports
 
 from optimize.dataset import LeftOut
-from optimize.device import load
+from optimize.device.device import load
 from optimize.limits import Limits
 from optimize.report import results
 from optimize.result import Failure, Report

@@ -12,7 +12,7 @@ from onnx import helper
 
 from optimize.errors import InputError, OptimizeError
 from optimize.flops import count, openvino_graph
-from optimize.runtime import onnx_cost
+from optimize.runtime.onnx import cost as onnx_cost
 
 SECONDS, MEMORY = 30, 500 * 10**6
 WEIGHT = helper.make_tensor("w", 1, [4, 3, 3, 3], np.zeros(108, np.float32).tobytes(), raw=True)

@@ -20,8 +20,8 @@ from optimize.measure.graph_cost import GraphLayer
 from optimize.report import draw, table
 from optimize.result import Failure
 from optimize.sentences import one_sentence
-from optimize.sweep import page
-from optimize.sweep import table as swept_table
+from optimize.sweep.summary import page
+from optimize.sweep.summary import table as swept_table
 from optimize.terminal import Lines, Terminal
 from optimize.texts import markdown
 

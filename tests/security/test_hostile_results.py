@@ -13,10 +13,11 @@ from commands import python_path
 from PIL import Image
 from results_cases import content, places, whole
 
-from optimize import earlier
+from optimize.bound import earlier
 from optimize.errors import InputError
 from optimize.report import draw, markdown, results
-from optimize.sweep import job, page, sweep
+from optimize.sweep import job, sweep
+from optimize.sweep.summary import page
 
 SECRET = "SECRET-MARKER"
 DERIVED = {"name", "flops", "macs", "float_ops", "int_ops", "int8_share", "missed", "verdict", "gates"}  # never read

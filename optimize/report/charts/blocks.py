@@ -5,10 +5,10 @@ from typing import Any
 
 import altair
 
-from optimize.measure.blocks import blocks
-from optimize.report.charts.front import model
-from optimize.report.verdict import ranked
+from optimize.measure.by_block import blocks
 from optimize.result import Report, Result
+from optimize.verdict.plain import model
+from optimize.verdict.verdict import ranked
 
 OTHER = "other"  # what belongs to no module
 STEP = 24  # pixels for one block: two bars and a gap

@@ -5,17 +5,12 @@ from typing import Any
 
 import altair
 
-from optimize.report import plain
 from optimize.report.charts import look, spots
 from optimize.result import Report, Result
+from optimize.verdict import pareto, plain
 
 LEAST_SPAN = 0.05  # of the accuracy axis: a finer scale makes noise look like a result
 FILL = {"fp32": 0.0, "bf16": 0.4, "fp16": 0.4, "int8": 1.0}  # how full a mark is
-
-
-def model(result: Result) -> str:
-    """What was done to the model, without its precision: `original`, `pruned`, a rival's name."""
-    return "+".join(result.variant.model) or "original"
 
 
 def points(report: Report) -> list[dict[str, Any]]:
@@ -43,16 +38,6 @@ def against_latency(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return _chart(rows, spots.Axis(*reach, logarithmic=True), {"title": title, "scale": scale, "axis": axis})
 
 
-def front(points: list[tuple[float, float]]) -> list[int]:
-    """Indices of the points (cost, score) that no other beats in both, from the cheapest on; of equals the first."""
-    best, found = float("-inf"), []
-    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1], i)):
-        if points[i][1] > best:
-            best = points[i][1]
-            found.append(i)
-    return found
-
-
 def point(result: Result, report: Report) -> dict[str, Any]:
     """What a chart shows of one row of `report`."""
     accuracy, time = result.accuracy, result.latency
@@ -60,7 +45,7 @@ def point(result: Result, report: Report) -> dict[str, Any]:
         "variant": result.variant.name,
         "runtime": result.variant.runtime,
         "precision": result.variant.precision,
-        "model": model(result),
+        "model": plain.model(result),
         "full": FILL[result.variant.precision],
         "metric": accuracy.metric,
         "score": accuracy.score,
@@ -114,7 +99,7 @@ def _chart(rows: list[dict[str, Any]], axis: spots.Axis, x: dict[str, Any]) -> d
     bars = {"color": colour, "opacity": faint}
     up = data.transform_filter("isValid(datum.low)").mark_rule()
     across = data.transform_filter("isValid(datum.left)").mark_rule()
-    best = front([(row["x"], row["score"]) for row in rows])
+    best = pareto.front([(row["x"], row["score"]) for row in rows])
     line = [{"x": rows[i]["x"], "score": rows[i]["score"]} for i in best]
     chart = (
         altair.layer(

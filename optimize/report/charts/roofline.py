@@ -9,8 +9,8 @@ from typing import Any
 import altair
 
 from optimize.report.charts import look
-from optimize.report.verdict import ranked
 from optimize.result import Report, Result
+from optimize.verdict.verdict import ranked
 
 HEIGHT = 420
 TOLD = [

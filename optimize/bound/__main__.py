@@ -1,0 +1,185 @@
+"""`python -m optimize.bound model=yolo26n.pt device_profile=raspberry-pi-5`: will it run on that device?"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from omegaconf import DictConfig, OmegaConf
+from rich.table import Table
+
+from optimize.bound import earlier
+from optimize.bound.pick import Candidate, said, verdict
+from optimize.config import of_words, typed
+from optimize.device import bound
+from optimize.device.device import Device, known, load
+from optimize.errors import InputError, LimitMissed
+from optimize.flops import modules
+from optimize.limits import Limits
+from optimize.measure import cost
+from optimize.report import bounds as shown
+from optimize.report.table import of_bounds
+from optimize.sentences import one_sentence
+from optimize.store.apply import digest
+from optimize.terminal import terminal
+from optimize.verdict.plain import change
+from optimize.yolo import checkpoint
+
+HELP = f"""\
+The least time that models take on a device, by layer and in total, whether they fit its memory, and which of them can
+meet limits. Bounds are computed, never measured; they can only rule models out.
+
+  python -m optimize.bound model=yolo26n.pt device_profile=raspberry-pi-5 imgsz=640
+  python -m optimize.bound model=[yolo26n.pt,yolo26s.pt] device_profile=raspberry-pi-5 limits.latency_ms=50
+
+  model              a .pt checkpoint, a name that ultralytics knows, the .yaml of a model, or `digits`; several as
+                     [a.pt,b.yaml]
+  device_profile     {", ".join(known())},
+                     or the path of a yaml of your own (python -m optimize.profile_device writes one)
+  imgsz              side of the square input in pixels; null: the size each checkpoint was trained at, and
+                     640 for a yaml
+  runs               folders of runs on that device, e.g. [runs/pi]: what they measured takes the place of its bound
+  limits.latency_ms  milliseconds of one call
+  limits.flops       operations for one image, 2 per multiply-add, e.g. 4e9
+  limits.size_mb     of the file, in millions of bytes
+  trust              true loads checkpoints with classes that ultralytics and torch don't have"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keys of the command line beside `limits`, as HELP explains them."""
+
+    model: tuple[str, ...]
+    device_profile: str | None = None
+    imgsz: int | None = None
+    runs: tuple[str, ...] = ()
+    trust: bool = False
+
+
+def main(words: Sequence[str]) -> None:
+    """Print bounds, measurements and the verdict.
+
+    Raises:
+        InputError: something given can't be used.
+        LimitMissed: no model can meet the limits.
+    """
+    if not words or {"-h", "--help"} & set(words):
+        print(HELP)
+        return
+    settings, limits = _parsed(words)
+    device = load(settings.device_profile) if settings.device_profile else None
+    _check(settings, limits)
+    with checkpoint.trusted(settings.trust):
+        candidates = [_candidate(model, settings, device) for model in settings.model]
+    console = terminal()
+    if device:
+        if len(candidates) == 1:
+            console.print(_layers(candidates[0], device))
+        console.print(_totals(candidates, device, limits))
+    if any(candidate.measured for candidate in candidates):
+        console.print(_measurements(candidates, limits))
+    bounding = [*shown.notes(device), *shown.sources(device)] if device else []
+    for note in [*_notes(candidates, settings.runs), *bounding]:
+        console.print(f"- {note}")
+    if limits != Limits():
+        where = f" on {device.name}" if device else ""
+        found = verdict(candidates, limits, where)
+        if not found:
+            raise LimitMissed(
+                f"no model can meet the limits{where}; give smaller models, a smaller imgsz or other limits."
+            )
+        for sentence in found:
+            console.print(sentence, style="bold")
+
+
+def _parsed(words: Sequence[str]) -> tuple[Settings, Limits]:
+    keys = [field.name for field in fields(Settings)]
+    given = of_words(words, [*keys, "limits"], ("model", "runs"))
+    if given.get("model") in (None, "", []):
+        raise InputError("model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.pt].")
+    limits = given.pop("limits", OmegaConf.create())
+    if not isinstance(limits, DictConfig):
+        raise InputError(f"limits={limits} is not allowed; give limits.latency_ms=, limits.flops= or limits.size_mb=.")
+    return typed(Settings, given, ""), typed(Limits, limits, "limits")
+
+
+def _check(settings: Settings, limits: Limits) -> None:
+    if limits.max_drop is not None:
+        raise InputError(
+            "limits.max_drop needs labelled pictures; give it to `python -m optimize`, and here latency_ms, flops or "
+            "size_mb."
+        )
+    if settings.device_profile is None and limits == Limits():
+        raise InputError("neither a device nor a limit is given; give device_profile= or e.g. limits.flops=4e9.")
+    if settings.device_profile is None and limits.latency_ms is not None and not settings.runs:
+        raise InputError("limits.latency_ms needs device_profile= for a bound, or runs= for measurements.")
+
+
+def _candidate(model: str, settings: Settings, device: Device | None) -> Candidate:
+    module, usual, path = modules.loaded(model)
+    imgsz = usual if settings.imgsz is None else settings.imgsz
+    checkpoint.check_size(model, module, imgsz)
+    fused = checkpoint.deployed(module)
+    own = cost.count(fused, imgsz, checkpoint.channels(fused))
+    sha256 = digest(path) if path else None  # a yaml has no weights to measure
+    measured = [row for run in settings.runs for row in earlier.rows(run, sha256, imgsz, device)]
+    return Candidate(model, imgsz, own, bound.bounds(own, device) if device else (), tuple(measured))
+
+
+def _layers(candidate: Candidate, device: Device) -> Table:
+    """Every layer's own bound; a star where memory, not arithmetic, sets it."""
+    table = Table(
+        title=f"{candidate.name} at {candidate.imgsz} px by layer. {shown.title(device)}; * bound by memory",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("layer", no_wrap=True)
+    known = [b for b in candidate.bounds if b.layers is not None]
+    for name in ("MFLOPs", *(f"{b.unit} {b.arithmetic}, ms" for b in known)):
+        table.add_column(name, justify="right", no_wrap=True)
+    counted = [layer for layer in candidate.cost.layers if layer.flops]
+    for layer, *limits in zip(counted, *(b.layers for b in known), strict=True):
+        times = (f"{limit.bound_ms:.4f}{'*' if limit.bound == 'memory' else ''}" for limit in limits)
+        table.add_row(layer.name, f"{layer.flops / 1e6:.3f}", *times)
+    return table
+
+
+def _totals(candidates: Sequence[Candidate], device: Device, limits: Limits) -> Table:
+    rows = [
+        (*row, said(candidate.cost, own, limits))
+        for candidate in candidates
+        for row, own in zip(
+            shown.of_model(candidate.name, candidate.imgsz, candidate.cost, device), candidate.bounds, strict=True
+        )
+    ]
+    head = (*shown.HEAD, "limits")
+    width = len(head) if limits != Limits() else len(shown.HEAD)
+    return of_bounds(shown.title(device), head[:width], [row[:width] for row in rows])
+
+
+def _measurements(candidates: Sequence[Candidate], limits: Limits) -> Table:
+    table = Table(title="Measured in runs, not bounds", title_justify="left", title_style="bold")
+    for name in ("model", "run", "host", "row", "runtime", "arithmetic", "median ms", "MB", "points", "limits"):
+        table.add_column(name, justify="right" if name in ("median ms", "MB", "points") else "left")
+    for candidate in candidates:
+        for m in candidate.measured:
+            figures = f"{m.latency_ms:.2f}", f"{m.size_mb:.2f}", change(m.points)
+            said_of_it = "left out" if m.doubts else "met" if m.meets(limits) else "missed"
+            table.add_row(candidate.name, m.run, m.host, m.name, m.runtime, m.arithmetic, *figures, said_of_it)
+    return table
+
+
+def _notes(candidates: Sequence[Candidate], runs: Sequence[str]) -> list[str]:
+    """What of `runs` decides nothing: rows that can't be believed, and runs in which a model was not measured."""
+    nothing = [
+        f"Nothing was measured of {candidate.name} at {candidate.imgsz} px in {run}."
+        for candidate in candidates
+        for run in runs
+        if run not in {row.run for row in candidate.measured}
+    ]
+    doubts = [f"Left out of {m.run}: {doubt}" for c in candidates for m in c.measured for doubt in m.doubts]
+    return [*nothing, *dict.fromkeys(doubts)]
+
+
+if __name__ == "__main__":
+    with one_sentence():
+        main(sys.argv[1:])

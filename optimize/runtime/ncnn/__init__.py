@@ -1,0 +1,90 @@
+"""ncnn on the CPU: made for phones and small boards, here with its arithmetic pinned as on every other runtime."""
+
+import subprocess
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+
+import numpy as np
+
+from optimize.errors import OptimizeError
+from optimize.measure.graph_cost import GraphCost
+from optimize.runtime.ncnn import cost as ncnn_cost
+from optimize.runtime.ncnn import kernels as ncnn_kernels
+from optimize.runtime.ncnn.net import BIN, PARAM, foreign, load, tensors
+from optimize.runtime.session import Session
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import load as load_checkpoint
+from optimize.yolo.export import example_input, metadata, traceable, traced
+
+
+@dataclass(frozen=True)
+class Ncnn:
+    name: ClassVar[str] = "ncnn"
+
+    def unavailable(self) -> str | None:
+        missing = [package for package in ("ncnn", "pnnx") if not find_spec(package)]
+        verb = "is" if len(missing) == 1 else "are"
+        return f"{', '.join(missing)} {verb} not installed (pip install 'yolo-optimize[ncnn]')" if missing else None
+
+    def export(self, variant: Variant, folder: Path) -> Variant:
+        """Write `<stem>_ncnn_model/`, the folder name by which ultralytics knows the format.
+
+        Raises:
+            OptimizeError: pnnx, ncnn's converter, can't translate the model.
+        """
+        from ultralytics.utils import YAML
+
+        model = load_checkpoint(variant.path)
+        module, example = traceable(model), example_input(model, variant.imgsz)
+        target = folder / f"{variant.path.stem}_ncnn_model"
+        target.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory() as scratch:  # pnnx leaves ten more files
+            script = Path(scratch) / "model.pt"
+            traced(module, example).save(script)
+            _convert(script, tuple(example.shape), target)
+        YAML.save(target / "metadata.yaml", metadata(module, variant.imgsz))
+        return replace(variant, path=target, runtime=self.name)
+
+    def build(self, variant: Variant, folder: Path) -> Variant:
+        return variant
+
+    def open(self, variant: Variant, threads: int) -> Session:
+        net = load(variant.path, threads)
+        outputs = sorted(net.output_names())
+
+        def run(images: np.ndarray) -> list[np.ndarray]:
+            made = tensors(net, outputs, images, light=True)
+            return [made[name][None] for name in outputs]
+
+        return Session(run, *ncnn_kernels.ran(variant.path, net, variant.imgsz))
+
+    def profiler(self, variant: Variant, threads: int) -> None:
+        """Its wheel is built without the switch that times layers (NCNN_BENCHMARK)."""
+
+    def count(self, variant: Variant) -> GraphCost:
+        return ncnn_cost.count(variant.path, variant.imgsz)
+
+
+def _convert(script: Path, shape: tuple[int, ...], target: Path) -> None:
+    """TorchScript to ncnn by pnnx, a program that tells what it does on stdout, which belongs to the report."""
+    import pnnx
+
+    size, target = ",".join(map(str, shape)), target.resolve()
+    options = {"inputshape": f"[{size}]f32", "fp16": 0, "ncnnparam": target / PARAM, "ncnnbin": target / BIN}
+    command = [pnnx.EXEC_PATH, script, *(f"{key}={value}" for key, value in options.items())]
+    done = subprocess.run(
+        command, cwd=script.parent, capture_output=True, text=True, encoding="utf-8", errors="replace"
+    )
+    if done.returncode or not (target / BIN).is_file():
+        told = [line for line in (*done.stdout.splitlines(), *done.stderr.splitlines()) if line.strip()]
+        raise OptimizeError(
+            f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code {done.returncode}; the last it "
+            f"told: {told[-1].strip() if told else 'nothing'}); leave runtime=ncnn out for this model."
+        )
+    if what := foreign(target):
+        raise OptimizeError(
+            f"pnnx {pnnx.__version__} can't translate {', '.join(what)} to ncnn; leave runtime=ncnn out for this model."
+        )

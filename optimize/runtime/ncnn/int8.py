@@ -1,0 +1,142 @@
+"""Static int8 for ncnn, whose wheel lacks the two programs that make it (ncnn2table, ncnn2int8).
+
+An int8 layer multiplies its input by a scale and rounds it to -127..127, and gives float32 out again; its weights are
+stored so, with a scale for each output channel (https://github.com/Tencent/ncnn/wiki/quantized-int8-inference).
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from optimize.data.calibration import CalibrationImages
+from optimize.progress import bar
+from optimize.runtime.ncnn.net import DEPTHWISE, Layer, load, read, tensors, write
+from optimize.runtime.scope import walk
+
+WEIGHTED = ("Convolution", "ConvolutionDepthWise", "InnerProduct")  # that ncnn runs in int8
+LARGEST, LARGEST_IN_WINOGRAD = 127, 31
+
+
+@dataclass(frozen=True)
+class NcnnRecipe:
+    """One way to make an ncnn model int8; the decode of the head is float in all of them.
+
+    Attributes:
+        name: for the report.
+        narrow: weights of 3x3 convolutions of stride 1 have 6 bits, since ncnn computes these by Winograd's F(4, 3) in
+            16 bits where the CPU has no dot product, and its own tool leaves that room.
+        depthwise: also convolutions by groups.
+        first: also the convolution that reads the picture.
+        last: also the convolutions that feed the decode.
+        extremes: ranges are the extremes over all pictures instead of the mean of each picture's.
+    """
+
+    name: str
+    narrow: bool = True
+    depthwise: bool = True
+    first: bool = True
+    last: bool = False
+    extremes: bool = False
+
+
+NCNN = (
+    NcnnRecipe("s8s8"),
+    NcnnRecipe("s8s8, extremes", extremes=True),
+    NcnnRecipe("s8s8, 8 bits everywhere", narrow=False),
+    NcnnRecipe("s8s8, depthwise float", depthwise=False),
+    NcnnRecipe("s8s8, first layer float", first=False),
+    NcnnRecipe("s8s8, last layers too", last=True),
+)
+
+
+class NcnnInt8:
+    """A calibrated ncnn model, from which int8 folders are written with more or fewer layers left in float.
+
+    Attributes:
+        layers: names of the layers with weights that `recipe` makes int8, in the graph's order.
+    """
+
+    def __init__(self, source: Path, pictures: CalibrationImages, recipe: NcnnRecipe):
+        self.source, self.pictures, self.network = source, pictures, read(source)
+        decode, last = _head(self.network)
+        self.last = [layer.writes[0] for layer in last]
+        floats = {layer.writes for layer in (*decode, *([] if recipe.last else last))}
+        pictured = {name for layer in self.network if layer.kind == "Input" for name in layer.writes}
+        chosen = [
+            layer
+            for layer in self.network
+            if layer.kind in WEIGHTED
+            and layer.writes not in floats
+            and (recipe.first or not pictured & set(layer.reads))
+            and (recipe.depthwise or layer.kind not in DEPTHWISE)
+        ]
+        self.layers = [layer.name for layer in chosen]
+        ranges = _ranges(source, pictures, [layer.reads[0] for layer in chosen], recipe)
+        self.quantized = {layer.name: _quantized(layer, ranges[layer.reads[0]], recipe) for layer in chosen}
+
+    def write(self, target: Path, floats: Sequence[str] = ()) -> None:
+        """Write the int8 folder; `floats` are layers that stay in float."""
+        quantized = {name: layer for name, layer in self.quantized.items() if name not in floats}
+        write([quantized.get(layer.name, layer) for layer in self.network], target)
+        shutil.copy(self.source / "metadata.yaml", target)
+
+    def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
+        """A function from a picture to what the network hands to the decode, in the folder `path`."""
+        net = load(path, 1)
+        return lambda picture: list(tensors(net, self.last, picture).values())
+
+
+def _head(network: list[Layer]) -> tuple[list[Layer], list[Layer]]:
+    """The layers of the decode, and those that feed it: the last with weights on every way to the outputs."""
+    producers = {name: layer for layer in network for name in layer.writes}
+
+    def parents(layer: Layer) -> list[Layer]:
+        return [producers[name] for name in layer.reads]
+
+    def weight(layer: Layer) -> np.ndarray | None:
+        holders = [layer, *parents(layer)] if layer.kind == "MatMul" else [layer]
+        return next((holder.arrays[0] for holder in holders if holder.arrays and layer.kind != "MemoryData"), None)
+
+    used = {name for layer in network for name in layer.reads}
+    outputs = [layer for layer in network if not used & set(layer.writes)]
+    return walk(network, outputs, parents, weight, key=lambda layer: layer.writes[0])  # names may repeat
+
+
+def _ranges(
+    source: Path, pictures: CalibrationImages, names: Sequence[str], recipe: NcnnRecipe
+) -> dict[str, np.floating]:
+    """How far from zero each of these tensors goes, by its name."""
+    net = load(source, 1)
+
+    def largest(picture: np.ndarray) -> list[np.floating]:
+        return [np.abs(tensor).max() for tensor in tensors(net, names, picture).values()]
+
+    with bar("calibrating", len(pictures)) as tick:
+        seen = np.array([tick(largest)(picture) for picture in pictures])
+    return dict(zip(names, seen.max(0) if recipe.extremes else seen.mean(0), strict=True))
+
+
+def _quantized(layer: Layer, largest: np.floating, recipe: NcnnRecipe) -> Layer:
+    groups = layer.number(7) if layer.kind in DEPTHWISE else layer.number(0)
+    weights = layer.arrays[0].reshape(groups, -1)
+    limit = LARGEST_IN_WINOGRAD if recipe.narrow and _by_winograd(layer) else LARGEST
+    scales = limit / np.maximum(np.abs(weights).max(1), TINY)
+    rounded = np.round(weights * scales[:, None]).astype(np.int8).ravel()
+    return replace(
+        layer,
+        settings=layer.settings | {8: "1" if layer.kind in DEPTHWISE else "2"},
+        arrays=(rounded, *layer.arrays[1:], scales, np.float32([LARGEST / max(largest, TINY)])),
+    )
+
+
+def _by_winograd(layer: Layer) -> bool:
+    """What a file leaves out is in ncnn 1 for dilation and stride, and for the height what it is for the width."""
+    kernel, dilation, stride = (int(layer.settings.get(i, 1)) for i in (1, 2, 3))
+    down = tuple(int(layer.settings.get(i + 10, width)) for i, width in ((1, kernel), (2, dilation), (3, stride)))
+    return layer.kind == "Convolution" and (kernel, dilation, stride) == down == (3, 1, 1)
+
+
+TINY = np.float32(1e-12)  # dead channels are all zero

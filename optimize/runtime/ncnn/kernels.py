@@ -1,0 +1,53 @@
+"""What ncnn really computed, told from the numbers that its layers give, since it names no kernels.
+
+A sum of products of integers is an integer, so the output of an int8 layer without its bias is a whole multiple of one
+step per channel; the output of a float layer is not. Numbers of fp16 or bf16 survive being rounded to it again, those
+of fp32 do not.
+"""
+
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+from optimize.runtime.ncnn.cost import counted
+from optimize.runtime.ncnn.net import DEPTHWISE, Layer, read, tensors
+
+NEAR, MOST = 0.1, 0.99  # to a whole number; this share of the outputs, of which a fifth are near by chance
+LARGEST, LARGEST_DEPTHWISE = 30_000, 300  # larger ones lose those digits; depthwise kernels estimate a reciprocal
+FEWEST = 8  # outputs that can tell; with fewer the file is believed, as ncnn has no float kernel for 8-bit weights
+
+
+def ran(folder: Path, net, imgsz: int) -> tuple[str, int]:
+    """The number formats in which the `net` of `folder` computes, and the operations for one image in int8."""
+    layers = read(folder)
+    found = counted(layers, net, imgsz)
+    outputs = [layer.writes[0] for layer, _ in found]
+    noise = np.random.default_rng(0).random((1, 3, imgsz, imgsz), dtype=np.float32)
+    made = tensors(net, outputs, noise)
+    integer = [layer for layer, _ in found if layer.int8 and _on_steps(layer, made[layer.writes[0]])]
+    places = {layer.writes for layer in integer}
+    floats = [made[layer.writes[0]] for layer, _ in found if layer.writes not in places]
+    telling = [output for output in floats if np.unique(output).size >= FEWEST] or floats
+    kinds = {"int8" for _ in integer} | {_float_format(output) for output in telling}
+    arithmetic = "+".join(kind for kind in ("int8", "bf16", "fp16", "fp32") if kind in kinds)
+    return arithmetic, sum(2 * multiply_adds for layer, multiply_adds in found if layer.writes in places)
+
+
+def _on_steps(layer: Layer, output: np.ndarray) -> bool:
+    """Whether the outputs are sums of integers; of those behind an activation in the layer only positive ones count."""
+    scales, scale = layer.arrays[-2:]
+    channels = len(output)
+    scales = np.repeat(scales, channels // len(scales)).reshape(-1, *(1,) * (output.ndim - 1)).astype(np.float64)
+    bias = 0 if layer.bias is None else layer.bias.reshape(scales.shape)
+    sums = (output - bias) * scales * float(scale[0])
+    largest = LARGEST_DEPTHWISE if layer.kind in DEPTHWISE else LARGEST
+    sums = sums[((output > 0) | (not layer.number(9))) & (np.abs(sums) < largest)]
+    return sums.size < FEWEST or np.mean(np.abs(sums - np.round(sums)) < NEAR) > MOST
+
+
+def _float_format(output: np.ndarray) -> str:
+    for name, kind in (("bf16", ml_dtypes.bfloat16), ("fp16", np.float16)):
+        if np.array_equal(output.astype(kind).astype(np.float32), output):
+            return name
+    return "fp32"

@@ -1,0 +1,96 @@
+"""What a job of a search is worth: accuracy and milliseconds of what it asked for, against the first job's original.
+
+A clock drifts by tens of percent between two batches of jobs, and each job's own original may have another input size.
+So every batch is timed together with the untouched original of the first job, which all others are compared with.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from optimize.limits import Limits
+from optimize.result import Report, Result
+from optimize.sweep.timing import timed
+from optimize.verdict import verdict
+from optimize.verdict.plain import called, points
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What the sampler learns from a job.
+
+    Attributes:
+        row: the row that the verdict takes of what the job asked for, e.g. `pruned+int8 on OpenVINO`.
+        score: its accuracy, the task's main metric, 0 to 1.
+        milliseconds: its median time, at the speed that the machine had when the original was timed first.
+        excess: by limit, how far the row is beyond it, in points for `max_drop` and else as a share of the limit; 0 or
+            less where it is met.
+    """
+
+    row: str
+    score: float
+    milliseconds: float
+    excess: dict[str, float]
+
+
+def clock(first: Report) -> dict[str, float]:
+    """By runtime, the milliseconds of the original in `first`, where it was timed."""
+    return {row.variant.runtime: row.latency.median_ms for row in _originals(first) if row.latency}
+
+
+def worth(
+    first: Report, others: Sequence[Report], speed: dict[str, float] | None = None
+) -> tuple[list[Worth | None], dict[str, float]]:
+    """What each of `others` is worth, None where nothing that it asked for could be timed; and the clock used.
+
+    Args:
+        first: of the untouched original.
+        others: reports of the same model and data, perhaps at other input sizes.
+        speed: the `clock` of an earlier call, to which times are brought; None to start with this call's.
+    """
+    if not others:
+        return [], speed
+    alone = replace(first, results=tuple(_originals(first)))
+    joined = [replace(other, results=(*alone.results, *asked(other))) for other in others]  # compared with the former
+    timed_first, *timed_others = timed([alone, *joined])
+    speed = speed or clock(timed_first)
+    return [_worth(other, len(asked(before)), speed) for before, other in zip(others, timed_others, strict=True)], speed
+
+
+def asked(report: Report) -> list[Result]:
+    """The rows that the job was about: of its last model, in the precision that `quant` names.
+
+    The other rows are the same in many jobs, and would tell nothing of this one.
+    """
+    own = [row for row in report.results if not row.rival]
+    model = [row for row in own if (row.variant.runtime, row.variant.precision) == ("torch", "fp32")][-1].variant.tags
+    last = [row for row in own if row.variant.tags[: len(model)] == model]
+    precision = report.provenance.config["quant"]["_target_"].rsplit(".", 1)[-1].lower()
+    return last if precision == "noquant" else [row for row in last if row.variant.precision == precision]
+
+
+def _originals(report: Report) -> list[Result]:
+    return [row for row in report.results if row.variant.name == "original" and not row.rival]
+
+
+def _worth(joined: Report, count: int, speed: dict[str, float]) -> Worth | None:
+    originals, own = joined.results[:-count], joined.results[-count:]
+    comparable = {row.variant.runtime for row in originals if row.latency} & set(speed)
+    rows = [_at(row, speed) for row in own if row.latency and row.variant.runtime in comparable]
+    if not rows:
+        return None
+    told = replace(joined, results=(*originals, *rows))
+    found = verdict.decide(told, rows)
+    best = found.best or found.nearest
+    return Worth(called(best), best.accuracy.score, best.latency.median_ms, _excess(best, told, found.limits))
+
+
+def _at(row: Result, speed: dict[str, float]) -> Result:
+    """The row with the time that it takes at the given speed of the machine."""
+    return replace(row, latency=replace(row.latency, median_ms=speed[row.variant.runtime] / row.latency.speedup))
+
+
+def _excess(row: Result, told: Report, limits: Limits) -> dict[str, float]:
+    values = {"latency_ms": row.latency.median_ms, "flops": row.flops, "size_mb": row.size_bytes / 1e6}
+    shares = {name: value / getattr(limits, name) - 1 for name, value in values.items() if getattr(limits, name)}
+    lost = {} if limits.max_drop is None else {"max_drop": -points(row, told) - limits.max_drop}
+    return lost | shares

@@ -1,0 +1,209 @@
+"""What makes a figure of the report doubtful, found by the report itself: a loud line at its top, by name."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from optimize.measure.latency import ALIKE
+from optimize.measurement import Measurement
+from optimize.result import Report, Result
+from optimize.verdict.plain import called, nothing
+
+# A sound int8 executes 96 to 100 % here, with the decode and perhaps the last convolutions in float. A tenth in float,
+# which takes about twice as long as in int8, costs a tenth of the speed: as much as a benchmark's noise can hide.
+EXECUTED = 0.9
+LEFT_OUT = 0.01  # of the validation images, from which on their absence is an alarm
+LOST = 0.1  # the same of a class's objects, in either split
+SPREAD = 0.15  # quartiles of an A/A check: 5 to 12 % on two quiet cores, 20 % where other work shares them
+NOTHING, LITTLE = 0.01, 0.1  # of the metric, 0 to 1; and as a share of the original's
+ERRORS, BETTER = 2, 0.005  # standard errors of the difference; and what is too little to speak of, as a difference
+COMPUTED = {  # what a row may compute in, and what it must; storing fp16 and computing fp32 is fp16's normal case
+    "fp32": ({"fp32"}, {"fp32"}),
+    "fp16": ({"fp16", "fp32"}, set()),
+    "bf16": ({"bf16", "fp32"}, {"bf16"}),
+    "int8": ({"int8", "fp16", "fp32"}, set()),  # how much of it is int8 is a gate of its own
+}
+
+
+class Gate(NamedTuple):
+    """One alarm."""
+
+    name: str
+    sentence: str
+
+
+def fired(report: Report) -> tuple[Gate, ...]:
+    """Every alarm; none where all figures can be believed."""
+    gates = {
+        "left out": _left_out(report),
+        "failed": _failed(report),
+        "int8 drop": report.missed,
+        "A/A": [*of_timing(report), *_timing_elsewhere(report)],
+        "wrong arithmetic": [*_arithmetic(report), *_arithmetic_elsewhere(report)],
+        "int8 share": _int8(report),
+        "accuracy near zero": _near_zero(report),
+        "better than the original": _better(report),
+        "slower": _slower(report),
+    }
+    return tuple(Gate(name, sentence) for name, sentences in gates.items() for sentence in sentences)
+
+
+def of_row(row: Result, first: Result, report: Report) -> list[str]:
+    """Alarms about the accuracy or the arithmetic of one row, judged by `first`, what it was made of.
+
+    That it is slower than that is not among them: such a time is believed.
+    """
+    alone = replace(report, results=(first,) if row is first else (first, row))
+    missed = [row.missed] if row.missed else []
+    return [*missed, *_arithmetic(alone), *_int8(alone), *_near_zero(alone), *_better(alone)]
+
+
+def of_measurement(one: Measurement, report: Report) -> list[str]:
+    """Alarms about the time of one measurement elsewhere."""
+    alone = replace(report, measurements=(one,))
+    return [*_timing_elsewhere(alone), *_arithmetic_elsewhere(alone)]
+
+
+def _left_out(report: Report) -> list[str]:
+    """Where so much is missing that figures are those of another data set than the user believes."""
+    sentences = []
+    for left_out in report.left_out:
+        lost = [
+            f"{name} loses {count} of {labelled} objects"
+            for name, (count, labelled) in left_out.objects.items()
+            if count >= LOST * labelled
+        ]
+        if lost or (left_out.split == "val" and left_out.images >= LEFT_OUT * left_out.listed):
+            what = f" Of the classes, {', '.join(lost)}." if lost else ""
+            sentences.append(f"{left_out.sentence}{what} Fix or remove them, since every figure is without them.")
+    return sentences
+
+
+def _failed(report: Report) -> list[str]:
+    return [f"{failure.name} on {failure.runtime}: {failure.sentence}" for failure in report.failures]
+
+
+def of_timing(report: Report) -> list[str]:
+    """Alarms about every time that was measured on this host."""
+    if report.noise is None or (report.noise <= ALIKE and report.noise_spread <= SPREAD):
+        return []
+    return [
+        f"the same artefact timed against itself (A/A) differs by {report.noise:.1%} (at most {ALIKE:.0%} is sound), "
+        f"quartiles +-{report.noise_spread:.1%} (at most {SPREAD:.0%}), so times that differ by less than "
+        f"{nothing(report):.0%} tell nothing; measure again on a quiet machine, or with more rounds=."
+    ]
+
+
+def _timing_elsewhere(report: Report) -> list[str]:
+    return [
+        f"on {one.device}, {one.threads} threads, the same artefact timed against itself (A/A) differs by "
+        f"{one.noise:.1%} (at most {ALIKE:.0%} is sound), quartiles +-{one.noise_spread:.1%} (at most {SPREAD:.0%}); "
+        "measure there again, with nothing else running and cool, or with more --rounds."
+        for one in report.measurements
+        if one.noise > ALIKE or one.noise_spread > SPREAD
+    ]
+
+
+def _arithmetic(report: Report) -> list[str]:
+    return [
+        f"{called(row)} was made for {row.variant.precision} and ran in {row.latency.arithmetic}, so its time and its "
+        "accuracy are those of another arithmetic."
+        for row in report.results
+        if row.latency and _another(row.variant.precision, row.latency.arithmetic)
+    ]
+
+
+def _arithmetic_elsewhere(report: Report) -> list[str]:
+    return [
+        f"what was measured on {one.device}, {one.threads} threads, was made for {one.precision} and ran there in "
+        f"{one.arithmetic}, so its time is that of another arithmetic, and its accuracy may be."
+        for one in report.measurements
+        if one.arithmetic and _another(one.precision, one.arithmetic)
+    ]
+
+
+def _another(precision: str, arithmetic: str) -> bool:
+    """Whether what ran is not what the file was made for."""
+    allowed, needed = COMPUTED[precision]
+    return not needed <= set(arithmetic.split("+")) <= allowed
+
+
+def _int8(report: Report) -> list[str]:
+    return [
+        f"{called(row)} executes only {row.int8_share:.1%} of its operations in int8, less than {EXECUTED:.0%}, while "
+        f"its file asks for {row.int_ops / row.flops:.1%}: what is computed in float, and the conversions in between, "
+        "cost speed and, far below that, make int8 slower than fp32."
+        for row in report.results
+        if row.variant.precision == "int8" and row.int8_share is not None and row.int8_share < EXECUTED
+    ]
+
+
+def _near_zero(report: Report) -> list[str]:
+    first, *others = report.results
+    metric, score = first.accuracy.metric, first.accuracy.score
+    if score < NOTHING:
+        return [
+            f"the original itself has {metric} {score:.4f}, so no row can be compared with it; look whether model and "
+            "data belong together, and whether the labels are right."
+        ]
+    return [
+        f"{called(row)} has {metric} {row.accuracy.score:.4f} where the original has {score:.4f}: it is broken, or "
+        "must be trained longer."
+        for row in others
+        if row.accuracy.score < max(NOTHING, LITTLE * score)
+    ]
+
+
+def _better(report: Report) -> list[str]:
+    first, *others = report.results
+    found = []
+    for row in others:
+        gain, error = row.accuracy.score - first.accuracy.score, row.accuracy.error_of_difference(first.accuracy)
+        if not row.rival and error is not None and gain >= BETTER and gain > ERRORS * error:
+            found.append(
+                f"{called(row)} gains {100 * gain:.1f} points of {row.accuracy.metric} over the original, with a "
+                f"standard error of {100 * error:.1f}; look whether validation pictures are in the training split, and "
+                "whether the original was trained too short, so that training it on gains as much."
+            )
+    return found
+
+
+def _slower(report: Report) -> list[str]:
+    """Rows that take longer than what they were made of, by the paired ratios of both to the same original."""
+    found = []
+    for row in report.results:
+        for source in (_in_float(row, report), _whole(row, report)):
+            if source is not None and source.latency.speedup > row.latency.speedup * (1 + nothing(report)):
+                found.append(
+                    f"{called(row)} is {source.latency.speedup / row.latency.speedup:.2f}x slower than "
+                    f"{source.variant.name} there ({row.latency.median_ms:.4g} ms instead of "
+                    f"{source.latency.median_ms:.4g} ms), so it gains nothing here."
+                )
+    return found
+
+
+def _in_float(row: Result, report: Report) -> Result | None:
+    """The same model in float32 in the same runtime; a training for int8 leaves no float32 row of its own."""
+    model = row.variant.model
+    ways = (model, tuple(tag for tag in model if tag != "qat"))
+    return _timed(report, row, "fp32", ways) if row.variant.precision != "fp32" else None
+
+
+def _whole(row: Result, report: Report) -> Result | None:
+    """The original in the same precision and runtime."""
+    return _timed(report, row, row.variant.precision, ((),)) if row.variant.model and not row.rival else None
+
+
+def _timed(report: Report, row: Result, precision: str, models: tuple[tuple[str, ...], ...]) -> Result | None:
+    return next(
+        (
+            other
+            for model in models
+            for other in report.results
+            if (other.variant.model, other.variant.precision, other.variant.runtime)
+            == (model, precision, row.variant.runtime)
+            and other is not row
+            and other.latency
+            and row.latency
+        ),
+        None,
+    )

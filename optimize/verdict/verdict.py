@@ -1,0 +1,228 @@
+"""Which row to deploy: the best of those that meet the user's limits, and why each other one fails."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+from optimize.limits import Limits
+from optimize.measure.latency import ALIKE
+from optimize.result import Report, Result
+from optimize.verdict.plain import RUNTIMES, called, change, nothing, original, points
+
+USUAL = Limits(max_drop=1.0)  # what is meant where nothing is said: as fast as possible, and about as good
+ERRORS = 2  # two scores that differ by less than two standard errors can't be told apart
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A limit that a row misses.
+
+    Attributes:
+        reason: with both numbers, e.g. `12.3 ms instead of 10 ms`.
+        excess: by how much, as a share of the limit; infinite where it was not measured.
+    """
+
+    reason: str
+    excess: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to take.
+
+    Attributes:
+        limits: those that the user set, or `USUAL` where there are none.
+        meeting: rows that meet all of them.
+        failing: the other rows, each with what it misses.
+        best: of those that meet all; None where none does.
+        nearest: where none meets all, the row whose largest miss is the smallest; else None.
+    """
+
+    limits: Limits
+    meeting: tuple[Result, ...]
+    failing: tuple[tuple[Result, tuple[Miss, ...]], ...]
+    best: Result | None
+    nearest: Result | None
+
+
+def decide(report: Report, rows: Sequence[Result] | None = None) -> Verdict:
+    """The verdict over `rows`, or over all: what was made, the original in every runtime, and the rivals."""
+    return over([(row, report) for row in (report.results if rows is None else rows)], report.limits)
+
+
+def over(rows: Sequence[tuple[Result, Report]], asked: Limits) -> Verdict:
+    """The verdict over rows of one or of several reports, each judged against the original of its own.
+
+    With `limits.max_drop` the best is the fastest of those that meet every limit, and of those that can't be told
+    apart from it by their times the most accurate. Without it, it is the most accurate of those that meet the other
+    limits, and of those that can't be told apart from it by their accuracy the fastest. Without any limit it is as with
+    `limits.max_drop=1`.
+    """
+    limits = USUAL if asked == Limits() else asked
+    judged = [(row, _misses(row, report, limits)) for row, report in rows]
+    meeting = tuple(row for row, missed in judged if not missed)
+    failing = tuple((row, missed) for row, missed in judged if missed)
+    choose = _fastest if limits.max_drop is not None else _most_accurate
+    noise = max((nothing(report) for _, report in rows), default=ALIKE)
+    return Verdict(
+        limits=limits,
+        meeting=meeting,
+        failing=failing,
+        best=choose(meeting, noise) if meeting else None,
+        nearest=None if meeting or not failing else min(failing, key=_missed)[0],
+    )
+
+
+def chosen(report: Report) -> Result | None:
+    """The best, or the nearest miss, of what was made here; None where nothing was."""
+    made = decide(report, [row for row in report.results if row.variant.name != "original" and not row.rival])
+    return made.best or made.nearest
+
+
+def ranked(rows: Sequence[Result], report: Report) -> list[Result]:
+    """The best of all rows first, if it is among `rows`, then by time; what was not timed comes last."""
+    best = decide(report).best
+    return sorted(rows, key=lambda row: (row is not best, _time(row)))
+
+
+def headline(report: Report) -> str:
+    """What to take, and what that means, in one sentence."""
+    return f"{'; '.join(parts(report))}."
+
+
+def parts(report: Report) -> tuple[str, str]:
+    """The headline's halves: what to take and what it gains, and why; or that nothing will do, and the nearest miss."""
+    if report.unfinished:
+        return (
+            "This run ended before all was measured",
+            f"{report.unfinished}; below stands what was measured until then",
+        )
+    return told(decide(report), report)
+
+
+def told(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
+    """`parts` of any verdict.
+
+    Args:
+        verdict: with at least one row.
+        report: of the best row, or of the nearest miss.
+        added: what tells that row from those of the same name in other reports.
+    """
+    if verdict.best is None:
+        missed = next(missed for row, missed in verdict.failing if row is verdict.nearest)
+        return (
+            f"Nothing meets the limits ({named(verdict.limits)})",
+            f"the nearest miss is {called(verdict.nearest)}{added}: {', '.join(miss.reason for miss in missed)}",
+        )
+    return _what(verdict, report, added), _why(verdict, report)
+
+
+def reasons(report: Report) -> list[str]:
+    """Why each other row fails, a sentence each; nothing where no limits were set."""
+    if report.limits == Limits():
+        return []
+    return [f"{called(row)}: {', '.join(miss.reason for miss in missed)}." for row, missed in decide(report).failing]
+
+
+def _misses(row: Result, report: Report, limits: Limits) -> tuple[Miss, ...]:
+    dropped, metric = -points(row, report), row.accuracy.metric
+    found = []
+    if limits.max_drop is not None and dropped > limits.max_drop:
+        excess = (dropped - limits.max_drop) / (limits.max_drop or 1)  # where nothing may be lost, in points
+        found.append(Miss(f"{dropped:.2f} points of {metric} lost instead of {limits.max_drop:g}", excess))
+    measured = {
+        "latency_ms": (row.latency and row.latency.median_ms, "ms", 1),
+        "flops": (row.flops, "GFLOPs", 1e9),
+        "size_mb": (row.size_bytes / 1e6, "MB", 1),
+    }
+    for name, (value, unit, scale) in measured.items():
+        limit = getattr(limits, name)
+        if limit is not None and value is None:
+            found.append(Miss(f"time not measured, {limit:g} ms allowed", inf))
+        elif limit is not None and value > limit:
+            found.append(Miss(f"{value / scale:.4g} {unit} instead of {limit / scale:g} {unit}", value / limit - 1))
+    return tuple(found)
+
+
+def _missed(failing: tuple[Result, tuple[Miss, ...]]) -> tuple[float, float]:
+    """The largest miss, and of two rows with the same (a model has its FLOPs in every runtime) all together."""
+    excesses = [miss.excess for miss in failing[1]]
+    return round(max(excesses), 6), sum(excesses)
+
+
+def _time(row: Result) -> float:
+    return row.latency.median_ms if row.latency else inf
+
+
+def _fastest(rows: Sequence[Result], noise: float) -> Result:
+    least = min(map(_time, rows))
+    alike = [row for row in rows if _time(row) <= least * (1 + noise)]
+    return max(alike, key=lambda row: (row.accuracy.score, -_time(row)))
+
+
+def _most_accurate(rows: Sequence[Result], _: float) -> Result:
+    top = max(rows, key=lambda row: row.accuracy.score)
+    alike = [
+        row
+        for row in rows
+        if top.accuracy.score - row.accuracy.score <= ERRORS * (top.accuracy.error_of_difference(row.accuracy) or 0)
+    ]
+    return min(alike, key=_time)
+
+
+def _what(verdict: Verdict, report: Report, added: str) -> str:
+    """The best's gains: the time over the original in the same runtime, all else over the original in torch."""
+    best = verdict.best
+    there, time = original(report, best.variant.runtime), best.latency
+    if best.variant.name == "original":
+        changed = any(row.variant.name != "original" for row in _all(verdict))
+        taken = f"takes {time.median_ms:.4g} ms" if time else "was not timed"
+        return (
+            f"Nothing {'beats the original, which' if changed else 'was changed; the original'} {taken} on "
+            + f"{RUNTIMES[best.variant.runtime]}{added}"
+        )
+    first = report.results[0]
+    fewer = 100 * (1 - best.flops / first.flops)
+    parts = (
+        _speed(best, there, report) if time else "not timed",
+        f"{abs(fewer):.0f} % {'fewer' if fewer > 0 else 'more'} FLOPs" if round(fewer) else "the same FLOPs",
+        f"{change(points(best, report))} points of {best.accuracy.metric}",
+        f"{best.size_bytes / 1e6:.2f} MB instead of {(there or first).size_bytes / 1e6:.2f} MB",
+    )
+    return f"{'A rival beats all that was made here, ' if best.rival else ''}{called(best)}{added}: {', '.join(parts)}"
+
+
+def _speed(best: Result, there: Result | None, report: Report) -> str:
+    if there is None:
+        return f"{best.latency.median_ms:.4g} ms"
+    faster, least = best.latency.speedup, 1 + nothing(report)
+    if faster >= least:
+        return f"{faster:.1f}x faster than the original there"
+    return (
+        f"{1 / faster:.1f}x slower than the original there" if faster < 1 / least else "as fast as the original there"
+    )
+
+
+def _why(verdict: Verdict, report: Report) -> str:
+    usual = report.limits == Limits()
+    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {named(verdict.limits)}"
+    return f"of the {len(verdict.meeting)} of {len(_all(verdict))} rows that {met} it is {_rank(verdict)}"
+
+
+def _all(verdict: Verdict) -> list[Result]:
+    return [*verdict.meeting, *(row for row, _ in verdict.failing)]
+
+
+def _rank(verdict: Verdict) -> str:
+    if verdict.limits.max_drop is not None:
+        first = _time(verdict.best) == min(map(_time, verdict.meeting))
+        return "the fastest" if first else "as fast as the fastest within the noise, and more accurate"
+    first = verdict.best.accuracy.score == max(row.accuracy.score for row in verdict.meeting)
+    return "the most accurate" if first else "as accurate as the best within the noise, and faster"
+
+
+def named(limits: Limits) -> str:
+    """Those that were set, e.g. `max_drop=1, flops=4e9`."""
+    return ", ".join(
+        f"{name}={value:g}".replace("e+0", "e") for name, value in vars(limits).items() if value is not None
+    )
