@@ -24,9 +24,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import numpy as np
-from bundles import one_row
-from quantized import quantized
 
+from helpers.bundles import one_row
+from helpers.quantized import quantized
 from optimize.bundle import make
 from optimize.data.digits import compose
 from optimize.prepare import start

@@ -26,8 +26,8 @@ from optimize.yolo import checkpoint
 from optimize.yolo.export import to_onnx, traceable
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from masking import difference, masked, pruned, raw
-from random_models import DETECT, TASKS, TRANSFORMERS, build
+from helpers.masking import difference, masked, pruned, raw
+from helpers.random_models import DETECT, TASKS, TRANSFORMERS, build
 
 HEAD = ("model", "target", "reached", "seconds", "equality error", "stock reload", "ONNX parity")
 

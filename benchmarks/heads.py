@@ -17,11 +17,10 @@ from tempfile import TemporaryDirectory
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tiny tensors more threads cost more than they save
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from lively import lively
-from noise import signal_to_noise
-from quantized import quantized
-from tiny_tasks import CLASSES, SIDE, write_dataset
-
+from helpers.lively import lively
+from helpers.noise import signal_to_noise
+from helpers.quantized import quantized
+from helpers.tiny_tasks import CLASSES, SIDE, write_dataset
 from optimize.data.calibration import CalibrationImages
 from optimize.dataset import Dataset
 from optimize.runtime.onnxruntime import OnnxRuntime

@@ -20,7 +20,7 @@ from time import monotonic
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from commands import kill  # noqa: E402  found by the line before
+from helpers.commands import kill  # noqa: E402  found by the line before
 
 SWEEP = "-m prune=0,0.3 quant=none,int8 epochs=3 batch=4 rounds=12 pruner=l2 runtime=[openvino] rivals=none"
 
@@ -69,9 +69,9 @@ def _until_through(folder: Path, words: list[str], moments: random.Random, most:
 
 def _inputs(folder: Path) -> tuple[str, str]:
     import torch
-    from tiny_tasks import write_dataset
     from ultralytics.nn.tasks import DetectionModel
 
+    from helpers.tiny_tasks import write_dataset
     from optimize.yolo.checkpoint import save
 
     torch.manual_seed(0)

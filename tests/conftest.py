@@ -1,6 +1,5 @@
 """A tiny data set and a tiny checkpoint, both made here: no network, no weights."""
 
-import logging
 import os
 import sys
 from functools import partial
@@ -9,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-import sweeps
 import torch
-from browsing import CHROMIUM
 from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
+from helpers import sweeps
+from helpers.browsing import CHROMIUM
+from helpers.commands import close_logs
 from optimize.host import quiet
 from optimize.measure import latency, machine
 
@@ -48,14 +48,6 @@ def no_time_is_read(tmp_path_factory):
         for module in latency, machine:
             patch.setattr(module, "fresh", lambda function, *arguments: function(*arguments))
         yield
-
-
-def close_logs() -> None:
-    """End what Hydra logs of a run in this process: its file stays open, and its stream is of a test that has ended."""
-    for handler in list(logging.getLogger().handlers):
-        if type(handler) in (logging.FileHandler, logging.StreamHandler):
-            logging.getLogger().removeHandler(handler)
-            handler.close()
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +103,7 @@ def checkpoint(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def yolo11n():
     """With random weights, in float32; a test that changes it copies it first."""
-    from random_models import build
+    from helpers.random_models import build
 
     return build("yolo11n").float()
 

@@ -2,11 +2,12 @@
 
 import runpy
 import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks/aarch64.py"
+from helpers import ROOT
+
+SCRIPT = ROOT / "benchmarks/aarch64.py"
 
 
 @pytest.fixture(scope="module")

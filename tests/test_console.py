@@ -5,10 +5,9 @@ import sys
 from dataclasses import replace
 
 import pytest
-import reports
-import sweeps
 import yaml
 
+from helpers import reports, sweeps
 from optimize.config import CONF
 from optimize.errors import InputError
 from optimize.flops import __main__ as flops

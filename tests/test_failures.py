@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import reports
-from commands import command
 
+from helpers import reports
+from helpers.commands import command
 from optimize.errors import InputError
 from optimize.failures import noted
 from optimize.measure import latency

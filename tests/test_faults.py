@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import reports
-from commands import command
 from filelock import FileLock
 from PIL import Image
 
+from helpers import reports
+from helpers.commands import command
 from optimize.checks import check_unchanged
 from optimize.errors import InputError
 from optimize.measure import validation

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import kill, start, until
+
+from helpers.commands import kill, start, until
 
 
 def scores(folder: str) -> dict[tuple[str, str], tuple]:

@@ -2,8 +2,9 @@
 
 import ast
 
-import lint_imports
 import pytest
+
+import lint_imports
 
 WRONG = {
     "from optimize.pipeline import run": "pipeline, which does not lie below runtime",

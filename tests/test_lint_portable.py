@@ -3,8 +3,9 @@
 import ast
 from fnmatch import fnmatchcase
 
-import lint_portable
 import pytest
+
+import lint_portable
 
 WRONG = {
     "import fcntl": "the module fcntl",

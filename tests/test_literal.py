@@ -4,13 +4,13 @@ import shlex
 from pathlib import Path
 
 import pytest
-from commands import command
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from helpers.commands import command
 from optimize.bound import __main__ as bound
 from optimize.config import CONF
 from optimize.flops.__main__ import parse

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 import pytest
-from commands import command
 
+from helpers import ROOT
+from helpers.commands import command
 from optimize.errors import InputError, LimitMissed, described, during
 from optimize.host.process import fresh
 from optimize.judge import Judge
@@ -203,7 +203,7 @@ def test_every_command_has_the_net(name, tmp_path):
     (tmp_path / "runs" / "store").mkdir(parents=True)
     call = [sys.executable, "-c", BROKEN, module, function, f"optimize.{name}", *words.split()]
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-    environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+    environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ZeroDivisionError: a fault; this is a fault of this program")
@@ -213,7 +213,7 @@ def test_every_command_has_the_net(name, tmp_path):
 def test_who_reads_no_further_ends_it_without_a_traceback(tmp_path):
     """As `python -m optimize.flops ... | head -1` does."""
     code = "from optimize.sentences import one_sentence\nwith one_sentence():\n    while True: print('x', flush=True)"
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     call = ["bash", "-c", f'{sys.executable} -c "{code}" | head -1']
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert done.stdout == "x\n"

@@ -4,11 +4,9 @@ import os
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
-from commands import python_path
-
-ROOT = Path(__file__).parent.parent
+from helpers import ROOT
+from helpers.commands import python_path
 
 
 def test_the_wheel_carries_the_config_the_checkpoint_and_the_page(tmp_path):

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import command
 from hydra import compose, initialize_config_dir
 from ultralytics import YOLO
 
+from helpers.commands import command
 from optimize.config import CONF
 from optimize.prepare import prepare, shrink
 from optimize.pruner.l2 import L2

@@ -7,12 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import reports
 import torch
-from commands import command
-from lively import lively
 from ultralytics.nn.tasks import DetectionModel
 
+from helpers import reports
+from helpers.commands import command
+from helpers.lively import lively
 from optimize import rivals
 from optimize.judge import Judge
 from optimize.measure import cost

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import python_path
+
+from helpers.commands import python_path
 
 TESTS = Path(__file__).parent
 STANDIN = TESTS / "standins"

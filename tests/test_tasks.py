@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import command
-from lively import lively
-from tiny_tasks import CLASSES, SIDE, TASKS, write_dataset
 from ultralytics import RTDETR, YOLO
 
+from helpers.commands import command
+from helpers.lively import lively
+from helpers.tiny_tasks import CLASSES, SIDE, TASKS, write_dataset
 from optimize.dataset import LeftOut
 from optimize.errors import InputError
 from optimize.pruner.prune import prune

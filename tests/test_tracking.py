@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-import reports
-from commands import command
 
+from helpers import reports
+from helpers.commands import command
 from optimize import tracking
 from optimize.errors import InputError
 from optimize.report import results

@@ -13,10 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import reports
-import sweeps
-from bundles import one_row
 
+from helpers import reports, sweeps
+from helpers.bundles import one_row
 from optimize.bundle import make
 from optimize.measure import validation
 from optimize.measure.accuracy import Accuracy

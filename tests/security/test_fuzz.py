@@ -9,14 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from commands import python_path
 from fuzz import COUNT, FORMATS
-from results_cases import MEASUREMENT, content, whole
 
+from helpers import ROOT
+from helpers.commands import python_path
+from helpers.results_cases import MEASUREMENT, content, whole
 from optimize.yolo import checkpoint as checkpoints
 from optimize.yolo.export import to_onnx
 
-ROOT = Path(__file__).parents[2]
 SECONDS, BYTES = 10, 600 * 10**6  # for one file: no reader of ours needs a tenth of it on a quiet machine
 
 

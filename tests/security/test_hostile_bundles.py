@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bundles import one_row
 
+from helpers.bundles import one_row
 from optimize.bundle import make
 
 SECRET = "SECRET-MARKER"

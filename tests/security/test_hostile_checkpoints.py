@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from commands import command, python_path
 from torch import nn
 from torchvision.transforms import InterpolationMode
 from ultralytics.data.augment import classify_transforms
@@ -26,6 +25,8 @@ from ultralytics.nn.modules.head import Detect
 from ultralytics.nn.tasks import DetectionModel, WorldModel
 from ultralytics.utils import downloads
 
+from helpers import ROOT
+from helpers.commands import command, python_path
 from optimize import train
 from optimize.errors import InputError
 from optimize.host.confined import Confined, confined
@@ -34,7 +35,6 @@ from optimize.yolo.checkpoint import load, trusted
 from optimize.yolo.train import _carried
 from optimize.yolo.usable import open_model
 
-ROOT = Path(__file__).parents[2]
 TRUST = "(trust=true loads it anyway, for a file whose maker you trust); give a .pt checkpoint of ultralytics 8."
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
-from tiny_tasks import write_dataset
 
+from helpers.tiny_tasks import write_dataset
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo import bounds, label_cache

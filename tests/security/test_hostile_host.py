@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import command, python_path
 
+from helpers import ROOT
+from helpers.commands import command, python_path
 from optimize.errors import InputError
 from optimize.host import quiet
 from optimize.host.process import quoted
 
-ROOT = Path(__file__).parents[2]
 QUICK = "rounds=12", "threads=1", "rivals=none", "quant=none", "runtime=[onnxruntime]", "prune=0"
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_tasks import write_dataset
 
+from helpers.tiny_tasks import write_dataset
 from optimize.yolo import label_cache
 from optimize.yolo.dataset import resolve
 from optimize.yolo.kept_labels import Asked, labelled, text

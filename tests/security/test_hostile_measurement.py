@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from results_cases import MEASUREMENT, content, whole
 
+from helpers.results_cases import MEASUREMENT, content, whole
 from optimize import import_measurement
 from optimize.errors import InputError
 from optimize.report import draw, results

@@ -11,8 +11,8 @@ from io import StringIO
 
 import pytest
 from markdown_it import MarkdownIt
-from results_cases import MEASUREMENT, whole
 
+from helpers.results_cases import MEASUREMENT, whole
 from optimize import texts
 from optimize.flops import show
 from optimize.flops.table import Table

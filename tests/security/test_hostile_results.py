@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from commands import python_path
 from PIL import Image
-from results_cases import content, places, whole
 
+from helpers import ROOT
+from helpers.commands import python_path
+from helpers.results_cases import content, places, whole
 from optimize.bound import earlier
 from optimize.errors import InputError
 from optimize.report import draw, markdown, results
@@ -184,7 +185,7 @@ def test_what_is_no_results_json_ends_every_command_by_one_sentence(run, text):
             [sys.executable, "-m", module, *map(str, words)],
             capture_output=True,
             text=True,
-            env=os.environ | {"PYTHONPATH": python_path(Path(__file__).parents[2])},
+            env=os.environ | {"PYTHONPATH": python_path(ROOT)},
         )
         assert done.returncode == 1, (module, done.stderr)
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, (module, done.stderr)

@@ -1,0 +1,367 @@
+"""A bundle finds what ultralytics finds, without torch, ultralytics and this package, and is written whole."""
+
+import json
+import os
+import runpy
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from ultralytics import RTDETR, YOLO
+
+from helpers import reports
+from helpers.bundles import one_row, start
+from helpers.commands import command
+from helpers.lively import lively
+from optimize.bundle import make
+from optimize.errors import InputError, VariantFailed
+from optimize.limits import Limits
+from optimize.runtime import litert
+from optimize.runtime.litert import LiteRT
+from optimize.runtime.ncnn import Ncnn
+from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.onnxruntime import kernels as onnx_profile
+from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
+from optimize.runtime.openvino import kernels as openvino_kernels
+from optimize.store import manifest
+from optimize.store.apply import digest
+from optimize.variant import Variant
+from optimize.verdict import verdict
+from optimize.yolo.checkpoint import load, save
+
+# Boxes of both are made of the same pixels by the same graph; what is left is float32's last bits, at most 1e-4 of a
+# pixel of the input here, times the scale of the picture, and the rounding to 0.001 in detections.json.
+PIXELS, SURENESS = 1e-2, 1e-4
+CONFIDENCE = 0.3
+MOBILE = {"ncnn": Ncnn(), "litert": LiteRT()}
+SIZES = ((100, 75), (64, 64), (33, 120), (128, 128), (40, 30), (200, 64))  # pictures that shrink, fit, halve and grow
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> list[Path]:
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    paths = [folder / f"{width}x{height}.png" for width, height in SIZES]
+    for path, (width, height) in zip(paths, SIZES, strict=True):
+        coarse = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(path)
+    return paths
+
+
+def exported(kind: str, folder: Path) -> tuple[Path, str, str, str]:
+    """An artefact, its runtime, its precision and its task."""
+    if kind == "rtdetr":
+        weights = lively("yolov8n-rtdetr.yaml", folder / "tiny.pt", classes=3)
+        return OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), folder).path, "onnxruntime", "fp32", kind
+    weights = lively(f"{'yolov8n' if kind == 'yolov8n' else 'yolo26n'}.yaml", folder / "tiny.pt", classes=3)
+    if kind == "end2end":  # as other exporters leave it; ours deploys the one-to-many head
+        model = load(weights)
+        for name in ("cv2", "cv3"):  # only the one-to-many head is lively
+            getattr(model.model[-1], f"one2one_{name}").load_state_dict(getattr(model.model[-1], name).state_dict())
+        save(model, weights)
+        made = YOLO(weights).export(format="onnx", imgsz=64, end2end=True, verbose=False)
+        return Path(made), "onnxruntime", "fp32", "detect"
+    variant = Variant(weights, "torch", "fp32", 64)
+    if kind in MOBILE:
+        return MOBILE[kind].export(variant, folder).path, kind, "fp32", "detect"
+    if kind == "openvino":  # stock ultralytics leaves the arithmetic to OpenVINO, which takes bf16 where it can
+        precision = "bf16" if cpu_computes_bf16() else "fp32"
+        return OpenVino().export(variant, folder).path, "openvino", precision, "detect"
+    return OnnxRuntime().export(variant, folder).path, "onnxruntime", "fp32", "detect"
+
+
+HEADS = {"yolov8n": "one2many", "yolo26n": "one2many", "openvino": "one2many", "end2end": "end2end", "rtdetr": "rtdetr"}
+HEADS |= dict.fromkeys(MOBILE, "one2many")
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.skipif(bool(why), reason=why or ""))
+    for kind in HEADS
+    for why in [kind in MOBILE and MOBILE[kind].unavailable()]
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bundle_finds_what_ultralytics_finds(kind, pictures, tmp_path):
+    artefact, runtime, precision, task = exported(kind, tmp_path)
+    bundle = make.make(one_row(artefact, runtime, precision, task), tmp_path)
+    assert json.loads((bundle / "bundle.json").read_text())["head"] == HEADS[kind]
+    done = start(bundle / "run.py", *pictures, "--confidence", str(CONFIDENCE), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ours = json.loads((tmp_path / "found" / "detections.json").read_text())
+    stock = RTDETR(artefact) if kind == "rtdetr" else YOLO(artefact, task="detect")
+    sizes = []
+    for path in pictures:
+        theirs = stock.predict(path, imgsz=64, conf=CONFIDENCE, device="cpu", verbose=False)[0].boxes
+        assert [one["class"] for one in ours[str(path)]] == theirs.cls.int().tolist()
+        assert [one["label"] for one in ours[str(path)]] == [f"class{int(i)}" for i in theirs.cls]
+        sure = np.array([one["confidence"] for one in ours[str(path)]])
+        boxes = np.array([one["box"] for one in ours[str(path)]]).reshape(-1, 4)
+        np.testing.assert_allclose(sure, theirs.conf.numpy(), atol=SURENESS)
+        np.testing.assert_allclose(boxes, theirs.xyxy.numpy(), atol=PIXELS)
+        with Image.open(tmp_path / "found" / f"{path.stem}.png") as drawn, Image.open(path) as picture:
+            assert drawn.size == picture.size
+            assert (np.asarray(drawn) != np.asarray(picture)).any() == bool(len(theirs))
+        sizes.append(len(theirs))
+    assert sum(sizes) > 10  # else the comparison above says nothing
+
+
+@pytest.fixture
+def run_py(monkeypatch) -> dict:
+    """What run.py defines."""
+    monkeypatch.syspath_prepend(str(make.FILES))
+    return runpy.run_path(str(make.FILES / "run.py"), run_name="run")
+
+
+def test_pictures_are_resized_as_opencv_does_it_to_the_last_bit(run_py):
+    resize = run_py["resize"]
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        (width, height), side = rng.integers(2, 400, 2).tolist(), int(rng.choice([64, 160, 320]))
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        scale = side / max(width, height)
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        assert (resize(pixels, *size) == cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)).all(), size
+    halved = rng.integers(0, 256, (128, 96, 3), dtype=np.uint8)  # for which OpenCV has another formula
+    assert (resize(halved, 48, 64) == cv2.resize(halved, (48, 64), interpolation=cv2.INTER_LINEAR)).all()
+
+
+@pytest.fixture(scope="module")
+def artefact(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("artefact")
+    weights = lively("yolov8n.yaml", folder / "tiny.pt", classes=3)
+    return OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), folder).path
+
+
+def test_a_picture_is_read_upright_in_colour_and_with_the_upper_bits(run_py, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=turned)
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    Image.fromarray(np.dstack([pixels, pixels[..., :1]])).save(tmp_path / "clear.png")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    for name in ("turned", "grey", "clear", "deep"):
+        path = tmp_path / f"{name}.png"
+        assert (np.asarray(run_py["read"](path)) == cv2.imread(str(path))[..., ::-1]).all(), name
+
+
+def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
+    report = one_row(artefact, "onnxruntime")
+    versions = {"python": "3.11", "onnxruntime": "1.31"}
+    report = replace(report, provenance=replace(report.provenance, versions=versions))
+    bundle = make.make(report, tmp_path)
+    files = {file.name for file in bundle.iterdir()}
+    assert files == {*make.SCRIPTS, "README.md", "bundle.json", "labels.txt", artefact.name}
+    about = json.loads((bundle / "bundle.json").read_text())
+    assert about["sha256"] == digest(bundle / about["artefact"])
+    assert (about["run"], about["imgsz"], about["task"]) == (tmp_path.name, 64, "detect")
+    assert about["nms"] == {"confidence": 0.25, "iou": 0.7, "max_detections": 300}
+    assert about["names"] == (bundle / "labels.txt").read_text().split() == ["class0", "class1", "class2"]
+    readme = (bundle / "README.md").read_text()
+    commands = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
+    assert commands == [
+        "pip install --upgrade numpy pillow onnxruntime",
+        "python run.py street.jpg",
+        "python bench.py",
+    ]
+    made_with = "onnxruntime 1.31"
+    assert about["made_with"] == made_with and f"Made with {made_with}; a newer one reads it too." in readme
+    said = "Where it was made: mAP50-95 0.5950, 5.00 ms on a CPU. The verdict over all rows there: "
+    assert f"{said}{verdict.headline(report)}\n" in readme
+    assert "It misses the limits" not in readme
+    strict = replace(one_row(artefact, "onnxruntime"), limits=Limits(latency_ms=1))
+    make.make(strict, tmp_path)  # what stood there is replaced
+    assert "It misses the limits: 5 ms instead of 1 ms." in (bundle / "README.md").read_text()
+
+
+@pytest.mark.parametrize("runtime", make.PACKAGES)
+def test_the_device_of_these_tests_has_what_pip_brings_there_and_nothing_else(runtime, artefact, tmp_path):
+    if MOBILE.get(runtime, OnnxRuntime()).unavailable():
+        pytest.skip(f"{runtime} is not installed")
+    bundle = make.make(one_row(artefact, runtime), tmp_path)
+    module = {"litert": "ai_edge_litert"}.get(runtime, runtime)
+    (bundle / "tell.py").write_text(
+        "import importlib.util, sys\n"
+        f"import numpy, PIL, {module}\n"
+        "print(*[name for name in sys.argv[1:] if importlib.util.find_spec(name)])\n"
+    )
+    others = ("torch", "ultralytics", "optimize", "cv2", "scipy", "yaml", "pydantic", "onnx", "pytest", "hydra")
+    done = start(bundle / "tell.py", *others, "json", "PIL", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "json PIL\n", "")
+
+
+def test_each_runtime_s_moves_are_those_of_the_host_whose_arithmetic_is_compared():
+    moves = runpy.run_path(str(make.FILES / "runtimes.py"))["MOVES"]
+    hosts = {"onnxruntime": onnx_profile.MOVES, "openvino": openvino_kernels.MOVES, "litert": litert.MOVES}
+    assert moves == hosts
+
+
+def test_every_runtime_that_can_be_bundled_is_opened_and_named():
+    assert runpy.run_path(str(make.FILES / "runtimes.py"))["RUNTIMES"].keys() == make.PACKAGES.keys()
+
+
+def test_the_verdict_is_bundled_and_where_that_is_a_checkpoint_the_best_that_was_exported():
+    report = reports.report()
+    assert make.picked(report) is verdict.chosen(report)
+    rows = [row for row in report.results if not row.rival]
+    torch = next(replace(row, latency=replace(row.latency, median_ms=0.1)) for row in rows if row.variant.tags)
+    fast = replace(report, results=(rows[0], torch, *rows[2:]), limits=Limits(max_drop=2))
+    assert verdict.chosen(fast) is torch
+    assert (make.picked(fast).variant.name, make.picked(fast).variant.runtime) == ("pruned+int8", "openvino")
+    untouched = replace(report, results=tuple(row for row in rows if not row.variant.tags))
+    assert (make.picked(untouched).variant.name, make.picked(untouched).variant.runtime) == ("original", "openvino")
+    with pytest.raises(VariantFailed, match=r"^there is no bundle, since no exported"):
+        make.picked(replace(report, results=tuple(row for row in report.results if row.variant.runtime == "torch")))
+
+
+def test_a_bundle_is_whole_or_not_there(artefact, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(OSError, match="No space left"):
+        make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_appears_whole_or_not_at_all_and_replaces_only_its_own(artefact, tmp_path, monkeypatch):
+    def killed(source, target):
+        if target == tmp_path / "bundle":
+            raise KeyboardInterrupt
+        return replace(source, target)
+
+    replace, report = os.replace, one_row(artefact, "onnxruntime")
+    before = digest(make.make(report, tmp_path))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", killed)
+        make.make(report, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [manifest.NAME]
+    assert digest(make.make(report, tmp_path)) == before
+    (tmp_path / "bundle" / "run.py").write_text("mine")
+    with pytest.raises(InputError, match=r"bundle/run\.py is not as this program wrote it, so it stays"):
+        make.make(report, tmp_path)
+    assert (tmp_path / "bundle" / "run.py").read_text() == "mine"
+    assert len(list((tmp_path / "bundle").iterdir())) == 7
+
+
+@pytest.mark.parametrize("task", ["segment", "pose", "obb", "classify"])
+def test_a_task_that_no_bundle_decodes_is_refused(task):
+    with pytest.raises(InputError) as error:
+        make.check("model=a.pt", task, ["onnxruntime"])
+    assert str(error.value).startswith(f"bundle=true is for detect and rtdetr models, model=a.pt is a {task} model;")
+
+
+def test_a_run_leaves_its_bundle_and_prints_its_folder_last(
+    monkeypatch, capsys, tmp_path, dataset, checkpoint, artefact
+):
+    report = one_row(artefact, "onnxruntime")
+    monkeypatch.setattr(
+        "optimize.pipeline.run", lambda plan, folder, keep: report
+    )  # it is tested elsewhere, and takes long
+    monkeypatch.chdir(tmp_path)
+    given = f"model={checkpoint}", f"data={dataset}"
+    folders = []
+    for words in ([], ["bundle=true"]):
+        code, out, err = command(monkeypatch, capsys, *given, *words)
+        assert code == 0, err
+        folders.append(Path(out.splitlines()[-1]))
+    assert [(folder / "bundle").exists() for folder in folders] == [False, True]
+    about = json.loads((folders[1] / "bundle" / "bundle.json").read_text())
+    assert (about["run"], about["sha256"]) == (folders[1].name, digest(folders[1] / "bundle" / about["artefact"]))
+
+
+def test_without_a_runtime_that_can_be_bundled_it_is_refused_before_any_work(
+    monkeypatch, capsys, tmp_path, dataset, checkpoint
+):
+    monkeypatch.chdir(tmp_path)
+    words = f"model={checkpoint}", f"data={dataset}", "runtime=[]", "bundle=true"
+    code, out, err = command(monkeypatch, capsys, *words)
+    assert (code, out) == (1, "")
+    assert "error: bundle=true needs one of runtime=[onnxruntime,openvino,ncnn,litert]" in err
+    assert not list(tmp_path.glob("runs/*/optimize.log"))
+
+
+@pytest.mark.parametrize("words", [["bundle=true", "prune=0,0.3"], ["bundle=true,false"]])
+def test_a_sweep_has_no_bundle_and_says_so_before_any_work(monkeypatch, capsys, tmp_path, words):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(monkeypatch, capsys, "-m", *words)
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: bundle=true is for one run, and this is a sweep; leave it out, and then give the job to take alone "
+        "with bundle=true: what the sweep made is found again.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "case", ["missing", "text", "twice", "over", "sure", "out", "threads", "labels", "gone", "damaged", "runtime"]
+)
+def test_what_run_py_can_not_use_is_one_sentence(case, artefact, pictures, tmp_path):
+    bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    (tmp_path / "text.png").write_text("hello")
+    given, sentence = {
+        "missing": (["none.png"], "none.png can't be read as a picture"),
+        "text": (["text.png"], "text.png can't be read as a picture"),
+        "twice": ([pictures[0], pictures[0]], "two of the pictures have the same name"),
+        "over": (["text.png", "--out", "."], "--out . holds text.png, and nothing is overwritten; give another."),
+        "sure": ([pictures[0], "--confidence", "25"], "--confidence 25.0 is not allowed; give 0 to 1."),
+        "out": ([pictures[0], "--out", "text.png/x"], "--out text.png/x can't be a folder to write to; give another."),
+        "threads": ([pictures[0], "--threads", "-1"], "--threads -1 is not allowed; give 1 or more."),
+        "gone": ([pictures[0]], f"tiny.onnx is not in {bundle}; copy the bundle again."),
+        "damaged": ([pictures[0]], f"onnxruntime {version('onnxruntime')} can't load tiny.onnx ("),
+        "labels": ([pictures[0]], "an output of shape (1, 7, 84) is none of a one2many head with 2 classes."),
+        "runtime": ([pictures[0]], "No module named 'onnxruntime'"),
+    }[case]
+    if case == "labels":
+        about = json.loads((bundle / "bundle.json").read_text())
+        (bundle / "bundle.json").write_text(json.dumps(about | {"names": about["names"][:2]}))
+    if case == "gone":
+        (bundle / artefact.name).unlink()
+    if case == "damaged":
+        (bundle / artefact.name).write_bytes(artefact.read_bytes()[:1000])
+    packages = ("numpy", "pillow") if case == "runtime" else None
+    done = start(bundle / "run.py", *given, cwd=tmp_path, packages=packages)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {sentence}") and done.stderr.count("\n") == 1
+    if case == "damaged":
+        made = "it was made with onnxruntime, and the first command of README.md installs the newest.\n"
+        assert done.stderr.endswith(made)
+    assert not (tmp_path / "found").exists()
+
+
+def test_one_picture_that_can_not_be_read_does_not_cost_the_others(artefact, pictures, tmp_path):
+    bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    (tmp_path / "text.png").write_text("hello")
+    done = start(bundle / "run.py", pictures[0], "text.png", pictures[1], cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: text.png can't be read as a picture (") and done.stderr.count("\n") == 1
+    assert done.stderr.endswith(", so it is skipped.\n")
+    found = json.loads((tmp_path / "found" / "detections.json").read_text())
+    assert list(found) == [str(path) for path in pictures[:2]]
+    files = {file.name for file in (tmp_path / "found").iterdir()}
+    assert files == {"detections.json", *(path.name for path in pictures[:2])}
+
+
+def test_a_class_that_the_terminal_can_not_show_is_found_all_the_same(artefact, pictures, tmp_path):
+    bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    about = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "bundle.json").write_text(json.dumps(about | {"names": ["śruba"] * 3}))
+    done = start(bundle / "run.py", pictures[0], "--confidence", "0", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{pictures[0]}: ") and " ?ruba\n" in done.stdout
+    objects = json.loads((tmp_path / "found" / "detections.json").read_text())[str(pictures[0])]
+    assert {one["label"] for one in objects} == {"śruba"}
+
+
+@pytest.mark.skipif(bool(Ncnn().unavailable()), reason=str(Ncnn().unavailable()))
+def test_a_call_in_which_ncnn_fails_is_one_sentence(tmp_path):
+    (tmp_path / "huge").mkdir()
+    layers = "Input in0 0 1 in0", "Padding pad 1 1 in0 out0 0=1000000 1=1000000 2=1000000 3=1000000"
+    (tmp_path / "huge" / "model.ncnn.param").write_text("\n".join(["7767517", "2 2", *layers]) + "\n")
+    (tmp_path / "huge" / "model.ncnn.bin").write_bytes(b"")
+    run, _ = runpy.run_path(str(make.FILES / "runtimes.py"))["open_ncnn"](tmp_path / "huge", "fp32", 1)
+    with pytest.raises(SystemExit, match=r"^error: ncnn \S+ failed to run huge \(error -100\); see above for why\.$"):
+        run(np.zeros((1, 3, 64, 64), np.float32))

@@ -1,0 +1,82 @@
+"""Run the command line inside the test's own process, or in one that can be killed."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from helpers import ROOT
+from optimize.cli import main
+
+FULL_ERROR = "0"  # 1 shows tracebacks
+WAIT = 240  # seconds; a machine that others use as well is slow, and nothing may hang
+
+
+def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `python -m optimize WORDS` in the current folder."""
+    monkeypatch.setattr(sys, "argv", ["optimize", *words])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", FULL_ERROR)
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen:
+    """`python -m optimize WORDS` in `folder`, in a session of its own, so that no terminal sends it anything."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "optimize", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": python_path(ROOT), "RAY_AUTH_MODE": "disabled"},
+    )
+
+
+def python_path(*folders: Path) -> str:
+    """`folders` before those that PYTHONPATH has, e.g. tests/standins."""
+    return os.pathsep.join([*map(str, folders), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def send(signal: int, run: subprocess.Popen) -> None:
+    """To `run` and all that it has started, as a terminal does; on Windows they end by it."""
+    started = psutil.Process(run.pid)
+    for process in [started, *started.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal)
+
+
+def kill(run: subprocess.Popen) -> None:
+    """`run` and all that it has started, at once."""
+    started = psutil.Process(run.pid)
+    for process in [started, *started.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def until(happened, what: str):
+    """What `happened` gives as soon as that is something."""
+    ends = time.monotonic() + WAIT
+    while time.monotonic() < ends:
+        if found := happened():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not happen in {WAIT} s")
+
+
+def close_logs() -> None:
+    """End what Hydra logs of a run in this process: its file stays open, and its stream is of a test that has ended."""
+    for handler in list(logging.getLogger().handlers):
+        if type(handler) in (logging.FileHandler, logging.StreamHandler):
+            logging.getLogger().removeHandler(handler)
+            handler.close()

@@ -1,0 +1,58 @@
+"""An honest results.json with something in every field, and what strangers put into it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from helpers import reports
+from optimize.dataset import LeftOut
+from optimize.device.device import load
+from optimize.limits import Limits
+from optimize.report import results
+from optimize.result import Failure, Report
+
+QUANTIZATION = {
+    "reached": True,
+    "drop": 0.1,
+    "max_drop": 1.0,
+    "recipe": "minmax",
+    "seconds": 1.0,
+    "calibration": {"pictures": 4, "source": "train", "seed": 0, "pictures_by_class": {"dark": 2}},
+    "candidates": [{"recipe": "minmax", "drop": 0.1, "faster": 1.5}],
+    "float_layers": [{"layer": "model.0", "drop": 0.1, "slower": 0.1}],
+}
+MEASUREMENT = reports.measurement()
+
+
+def whole() -> Report:
+    """Rows of two models in torch and OpenVINO, and something of everything that a report may hold."""
+    report = reports.report()
+    first, *others = report.results
+    rows = [first, *(row for row in others if row.variant.runtime == "openvino" and row.variant.imgsz == 96)]
+    rows[2] = replace(rows[2], quantization=QUANTIZATION)
+    return replace(
+        report,
+        results=tuple(rows),
+        failures=(Failure("bf16", "openvino", "it failed."),),
+        left_out=(LeftOut("val", 1, 8, {"no label": 1}, ("a.png",), {"dark": (1, 4)}),),
+        limits=Limits(max_drop=1.0, latency_ms=20.0),
+        measurements=(MEASUREMENT,),
+        device=load("raspberry-pi-5"),
+    )
+
+
+def content(report: Report, folder: Path) -> dict[str, Any]:
+    """What results.json of `report` says."""
+    results.write(report, folder / "results.json")
+    return json.loads((folder / "results.json").read_text())
+
+
+def places(value: Any, place: tuple = ()):
+    """Where every field lies; of a list's entries the last stands for all."""
+    if place:
+        yield place
+    last = [(len(value) - 1, value[-1])] if isinstance(value, list) and value else []
+    inside = value.items() if isinstance(value, dict) else last
+    for key, one in inside:
+        yield from places(one, (*place, key))

@@ -1,0 +1,162 @@
+"""What can't be quantized, or not here, ends before any work in one sentence; what only disappoints is remarked."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from torch import nn
+from ultralytics.nn.tasks import DetectionModel
+
+from helpers.commands import command
+from optimize import provenance
+from optimize.config import CONF
+from optimize.host.cpu import computes_int8
+from optimize.plan import Plan
+from optimize.prepare import prepare
+from optimize.yolo.checkpoint import save
+
+
+@pytest.fixture
+def optimize(monkeypatch, capsys, tmp_path):
+    """Runs a command that must fail, and gives its sentence."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def failing(*words: str) -> str:
+        code, out, err = command(monkeypatch, capsys, "rounds=12", "threads=1", *words)
+        assert (code, out) == (1, "")
+        assert "Traceback" not in err
+        assert not [folder for folder in (tmp_path / "here" / "runs").glob("*") if folder.name != "store"]
+        return err.splitlines()[-1]
+
+    return failing
+
+
+def copied(dataset: Path, target: Path) -> Path:
+    shutil.copytree(dataset.parent, target, ignore=shutil.ignore_patterns("*.cache"))
+    return target / "data.yaml"
+
+
+def test_a_damaged_training_image_is_left_out_and_ends_nothing(monkeypatch, capsys, tmp_path, dataset, checkpoint):
+    data = copied(dataset, tmp_path / "data")
+    broken = tmp_path / "data" / "images" / "train" / "3.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    monkeypatch.chdir(tmp_path)
+    words = f"model={checkpoint}", f"data={data}", "prune=0", "quant=int8", "runtime=[onnxruntime]", "rounds=12"
+    code, out, err = command(monkeypatch, capsys, *words, "threads=1")
+    assert code == 0, err
+    results = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
+    rows = [(row["variant"]["runtime"], row["variant"]["precision"]) for row in results["results"]]
+    assert rows == [("torch", "fp32"), ("onnxruntime", "fp32"), ("onnxruntime", "int8")]
+    assert results["results"][2]["quantization"]["calibration"]["pictures"] == 7
+    assert (results["provenance"]["train_images"], results["provenance"]["val_images"]) == (7, 8)
+    left_out = results["left_out"][0]
+    assert (left_out["split"], left_out["images"], left_out["listed"]) == ("train", 1, 8)
+    assert (left_out["examples"], left_out["objects"]) == (["images/train/3.png"], {"bright": [1, 4]})
+    assert broken.stat().st_size == 200
+
+
+def test_no_training_pictures(optimize, tmp_path, dataset, checkpoint):
+    data = copied(dataset, tmp_path / "data")
+    for picture in (tmp_path / "data" / "images" / "train").iterdir():
+        picture.unlink()
+    sentence = optimize(f"model={checkpoint}", f"data={data}", "prune=0", "quant=int8")
+    assert sentence.startswith(f"error: data={data} has no images in its train split (")
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("net.onnx", "give the float .pt that this ONNX file was exported from."),
+        ("net.engine", "give the float .pt that this TensorRT engine was exported from."),
+        ("net_openvino_model", "it is a folder, so give the file, e.g. weights/best.pt in the folder of a training."),
+        ("folder.pt", "it is a folder, so give the file, e.g. weights/best.pt in the folder of a training."),
+    ],
+)
+def test_an_exported_model_is_no_start(name, instead, optimize, tmp_path, dataset):
+    path = tmp_path / name
+    path.mkdir() if path.suffix in ("", ".pt") else path.write_bytes(b"")
+    sentence = optimize(f"model={path}", f"data={dataset}")
+    assert sentence == f"error: model={path} is not a .pt checkpoint; {instead}"
+
+
+def test_a_quantized_checkpoint_is_no_start(optimize, tmp_path, dataset):
+    given = f"data={dataset}", "quant=int8"
+
+    converted = tmp_path / "converted.pt"
+    torch.save({"model": nn.Sequential(torch.ao.nn.quantized.ReLU6())}, converted)
+    sentence = f"error: model={converted} is quantized already; give a .pt checkpoint of ultralytics 8."
+    assert optimize(f"model={converted}", *given) == sentence
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_only_models_and_data_of_three_channels(channels, optimize, tmp_path, dataset, checkpoint):
+    model = DetectionModel("yolov8n.yaml", ch=channels, nc=2, verbose=False)
+    model.names, model.args, model.task = {0: "dark", 1: "bright"}, {"imgsz": 64, "task": "detect"}, "detect"
+    save(model, tmp_path / "other.pt")
+    data = copied(dataset, tmp_path / "data")
+    data.write_text(f"channels: {channels}\n{data.read_text()}")
+    assert optimize(f"model={tmp_path}/other.pt", f"data={data}").startswith(
+        f"error: model={tmp_path}/other.pt takes pictures of {channels} channels; only models of 3 (RGB) can be used"
+    )
+    assert optimize(f"model={checkpoint}", f"data={data}").startswith(
+        f"error: data={data} has channels: {channels} in its yaml, but only models that see three channels can be used"
+    )
+
+
+def prepared(*words: str) -> Plan:
+    with initialize_config_dir(str(CONF.resolve()), version_base=None):
+        return prepare(compose("config", list(words)))
+
+
+def test_where_no_runtime_is_installed_nothing_goes_on(optimize, dataset, checkpoint, monkeypatch):
+    given = f"model={checkpoint}", f"data={dataset}"
+    monkeypatch.setattr("optimize.runtime.openvino.find_spec", lambda name: None)
+    monkeypatch.setattr("optimize.runtime.tensorrt.find_spec", lambda name: None)
+    sentence = "error: runtime=[{}] can't be used here: {}; install what is missing or give another runtime."
+    openvino, tensorrt = (f"{name} is not installed (pip install {name})" for name in ("openvino", "tensorrt"))
+    assert optimize(*given, "runtime=[openvino]") == sentence.format("openvino", openvino)
+    both = sentence.format("openvino,tensorrt", f"{openvino}, {tensorrt}")
+    assert optimize(*given, "runtime=[openvino,tensorrt]") == both
+
+    some = prepared(*given, "runtime=[onnxruntime,openvino]")
+    assert [runtime.name for runtime in some.runtimes] == ["onnxruntime"]
+    assert f"openvino was left out: {openvino}." in some.provenance.remarks
+    assert prepared(*given, "runtime=[]").runtimes == ()
+
+
+def test_a_library_that_is_not_installed_has_no_version(monkeypatch):
+    monkeypatch.setattr(provenance, "LIBRARIES", ("torch", "not-installed"))
+    assert provenance.versions().keys() == {"python", "yolo-optimize", "torch"}
+
+
+CPUS = {
+    "Cascade Lake": ({"avx512_vnni": True, "avx_vnni": False}, True),
+    "Alder Lake": ({"avx512_vnni": False, "avx_vnni": True}, True),
+    "Haswell": ({"avx2": True, "avx512_vnni": False, "avx_vnni": False}, False),
+    "Neoverse N1": ({"neon": True, "dot": True, "i8mm": False}, True),
+    "Cortex-A72": ({"neon": True, "dot": False, "i8mm": False}, False),
+    "POWER10": ({"architecture": "ppc64le"}, None),
+}
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_a_cpu_without_int8_instructions_is_remarked(cpu, dataset, checkpoint, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found, expected = CPUS[cpu]
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert computes_int8() is expected
+    given = f"model={checkpoint}", f"data={dataset}", "runtime=[onnxruntime]"
+    remarks = {
+        quant: " ".join(prepared(*given, f"quant={quant}").provenance.remarks) for quant in ("int8", "fp16", "none")
+    }
+    said = "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM)"
+    assert [said in remarks[quant] for quant in remarks] == [expected is False, False, False]
+
+
+def test_an_older_torch_cannot_tell(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert computes_int8() is None

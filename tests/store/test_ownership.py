@@ -1,0 +1,464 @@
+"""Nothing that we did not make is ever deleted or overwritten, whatever goes wrong and whatever folder is given."""
+
+import errno
+import json
+import shutil
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from helpers import reports
+from helpers.commands import close_logs, command
+from optimize import import_measurement, output, profile_device
+from optimize.begin import _locked
+from optimize.data.digits import compose
+from optimize.errors import InputError
+from optimize.flops import files as flops_files
+from optimize.report import draw, write
+from optimize.sentences import one_sentence
+from optimize.store import __main__ as store_command
+from optimize.store import contents, manifest
+from optimize.store.manifest import RUN, STORE, SWEEP, placing
+
+QUICK = "rounds=12", "threads=1", "rivals=none", "quant=none", "runtime=[]", "prune=0"
+
+
+def snapshot(root: Path) -> dict[str, tuple]:
+    """Of everything below `root`: kind, time of change, and content."""
+    return {
+        path.relative_to(root).as_posix(): (
+            path.is_symlink(),
+            path.lstat().st_mtime_ns,
+            sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
+        )
+        for path in sorted(root.rglob("*"))
+    }
+
+
+def put(folder: Path, name: str, text: str) -> None:
+    with placing(folder) as partial:
+        (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        (partial / name).write_text(text)
+
+
+def finished(folder: Path, kind: str = RUN) -> Path:
+    """A folder of a run that has ended, with an artefact, a report and a log."""
+    manifest.begin(folder, kind)
+    put(folder, "artefacts/torch/pruned.pt", "weights")
+    put(folder, "report.md", "# report")
+    if kind == SWEEP:
+        (folder / "sweep.json").write_text(
+            json.dumps({"command": "a", "overrides": ["prune=0.9"], "total": 1, "began": 1.0, "cwd": str(folder)})
+        )
+    else:
+        (folder / "optimize.log").write_text("done")
+    manifest.finish(folder)
+    return folder
+
+
+# -- the manifest --
+
+
+def test_only_what_is_as_we_wrote_it_is_replaced(tmp_path):
+    put(tmp_path, "report.md", "old")
+    put(tmp_path, "report.md", "new")
+    assert (tmp_path / "report.md").read_text() == "new"
+    (tmp_path / "report.md").write_text("mine")
+    (tmp_path / "results.json").write_text("mine too")
+    before = snapshot(tmp_path)
+    for name in ("report.md", "results.json"):
+        with pytest.raises(InputError, match=rf"{name} is not as this program wrote it, so it stays; move it"):
+            put(tmp_path, name, "newer")
+    assert snapshot(tmp_path) == before
+
+
+def test_files_are_placed_together_or_not_at_all(tmp_path):
+    (tmp_path / "b").write_text("mine")
+    with pytest.raises(InputError), placing(tmp_path) as partial:
+        (partial / "a").write_text("ours")
+        (partial / "b").write_text("ours")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_link_is_never_written_through_nor_taken_for_ours(tmp_path):
+    outside = tmp_path / "thesis.txt"
+    outside.write_text("x")
+    folder = tmp_path / "run"
+    manifest.begin(folder, RUN)
+    put(folder, "report.md", "x")
+    (folder / "report.md").unlink()
+    (folder / "report.md").symlink_to(outside)
+    with pytest.raises(InputError):
+        put(folder, "report.md", "new")
+    with pytest.raises(InputError):
+        manifest.remove(folder, ["report.md"])
+    assert outside.read_text() == "x"
+
+
+def test_what_is_removed_is_ours_and_foreign_files_beside_it_keep_their_folder(tmp_path):
+    put(tmp_path, "artefacts/torch/a.pt", "a")
+    put(tmp_path, "artefacts/onnx/b.onnx", "b")
+    (tmp_path / "mine").mkdir()
+    manifest.remove(tmp_path, ["artefacts"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [manifest.NAME, "mine"]
+    put(tmp_path, "artefacts/torch/a.pt", "a")
+    for foreign in ("artefacts/mine", "artefacts/mine/thesis.txt"):  # an empty folder is somebody's, too
+        (tmp_path / foreign).mkdir() if foreign.endswith("mine") else (tmp_path / foreign).write_text("x")
+        before = snapshot(tmp_path)
+        with pytest.raises(InputError, match=f"{foreign} is not as this program wrote it"):
+            manifest.remove(tmp_path, ["artefacts"])
+        assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff", b'{"kind": 1}', b'{"kind": "run", "files": {"a": 1}}'])
+def test_a_damaged_manifest_proves_nothing(damage, tmp_path):
+    put(tmp_path, "report.md", "x")
+    (tmp_path / manifest.NAME).write_bytes(damage)
+    assert manifest.read(tmp_path) is None
+    with pytest.raises(InputError):
+        put(tmp_path, "report.md", "y")
+    with pytest.raises(InputError, match=r"holds \.optimize\.json, which this command did not make"):
+        output.claim(tmp_path, RUN, overwrite=True)
+
+
+# -- where a run may write --
+
+
+@pytest.mark.parametrize("kind", [RUN, SWEEP])
+def test_a_folder_is_new_or_empty_or_holds_no_name_of_ours(kind, tmp_path):
+    assert output.claim(tmp_path / "new", kind, overwrite=False) == tmp_path / "new"
+    assert not (tmp_path / "new").exists()
+    assert output.claim(tmp_path, kind, overwrite=False) == tmp_path
+    (tmp_path / "thesis.txt").write_text("x")
+    assert output.claim(tmp_path, kind, overwrite=False) == tmp_path
+    for name in (*output.NAMES[kind], *(["0"] if kind == SWEEP else [])):
+        (tmp_path / name).mkdir()
+        with pytest.raises(InputError) as error:
+            output.claim(tmp_path, kind, overwrite=True)
+        assert f"{output.KEYS[kind]}={tmp_path} holds {name}, which this command did not make" in str(error.value)
+        (tmp_path / name).rmdir()
+    (tmp_path / "thesis.txt").unlink()
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        (tmp_path / "file").touch()
+        output.claim(tmp_path / "file", kind, overwrite=True)
+
+
+@pytest.mark.parametrize(("there", "asked"), [(RUN, SWEEP), (SWEEP, RUN), (STORE, RUN), (STORE, SWEEP)])
+def test_a_folder_of_another_kind_is_refused(there, asked, tmp_path):
+    manifest.begin(tmp_path, there)
+    with pytest.raises(InputError, match=rf"holds a {there}; give another folder for a {asked}"):
+        output.claim(tmp_path, asked, overwrite=True)
+
+
+@pytest.mark.parametrize("key", output.FIXED)
+@pytest.mark.parametrize("mode", [[], ["-m"]])
+def test_hydra_gives_no_file_another_name(mode, key, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command(
+        monkeypatch, capsys, *mode, "prune=0.3", f"{key}=photos" if "chdir" not in key else f"{key}=1"
+    )
+    assert code == 1
+    assert f"{key}=" in err and "is not allowed, since files could be overwritten; leave" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_finished_run_is_replaced_only_when_told_and_only_whole(tmp_path):
+    old = finished(tmp_path / "b")
+    before = snapshot(old)
+    with pytest.raises(InputError, match=r"b holds a finished run; give another folder, or overwrite=true, which"):
+        output.claim(old, RUN, overwrite=False)
+    new = output.claim(old, RUN, overwrite=True)
+    assert new == tmp_path / "b.new" and not new.exists()
+    output.start(new)
+    put(new, "report.md", "newer")
+    assert snapshot(old) == before
+    manifest.finish(new)
+    output.publish(new, old)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert sorted(path.name for path in old.iterdir()) == [manifest.NAME, "report.md"]
+    assert (old / "report.md").read_text() == "newer"
+
+
+def test_a_folder_of_the_users_beside_a_run_is_never_taken(tmp_path):
+    old = finished(tmp_path / "b")
+    (tmp_path / "b.new").mkdir()
+    assert output.claim(old, RUN, overwrite=True) == tmp_path / "b.new2"
+    finished(tmp_path / "b.new2")  # as a successor that could not take its place
+    stopped = tmp_path / "b.new3"
+    manifest.begin(stopped, RUN)
+    assert output.claim(old, RUN, overwrite=True) == stopped
+    (stopped / "notes.txt").write_text("mine")
+    assert output.claim(old, RUN, overwrite=True) == tmp_path / "b.new4"
+
+
+@pytest.mark.parametrize(("kind", "name"), [(RUN, "2"), (RUN, "mine"), (SWEEP, "5")])
+def test_what_lies_inside_a_finished_run_is_no_job_of_it(kind, name, tmp_path):
+    finished(tmp_path / "b" / name, kind)
+    old = tmp_path / "b"
+    manifest.begin(old, RUN)
+    manifest.finish(old)
+    with pytest.raises(InputError, match=f"holds {name}/"):
+        output.claim(old, RUN, overwrite=True)
+
+
+def test_a_run_that_could_not_take_its_place_leaves_both(tmp_path, monkeypatch):
+    old, new = finished(tmp_path / "b"), finished(tmp_path / "b.new")
+    before, moves = snapshot(tmp_path), []
+
+    def move(source, target):
+        moves.append(source)
+        if len(moves) == 2:
+            raise PermissionError(13, "open", str(source))
+        source.rename(target)
+
+    monkeypatch.setattr(output, "move", move)
+    with pytest.raises(PermissionError):
+        output.publish(new, old)
+    assert snapshot(tmp_path) == before
+    monkeypatch.undo()
+    shutil.rmtree(old)
+    output.publish(new, old)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_run_that_ended_while_another_was_checked_is_not_touched(tmp_path):
+    folder = tmp_path / "b"
+    manifest.begin(folder, RUN)
+    assert output.claim(folder, RUN, overwrite=False) == folder
+    finished(folder)
+    before = snapshot(folder / "artefacts")
+    for overwrite, why in ((False, "holds a finished run"), (True, "was changed meanwhile")):
+        with pytest.raises(InputError, match=why):
+            _locked(folder, folder, overwrite)
+        assert snapshot(folder / "artefacts") == before
+        assert manifest.read(folder).finished
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "hydra.job_logging.handlers.file.filename=thesis.txt",
+        "+hydra.job_logging.handlers.file.mode=w",
+        "hydra.hydra_logging.root.handlers=[console]",
+        "hydra/hydra_logging=default",
+        "~hydra.callbacks.run",
+        "~hydra/callbacks",
+        "--experimental-rerun=config.pickle",
+    ],
+)
+def test_hydra_opens_no_log_of_the_users_and_skips_no_check(word, tmp_path, monkeypatch, capsys):
+    (tmp_path / "thesis.txt").write_text("x")
+    before = snapshot(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(monkeypatch, capsys, "prune=0.3", word)
+    assert (code, out) == (1, "")
+    assert err == f"error: {word} is not allowed, since files could be overwritten; leave it out.\n"
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("change", ["edited", "added", None])
+def test_what_was_changed_in_the_store_is_not_cleared(change, tmp_path):
+    (tmp_path / "runs").mkdir()
+    data = compose(tmp_path / "store", 2, 1)
+    if change == "edited":
+        next(data.parent.glob("labels/train/*.txt")).write_text("0 0.5 0.5 1 1")
+    if change == "added":
+        (data.parent / "notes.txt").write_text("mine")
+    contents.begin_store(tmp_path / "store")
+    contents.clear(tmp_path / "store", [tmp_path / "runs"])
+    assert data.exists() == bool(change)
+
+
+@pytest.mark.parametrize("change", ["edited", "added", "linked"])
+def test_a_finished_run_with_a_file_of_the_users_is_not_replaced(change, tmp_path):
+    old = finished(tmp_path / "b")
+    name = {"edited": "report.md", "added": "notes.txt", "linked": "artefacts/link"}[change]
+    if change == "linked":
+        (old / name).symlink_to(tmp_path)
+    else:
+        (old / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds {name}, which is not as this command wrote it"):
+        output.claim(old, RUN, overwrite=True)
+
+
+def test_a_run_that_is_changed_while_its_successor_is_made_is_kept_beside_it(tmp_path):
+    old = finished(tmp_path / "b")
+    new = finished(tmp_path / "b.new")
+    (old / "notes.txt").write_text("mine")
+    before = snapshot(tmp_path)
+    with pytest.raises(InputError, match=r"b/notes\.txt was changed meanwhile, .* what was made lies in .*b\.new"):
+        output.publish(new, old)
+    assert snapshot(tmp_path) == before
+
+
+def test_an_unfinished_run_goes_on_in_its_folder_without_what_it_had_left(tmp_path):
+    manifest.begin(tmp_path, RUN)
+    put(tmp_path, "artefacts/torch/pruned.pt", "of the first try")
+    (tmp_path / "optimize.log").write_text("killed")
+    assert output.claim(tmp_path, RUN, overwrite=False) == tmp_path
+    output.start(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [manifest.NAME, "optimize.log"]
+    put(tmp_path, "artefacts/torch/pruned.pt", "weights")
+    (tmp_path / "artefacts" / "torch" / "pruned.pt").write_text("trained on by the user")
+    with pytest.raises(InputError, match=r"holds artefacts/torch/pruned\.pt, which is not as this command wrote it"):
+        output.claim(tmp_path, RUN, overwrite=True)
+
+
+def test_what_is_drawn_again_replaces_no_report_that_was_edited(tmp_path, monkeypatch, capsys):
+    for name in ("page", "picture"):  # altair takes seconds, and which file it is makes no difference
+        monkeypatch.setattr(f"optimize.report.{name}.write", lambda report, path, *_: path.write_text("drawn"))
+    write(reports.report(disagreement=None), tmp_path)
+    first = (tmp_path / "report.md").read_text()
+    draw(reports.report(disagreement=None), tmp_path)
+    (tmp_path / "report.md").write_text(first + "my remarks")
+    before = snapshot(tmp_path)
+    with pytest.raises(InputError, match=r"report\.md is not as this program wrote it"):
+        draw(reports.report(disagreement=None), tmp_path)
+    monkeypatch.setattr("optimize.import_measurement.added", lambda report, new: report)
+    monkeypatch.setattr("optimize.bundle.measurement.read", lambda path: None)
+    monkeypatch.setattr(sys, "argv", ["import_measurement", str(tmp_path), "measurement.json"])
+    with pytest.raises(SystemExit):
+        import_measurement.main()
+    assert "report.md is not as this program wrote it" in capsys.readouterr().err
+    assert snapshot(tmp_path) == before
+
+
+# -- the store and single files --
+
+
+def test_a_store_is_new_empty_ours_or_holds_no_name_of_ours(tmp_path):
+    contents.check_store(tmp_path / "new")
+    contents.check_store(tmp_path)
+    (tmp_path / "thesis.txt").write_text("x")
+    contents.check_store(tmp_path)
+    (tmp_path / "0123456789abcdef").mkdir()
+    with pytest.raises(InputError, match=r"holds 0123456789abcdef, which this program did not make; give another"):
+        contents.check_store(tmp_path)
+    (tmp_path / "0123456789abcdef" / "variant.json").write_text("{}")  # as an older version left it
+    contents.check_store(tmp_path)
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        contents.check_store(tmp_path / "thesis.txt")
+    with pytest.raises(InputError, match="holds a run; give another folder"):
+        contents.check_store(finished(tmp_path / "run"))
+
+
+def test_a_folder_that_is_no_store_is_never_cleared(tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "mine" / "0123456789abcdef").mkdir(parents=True)
+    (tmp_path / "mine" / "0123456789abcdef" / "thesis.txt").write_text("x")
+    before = snapshot(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["store", "--clear", "--forget-old", "--store", str(tmp_path / "mine")])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit), one_sentence():
+        store_command.main()
+    assert "is no store of ours" in capsys.readouterr().err
+    assert snapshot(tmp_path) == before
+
+
+def test_a_single_file_is_always_new(tmp_path, monkeypatch):
+    for name in ("flops.csv", "flops.json", "here.yaml"):
+        (tmp_path / name).write_text("mine")
+    before = snapshot(tmp_path)
+    for name in ("flops.csv", "flops.json"):
+        with pytest.raises(InputError, match=f"{name} exists, and nothing is overwritten; give another name"):
+            flops_files.check(tmp_path / name)
+    monkeypatch.setattr(sys, "argv", ["profile_device", str(tmp_path / "here.yaml")])
+    with pytest.raises(InputError, match=r"here\.yaml exists, and nothing is overwritten; give another name"):
+        profile_device.main()
+    assert snapshot(tmp_path) == before
+
+
+# -- every way to fail x every key that names a file or folder --
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory, dataset, checkpoint) -> Path:
+    """What a user has: documents, a data set that needs care, a checkpoint, and an earlier run that was edited."""
+    root = tmp_path_factory.mktemp("user")
+    (root / "documents" / "photos").mkdir(parents=True)
+    (root / "documents" / "thesis.txt").write_text("x")
+    (root / "documents" / "photos" / "0.png").write_bytes(b"png")
+    shutil.copytree(dataset.parent, root / "data", ignore=shutil.ignore_patterns("*.cache"))
+    (root / "data" / "labels" / "train.cache").write_bytes(b"somebody's")
+    image = root / "data" / "images" / "train" / "0.png"
+    Image.open(image).save(image.with_suffix(".jpg"), quality=95)
+    image.unlink()
+    truncated = image.with_suffix(".jpg")
+    truncated.write_bytes(truncated.read_bytes()[:-2])
+    shutil.copy(checkpoint, root / "tiny.pt")
+    earlier = finished(root / "earlier")
+    (earlier / "report.md").write_text("# report, with my remarks")
+    finished(root / "sweep", SWEEP)
+    return root
+
+
+FAILURES = {  # words, or what to break
+    "value": ["prune=2"],
+    "type": ["epochs=many"],
+    "key": ["nonsense=1"],
+    "choice": ["quant=int4"],
+    "model": ["model=missing.pt"],
+    "not a model": ["model=documents/thesis.txt"],
+    "data": ["data=missing.yaml"],
+    "not data": ["data=tiny.pt"],
+    "imgsz": ["imgsz=63"],
+    "rival": ["rivals=[missing.pt]"],
+    "device": ["device_profile=missing.yaml"],
+    "runtime": ["runtime=[tensorrt]"],
+    "limit": ["limits.latency_ms=-1"],
+    "tracking": ["tracking=nowhere"],
+    "finished": ["hydra.run.dir=earlier"],
+    "among images": ["hydra.run.dir=data/images/train"],
+    "disk": [],
+    "bug": [],
+    "killed": [],
+}
+PLACES = {
+    "documents": "hydra.run.dir=documents",
+    "here": "hydra.run.dir=.",
+    "data": "hydra.run.dir=data",
+    "images": "hydra.run.dir=data/images/val",
+    "earlier": "hydra.run.dir=earlier",
+    "replaced": "hydra.run.dir=earlier overwrite=true",
+    "other names": "hydra.run.dir=documents hydra.output_subdir=photos",
+    "the store": "hydra.run.dir=out store=out",
+    "store among images": "store=data/images/val hydra.run.dir=out",
+    "checkpoint": "hydra.run.dir=tiny.pt",
+    "sweep": "hydra.run.dir=sweep overwrite=true",
+    "store in documents": "store=documents hydra.run.dir=out",
+    "store in data": "store=data hydra.run.dir=out",
+    "store in a run": "store=earlier hydra.run.dir=out",
+    "store is a file": "store=tiny.pt hydra.run.dir=out",
+}
+LATE = {"disk": OSError(errno.ENOSPC, "full"), "bug": RuntimeError("a bug"), "killed": KeyboardInterrupt()}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_no_failure_touches_what_the_user_has(failure, place, user, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(user)
+    before = snapshot(user)
+
+    def fail(plan, folder, keep):
+        raise LATE[failure]
+
+    if failure in LATE:
+        monkeypatch.setattr("optimize.pipeline.run", fail)
+    words = "model=tiny.pt", "data=data/data.yaml", *QUICK, *PLACES[place].split(), *FAILURES[failure]
+    code, _, err = command(monkeypatch, capsys, *words)
+    after = snapshot(user)
+    new = after.keys() - before.keys()
+    assert code in (1, 130), err
+    assert "Traceback" not in err
+    times = {path for path in before if (user / path).is_dir()} if failure in LATE else set()  # a log lies in it now
+    assert {path: after.get(path) for path in before.keys() - times} == {
+        path: told for path, told in before.items() if path not in times
+    }
+    if failure not in LATE:
+        assert new == set()
+    close_logs()
+    for path in sorted(new, reverse=True):
+        (user / path).rmdir() if (user / path).is_dir() else (user / path).unlink()
