@@ -2,8 +2,8 @@
 
     python benchmarks/heads.py
 
-No trained weights are shipped for most of these models, so each learns pictures of squares for some seconds first:
-enough for a metric that a broken int8 would destroy, too little to say what int8 costs on real pictures. SQNR, the
+No trained weights are shipped for most of these models, so each learns images of squares for some seconds first:
+enough for a metric that a broken int8 would destroy, too little to say what int8 costs on real images. SQNR, the
 power of the signal over that of the error in dB, is that of the part of the outputs that keeps least.
 """
 
@@ -60,8 +60,8 @@ def rows(name: str, task: str, epochs: int, folder: Path):
         variant = quantized(source, data, folder / runtime.name / "int8")
         with stdout_to_stderr():
             before, after = (validate(runtime.open(v, threads=1), data, SIDE) for v in (source, variant))
-        pictures = CalibrationImages(data.val[:16], SIDE, data, 0)
-        noise = signal_to_noise(variant, source, pictures, task, CLASSES[task])
+        images = CalibrationImages(data.val[:16], SIDE, data, 0)
+        noise = signal_to_noise(variant, source, images, task, CLASSES[task])
         worst = min(noise, key=noise.get)
         scores = f"{before.score:.4f}", f"{after.score:.4f}", f"{100 * (after.score - before.score):+.1f}"
         if not before.score:

@@ -18,7 +18,7 @@ from time import perf_counter
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from optimize.data.calibration import images
+from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.judge import Judge
 from optimize.quant.recipes import calibrated, recipes_for
@@ -47,8 +47,8 @@ def files(model: Variant, runtime: Runtime, data: Dataset, folder: Path) -> list
     for recipe in recipes_for(runtime.name):
 
         def write(target: Path, recipe=recipe) -> Path:
-            pictures = images(data, 128, seed=0, imgsz=model.imgsz)
-            calibrated(float32, pictures, recipe).write(target / source.name)
+            images = calibration_images(data, 128, seed=0, imgsz=model.imgsz)
+            calibrated(float32, images, recipe).write(target / source.name)
             return target / source.name
 
         path, seconds = made(folder / recipe.name, write)

@@ -1,6 +1,6 @@
 """python benchmarks/kills.py [--kills 20]: a sweep that is killed at random moments, against one that is not.
 
-Four jobs on random weights and made pictures train, prune, quantize and are timed. The sweep is started again and again
+Four jobs on random weights and made images train, prune, quantize and are timed. The sweep is started again and again
 in one folder and killed (-9, with everything that it started) at a random moment; when one gets through, it is compared
 with the unbroken sweep and the next begins with an empty store, until there were enough kills.
 """

@@ -21,7 +21,7 @@ SCENES = 3000
 SETTINGS = {
     "imgsz": digits.SIDE,
     "batch": 8,  # a small model from scratch needs many steps more than exact ones
-    "nbs": 8,  # one optimizer step per batch: ultralytics otherwise gathers gradients up to 64 pictures
+    "nbs": 8,  # one optimizer step per batch: ultralytics otherwise gathers gradients up to 64 images
     "optimizer": "AdamW",
     "lr0": 0.0015,
     "cos_lr": True,

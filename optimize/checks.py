@@ -33,21 +33,21 @@ def check_model(given: str, model: nn.Module) -> None:
         raise InputError(f"{given} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
     if channels(model) != 3:
         raise InputError(
-            f"{given} takes pictures of {channels(model)} channels; only models of 3 (RGB) can be used, "
-            "so train one on the same pictures without `channels` in the data.yaml."
+            f"{given} takes images of {channels(model)} channels; only models of 3 (RGB) can be used, "
+            "so train one on the same images without `channels` in the data.yaml."
         )
 
 
-def check_fit(given: str, model: nn.Module, data: Dataset, called: str, mend: str) -> None:
+def check_fit(given: str, model: nn.Module, data: Dataset, called: str, fix: str) -> None:
     if names(model) != data.names:
         raise InputError(
             f"{given} has the classes {_short(names(model))}, data={called} has {_short(data.names)}"
-            f"{_first_difference(names(model), data.names)}; give {mend.format('classes')}."
+            f"{_first_difference(names(model), data.names)}; give {fix.format('classes')}."
         )
     if keypoints(model) != data.keypoints:
         raise InputError(
             f"{given} has kpt_shape {list(keypoints(model))}, data={called} has "
-            f"{list(data.keypoints)}; give {mend.format('keypoints')}."
+            f"{list(data.keypoints)}; give {fix.format('keypoints')}."
         )
 
 
@@ -57,15 +57,15 @@ def check_unchanged(data: Dataset) -> None:
     Raises:
         InputError: its content is no longer that of the start.
     """
-    mend = "leave it as it is during a run, and start the command again"
+    fix = "leave it as it is during a run, and start the command again"
     try:
         now = resolve(str(data.yaml), data.task, data.single_cls).fingerprint
     except InputError as error:
-        raise InputError(f"the data set {data.yaml} changed during the run: {error} So {mend}.") from error
+        raise InputError(f"the data set {data.yaml} changed during the run: {error} So {fix}.") from error
     if now != data.fingerprint:
         raise InputError(
             f"the data set {data.yaml} changed during the run (fingerprint {data.fingerprint} at the start, {now} at "
-            f"the end), so there is no report; {mend}."
+            f"the end), so there is no report; {fix}."
         )
 
 

@@ -1,4 +1,4 @@
-"""Every error that a user can mend, as one tree.
+"""Every error that a user can fix, as one tree.
 
 OptimizeError
 ├── InputError            what was given can't be used: a file, a value, a data set

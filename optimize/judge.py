@@ -12,7 +12,7 @@ from optimize.host.quiet import timing, working
 from optimize.measure import latency, machine, validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Detections
-from optimize.measure.disagreement import Disagreement, Pair, Picture, compare
+from optimize.measure.disagreement import ComparedImage, Disagreement, Pair, compare
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Timing
 from optimize.measure.profile import Profile
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Judge:
-    """Runs variants of `runtimes` on the validation pictures of `data`.
+    """Runs variants of `runtimes` on the validation images of `data`.
 
     Attributes:
         data: its validation split decides.
@@ -68,7 +68,7 @@ class Judge:
         return self._validation(variant).accuracy
 
     def detections(self, variant: Variant) -> Iterator[Detections]:
-        """What a built variant finds in each picture of the validation split, in the same order for all."""
+        """What a built variant finds in each image of the validation split, in the same order for all."""
         return self._validation(variant).detections()
 
     def _validation(self, variant: Variant) -> Validation:
@@ -88,21 +88,21 @@ class Judge:
 
     @working()
     def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:
-        """Where `after` finds something else than `before`; copies of the worst pictures go to `folder`/pictures."""
-        root = os.path.commonpath([picture.parent for picture in self.data.val])
-        names = [picture.relative_to(root).as_posix() for picture in self.data.val]
+        """Where `after` finds something else than `before`; copies of the worst images go to `folder`/images."""
+        root = os.path.commonpath([image.parent for image in self.data.val])
+        names = [image.relative_to(root).as_posix() for image in self.data.val]
         images, agreeing, worst = compare(self.detections(before), self.detections(after), names.__getitem__)
-        (folder / "pictures").mkdir(exist_ok=True)
+        (folder / "images").mkdir(exist_ok=True)
 
-        def shown(rank: int, pair: Pair) -> Picture:
-            position, path = pair.before.picture, Path("pictures", f"{rank}.jpg")
+        def shown(rank: int, pair: Pair) -> ComparedImage:
+            position, path = pair.before.image, Path("images", f"{rank}.jpg")
             width, height = write_small_copy(self.data.val[position], folder / path, self.data.task)
             found = pair.before.truth, pair.before.found, pair.after.found
-            return Picture(path, names[position], width, height, *found, pair.disagreement)
+            return ComparedImage(path, names[position], width, height, *found, pair.disagreement)
 
         titles = (f"{variant.name} on {variant.runtime}" for variant in (before, after))
-        pictures = tuple(shown(rank, pair) for rank, pair in enumerate(worst))
-        return Disagreement(*titles, CONFIDENCE, images, agreeing, pictures)
+        compared = tuple(shown(rank, pair) for rank, pair in enumerate(worst))
+        return Disagreement(*titles, CONFIDENCE, images, agreeing, compared)
 
     @timing()
     def time(self, variants: list[Variant]) -> Timing:

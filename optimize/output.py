@@ -17,7 +17,8 @@ from optimize.store.manifest import GROWING, NAME, PARTIAL, RUN, SWEEP
 NAMES = {  # what is written into each kind of folder
     RUN: (
         *(".hydra", "optimize.log", "uses.txt", "work.txt", "job.json", "output.txt"),
-        *("artefacts", "pictures", "bundle", "results.json", "report.html", "report.md", "report.png"),
+        *("artefacts", "images", "bundle", "results.json", "report.html", "report.md", "report.png"),
+        "pictures",  # what images/ was called until version 0.2
     ),
     SWEEP: ("sweep.json", ".lock", "multirun.yaml", "optuna.log", "artefacts", "report.html", "results.csv"),
 }

@@ -155,6 +155,6 @@ def _compared(report: Report, judge: Judge, folder: Path) -> Report:
     """`report` with where the best variant sees something else than the original in torch, if anything was changed."""
     best, failures, seen = chosen(report), list(report.failures), None
     if best is not None:
-        with noted(failures, "pictures", best.variant.runtime), placing(folder) as partial:
+        with noted(failures, "images", best.variant.runtime), placing(folder) as partial:
             seen = judge.disagreement(report.results[0].variant, best.variant, partial)
     return replace(report, failures=tuple(failures), disagreement=seen)

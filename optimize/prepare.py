@@ -218,7 +218,7 @@ def _untrained(settings: Settings, recovery: list[Stage]) -> list[str]:
 
 
 def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: Stage) -> tuple[str, ...]:
-    made = ["These pictures are made, not photographed: handwritten digits composed on crops of photographs."]
+    made = ["These images are made, not photographed: handwritten digits composed on crops of photographs."]
     no_fp16 = [
         f"{r.name} gets no fp16 file: whether it computes in fp16 is chosen on the device."
         for r in runtimes

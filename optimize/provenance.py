@@ -65,7 +65,7 @@ class Provenance:
         task: of the model.
         data: path of the data.yaml.
         fingerprint: of the data set's content.
-        train_images, val_images: pictures of each split.
+        train_images, val_images: images of each split.
         imgsz: side of the square input in pixels.
         stride: of the model; every size of an input is a multiple of it.
         threads: CPU threads of every runtime.

@@ -66,7 +66,7 @@ def stderr_stays_open():
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory) -> Path:
-    """data.yaml of 8 + 8 pictures of 64 px with one bright or dark square each; two classes."""
+    """data.yaml of 8 + 8 images of 64 px with one bright or dark square each; two classes."""
     root, rng = tmp_path_factory.mktemp("squares"), np.random.default_rng(0)
     for split in ("train", "val"):
         (root / "images" / split).mkdir(parents=True)

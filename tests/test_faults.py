@@ -114,8 +114,8 @@ def test_a_data_set_that_vanishes_during_the_run_says_what_is_missing(data):
 
 
 def found(keep) -> Accuracy:
-    for picture in range(2):
-        keep(Detections(picture, (Box("dark", None, ()),), ()))
+    for image in range(2):
+        keep(Detections(image, (Box("dark", None, ()),), ()))
     return FOUND
 
 
@@ -178,10 +178,10 @@ def test_no_name_from_outside_becomes_markup(tmp_path):
     report = replace(
         report,
         stages=[report.stages[0] | {"layers": layers}],
-        disagreement=replace(seen, pictures=tuple(replace(p, name=hostile) for p in seen.pictures)),
+        disagreement=replace(seen, images=tuple(replace(p, name=hostile) for p in seen.images)),
     )
-    (tmp_path / "pictures").mkdir()
-    Image.new("RGB", (96, 64)).save(tmp_path / "pictures" / "0.jpg")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (96, 64)).save(tmp_path / "images" / "0.jpg")
     page.write(report, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "alert(1)" in text

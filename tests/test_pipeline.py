@@ -76,9 +76,9 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     assert (folder / "report.png").stat().st_size > 10_000
     assert (folder / "optimize.log").is_file() and (folder / ".hydra" / "config.yaml").is_file()
     seen = results["disagreement"]
-    assert (seen["before"], seen["images"], len(seen["pictures"])) == ("original on torch", 8, 8)
-    assert {picture["name"] for picture in seen["pictures"]} == {f"{i}.png" for i in range(8)}
-    assert all((folder / picture["path"]).is_file() for picture in seen["pictures"])
+    assert (seen["before"], seen["images"], len(seen["images"])) == ("original on torch", 8, 8)
+    assert {image["name"] for image in seen["images"]} == {f"{i}.png" for i in range(8)}
+    assert all((folder / image["path"]).is_file() for image in seen["images"])
 
     stock = YOLO(rows["onnxruntime", "pruned+int8"]["variant"]["path"], task="detect").val(
         data=str(dataset), imgsz=64, device="cpu", plots=False, save_dir=where / "stock"
@@ -203,7 +203,7 @@ def test_tensorrt_is_left_out_with_its_reason_where_it_cannot_run(optimize, give
 CASES = (
     *("prune", "type", "choice", "runtime", "off", "key", "missing", "text", "imgsz"),
     *("data", "folder", "classes", "labels", "calibration", "reach"),
-    *("fused", "exported", "protect", "pictures", "recovery", "target"),
+    *("fused", "exported", "protect", "images", "recovery", "target"),
 )
 
 
@@ -252,7 +252,7 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
             f"model={tmp_path}/net.onnx is not a .pt checkpoint; give the float .pt",
         ),
         "protect": (["pruner.protect=[head.*]"], "pruner.protect=head.* fits no layer; give names as they stand in"),
-        "pictures": (["pruner.criterion.images=0"], "pruner.criterion.images=0 is out of range; give 1 or more"),
+        "images": (["pruner.criterion.images=0"], "pruner.criterion.images=0 is out of range; give 1 or more"),
         "recovery": (["recover=[bn,sgd]"], "recover=sgd is not allowed; give one of bn, distill, finetune, qat."),
         "target": (
             ["pruner.target=macs"],

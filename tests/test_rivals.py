@@ -63,8 +63,8 @@ def test_one_checkpoint_at_two_inputs_is_validated_twice(dataset, checkpoint, tm
     def validate(session, data, imgsz, keep):
         seen.append(imgsz)
         found = reports.row("original", "torch", "fp32", 1.0, 0.6, 1.0).accuracy
-        for picture in range(found.images):
-            keep(Detections(picture, (), ()))
+        for image in range(found.images):
+            keep(Detections(image, (), ()))
         return found
 
     monkeypatch.setattr("optimize.judge.validate", validate)
@@ -139,7 +139,7 @@ def bad(tmp_path: Path, dataset: Path) -> dict[str, tuple[str, str]]:
         "classes": f"rivals={tmp_path}/classes.pt has the classes 3: class0, class1, class2, data={dataset} has "
         "2: dark, bright; give rivals that were trained on the same classes.",
         "task": f"rivals={tmp_path}/task.pt is a segment model, model=",
-        "channels": f"rivals={tmp_path}/channels.pt takes pictures of 4 channels; only models of 3 (RGB) can be used",
+        "channels": f"rivals={tmp_path}/channels.pt takes images of 4 channels; only models of 3 (RGB) can be used",
         "no list": "rivals=yolov8n.pt is not allowed; give a list of texts, e.g. [a,b], or none.",
     }
     return {name: (given[name], sentences[name]) for name in CASES}

@@ -23,7 +23,7 @@ from optimize.yolo.metrics import METRICS
 @pytest.mark.parametrize("task", TASKS)
 def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # training on more threads takes longer for pictures this small
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # training on more threads takes longer for images this small
     data = write_dataset(tmp_path / "data", task)
     model = lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task])
     given = f"model={model}", f"data={data}", "rounds=12", "threads=1", "epochs=1", "batch=4", "runtime=[onnxruntime]"
@@ -62,7 +62,7 @@ def test_the_loss_of_every_task_ranks_channels_and_layers(task, tmp_path):
 
 
 def labelled(root: Path, task: str, row: str) -> Path:
-    """A data set of `task` in which one training picture has the label `row`."""
+    """A data set of `task` in which one training image has the label `row`."""
     yaml = write_dataset(root, task)
     (root / "labels" / "train" / "0.txt").write_text(f"{row}\n")
     return yaml
@@ -110,12 +110,12 @@ def test_classify_data_is_a_folder_of_folders(tmp_path):
     root = write_dataset(tmp_path / "data", "classify")
     found = resolve(str(root), "classify")
     assert (found.names, len(found.train), len(found.val)) == (tuple(f"class{i}" for i in range(6)), 12, 12)
-    picture = root / "train" / "class0" / "0.png"
-    shutil.copy(picture, root / "train" / "class1" / "copy.png")
+    image = root / "train" / "class0" / "0.png"
+    shutil.copy(image, root / "train" / "class1" / "copy.png")
     assert resolve(str(root), "classify").fingerprint != found.fingerprint
     (root / "val" / "class9").mkdir()
-    shutil.copy(picture, root / "val" / "class9" / "0.png")
-    shutil.copy(picture, root / "val" / "0.png")
+    shutil.copy(image, root / "val" / "class9" / "0.png")
+    shutil.copy(image, root / "val" / "0.png")
     reasons = {"the folder class9 is no class of the training split": 1, "it lies in no folder of a class": 1}
     left_out = LeftOut("val", 2, 14, reasons, ("val/class9/0.png", "val/0.png"), {})
     assert resolve(str(root), "classify").left_out == (left_out,)

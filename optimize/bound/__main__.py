@@ -105,7 +105,7 @@ def _parsed(words: Sequence[str]) -> tuple[Settings, Limits]:
 def _check(settings: Settings, limits: Limits) -> None:
     if limits.max_drop is not None:
         raise InputError(
-            "limits.max_drop needs labelled pictures; give it to `python -m optimize`, and here latency_ms, flops or "
+            "limits.max_drop needs labelled images; give it to `python -m optimize`, and here latency_ms, flops or "
             "size_mb."
         )
     if settings.device_profile is None and limits == Limits():

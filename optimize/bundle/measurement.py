@@ -21,23 +21,23 @@ def read(path: Path) -> Measurement:
     Raises:
         InputError: there is none, it is damaged, or it is of another schema than ours.
     """
-    mend = "give the measurement.json that bench.py of a bundle wrote"
+    fix = "give the measurement.json that bench.py of a bundle wrote"
     if not path.is_file():
-        raise InputError(f"{path} does not exist; {mend}.")
+        raise InputError(f"{path} does not exist; {fix}.")
     if (written := content(path.resolve(), MOST)) is None:
-        raise InputError(f"{path} is too large for a measurement; {mend}.")
+        raise InputError(f"{path} is too large for a measurement; {fix}.")
     try:
         found = TypeAdapter(Measurement).validate_json(written)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its start"
-        raise InputError(f"{path} is no measurement (at {where}: {first['msg']}); {mend}.") from error
+        raise InputError(f"{path} is no measurement (at {where}: {first['msg']}); {fix}.") from error
     if found.schema != SCHEMA:
         raise InputError(f"{path} has schema {found.schema}, this version reads {SCHEMA}; make the bundle again.")
     if any(len(text) > LONGEST or CONTROL.search(text) for text in _texts(found)):
-        raise InputError(f"{path} holds a text that is too long, or has control characters; {mend}.")
+        raise InputError(f"{path} holds a text that is too long, or has control characters; {fix}.")
     if not _possible(found):
-        raise InputError(f"{path} holds figures that can't be, such as a time or a count of zero; {mend}.")
+        raise InputError(f"{path} holds figures that can't be, such as a time or a count of zero; {fix}.")
     return found
 
 

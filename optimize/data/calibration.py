@@ -1,4 +1,4 @@
-"""Pictures of the training split, prepared for calibration one at a time."""
+"""Images of the training split, prepared for calibration one at a time."""
 
 import logging
 from collections import Counter, defaultdict
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CalibrationImages:
-    """Iterates over (1, 3, imgsz, imgsz) float32 arrays in 0..1; read anew each time, so memory holds one picture.
+    """Iterates over (1, 3, imgsz, imgsz) float32 arrays in 0..1; read anew each time, so memory holds one image.
 
     Attributes:
-        files: pictures of the training split of `data`.
+        files: images of the training split of `data`.
         imgsz: side of the arrays in pixels.
         data: the data set that they are from.
         seed: what chose them.
@@ -40,20 +40,20 @@ class CalibrationImages:
         return len(self.files)
 
     def described(self) -> dict:
-        """For report.json: how many pictures, from where, by which seed, and how many of them show each class."""
+        """For report.json: how many images, from where, by which seed, and how many of them show each class."""
         shown = [self.data.classes.get(file, frozenset()) for file in self.files]
         counts = Counter(i for classes in shown for i in classes)
         return {
-            "pictures": len(self.files),
+            "images": len(self.files),
             "source": f"{'/'.join(self.data.yaml.parts[-2:])}, training split",
             "seed": self.seed,
-            "pictures_by_class": {name: counts[i] for i, name in enumerate(self.data.titles)},
+            "images_by_class": {name: counts[i] for i, name in enumerate(self.data.titles)},
             "without_labels": sum(not classes for classes in shown),
         }
 
 
-def images(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImages:
-    """`count` pictures of the training split, or all where there are fewer, so that every class is seen.
+def calibration_images(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImages:
+    """`count` images of the training split, or all where there are fewer, so that every class is seen.
 
     Raises:
         InputError: there is nothing to choose from.
@@ -64,28 +64,28 @@ def images(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImage
 
 
 def sample(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImages:
-    """As `images`, but every picture is as likely: for statistics that must be those of the data as they are."""
+    """As `calibration_images`, but every image is as likely: for statistics of the data as they are."""
     files = sorted(_training(data))
     return CalibrationImages(tuple(Random(seed).sample(files, min(count, len(files)))), imgsz, data, seed)
 
 
 def _sentence(found: dict) -> str:
-    counts = found["pictures_by_class"].values()
+    counts = found["images_by_class"].values()
     return (
-        f"calibrating with {found['pictures']} pictures of {found['source']}, seed {found['seed']}: they show "
-        f"{sum(count > 0 for count in counts)} of {len(counts)} classes, the rarest in {min(counts)} pictures; "
+        f"calibrating with {found['images']} images of {found['source']}, seed {found['seed']}: they show "
+        f"{sum(count > 0 for count in counts)} of {len(counts)} classes, the rarest in {min(counts)} images; "
         f"{found['without_labels']} have no labels"
     )
 
 
 def _training(data: Dataset) -> tuple[Path, ...]:
     if not data.train:
-        raise InputError("the training split has no pictures to calibrate with; give data= a set that has some.")
+        raise InputError("the training split has no images to calibrate with; give data= a set that has some.")
     return data.train
 
 
 def _balanced(data: Dataset, count: int, seed: int) -> Iterator[Path]:
-    """Again and again a picture of the class that is shown least so far; those without labels fill up."""
+    """Again and again an image of the class that is shown least so far; those without labels fill up."""
     files = sorted(_training(data), key=lambda file: file.parts[::-1])  # by name: the same wherever the data set lies
     Random(seed).shuffle(files)
     shown = {file: data.classes.get(file, frozenset()) for file in files}

@@ -39,7 +39,7 @@ HIDDEN = 0.15  # a later digit may cover at most this share of the ink that anot
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture and what is on it, n digits.
+    """One image and what is on it, n digits.
 
     Attributes:
         pixels: (SIDE, SIDE, 3) uint8, RGB.
@@ -62,7 +62,7 @@ class Scene:
 def compose(root: Path, train: int = 800, val: int = 200) -> Path:
     """The `data.yaml` of an ultralytics detection data set under `root`, composed unless it is there already.
 
-    It appears whole or not at all, and parallel processes compose it once. `train` and `val` count its pictures.
+    It appears whole or not at all, and parallel processes compose it once. `train` and `val` count its images.
     """
     folder = root / f"digits-v{VERSION}-{train}-{val}"
     partial = folder.with_name(f"{folder.name}.partial")
@@ -161,7 +161,7 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 @cache
 def _digits() -> tuple[np.ndarray, np.ndarray]:
     """(1797, 8, 8) float in 0..1, how much ink each pixel holds, and (1797,) int, which digit it is."""
-    from sklearn.datasets import load_digits  # takes most of a second, and most runs bring their own pictures
+    from sklearn.datasets import load_digits  # takes most of a second, and most runs bring their own images
 
     digits = load_digits()
     return digits.images / 16, digits.target

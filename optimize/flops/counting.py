@@ -10,7 +10,7 @@ ALLOWED = "a .pt checkpoint, the .yaml of a model, an .onnx file, an OpenVINO fo
 
 
 def count(model: str | Path, imgsz: int | None = None, trust: bool = False) -> Table:
-    """Count a model for one square picture.
+    """Count a model for one square image.
 
     Args:
         model: a .pt checkpoint or its name in ultralytics, the .yaml of a model, an .onnx file, float or with Q/DQ
@@ -20,7 +20,7 @@ def count(model: str | Path, imgsz: int | None = None, trust: bool = False) -> T
         trust: load a checkpoint that holds more than classes of ultralytics and torch, which can run any code.
 
     Raises:
-        InputError: there is no such model, it is none that takes a picture, or it can't take one of `imgsz`.
+        InputError: there is no such model, it is none that takes an image, or it can't take one of `imgsz`.
         MeasurementError: an operator that multiplies and adds has no formula, or an unknown shape.
     """
     return count_sizes(model, (imgsz,), trust)[0]

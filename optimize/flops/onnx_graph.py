@@ -6,8 +6,8 @@ import onnx
 from onnx import external_data_helper
 
 from optimize.errors import InputError, described
+from optimize.flops.input_size import check
 from optimize.flops.named import named
-from optimize.flops.picture import check
 from optimize.flops.table import Table
 from optimize.runtime.onnx import cost as onnx_cost
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from optimize.errors import InputError, RuntimeUnavailable, described
+from optimize.flops.input_size import check
 from optimize.flops.named import named
-from optimize.flops.picture import check
 from optimize.flops.table import Table
 from optimize.host.tried import why_not
 from optimize.runtime.openvino import cost as openvino_cost

@@ -1,4 +1,4 @@
-"""How well a variant does its task on the validation pictures, and how sure that is."""
+"""How well a variant does its task on the validation images, and how sure that is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ class Accuracy:
     Attributes:
         metrics: what the task is judged by, 0 to 1, by name; the main metric comes first. mAP50-95 is the mean average
             precision over IoU 0.50 to 0.95 in steps of 0.05 and over classes (COCO's AP), mAP50 the same at IoU 0.50.
-        images: number of pictures validated.
+        images: number of images validated.
         classes: the main metric for each class that occurs in the split, by name.
-        objects: how many objects of each class of the data set were validated, by name (for `classify` pictures); 0
+        objects: how many objects of each class of the data set were validated, by name (for `classify` images); 0
             where a class does not occur.
-        folds: the main metric once more, each time without one of up to 20 groups of pictures that share them out; the
+        folds: the main metric once more, each time without one of up to 20 groups of images that share them out; the
             groups are the same for every variant, so that variants can be compared fold by fold.
     """
 
@@ -44,7 +44,7 @@ class Accuracy:
 
     @property
     def error(self) -> float | None:
-        """Standard error of the score over the choice of pictures; None where there are too few to tell.
+        """Standard error of the score over the choice of images; None where there are too few to tell.
 
         The grouped jackknife: sqrt((G - 1) / G * sum((fold - mean)^2)) over G folds (Kott, "The Delete-a-Group
         Jackknife", Journal of Official Statistics 17(4), 2001).
@@ -52,7 +52,7 @@ class Accuracy:
         return _jackknife(self.folds)
 
     def error_of_difference(self, other: "Accuracy") -> float | None:
-        """Standard error of the difference of the two scores on the same pictures; None where it can't be told."""
+        """Standard error of the difference of the two scores on the same images; None where it can't be told."""
         same = len(self.folds) == len(other.folds)
         return _jackknife([a - b for a, b in zip(self.folds, other.folds, strict=True)]) if same else None
 
@@ -63,14 +63,14 @@ def _jackknife(folds: Sequence[float]) -> float | None:
     return sqrt((len(folds) - 1) / len(folds) * sum((fold - fmean(folds)) ** 2 for fold in folds))
 
 
-def leave_groups_out(pictures: Sequence[Seen], score: Callable[[list[Seen]], float | None]) -> tuple[float, ...]:
-    """`score` of all pictures but those of one group, for each group: the folds of `Accuracy`.
+def leave_groups_out(images: Sequence[Seen], score: Callable[[list[Seen]], float | None]) -> tuple[float, ...]:
+    """`score` of all images but those of one group, for each group: the folds of `Accuracy`.
 
-    Picture i belongs to group i modulo 20; fewer pictures are a group each. There are no folds of less than two
-    pictures, nor where what is left without one of the groups has no score (None).
+    Image i belongs to group i modulo 20; fewer images are a group each. There are no folds of less than two
+    images, nor where what is left without one of the groups has no score (None).
     """
-    groups = min(GROUPS, len(pictures))
+    groups = min(GROUPS, len(images))
     if groups < 2:
         return ()
-    scores = [score([seen for i, seen in enumerate(pictures) if i % groups != group]) for group in range(groups)]
+    scores = [score([seen for i, seen in enumerate(images) if i % groups != group]) for group in range(groups)]
     return () if None in scores else tuple(scores)

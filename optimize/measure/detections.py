@@ -1,4 +1,4 @@
-"""What one variant finds in the validation pictures."""
+"""What one variant finds in the validation images."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Box:
     Attributes:
         label: its class.
         score: confidence, 0 to 1; None for a label of the data set.
-        corners: (x, y) in pixels of the original picture, in order around the object; none for `classify`.
+        corners: (x, y) in pixels of the original image, in order around the object; none for `classify`.
     """
 
     label: str
@@ -22,14 +22,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Detections:
-    """What is labelled and what is found in one picture.
+    """What is labelled and what is found in one image.
 
     Attributes:
-        picture: its position in the validation split, `Dataset.val`.
+        image: its position in the validation split, `Dataset.val`.
         truth: the labelled objects; for `classify` the class.
         found: what was found with `CONFIDENCE` or more, after NMS; for `classify` the likeliest class, however sure.
     """
 
-    picture: int
+    image: int
     truth: tuple[Box, ...]
     found: tuple[Box, ...]

@@ -1,4 +1,4 @@
-"""Where the optimized model sees something else than the original, on the validation pictures."""
+"""Where the optimized model sees something else than the original, on the validation images."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ import numpy as np
 from optimize.measure.detections import Box, Detections
 
 OVERLAP = 0.5  # IoU from which on two boxes are taken for the same object
-WORST = 8  # pictures that are shown
+WORST = 8  # images that are shown
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One validation picture.
+class ComparedImage:
+    """One validation image.
 
     Attributes:
         path: of a small copy, relative to the run's folder.
-        name: of the picture in the data set.
-        width, height: of the original picture in pixels, the unit of all corners.
+        name: of the image in the data set.
+        width, height: of the original image in pixels, the unit of all corners.
         truth, before, after: objects as labelled, as the original and as the optimized model finds them.
         disagreement: 0 (both find the same) to 1.
     """
@@ -38,14 +38,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """The pictures on which two variants disagree most, the worst first.
+    """The images on which two variants disagree most, the worst first.
 
     Attributes:
         before, after: the variants, e.g. `original on torch`.
         confidence: detections below it are left out.
-        images: pictures compared.
+        images: images compared.
         agreeing: those on which both find the same objects.
-        pictures: the worst.
+        worst: those on which they disagree most, the worst first.
     """
 
     before: str
@@ -53,12 +53,12 @@ class Disagreement:
     confidence: float
     images: int
     agreeing: int
-    pictures: tuple[Picture, ...]
+    worst: tuple[ComparedImage, ...]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What two variants find in one picture."""
+    """What two variants find in one image."""
 
     before: Detections
     after: Detections
@@ -97,17 +97,17 @@ def alone(before: Sequence[Box], after: Sequence[Box]) -> tuple[list[bool], list
 def compare(
     before: Iterable[Detections], after: Iterable[Detections], name: Callable[[int], str]
 ) -> tuple[int, int, list[Pair]]:
-    """Pictures compared, pictures on which both agree, and the `WORST` pictures.
+    """Images compared, images on which both agree, and the `WORST` images.
 
     The worst comes first; of equal disagreement the one with more objects unmatched, then by name.
 
     Args:
-        before, after: the same pictures in the same order; they may be streams.
-        name: of the picture at a position in the validation split.
+        before, after: the same images in the same order; they may be streams.
+        name: of the image at a position in the validation split.
     """
 
     def rank(pair: Pair) -> tuple[float, int, str]:
-        return -pair.disagreement, -pair.unmatched, name(pair.before.picture)
+        return -pair.disagreement, -pair.unmatched, name(pair.before.image)
 
     images, agreeing, worst = 0, 0, []
     for pair in (Pair(one, other) for one, other in zip(before, after, strict=True)):

@@ -67,7 +67,7 @@ class Profiler:
     """A loaded model whose runtime times each kernel.
 
     Attributes:
-        run: one call on a picture of noise; its times count where it is given True.
+        run: one call on an image of noise; its times count where it is given True.
         kernels: what ran; each takes a summary of its times, e.g. `np.median`. Ends the profiler.
     """
 

@@ -43,7 +43,7 @@ class Validation:
             return False
 
     def detections(self) -> Iterator[Detections]:
-        """What was found picture by picture; never all at once in memory."""
+        """What was found image by image; never all at once in memory."""
         with self._detections.open("rb") as lines:
             yield from map(LINE.validate_json, lines)
 
@@ -65,7 +65,7 @@ def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validati
     Args:
         store: folder of finished work.
         identity: everything that the result depends on: artefact, precision, data, machine, versions.
-        validate: measures the accuracy, and gives what it finds in each picture to its argument.
+        validate: measures the accuracy, and gives what it finds in each image to its argument.
     """
     # a store of an older version holds other figures
     shape = (*(field.name for kind in (Accuracy, Detections, Box) for field in fields(kind)), str(CONFIDENCE))

@@ -29,7 +29,7 @@ class LayerChange:
     Attributes:
         name: of the module, in the unfused model.
         width: output channels, before and after.
-        flops: of one picture in the deployed graph, before and after; 0 for a layer that only trains.
+        flops: of one image in the deployed graph, before and after; 0 for a layer that only trains.
         parameters: in the deployed graph, before and after.
         dense: why no channel was removed, or "".
     """
@@ -49,7 +49,7 @@ class Report:
         target: what was to shrink: `flops`, `params` or `channels`.
         asked: share of it that was to be gone, of the original's.
         reached: share that is gone, counted on the deployed models.
-        flops: FLOPs (2 per multiply-add) of one picture through the deployed model, before and after this cut.
+        flops: FLOPs (2 per multiply-add) of one image through the deployed model, before and after this cut.
         parameters: of the deployed model, before and after this cut.
         ratio: share of the removable channels at which the search ended; None for `measured`.
         seconds: how long it took, the criterion's gradients included.

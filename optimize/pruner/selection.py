@@ -84,8 +84,8 @@ def select(model: nn.Module, imgsz: int, settings: Pruning, cost: Cost, now: flo
     size = Size(traced, found, terms(goal.target, model, traced, running), now)
     check_reach(size, options, goal)
     if settings.scope == "measured":
-        pictures = settings.data, settings.images, settings.seed, imgsz
-        choice = cheapest(size, options, rises(model, traced, found, options, ranks, *pictures), goal)
+        images = settings.data, settings.images, settings.seed, imgsz
+        choice = cheapest(size, options, rises(model, traced, found, options, ranks, *images), goal)
     else:
         choice = search(size, options, _removal(ranks, options, settings.scope), goal)
     keep = [_best(rank, count, block.units) for rank, count, block in zip(ranks, choice.kept, found, strict=True)]

@@ -28,7 +28,7 @@ def rises(
     seed: int,
     imgsz: int,
 ) -> list[np.ndarray]:
-    """For each block the rise of the loss per picture at each of its `options`; 0 at the last, which is all its units.
+    """For each block the rise of the loss per image at each of its `options`; 0 at the last, which is all its units.
 
     The least important units are zeroed, in every layer that they touch. BatchNorm takes the statistics of each batch,
     as it will be given new ones after the cut; with the old ones almost every cut looks like ruin. A rise is never
@@ -39,7 +39,7 @@ def rises(
     Args:
         options: for each block the numbers of units that it may keep, ascending.
         ranks: for each block the importance of its units.
-        images: labelled training pictures to measure on.
+        images: labelled training images to measure on.
 
     Raises:
         MeasurementError: the loss is not finite.

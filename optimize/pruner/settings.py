@@ -21,14 +21,14 @@ class Pruning:
         original: the checkpoint that `share` refers to, where pruning goes in steps; None for the one that is pruned.
             Not in the repr, since every variant's first step is its digest.
         target: what `share` is a share of: `flops`, `params` or `channels`.
-        scope: how much each layer loses. `measured`: most where that raises the loss on labelled pictures least;
+        scope: how much each layer loses. `measured`: most where that raises the loss on labelled images least;
             `local`: all the same ratio; `global`: what a ranking of all channels says.
         round_to: widths become multiples of this.
         max_ratio: no block of coupled layers loses more than this share of its channels.
         min_width: no layer becomes narrower than this, unless it is already.
         protect: names of layers that keep all their channels, as patterns of `fnmatch`, e.g. `model.22.*`.
         steps: how many times the pipeline prunes and recovers until `share` is gone.
-        data: whose training pictures `measured` looks at; None for the other scopes.
+        data: whose training images `measured` looks at; None for the other scopes.
         images: how many of them.
         seed: which of them.
     """
@@ -52,7 +52,7 @@ class Pruning:
         _require(self.target in TARGETS, f"pruner.target={self.target}", " or ".join(TARGETS))
         _require(self.scope in SCOPES, f"pruner.scope={self.scope}", " or ".join(SCOPES))
         if self.scope == "measured" and self.data is None:
-            raise InputError("pruner.scope=measured needs labelled pictures; give data, or pruner.scope=local.")
+            raise InputError("pruner.scope=measured needs labelled images; give data, or pruner.scope=local.")
         _require(self.round_to >= 1, f"pruner.round_to={self.round_to}", "1 or more; give 8, 16 or 32")
         _require(0 < self.max_ratio < 1, f"pruner.max_ratio={self.max_ratio:g}", "0 < max_ratio < 1")
         _require(self.min_width >= 1, f"pruner.min_width={self.min_width}", "1 or more")

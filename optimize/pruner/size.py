@@ -53,7 +53,7 @@ def amount(target: str, deployed: nn.Module, cost: Cost) -> int:
 def terms(target: str, model: nn.Module, trace: Trace, deployed: set[str]) -> list[Term]:
     """The terms of one of `TARGETS`.
 
-    `flops` are 2 per multiply-add of one picture; `params` the weights and biases that are left when BatchNorm is fused
+    `flops` are 2 per multiply-add of one image; `params` the weights and biases that are left when BatchNorm is fused
     into its convolution; `channels` the output channels of all convolutions and linear layers.
 
     Args:

@@ -14,15 +14,15 @@ from optimize.yolo.loss import gradients
 
 @dataclass(frozen=True)
 class Taylor:
-    """How much the loss on labelled training pictures would change without a channel, to first order.
+    """How much the loss on labelled training images would change without a channel, to first order.
 
     After Molchanov et al., Importance Estimation for Neural Network Pruning (CVPR 2019): the sum of |weight x gradient|
     over all weights of a channel, relative to the mean of its block. The gradient is the root mean square over batches
-    of four pictures; with the plain sum a cut of half the FLOPs left 0.07 of 0.61 mAP50-95 instead of 0.17 (yolov8n on
-    bccd, all 205 training pictures, BatchNorm re-estimated, no training).
+    of four images; with the plain sum a cut of half the FLOPs left 0.07 of 0.61 mAP50-95 instead of 0.17 (yolov8n on
+    bccd, all 205 training images, BatchNorm re-estimated, no training).
 
     Attributes:
-        data: its training pictures and their labels give the gradients.
+        data: its training images and their labels give the gradients.
         images: how many of them; fewer if the split is smaller.
         seed: which of them.
     """

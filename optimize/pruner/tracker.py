@@ -147,7 +147,7 @@ def trace(
     halving: tuple[type, ...],
     predictions: Callable[[object], Iterable[Tensor]],
 ) -> Trace:
-    """Follow one picture of `imgsz` x `imgsz` pixels through `model`, a copy on the device `meta` that is used up.
+    """Follow one image of `imgsz` x `imgsz` pixels through `model`, a copy on the device `meta` that is used up.
 
     Args:
         predictions: picks from what the model returns the tensors whose width others rely on.
@@ -156,7 +156,7 @@ def trace(
     with torch.no_grad(), tracker:
         image = torch.empty(1, 3, imgsz, imgsz, device="meta")
         ids = tracker.new(3)
-        tracker.freeze(ids, "the colours of the picture")
+        tracker.freeze(ids, "the colours of the image")
         result = model(tracker.mark(image, ids))
     for tensor in predictions(result):
         if axis_of(tensor) is not None:

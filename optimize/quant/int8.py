@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from optimize.data.calibration import images
+from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.host.files import move
@@ -35,8 +35,8 @@ class Int8:
     Attributes:
         data: the data set whose training split calibrates.
         judge: measures accuracy, and latency where candidates are compared.
-        calibration_images: how many of its pictures; 16 to 128 made no measurable difference on a small set.
-        seed: chooses the pictures.
+        calibration_images: how many of its images; 16 to 128 made no measurable difference on a small set.
+        seed: chooses the images.
         max_drop: points (0.01) of the task's main metric that int8 may lose on the validation split.
         search: try every recipe for the runtime, and keep the fastest that holds `max_drop`.
         reference: the float32 variant to lose against, where it is not the one that is quantized.
@@ -69,12 +69,12 @@ class Int8:
             return variant
         began = perf_counter()
         shutil.rmtree(folder / "tries", ignore_errors=True)  # of a killed call, whose scores are in the store
-        pictures = images(self.data, self.calibration_images, self.seed, variant.imgsz)
+        images = calibration_images(self.data, self.calibration_images, self.seed, variant.imgsz)
         before = self.judge.score(self.judge.built(self.reference or variant)).score
-        goal, report = before - self.max_drop / 100, {"calibration": pictures.described(), "max_drop": self.max_drop}
+        goal, report = before - self.max_drop / 100, {"calibration": images.described(), "max_drop": self.max_drop}
         recipes = recipes_for(variant.runtime)
         tries = [
-            self._try(variant, calibrated(variant, pictures, recipe), recipe.name, (), folder)
+            self._try(variant, calibrated(variant, images, recipe), recipe.name, (), folder)
             for recipe in (recipes if self.search else recipes[:1])
         ]
         best = max(tries, key=lambda trial: trial.score)
@@ -126,7 +126,7 @@ def _candidate(trial: Trial, before: float, speed: float) -> dict:
 
 
 def _float_layers(way: list[Trial], speeds: list[float], before: float) -> list[dict]:
-    """One entry per layer that returned: the drop that was left then, and how much longer a picture took."""
+    """One entry per layer that returned: the drop that was left then, and how much longer an image took."""
     return [
         {"layer": now.floats[-1], "drop": 100 * (before - now.score), "slower": speeds[i] / speeds[i + 1] - 1}
         for i, now in enumerate(way[1:])

@@ -24,26 +24,26 @@ def recipes_for(runtime: str) -> tuple:
     return TENSORRT if runtime == "tensorrt" else ONNXRUNTIME
 
 
-def calibrated(variant: Variant, pictures: CalibrationImages, recipe) -> Quantizer:
+def calibrated(variant: Variant, images: CalibrationImages, recipe) -> Quantizer:
     """What writes int8 files of `variant` by `recipe`, one of `recipes_for(variant.runtime)`.
 
     Args:
         variant: an exported float32 file.
-        pictures: set the ranges.
+        images: set the ranges.
         recipe: how.
     """
     if variant.runtime == "openvino":
         from optimize.runtime.openvino.int8 import OpenvinoInt8
 
-        return OpenvinoInt8(variant.path, pictures, recipe)
+        return OpenvinoInt8(variant.path, images, recipe)
     if variant.runtime == "ncnn":
         from optimize.runtime.ncnn.int8 import NcnnInt8
 
-        return NcnnInt8(variant.path, pictures, recipe)
+        return NcnnInt8(variant.path, images, recipe)
     if variant.runtime == "litert":
         from optimize.runtime.litert.int8 import LitertInt8
 
-        return LitertInt8(variant.path, pictures, recipe)
+        return LitertInt8(variant.path, images, recipe)
     from optimize.runtime.onnx.int8 import OnnxInt8
 
-    return OnnxInt8(variant.path, pictures, recipe)
+    return OnnxInt8(variant.path, images, recipe)

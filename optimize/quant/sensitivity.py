@@ -11,14 +11,14 @@ import numpy as np
 from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
 
-PICTURES = 8  # noise differs little between pictures, and every layer needs a run of each
+PICTURES = 8  # noise differs little between images, and every layer needs a run of each
 
 
 class Quantizer(Protocol):
     """A calibrated model, as OnnxInt8 and OpenvinoInt8 are."""
 
     layers: list[str]
-    pictures: CalibrationImages
+    images: CalibrationImages
 
     def write(self, target: Path, floats: Sequence[str]) -> None: ...
 
@@ -38,11 +38,11 @@ def rank(quantizer: Quantizer, source: Path) -> list[tuple[str, float]]:
         quantizer: calibrated for `source`.
         source: the float file.
     """
-    pictures = list(islice(quantizer.pictures, PICTURES))
+    images = list(islice(quantizer.images, PICTURES))
 
     def run(path: Path) -> list[np.ndarray]:
         logits = quantizer.logits(path)
-        return [np.stack(tensors) for tensors in zip(*(logits(picture) for picture in pictures), strict=True)]
+        return [np.stack(tensors) for tensors in zip(*(logits(image) for image in images), strict=True)]
 
     expected = run(source)
 

@@ -1,7 +1,7 @@
 """BatchNorm statistics that belong to the pruned network.
 
 After a cut every layer sees other activations than those whose mean and variance its BatchNorm has stored. Measuring
-them again needs pictures but no labels and no gradient: "adaptive batch normalization", EagleEye (Li et al., ECCV
+them again needs images but no labels and no gradient: "adaptive batch normalization", EagleEye (Li et al., ECCV
 2020, section 3.3), which alone restores most of what a moderate cut appears to cost.
 """
 
@@ -31,7 +31,7 @@ class BatchNorm:
     """Stage: a pruned variant gets new BatchNorm statistics; any other is returned as it is.
 
     Attributes:
-        data: its training pictures are used, without their labels.
+        data: its training images are used, without their labels.
         images: how many of them; fewer if the split is smaller.
         seed: which of them.
     """
@@ -56,9 +56,9 @@ class BatchNorm:
         return replace(variant, path=path)
 
 
-def _batches(pictures: Iterable[np.ndarray]) -> Iterator[Tensor]:
-    """Batches of one size; pictures that would make a smaller last one are left out, unless it is the only one."""
-    stream, full = iter(pictures), False
+def _batches(images: Iterable[np.ndarray]) -> Iterator[Tensor]:
+    """Batches of one size; images that would make a smaller last one are left out, unless it is the only one."""
+    stream, full = iter(images), False
     while batch := list(islice(stream, BATCH)):
         if full and len(batch) < BATCH:
             return
@@ -71,7 +71,7 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> int:
 
     Every batch weighs the same, so they should be of one size. The mean is then exact; the variance is the average
     of the variances within the batches, as everywhere in torch. The model is left in eval mode, its weights and the
-    BatchNorms' momenta as they were. Returns the number of pictures.
+    BatchNorms' momenta as they were. Returns the number of images.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
@@ -83,12 +83,12 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> int:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # torch's cumulative average
-    pictures = 0
+    images = 0
     with torch.no_grad():
         for batch in batches:
             model(batch)
-            pictures += len(batch)
+            images += len(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()
-    return pictures
+    return images

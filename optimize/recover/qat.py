@@ -32,9 +32,9 @@ class Qat:
     Attributes:
         data: trained on its training split; the accuracy after each epoch is that on its validation split, in int8.
         epochs: the dial from which the schedule follows; 0 trains nothing.
-        batch: pictures per step.
+        batch: images per step.
         device: as in ultralytics: `cpu`, `0`, `0,1` ...; None for the first GPU, else the CPU.
-        seed: of the order and the augmentation of the pictures.
+        seed: of the order and the augmentation of the images.
         modelopt: the version that simulates int8.
     """
 

@@ -1,4 +1,4 @@
-"""What is said of a run: a table on the terminal, results.json, report.html, report.md and its picture."""
+"""What is said of a run: a table on the terminal, results.json, report.html, report.md and its image."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ def put(report: Report, folder: Path) -> None:
 
 
 def draw(report: Report, folder: Path) -> None:
-    """Write what people read into `folder`, which holds the report's pictures, all or none.
+    """Write what people read into `folder`, which holds the report's images, all or none.
 
     Raises:
         InputError: as `put`.
@@ -41,11 +41,11 @@ def draw(report: Report, folder: Path) -> None:
 
 
 def _draw(report: Report, partial: Path, folder: Path) -> None:
-    from optimize.report import markdown, page, picture  # with them comes altair, for which nobody else need wait
+    from optimize.report import chart_image, markdown, page  # with them comes altair, for which nobody else need wait
 
     report = mapped(report, shown)  # what draws the charts ends the process over a control character
     page.write(report, partial / "report.html", folder)
-    picture.write(report, partial / "report.png")
+    chart_image.write(report, partial / "report.png")
     markdown.write(report, partial / "report.md")
 
 

@@ -51,7 +51,7 @@ def wrong(report: Report) -> Iterator[str]:
         yield from _machine(report.machine)
     if report.device:
         yield from (f"device: it {what}" for what in device.wrong(report.device))
-    yield from _pictures(report)
+    yield from _images(report)
     made = {(row.sha256, row.variant.runtime, row.variant.precision) for row in report.results}
     for i, one in enumerate(report.measurements):
         if one.artefact not in made:
@@ -131,17 +131,17 @@ def _machine(machine: Machine) -> Iterator[str]:
             yield f"machine: a peak or a bandwidth of {runtime:.40} is missing"
 
 
-def _pictures(report: Report) -> Iterator[str]:
-    """All objects of a picture have as many corners, or none; `measure.disagreement` compares each with each."""
-    pictures = report.disagreement.pictures if report.disagreement else ()
-    if len(pictures) > WORST:
-        yield f"disagreement: it has {len(pictures)} pictures"
-    for i, picture in enumerate(pictures[:WORST]):
-        place = f"disagreement.pictures.{i}"
-        if not is_relative(str(picture.path)):
+def _images(report: Report) -> Iterator[str]:
+    """All objects of an image have as many corners, or none; `measure.disagreement` compares each with each."""
+    images = report.disagreement.worst if report.disagreement else ()
+    if len(images) > WORST:
+        yield f"disagreement: it has {len(images)} images"
+    for i, image in enumerate(images[:WORST]):
+        place = f"disagreement.worst.{i}"
+        if not is_relative(str(image.path)):
             yield f"{place}.path: it leads out of the run's folder"
-        sides = picture.truth, picture.before, picture.after
+        sides = image.truth, image.before, image.after
         corners = {len(box.corners) for side in sides for box in side}
-        many = len(picture.truth) > LABELLED or max(len(picture.before), len(picture.after)) > SEEN
+        many = len(image.truth) > LABELLED or max(len(image.before), len(image.after)) > SEEN
         if len(corners) > 1 or corners & {1, 2} or many:
             yield f"{place}: its objects are too many, or differ in their number of corners"

@@ -22,7 +22,7 @@ class Row:
 
     Attributes:
         name: of the class.
-        objects: how many the validation pictures show; None where not counted.
+        objects: how many the validation images show; None where not counted.
         before: the metric of the original in torch, 0 to 1.
         changes: points against it, for each column; None where a column doesn't have the class.
         worst: the least of them, rivals aside; None where there is none.

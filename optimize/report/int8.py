@@ -20,8 +20,8 @@ def section(report: Report) -> list[str]:
         "",
         *table(HEAD, [_row(result) for result in made]),
         "",
-        f"Calibrated with {seen['pictures']} pictures of {seen['source']}, seed {seen['seed']}; how many show each "
-        f"class: {', '.join(f'{name} {count}' for name, count in seen['pictures_by_class'].items())}.",
+        f"Calibrated with {seen['images']} images of {seen['source']}, seed {seen['seed']}; how many show each "
+        f"class: {', '.join(f'{name} {count}' for name, count in seen['images_by_class'].items())}.",
         "",
         *[line for result in made for line in (*_candidates(result), *_float_layers(result))],
     ]

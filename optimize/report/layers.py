@@ -15,7 +15,7 @@ def section(stages: list[dict]) -> list[str]:
     return [
         "## Layer by layer",
         "",
-        "Before and after pruning, of one picture, in the deployed graph; layers with 0 FLOPs run in training only.",
+        "Before and after pruning, of one image, in the deployed graph; layers with 0 FLOPs run in training only.",
         "",
         *table(HEAD, rows),
         "",

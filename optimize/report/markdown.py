@@ -10,7 +10,7 @@ from optimize.verdict import gates, verdict
 
 
 def write(report: Report, path: Path) -> None:
-    """Write headline, alarms, table, picture, and how everything was measured.
+    """Write headline, alarms, table, image, and how everything was measured.
 
     Every text of the report is escaped here, once: what stands between the texts is ours.
     """
@@ -33,7 +33,7 @@ def write(report: Report, path: Path) -> None:
         *(f"- {note}" for note in words.notes(report)),
         f"- Host: {made.host.name}, {made.host.cores} cores, {made.host.system}, {' '.join(made.host.cpu_flags)}.",
         f"- Versions: {', '.join(f'{name} {number}' for name, number in made.versions.items())}.",
-        f"- Data: {made.data} ({made.train_images} training pictures, fingerprint {made.fingerprint}).",
+        f"- Data: {made.data} ({made.train_images} training images, fingerprint {made.fingerprint}).",
         f"- Repeat: {code(command)}",
         "- Every figure, by layer and class, with the hash of each artefact: results.json.",
         "",

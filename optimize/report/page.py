@@ -11,11 +11,11 @@ from optimize.result import Report
 from optimize.verdict import gates, verdict
 
 TEMPLATE = Path(__file__).parent / "report.html.j2"
-OPEN = 6  # pictures that are seen at once
+OPEN = 6  # images that are seen at once
 
 
 def write(report: Report, path: Path, folder: Path | None = None) -> None:
-    """Draw `report`; its pictures lie in `folder`, without one beside `path`."""
+    """Draw `report`; its images lie in `folder`, without one beside `path`."""
     path.write_text(frame.render(TEMPLATE, _content(report, folder or path.parent)), encoding="utf-8")
 
 

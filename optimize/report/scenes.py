@@ -1,4 +1,4 @@
-"""The validation pictures with what both models see, ready to be drawn as SVG over one copy of each picture."""
+"""The validation images with what both models see, ready to be drawn as SVG over one copy of each image."""
 
 import base64
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from optimize.inside import content, inside
-from optimize.measure.disagreement import Box, Picture, alone
+from optimize.measure.disagreement import Box, ComparedImage, alone
 from optimize.report import labels
 from optimize.result import Report
 
-MOST = 3_000_000  # bytes of pictures in the page, which stays under 5 MB
+MOST = 3_000_000  # bytes of images in the page, which stays under 5 MB
 KINDS, PIXELS = {b"\x89PNG\r\n\x1a\n": PngImageFile, b"\xff\xd8\xff": JpegImageFile}, 50_000_000
-SHARE = 42  # a label is this part of the picture's width high
+SHARE = 42  # a label is this part of the image's width high
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture: its data URI, and the marks of labels, original and optimized model."""
+    """One image: its data URI, and the marks of labels, original and optimized model."""
 
-    picture: Picture
+    image: ComparedImage
     uri: str
     size: float
     truth: tuple[Mark, ...]
@@ -54,23 +54,23 @@ def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
     """What can be drawn, the worst disagreement first; and the names of the rest: not in `folder`, or too large.
 
     Raises:
-        InputError: a picture's path leads out of `folder`.
+        InputError: an image's path leads out of `folder`.
     """
     if report.disagreement is None:
         return [], []
     drawn, missing, used = [], [], 0
-    colours = _colours(report.disagreement.pictures)
-    for picture in report.disagreement.pictures:
-        uri = _uri(content(inside(folder, picture.path), MOST) or b"")
+    colours = _colours(report.disagreement.worst)
+    for image in report.disagreement.worst:
+        uri = _uri(content(inside(folder, image.path), MOST) or b"")
         used += len(uri or "")
         if uri is None or used > MOST:
-            missing.append(picture.name)
+            missing.append(image.name)
             continue
-        size = max(picture.width, picture.height * 0.75) / SHARE
-        sides = picture.truth, picture.before, picture.after
-        lonely = [False] * len(picture.truth), *alone(picture.before, picture.after)
-        marks = (_marks(zip(*side, strict=True), picture, colours, size) for side in zip(sides, lonely, strict=True))
-        drawn.append(Scene(picture, uri, size, *marks))
+        size = max(image.width, image.height * 0.75) / SHARE
+        sides = image.truth, image.before, image.after
+        lonely = [False] * len(image.truth), *alone(image.before, image.after)
+        marks = (_marks(zip(*side, strict=True), image, colours, size) for side in zip(sides, lonely, strict=True))
+        drawn.append(Scene(image, uri, size, *marks))
     return drawn, missing
 
 
@@ -87,20 +87,20 @@ def _uri(found: bytes) -> str | None:
     return f"data:image/{image.format.lower()};base64,{base64.b64encode(found).decode()}" if small else None
 
 
-def _colours(pictures: tuple[Picture, ...]) -> dict[str, int]:
-    boxes = [box for p in pictures for side in (p.truth, p.before, p.after) for box in side]
+def _colours(images: tuple[ComparedImage, ...]) -> dict[str, int]:
+    boxes = [box for p in images for side in (p.truth, p.before, p.after) for box in side]
     return {label: i for i, label in enumerate(dict.fromkeys(box.label for box in boxes))}
 
 
 def _marks(
-    boxes: Iterable[tuple[Box, bool]], picture: Picture, colours: dict[str, int], size: float
+    boxes: Iterable[tuple[Box, bool]], image: ComparedImage, colours: dict[str, int], size: float
 ) -> tuple[Mark, ...]:
     """Of each object, and whether it is alone; of those with a place, these choose first where their label lies."""
     taken, marks = [], []
     for box, lonely in sorted(boxes, key=lambda one: (not (one[1] and one[0].corners), -(one[0].score or 0))):
         text = box.label if box.score is None else f"{box.label} {box.score:.2f}"
         options = _plates(box, labels.length(text, size) + 0.6 * size, 1.35 * size)
-        place = labels.first_free(options, taken, (0, 0, picture.width, picture.height))
+        place = labels.first_free(options, taken, (0, 0, image.width, image.height))
         at = None if place is None else options[place]
         taken += [at] if at else []
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in box.corners)

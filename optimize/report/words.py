@@ -5,9 +5,9 @@ from optimize.verdict.plain import change, nothing, original, points
 from optimize.verdict.verdict import decide
 
 DASH = "-"
-FITTED = {  # how ultralytics' validator makes a picture square, where it is not by a letterbox
+FITTED = {  # how ultralytics' validator makes an image square, where it is not by a letterbox
     "classify": "shorter side resized and the middle cut out",
-    "rtdetr": "pictures stretched to a square",
+    "rtdetr": "images stretched to a square",
 }
 
 
@@ -89,9 +89,9 @@ def notes(report: Report) -> list[str]:
         "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "
         "exported graph. Int8 lowers no operation count, it moves operations from float to integer; `in int8` is the "
         "share that the compiled model executes there, read back from the runtime.",
-        f"Accuracy: ultralytics' validator on {accuracy.images} pictures, {fitted}, batch 1, the same for every row; "
+        f"Accuracy: ultralytics' validator on {accuracy.images} images, {fitted}, batch 1, the same for every row; "
         f"1 point is 0.01 {accuracy.metric}; points and FLOPs are changes against the original in torch.",
-        f"Latency: one call of the graph, without preparing the picture and without NMS, {made.threads} threads, "
+        f"Latency: one call of the graph, without preparing the image and without NMS, {made.threads} threads, "
         f"batch 1, {made.imgsz} px (or what the name says), all rows interleaved in one process; `arithmetic` is read "
         "back from the runtime; `faster` is the median [quartiles] of the paired ratios to the original in fp32 in the "
         "same runtime.",

@@ -71,9 +71,9 @@ def _onnx_head(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], list[onnx.
 
 
 def onnx_first(model: onnx.ModelProto) -> list[str]:
-    """Names of the ONNX nodes with weights that read the picture itself."""
-    pictures = {value.name for value in model.graph.input}
-    return [node.name for node in model.graph.node if node.op_type in _ONNX_WEIGHTED and pictures & set(node.input)]
+    """Names of the ONNX nodes with weights that read the image itself."""
+    images = {value.name for value in model.graph.input}
+    return [node.name for node in model.graph.node if node.op_type in _ONNX_WEIGHTED and images & set(node.input)]
 
 
 def onnx_cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, list[str]]:
@@ -109,7 +109,7 @@ def openvino_last(network) -> list[str]:
 
 
 def openvino_first(network) -> list[str]:
-    """Friendly names of the operators with weights that read the picture itself."""
+    """Friendly names of the operators with weights that read the image itself."""
     readers = (target.get_node() for value in network.inputs for target in value.get_target_inputs())
     return [node.get_friendly_name() for node in readers if node.get_type_name() in _OPENVINO_WEIGHTED]
 

@@ -215,7 +215,7 @@ def _runs(store: Path, runs: Sequence[Path]) -> Iterator[tuple[Path, set[str]]]:
                 continue
             seen.add(Path(folder).resolve())
             if not RUN.isdisjoint(names):
-                inside[:] = [name for name in inside if name not in ("artefacts", "pictures", ".hydra")]
+                inside[:] = [name for name in inside if name not in ("artefacts", "images", "pictures", ".hydra")]
                 yield Path(folder), set(names)
 
 

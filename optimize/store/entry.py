@@ -71,10 +71,10 @@ class Calibration(TypedDict):
 
     __pydantic_config__ = OPEN
 
-    pictures: int
+    images: int
     source: str
     seed: int
-    pictures_by_class: dict[str, int]
+    images_by_class: dict[str, int]
 
 
 class Candidate(TypedDict):

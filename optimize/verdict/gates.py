@@ -161,7 +161,7 @@ def _better(report: Report) -> list[str]:
         if not row.rival and error is not None and gain >= BETTER and gain > ERRORS * error:
             found.append(
                 f"{called(row)} gains {100 * gain:.1f} points of {row.accuracy.metric} over the original, with a "
-                f"standard error of {100 * error:.1f}; look whether validation pictures are in the training split, and "
+                f"standard error of {100 * error:.1f}; look whether validation images are in the training split, and "
                 "whether the original was trained too short, so that training it on gains as much."
             )
     return found

@@ -115,7 +115,7 @@ def blocks(model: nn.Module) -> dict[str, str]:
 
 
 def channels(model: nn.Module) -> int:
-    """Channels of the pictures that the model takes; 3 is RGB."""
+    """Channels of the images that the model takes; 3 is RGB."""
     return model.yaml.get("channels", model.yaml.get("ch", 3))  # `ch` in older files
 
 

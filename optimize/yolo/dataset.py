@@ -67,7 +67,7 @@ def _labelled(data: str, task: str, single_cls: bool) -> Dataset:
     if info["channels"] != 3:
         raise InputError(
             f"data={data} has channels: {info['channels']} in its yaml, but only models that see three channels can be "
-            "used; leave the key out (grey and transparent pictures are then read as RGB) and train such a model."
+            "used; leave the key out (grey and transparent images are then read as RGB) and train such a model."
         )
     if "bg_class_idx" in info:
         raise InputError(f"data={data} has bg_class_idx, which ultralytics keeps for itself; take it out of the yaml.")
@@ -158,7 +158,7 @@ def _check_source(data: str, split: str, source: Path) -> None:
         else:
             raise ValueError(f"{source} is no folder and no file")
     except ValueError as error:
-        raise InputError(f"data={data} can't be used: in its {split} split: {error}; mend it.") from error
+        raise InputError(f"data={data} can't be used: in its {split} split: {error}; fix it.") from error
 
 
 def _read(read: Callable[[], Split], data: str, where: str, remedy: str) -> Split:

@@ -1,4 +1,4 @@
-"""What ultralytics' validators find in a picture, in pixels of the picture as it lies on disk."""
+"""What ultralytics' validators find in an image, in pixels of the image as it lies on disk."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from ultralytics.utils import ops
 from optimize.measure.detections import CONFIDENCE, Box, Detections
 
 
-def detected(picture: int, found: dict, batch: dict, names: Sequence[str], rotated: bool) -> Detections:
+def detected(image: int, found: dict, batch: dict, names: Sequence[str], rotated: bool) -> Detections:
     """Boxes of a batch of one.
 
     Args:
-        picture: position in the validation split.
+        image: position in the validation split.
         found: `bboxes` (N, 4) x1 y1 x2 y2, or if `rotated` (N, 5) x y width height angle, in pixels of the network's
             input; `conf` (N,); `cls` (N,).
         batch: as the validator's loader gives it, with the labels in shares of the network's input.
@@ -24,7 +24,7 @@ def detected(picture: int, found: dict, batch: dict, names: Sequence[str], rotat
     labelled[:, :4] *= torch.tensor([width, height, width, height])
 
     def corners(boxes: torch.Tensor) -> torch.Tensor:
-        """(N, 4, 2), in pixels of the picture."""
+        """(N, 4, 2), in pixels of the image."""
         boxes = ops.scale_boxes(size, boxes.clone(), batch["ori_shape"][0], batch["ratio_pad"][0], xywh=rotated)
         return ops.xywhr2xyxyxyxy(boxes) if rotated else boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].view(-1, 4, 2)
 
@@ -32,17 +32,17 @@ def detected(picture: int, found: dict, batch: dict, names: Sequence[str], rotat
     shown = (found["conf"] >= CONFIDENCE) & where.isfinite().all(2).all(1)
     truth = corners(labelled if rotated else ops.xywh2xyxy(labelled))
     return Detections(
-        picture,
+        image,
         _boxes(batch["cls"].flatten(), None, truth, names),
         _boxes(found["cls"][shown], found["conf"][shown], where[shown], names),
     )
 
 
-def classified(picture: int, found: torch.Tensor, batch: dict, names: Sequence[str]) -> Detections:
+def classified(image: int, found: torch.Tensor, batch: dict, names: Sequence[str]) -> Detections:
     """The likeliest class; `found` is (1, classes), probabilities."""
     nowhere = torch.zeros(1, 0, 2)
     score, label = found.max(1)
-    return Detections(picture, _boxes(batch["cls"], None, nowhere, names), _boxes(label, score, nowhere, names))
+    return Detections(image, _boxes(batch["cls"], None, nowhere, names), _boxes(label, score, nowhere, names))
 
 
 def _boxes(

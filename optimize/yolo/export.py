@@ -45,7 +45,7 @@ def traceable(model: nn.Module) -> nn.Module:
 
 
 def in_shares(module: nn.Module, imgsz: int) -> nn.Module:
-    """`module` with boxes and keypoints in shares of the picture, as ultralytics reads them from a .tflite file."""
+    """`module` with boxes and keypoints in shares of the image, as ultralytics reads them from a .tflite file."""
     task, head = module.task, type(module.model[-1]).__name__
     if task not in ("detect", "segment", "pose", "obb") or head == "RTDETRDecoder":
         return module

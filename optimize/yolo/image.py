@@ -1,4 +1,4 @@
-"""A picture file as the network sees it in validation."""
+"""An image file as the network sees it in validation."""
 
 import math
 from pathlib import Path
@@ -24,17 +24,15 @@ def validation_image(path: Path, imgsz: int, task: str = "detect") -> np.ndarray
     Raises:
         InputError: the file is missing, can't be decoded, or has pixels that are no integers.
     """
-    picture = _read(path, task)
-    if picture is None:
-        raise InputError(f"{path} can't be read as a picture; remove it from the training split or replace it.")
-    if picture.dtype != np.uint8:
-        raise InputError(
-            f"{path} holds {picture.dtype} pixels; only pictures of 8 or 16 bits can be used, so convert it."
-        )
+    image = _read(path, task)
+    if image is None:
+        raise InputError(f"{path} can't be read as an image; remove it from the training split or replace it.")
+    if image.dtype != np.uint8:
+        raise InputError(f"{path} holds {image.dtype} pixels; only images of 8 or 16 bits can be used, so convert it.")
     if task == "classify":
-        rgb = Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        rgb = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         return classify_transforms(imgsz)(rgb).numpy()[None]
-    square = _stretched(picture, imgsz) if task == "rtdetr" else _letterboxed(picture, imgsz)
+    square = _stretched(image, imgsz) if task == "rtdetr" else _letterboxed(image, imgsz)
     return np.ascontiguousarray(square[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
 
 
@@ -55,17 +53,17 @@ def _read(path: Path, task: str) -> np.ndarray | None:
     return ClassificationDataset.imread(str(path)) if task == "classify" else read_image(path)
 
 
-def _stretched(picture: np.ndarray, imgsz: int) -> np.ndarray:
-    if picture.shape[:2] == (imgsz, imgsz):
-        return picture
-    return cv2.resize(picture, (imgsz, imgsz), interpolation=cv2.INTER_LINEAR)
+def _stretched(image: np.ndarray, imgsz: int) -> np.ndarray:
+    if image.shape[:2] == (imgsz, imgsz):
+        return image
+    return cv2.resize(image, (imgsz, imgsz), interpolation=cv2.INTER_LINEAR)
 
 
-def _letterboxed(picture: np.ndarray, imgsz: int) -> np.ndarray:
+def _letterboxed(image: np.ndarray, imgsz: int) -> np.ndarray:
     """The longer side is scaled to `imgsz` (the shorter one rounded up), then grey padding makes it square."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     scale = imgsz / max(height, width)
     if scale != 1:
         size = (min(math.ceil(width * scale), imgsz), min(math.ceil(height * scale), imgsz))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
-    return LetterBox((imgsz, imgsz), scaleup=False)(image=picture)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return LetterBox((imgsz, imgsz), scaleup=False)(image=image)

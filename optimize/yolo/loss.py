@@ -1,4 +1,4 @@
-"""The task's own loss on labelled training pictures, for a pruning that sees it."""
+"""The task's own loss on labelled training images, for a pruning that sees it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +19,16 @@ from optimize.progress import bar
 from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set
 from optimize.yolo.validate import VALIDATORS
 
-FEW = 4  # pictures whose gradients are summed before they are squared
+FEW = 4  # images whose gradients are summed before they are squared
 
 
 def batches(data: Dataset, count: int, size: int, seed: int, imgsz: int) -> list[dict[str, Tensor]]:
-    """Up to `count` training pictures with their labels in batches of `size`, prepared as for validation."""
+    """Up to `count` training images with their labels in batches of `size`, prepared as for validation."""
     with TemporaryDirectory() as folder:
         validator = _validator(data, imgsz, Path(folder))
-        pictures = validator.build_dataset(validator.data["train"])
-        chosen = Subset(pictures, Random(seed).sample(range(len(pictures)), min(count, len(pictures))))
-        loader = DataLoader(chosen, size, collate_fn=getattr(pictures, "collate_fn", None))
+        images = validator.build_dataset(validator.data["train"])
+        chosen = Subset(images, Random(seed).sample(range(len(images)), min(count, len(images))))
+        loader = DataLoader(chosen, size, collate_fn=getattr(images, "collate_fn", None))
         return [validator.preprocess(batch) for batch in loader]
 
 
@@ -54,16 +54,16 @@ def losing(model: nn.Module, data: Dataset) -> Iterator[nn.Module]:
 
 
 def loss(model: nn.Module, batch: dict[str, Tensor], seed: int) -> Tensor:
-    """The loss of a batch, summed over its pictures; `model` is one that `losing` gave."""
+    """The loss of a batch, summed over its images; `model` is one that `losing` gave."""
     torch.manual_seed(seed)  # RT-DETR adds noise to its queries
     return model.loss(dict(batch))[0].sum()
 
 
 def gradients(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int) -> None:
-    """Leave in `.grad` of every parameter the root mean square of its gradients over up to `count` training pictures.
+    """Leave in `.grad` of every parameter the root mean square of its gradients over up to `count` training images.
 
-    The square is that of the gradient of a few pictures: a trained model lies near a minimum, where the sum over all
-    pictures is near zero whatever a weight is worth. BatchNorm keeps its statistics, so that the loss is that of the
+    The square is that of the gradient of a few images: a trained model lies near a minimum, where the sum over all
+    images is near zero whatever a weight is worth. BatchNorm keeps its statistics, so that the loss is that of the
     model as it is.
 
     Raises:
@@ -93,7 +93,7 @@ def gradients(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int
 
 
 def _validator(data: Dataset, imgsz: int, folder: Path) -> BaseValidator:
-    """ultralytics' validator of the task: it knows how pictures and labels become a batch."""
+    """ultralytics' validator of the task: it knows how images and labels become a batch."""
     task = "detect" if data.task == "rtdetr" else data.task
     settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "rect": False, "device": "cpu"}
     settings |= {"single_cls": data.single_cls, "plots": False, "verbose": False}

@@ -62,7 +62,7 @@ def restore(trainer) -> None:
 def begin_epoch(trainer) -> None:
     """Make an epoch's random numbers, and what its data loader knows, follow from the seed and its number.
 
-    The loader would carry the random state of its workers from epoch to epoch, and pictures that it has seen, which
+    The loader would carry the random state of its workers from epoch to epoch, and images that it has seen, which
     augmentation may have changed in place.
     """
     seeds = np.random.SeedSequence((trainer.args.seed, trainer.epoch, RANK + 1)).generate_state(2)

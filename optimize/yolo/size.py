@@ -65,7 +65,7 @@ def build(yaml: Path) -> nn.Module:
     try:
         return built.build(kind, content, content.get("channels", 3)).eval()
     except Exception as error:  # an unknown block, a width that doesn't fit: ultralytics raises anything here
-        raise InputError(f"model={yaml} can't be built ({described(error)}); mend the yaml.") from error
+        raise InputError(f"model={yaml} can't be built ({described(error)}); fix the yaml.") from error
 
 
 def _kind(content: dict) -> type | None:

@@ -36,7 +36,7 @@ from optimize.yolo.widths import check_shapes
 
 log = logging.getLogger(__name__)
 
-# What defines the task and the pictures a user trained with. A model of digits was trained without flips, and a
+# What defines the task and the images a user trained with. A model of digits was trained without flips, and a
 # recovery that flips them would teach it something else, so these come from the checkpoint; the schedule is ours.
 CARRIED = (
     *("hsv_h", "hsv_s", "hsv_v", "bgr", "degrees", "translate", "scale", "shear", "perspective", "flipud", "fliplr"),
@@ -152,14 +152,14 @@ def schedule(epochs: int, batch: int) -> dict[str, object]:
         "warmup_epochs": 0.5,
         "warmup_bias_lr": 0.0,
         "nbs": batch,
-        # The last epochs of any training see whole pictures, and a recovery is nothing but last epochs.
+        # The last epochs of any training see whole images, and a recovery is nothing but last epochs.
         "close_mosaic": epochs,
         "patience": 0,
     }
 
 
 # Instead, where int8 is simulated. The gradient of rounding is a guess, so its steps are a tenth: 0.594 in int8 after
-# two epochs on bccd, 0.583 with whole steps. The ranges are set once, by pictures that are loaded before `close_mosaic`
+# two epochs on bccd, 0.583 with whole steps. The ranges are set once, by images that are loaded before `close_mosaic`
 # acts, so these must be whole from the start.
 QUANTIZED = {"quantize": 8, "lr0": 0.0001, "mosaic": 0.0, "mixup": 0.0, "cutmix": 0.0, "copy_paste": 0.0}
 
@@ -181,7 +181,7 @@ def finetune(
 
     An earlier call with the same arguments that was killed is taken up again after its last complete epoch, and ends
     as if it had not been killed. The weights are the moving average after the last epoch, not those of the best:
-    choosing by the validation pictures would flatter every number measured on them later.
+    choosing by the validation images would flatter every number measured on them later.
 
     Args:
         path: an unfused checkpoint, pruned or not.
@@ -189,7 +189,7 @@ def finetune(
         folder: keeps the state of a killed call.
         epochs: at least 1; the schedule follows from it.
         imgsz: side of the square input in pixels.
-        batch: pictures per step, over all devices.
+        batch: images per step, over all devices.
         device: as in ultralytics, e.g. `cpu`, `0` or `0,1`.
         seed: equal seeds give equal weights on one machine.
         teacher: a checkpoint to distill from with ultralytics' `distill_model`, or None.

@@ -28,7 +28,7 @@ from optimize.yolo.metrics import METRICS
 
 
 class _InOrder(ClassificationValidator):
-    """Ultralytics' own validates in a random order, and a batch doesn't say which picture it holds."""
+    """Ultralytics' own validates in a random order, and a batch doesn't say which image it holds."""
 
     def get_dataloader(self, dataset_path: Path | str, batch_size: int) -> torch.utils.data.DataLoader:
         dataset = super().get_dataloader(dataset_path, batch_size).dataset
@@ -43,7 +43,7 @@ VALIDATORS = {
     "classify": _InOrder,
     "rtdetr": RTDETRValidator,
 }
-# where the main metric is not that of boxes: the figures that hold it, and each picture's hits that it is made of
+# where the main metric is not that of boxes: the figures that hold it, and each image's hits that it is made of
 MAIN = {"segment": ("seg", "tp_m"), "pose": ("pose", "tp_p")}
 
 
@@ -78,7 +78,7 @@ def validate(
     square letterbox (`rect=False`), confidence above 0.001 (`obb`: 0.01), IoU 0.7 for NMS. So the figures equal stock
     ultralytics' for the same file, and a checkpoint is compared with its exports on the same pixels.
 
-    `keep` is called with what was found in each picture that could be read, in the same order for every session.
+    `keep` is called with what was found in each image that could be read, in the same order for every session.
     """
     task = "detect" if data.task == "rtdetr" else data.task
     settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "batch": 1, "rect": False}
@@ -86,11 +86,11 @@ def validate(
     # ultralytics insists on a folder, and puts nothing there that we need
     with TemporaryDirectory() as folder, _same_threads():
         validator = VALIDATORS[data.task](save_dir=Path(folder), args=settings)
-        pictures = _watch(validator, data, keep)
+        images = _watch(validator, data, keep)
         found = validator(model=_Shim(session, data.names, imgsz))
     metrics = {name: float(found[key]) for name, key in METRICS[data.task].items()}
     judged = _classified if task == "classify" else _detected
-    return Accuracy(metrics, len(pictures), *judged(validator, data, pictures))
+    return Accuracy(metrics, len(images), *judged(validator, data, images))
 
 
 @contextmanager
@@ -104,29 +104,29 @@ def _same_threads() -> Iterator[None]:
 
 
 def _watch(validator: BaseValidator, data: Dataset, keep: Callable[[Detections], object]) -> list[dict]:
-    """A list that will hold ultralytics' statistics of each picture; what is found there goes to `keep`.
+    """A list that will hold ultralytics' statistics of each image; what is found there goes to `keep`.
 
     Neither outlives ultralytics' validation, and its callbacks don't see what was found.
     """
-    pictures, update = [], validator.update_metrics
-    positions = {os.path.abspath(picture): i for i, picture in enumerate(data.val)}
+    images, update = [], validator.update_metrics
+    positions = {os.path.abspath(image): i for i, image in enumerate(data.val)}
 
     def update_metrics(found: torch.Tensor | list[dict], batch: dict) -> None:
         update(found, batch)
         if data.task == "classify":
-            file = validator.dataloader.dataset.samples[len(pictures)][0]
+            file = validator.dataloader.dataset.samples[len(images)][0]
             keep(classified(positions[os.path.abspath(file)], found, batch, data.titles))
-            pictures.append({"target": validator.targets[-1], "given": validator.pred[-1]})
+            images.append({"target": validator.targets[-1], "given": validator.pred[-1]})
         else:
             position = positions[os.path.abspath(batch["im_file"][0])]
             keep(detected(position, found[0], batch, data.titles, rotated=data.task == "obb"))
-            pictures.append({name: values[-1] for name, values in validator.metrics.stats.items()})
+            images.append({name: values[-1] for name, values in validator.metrics.stats.items()})
 
     validator.update_metrics = update_metrics
-    return pictures
+    return images
 
 
-def _detected(validator: DetectionValidator, data: Dataset, pictures: list[dict]) -> tuple[dict, dict, tuple]:
+def _detected(validator: DetectionValidator, data: Dataset, images: list[dict]) -> tuple[dict, dict, tuple]:
     """The average precision by class, objects by class, and the mean average precision by fold."""
     figures, hits = MAIN.get(data.task, ("box", "tp"))
     main = getattr(validator.metrics, figures)
@@ -135,16 +135,16 @@ def _detected(validator: DetectionValidator, data: Dataset, pictures: list[dict]
 
     def mean_average_precision(some: list[dict]) -> float | None:
         names = hits, "conf", "pred_cls", "target_cls"
-        stats = [np.concatenate([picture[name] for picture in some]) for name in names]
+        stats = [np.concatenate([image[name] for image in some]) for name in names]
         metric = Metric()
         metric.update(ap_per_class(*stats)[2:])
         return float(metric.map) if stats[-1].size else None  # ultralytics calls it 0 where nothing is labelled
 
-    return classes, objects, leave_groups_out(pictures, mean_average_precision)
+    return classes, objects, leave_groups_out(images, mean_average_precision)
 
 
-def _classified(validator: ClassificationValidator, data: Dataset, pictures: list[dict]) -> tuple[dict, dict, tuple]:
-    """The share of each class's pictures that were given that class, pictures by class, and top-1 by fold."""
+def _classified(validator: ClassificationValidator, data: Dataset, images: list[dict]) -> tuple[dict, dict, tuple]:
+    """The share of each class's images that were given that class, images by class, and top-1 by fold."""
     target, given = torch.cat(validator.targets), torch.cat(validator.pred)[:, 0]
     shares = {i: (given[target == i] == i).float().mean().item() for i in target.unique().tolist()}
     classes = {data.titles[i]: share for i, share in shares.items()}
@@ -152,7 +152,7 @@ def _classified(validator: ClassificationValidator, data: Dataset, pictures: lis
 
     def top1(some: list[dict]) -> float:
         metrics = ClassifyMetrics()
-        metrics.process([picture["target"] for picture in some], [picture["given"] for picture in some])
+        metrics.process([image["target"] for image in some], [image["given"] for image in some])
         return metrics.top1
 
-    return classes, objects, leave_groups_out(pictures, top1)
+    return classes, objects, leave_groups_out(images, top1)

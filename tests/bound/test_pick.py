@@ -339,7 +339,7 @@ def test_rows_that_an_alarm_speaks_of_are_told_and_left_out(tmp_path):
         ),
         (
             ["model=digits", "limits.max_drop=1"],
-            "limits.max_drop needs labelled pictures; give it to `python -m optimize`, and here latency_ms, flops or "
+            "limits.max_drop needs labelled images; give it to `python -m optimize`, and here latency_ms, flops or "
             "size_mb.",
         ),
         (

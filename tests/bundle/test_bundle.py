@@ -35,16 +35,16 @@ from optimize.verdict import verdict
 from optimize.yolo.checkpoint import load, save
 
 # Boxes of both are made of the same pixels by the same graph; what is left is float32's last bits, at most 1e-4 of a
-# pixel of the input here, times the scale of the picture, and the rounding to 0.001 in detections.json.
+# pixel of the input here, times the scale of the image, and the rounding to 0.001 in detections.json.
 PIXELS, SURENESS = 1e-2, 1e-4
 CONFIDENCE = 0.3
 MOBILE = {"ncnn": Ncnn(), "litert": LiteRT()}
-SIZES = ((100, 75), (64, 64), (33, 120), (128, 128), (40, 30), (200, 64))  # pictures that shrink, fit, halve and grow
+SIZES = ((100, 75), (64, 64), (33, 120), (128, 128), (40, 30), (200, 64))  # images that shrink, fit, halve and grow
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> list[Path]:
-    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+def images(tmp_path_factory) -> list[Path]:
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     paths = [folder / f"{width}x{height}.png" for width, height in SIZES]
     for path, (width, height) in zip(paths, SIZES, strict=True):
         coarse = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
@@ -84,16 +84,16 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_bundle_finds_what_ultralytics_finds(kind, pictures, tmp_path):
+def test_a_bundle_finds_what_ultralytics_finds(kind, images, tmp_path):
     artefact, runtime, precision, task = exported(kind, tmp_path)
     bundle = make.make(one_row(artefact, runtime, precision, task), tmp_path)
     assert json.loads((bundle / "bundle.json").read_text())["head"] == HEADS[kind]
-    done = start(bundle / "run.py", *pictures, "--confidence", str(CONFIDENCE), cwd=tmp_path)
+    done = start(bundle / "run.py", *images, "--confidence", str(CONFIDENCE), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     ours = json.loads((tmp_path / "found" / "detections.json").read_text())
     stock = RTDETR(artefact) if kind == "rtdetr" else YOLO(artefact, task="detect")
     sizes = []
-    for path in pictures:
+    for path in images:
         theirs = stock.predict(path, imgsz=64, conf=CONFIDENCE, device="cpu", verbose=False)[0].boxes
         assert [one["class"] for one in ours[str(path)]] == theirs.cls.int().tolist()
         assert [one["label"] for one in ours[str(path)]] == [f"class{int(i)}" for i in theirs.cls]
@@ -101,9 +101,9 @@ def test_a_bundle_finds_what_ultralytics_finds(kind, pictures, tmp_path):
         boxes = np.array([one["box"] for one in ours[str(path)]]).reshape(-1, 4)
         np.testing.assert_allclose(sure, theirs.conf.numpy(), atol=SURENESS)
         np.testing.assert_allclose(boxes, theirs.xyxy.numpy(), atol=PIXELS)
-        with Image.open(tmp_path / "found" / f"{path.stem}.png") as drawn, Image.open(path) as picture:
-            assert drawn.size == picture.size
-            assert (np.asarray(drawn) != np.asarray(picture)).any() == bool(len(theirs))
+        with Image.open(tmp_path / "found" / f"{path.stem}.png") as drawn, Image.open(path) as image:
+            assert drawn.size == image.size
+            assert (np.asarray(drawn) != np.asarray(image)).any() == bool(len(theirs))
         sizes.append(len(theirs))
     assert sum(sizes) > 10  # else the comparison above says nothing
 
@@ -115,7 +115,7 @@ def run_py(monkeypatch) -> dict:
     return runpy.run_path(str(make.FILES / "run.py"), run_name="run")
 
 
-def test_pictures_are_resized_as_opencv_does_it_to_the_last_bit(run_py):
+def test_images_are_resized_as_opencv_does_it_to_the_last_bit(run_py):
     resize = run_py["resize"]
     rng = np.random.default_rng(0)
     for _ in range(60):
@@ -135,7 +135,7 @@ def artefact(tmp_path_factory) -> Path:
     return OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), folder).path
 
 
-def test_a_picture_is_read_upright_in_colour_and_with_the_upper_bits(run_py, tmp_path):
+def test_an_image_is_read_upright_in_colour_and_with_the_upper_bits(run_py, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     turned = Image.Exif()
     turned[0x0112] = 6
@@ -299,21 +299,21 @@ def test_a_sweep_has_no_bundle_and_says_so_before_any_work(monkeypatch, capsys, 
 @pytest.mark.parametrize(
     "case", ["missing", "text", "twice", "over", "sure", "out", "threads", "labels", "gone", "damaged", "runtime"]
 )
-def test_what_run_py_can_not_use_is_one_sentence(case, artefact, pictures, tmp_path):
+def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_path):
     bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
     (tmp_path / "text.png").write_text("hello")
     given, sentence = {
-        "missing": (["none.png"], "none.png can't be read as a picture"),
-        "text": (["text.png"], "text.png can't be read as a picture"),
-        "twice": ([pictures[0], pictures[0]], "two of the pictures have the same name"),
+        "missing": (["none.png"], "none.png can't be read as an image"),
+        "text": (["text.png"], "text.png can't be read as an image"),
+        "twice": ([images[0], images[0]], "two of the images have the same name"),
         "over": (["text.png", "--out", "."], "--out . holds text.png, and nothing is overwritten; give another."),
-        "sure": ([pictures[0], "--confidence", "25"], "--confidence 25.0 is not allowed; give 0 to 1."),
-        "out": ([pictures[0], "--out", "text.png/x"], "--out text.png/x can't be a folder to write to; give another."),
-        "threads": ([pictures[0], "--threads", "-1"], "--threads -1 is not allowed; give 1 or more."),
-        "gone": ([pictures[0]], f"tiny.onnx is not in {bundle}; copy the bundle again."),
-        "damaged": ([pictures[0]], f"onnxruntime {version('onnxruntime')} can't load tiny.onnx ("),
-        "labels": ([pictures[0]], "an output of shape (1, 7, 84) is none of a one2many head with 2 classes."),
-        "runtime": ([pictures[0]], "No module named 'onnxruntime'"),
+        "sure": ([images[0], "--confidence", "25"], "--confidence 25.0 is not allowed; give 0 to 1."),
+        "out": ([images[0], "--out", "text.png/x"], "--out text.png/x can't be a folder to write to; give another."),
+        "threads": ([images[0], "--threads", "-1"], "--threads -1 is not allowed; give 1 or more."),
+        "gone": ([images[0]], f"tiny.onnx is not in {bundle}; copy the bundle again."),
+        "damaged": ([images[0]], f"onnxruntime {version('onnxruntime')} can't load tiny.onnx ("),
+        "labels": ([images[0]], "an output of shape (1, 7, 84) is none of a one2many head with 2 classes."),
+        "runtime": ([images[0]], "No module named 'onnxruntime'"),
     }[case]
     if case == "labels":
         about = json.loads((bundle / "bundle.json").read_text())
@@ -332,27 +332,27 @@ def test_what_run_py_can_not_use_is_one_sentence(case, artefact, pictures, tmp_p
     assert not (tmp_path / "found").exists()
 
 
-def test_one_picture_that_can_not_be_read_does_not_cost_the_others(artefact, pictures, tmp_path):
+def test_one_image_that_can_not_be_read_does_not_cost_the_others(artefact, images, tmp_path):
     bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
     (tmp_path / "text.png").write_text("hello")
-    done = start(bundle / "run.py", pictures[0], "text.png", pictures[1], cwd=tmp_path)
+    done = start(bundle / "run.py", images[0], "text.png", images[1], cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: text.png can't be read as a picture (") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: text.png can't be read as an image (") and done.stderr.count("\n") == 1
     assert done.stderr.endswith(", so it is skipped.\n")
     found = json.loads((tmp_path / "found" / "detections.json").read_text())
-    assert list(found) == [str(path) for path in pictures[:2]]
+    assert list(found) == [str(path) for path in images[:2]]
     files = {file.name for file in (tmp_path / "found").iterdir()}
-    assert files == {"detections.json", *(path.name for path in pictures[:2])}
+    assert files == {"detections.json", *(path.name for path in images[:2])}
 
 
-def test_a_class_that_the_terminal_can_not_show_is_found_all_the_same(artefact, pictures, tmp_path):
+def test_a_class_that_the_terminal_can_not_show_is_found_all_the_same(artefact, images, tmp_path):
     bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
     about = json.loads((bundle / "bundle.json").read_text())
     (bundle / "bundle.json").write_text(json.dumps(about | {"names": ["śruba"] * 3}))
-    done = start(bundle / "run.py", pictures[0], "--confidence", "0", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    done = start(bundle / "run.py", images[0], "--confidence", "0", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{pictures[0]}: ") and " ?ruba\n" in done.stdout
-    objects = json.loads((tmp_path / "found" / "detections.json").read_text())[str(pictures[0])]
+    assert done.stdout.startswith(f"{images[0]}: ") and " ?ruba\n" in done.stdout
+    objects = json.loads((tmp_path / "found" / "detections.json").read_text())[str(images[0])]
     assert {one["label"] for one in objects} == {"śruba"}
 
 

@@ -18,7 +18,7 @@ from helpers.reports import measurement
 from optimize import import_measurement
 from optimize.bundle import make
 from optimize.dataset import Dataset
-from optimize.report import markdown, page, picture, results
+from optimize.report import chart_image, markdown, page, results
 from optimize.report.charts import front
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
@@ -106,10 +106,10 @@ def test_no_figure_of_this_host_changes_and_the_device_has_no_speed_up(tmp_path)
     assert "On devices" in (tmp_path / "after.html").read_text()
 
 
-def test_the_picture_shows_devices_below_the_charts_of_this_host(tmp_path):
+def test_the_image_shows_devices_below_the_charts_of_this_host(tmp_path):
     before = reports.report()
-    picture.write(before, tmp_path / "before.png")
-    picture.write(replace(before, measurements=(measurement(),)), tmp_path / "after.png")
+    chart_image.write(before, tmp_path / "before.png")
+    chart_image.write(replace(before, measurements=(measurement(),)), tmp_path / "after.png")
     with Image.open(tmp_path / "before.png") as old, Image.open(tmp_path / "after.png") as new:
         assert new.width >= old.width and new.height > old.height
         assert new.crop((0, 0, *old.size)).tobytes() == old.tobytes()
@@ -170,8 +170,8 @@ def test_what_is_no_measurement_of_this_run_is_one_sentence_and_changes_nothing(
 
 @pytest.mark.parametrize("runtime", [one for one in RUNTIMES if one.id != "ncnn"])  # which names no kernels
 def test_the_arithmetic_of_int8_is_read_back_as_on_the_host(runtime, weights, tmp_path, monkeypatch):
-    pictures = write_blocks(tmp_path, 8, 0), write_blocks(tmp_path, 8, 1)
-    data = Dataset(tmp_path / "x.yaml", ("class0", "class1", "class2"), *pictures, "f00d")
+    images = write_blocks(tmp_path, 8, 0), write_blocks(tmp_path, 8, 1)
+    data = Dataset(tmp_path / "x.yaml", ("class0", "class1", "class2"), *images, "f00d")
     (tmp_path / "int8").mkdir()
     made = quantized(runtime.export(Variant(weights, "torch", "fp32", 64), tmp_path), data, tmp_path / "int8")
     monkeypatch.syspath_prepend(str(make.FILES))

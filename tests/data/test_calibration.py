@@ -1,4 +1,4 @@
-"""Calibration sees the pixels that validation sees, and the same pictures each time."""
+"""Calibration sees the pixels that validation sees, and the same images each time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.data import build_yolo_dataset
 
 from helpers.tiny_tasks import CLASSES, write_dataset
-from optimize.data.calibration import images, sample
+from optimize.data.calibration import calibration_images, sample
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo.dataset import resolve
@@ -21,7 +21,7 @@ from optimize.yolo.validate import validate
 SHAPES = [(64, 64), (200, 133), (101, 300), (40, 30), (10, 200)]
 
 
-def picture(path: Path, width: int, height: int, mode: str = "RGB") -> Path:
+def image(path: Path, width: int, height: int, mode: str = "RGB") -> Path:
     channels = len(mode)
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,8 +31,8 @@ def picture(path: Path, width: int, height: int, mode: str = "RGB") -> Path:
 
 @pytest.mark.parametrize(("width", "height"), SHAPES)
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-def test_a_picture_has_the_pixels_of_ultralytics_validator(width, height, mode, tmp_path):
-    file = picture(tmp_path / "images" / "0.png", width, height, mode)
+def test_an_image_has_the_pixels_of_ultralytics_validator(width, height, mode, tmp_path):
+    file = image(tmp_path / "images" / "0.png", width, height, mode)
     args = get_cfg(overrides={"imgsz": 64, "rect": False, "task": "detect", "cache": False})
     data = {"names": {0: "a"}, "nc": 1, "channels": 3}
     sample = build_yolo_dataset(args, str(file.parent), 1, data, mode="val", rect=False)[0]
@@ -45,7 +45,7 @@ def test_calibration_feeds_the_pixels_that_validation_feeds(task, tmp_path):
     files = data.val[: len(SHAPES)]
     for file, (width, height) in zip(files, SHAPES, strict=True):
         file.unlink()
-        picture(file, width, height)
+        image(file, width, height)
     fed, nothing = [], np.zeros((1, 6) if task == "classify" else (1, 1, 6), np.float32)
     validate(lambda images: fed.append(images.copy()) or [nothing], data, 64)
     expected = {validation_image(file, 64, task).tobytes() for file in data.val}
@@ -55,7 +55,7 @@ def test_calibration_feeds_the_pixels_that_validation_feeds(task, tmp_path):
 
 
 def coloured(path: Path) -> np.ndarray:
-    """Write one smooth picture, (64, 64, 3) uint8 RGB, in every form that a picture file can have, and return it."""
+    """Write one smooth image, (64, 64, 3) uint8 RGB, in every form that an image file can have, and return it."""
     rgb = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), (9, 9), 0)
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     Image.fromarray(grey).save(path / "grey.png")
@@ -68,7 +68,7 @@ def coloured(path: Path) -> np.ndarray:
     return rgb
 
 
-def test_every_kind_of_picture_is_seen_as_rgb_or_refused(tmp_path):
+def test_every_kind_of_image_is_seen_as_rgb_or_refused(tmp_path):
     rgb = coloured(tmp_path).transpose(2, 0, 1)[None] / 255
     grey = cv2.cvtColor(coloured(tmp_path), cv2.COLOR_RGB2GRAY)[None, None].repeat(3, axis=1) / 255
     for task in ("detect", "classify", "rtdetr"):
@@ -78,44 +78,42 @@ def test_every_kind_of_picture_is_seen_as_rgb_or_refused(tmp_path):
         for name in ("grey.png", "grey_alpha.png", "grey_16bit.tiff"):
             np.testing.assert_allclose(validation_image(tmp_path / name, 64, task), grey, atol=1e-6)
     assert np.abs(rgb - grey).mean() > 0.03
-    with pytest.raises(
-        InputError, match=r"float\.tiff holds float32 pixels; only pictures of 8 or 16 bits can be used"
-    ):
+    with pytest.raises(InputError, match=r"float\.tiff holds float32 pixels; only images of 8 or 16 bits can be used"):
         validation_image(tmp_path / "float.tiff", 64)
 
 
 def labelled(root: Path, shown: list[str]) -> Dataset:
-    """One picture, that nobody reads, for each entry of `shown`: the classes on it."""
+    """One image, that nobody reads, for each entry of `shown`: the classes on it."""
     files = tuple(root / "images" / f"{i}.jpg" for i in range(len(shown)))
     classes = {file: frozenset(map(int, on_it)) for file, on_it in zip(files, shown, strict=True)}
     return Dataset(root / "data.yaml", ("often", "rare", "never"), files, files, "f00d", classes=classes)
 
 
-def test_rare_classes_are_seen_as_often_as_there_are_pictures_of_them(tmp_path):
+def test_rare_classes_are_seen_as_often_as_there_are_images_of_them(tmp_path):
     data = labelled(tmp_path, 20 * [""] + 100 * ["00"] + 3 * ["1"] + ["01"])
     for seed in range(5):
-        found = images(data, 8, seed, 64).described()["pictures_by_class"]
+        found = calibration_images(data, 8, seed, 64).described()["images_by_class"]
         assert (found["rare"], found["never"]) == (4, 0) and found["often"] in (4, 5)
-    found = images(data, 110, 0, 64)
+    found = calibration_images(data, 110, 0, 64)
     assert len(set(found.files)) == 110
     assert found.described() == {
-        "pictures": 110,
+        "images": 110,
         "source": f"{tmp_path.name}/data.yaml, training split",
         "seed": 0,
-        "pictures_by_class": {"often": 101, "rare": 4, "never": 0},
+        "images_by_class": {"often": 101, "rare": 4, "never": 0},
         "without_labels": 6,
     }
     often = sample(data, 8, 0, 64).described()  # as they come, for BatchNorm
-    assert often["pictures_by_class"]["rare"] < 4
+    assert often["images_by_class"]["rare"] < 4
 
 
-def test_the_same_data_elsewhere_gives_the_same_pictures(tmp_path):
+def test_the_same_data_elsewhere_gives_the_same_images(tmp_path):
     shown = 5 * [""] + 20 * ["0"] + 5 * ["1"]
     here, there = (labelled(tmp_path / name / "set", shown) for name in ("z", "a"))
-    chosen, again = (images(data, 12, 3, 64) for data in (here, there))
+    chosen, again = (calibration_images(data, 12, 3, 64) for data in (here, there))
     assert [file.name for file in chosen.files] == [file.name for file in again.files]
     assert chosen.described() == again.described()
-    assert {file.name for file in images(here, 12, 4, 64).files} != {file.name for file in chosen.files}
+    assert {file.name for file in calibration_images(here, 12, 4, 64).files} != {file.name for file in chosen.files}
 
 
 @pytest.mark.parametrize("task", CLASSES)
@@ -123,16 +121,18 @@ def test_classes_are_read_from_the_labels_of_every_task(task, tmp_path):
     data = resolve(str(write_dataset(tmp_path, task)), task)
     classes = CLASSES[task]
     assert [data.classes[file] for file in data.train] == [frozenset([int(file.stem) % classes]) for file in data.train]
-    assert images(data, classes, 0, 64).described()["pictures_by_class"] == {f"class{i}": 1 for i in range(classes)}
+    assert calibration_images(data, classes, 0, 64).described()["images_by_class"] == {
+        f"class{i}": 1 for i in range(classes)
+    }
 
 
 def test_calibration_says_what_it_uses(tmp_path, caplog):
     with caplog.at_level("INFO"):
-        images(labelled(tmp_path / "set", ["", "0", "0", "1"]), 9, 7, 64)
+        calibration_images(labelled(tmp_path / "set", ["", "0", "0", "1"]), 9, 7, 64)
     (line,) = caplog.messages
     assert line == (
-        "calibrating with 4 pictures of set/data.yaml, training split, seed 7: they show 2 of 3 classes, "
-        "the rarest in 0 pictures; 1 have no labels"
+        "calibrating with 4 images of set/data.yaml, training split, seed 7: they show 2 of 3 classes, "
+        "the rarest in 0 images; 1 have no labels"
     )
 
 
@@ -141,11 +141,14 @@ def test_the_sample_is_seeded_and_can_be_read_again(tmp_path):
     for i, file in enumerate(files):
         Image.fromarray(np.full((8, 8, 3), 20 * i, np.uint8)).save(file)
     data = Dataset(tmp_path, ("a",), files, files, "f00d")
-    chosen = images(data, 4, seed=0, imgsz=32)
-    again, other = images(replace(data, train=files[::-1]), 4, seed=0, imgsz=32), images(data, 4, seed=1, imgsz=32)
+    chosen = calibration_images(data, 4, seed=0, imgsz=32)
+    again, other = (
+        calibration_images(replace(data, train=files[::-1]), 4, seed=0, imgsz=32),
+        calibration_images(data, 4, seed=1, imgsz=32),
+    )
     assert chosen.files == again.files != other.files
     assert len(chosen) == len(set(chosen.files)) == 4
-    assert len(images(data, 100, seed=0, imgsz=32)) == 9
+    assert len(calibration_images(data, 100, seed=0, imgsz=32)) == 9
     first, second = list(chosen), list(chosen)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert {(a.shape, a.dtype) for a in first} == {((1, 3, 32, 32), np.dtype(np.float32))}

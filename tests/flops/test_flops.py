@@ -245,12 +245,12 @@ def test_an_operator_of_a_graph_without_a_name_is_called_by_its_output(tmp_path)
     [
         (["batch", 3, 64, 64], None, "has the dynamic input (batch, 3, 64, 64)"),
         ([1, 128], None, "takes (1, 128), so it is no detector"),
-        ([1, 64, 64, 3], None, "takes (1, 64, 64, 3), which is no picture"),
-        ([16, 3, 64, 64], None, "takes 16 pictures at once"),
-        ([1, 3, 64, 64], 32, "takes pictures of 64x64, not of imgsz=32"),
+        ([1, 64, 64, 3], None, "takes (1, 64, 64, 3), which is no image"),
+        ([16, 3, 64, 64], None, "takes 16 images at once"),
+        ([1, 3, 64, 64], 32, "takes images of 64x64, not of imgsz=32"),
     ],
 )
-def test_a_graph_that_takes_no_single_picture_is_refused(shape, imgsz, sentence, tmp_path):
+def test_a_graph_that_takes_no_single_image_is_refused(shape, imgsz, sentence, tmp_path):
     path = _onnx(tmp_path, shape)
     with pytest.raises(InputError) as error:
         count(path, imgsz)

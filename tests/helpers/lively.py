@@ -21,7 +21,7 @@ KEYPOINTS = (2, 3)  # of a pose model
 
 
 def blocks(count: int, seed: int, imgsz: int = 64) -> np.ndarray:
-    """Pictures of coloured blocks under a little noise: (count, 3, imgsz, imgsz) uint8, full of contrast."""
+    """Images of coloured blocks under a little noise: (count, 3, imgsz, imgsz) uint8, full of contrast."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (count, 3, imgsz // 8, imgsz // 8)).repeat(8, axis=2).repeat(8, axis=3)
     return (coarse + rng.normal(0, 8, coarse.shape)).clip(0, 255).astype(np.uint8)
@@ -78,12 +78,12 @@ def _short_decoder(yaml: str) -> dict:
     return config
 
 
-def _spread(model: nn.Module, pictures: torch.Tensor) -> None:
-    """Logits of mean 0 and deviation 1 over the pictures; else all pictures would be of one class."""
+def _spread(model: nn.Module, images: torch.Tensor) -> None:
+    """Logits of mean 0 and deviation 1 over the images; else all images would be of one class."""
     layer, seen = model.model[-1].linear, []
     with torch.no_grad():
         hook = layer.register_forward_hook(lambda module, inputs, logits: seen.append(logits))
-        model.eval()(pictures)
+        model.eval()(images)
         hook.remove()
         layer.bias -= seen[0].mean(0)
         layer.weight /= (deviation := seen[0].std(0))[:, None]

@@ -12,11 +12,11 @@ from optimize.variant import Variant
 
 
 def signal_to_noise(
-    variant: Variant, reference: Variant, pictures: Iterable[np.ndarray], task: str, classes: int
+    variant: Variant, reference: Variant, images: Iterable[np.ndarray], task: str, classes: int
 ) -> dict[str, float]:
-    """SQNR of each part of the outputs over `pictures` in dB: 10 log10 of signal variance over mean squared error."""
+    """SQNR of each part of the outputs over `images` in dB: 10 log10 of signal variance over mean squared error."""
     run, truth = (_open(v) for v in (variant, reference))
-    pairs = [(parts(task, classes, run(p)), parts(task, classes, truth(p))) for p in pictures]
+    pairs = [(parts(task, classes, run(p)), parts(task, classes, truth(p))) for p in images]
     return {
         part: sqnr(*(np.stack([outputs[part] for outputs in side]) for side in zip(*pairs, strict=True)))
         for part in pairs[0][1]

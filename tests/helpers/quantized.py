@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from optimize.data.calibration import images
+from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.quant.recipes import calibrated, recipes_for
 from optimize.variant import Variant
@@ -12,6 +12,6 @@ from optimize.variant import Variant
 def quantized(variant: Variant, data: Dataset, folder: Path, recipe: int = 0, floats: tuple[str, ...] = ()) -> Variant:
     """`variant`, exported, in int8 by the recipe of that index; 0 is the default of its runtime."""
     target = folder / variant.path.name
-    pictures = images(data, 128, seed=0, imgsz=variant.imgsz)
-    calibrated(variant, pictures, recipes_for(variant.runtime)[recipe]).write(target, floats)
+    images = calibration_images(data, 128, seed=0, imgsz=variant.imgsz)
+    calibrated(variant, images, recipes_for(variant.runtime)[recipe]).write(target, floats)
     return replace(variant, path=target, precision="int8", tags=(*variant.tags, "int8"))

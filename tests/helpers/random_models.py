@@ -40,7 +40,7 @@ def build(name: str) -> nn.Module:
 
 
 def batch(name: str, imgsz: int = 64) -> dict[str, torch.Tensor]:
-    """Two pictures with one object each, with the labels of the model's task."""
+    """Two images with one object each, with the labels of the model's task."""
     boxes = torch.tensor([[0.5, 0.5, 0.4, 0.5], [0.4, 0.6, 0.6, 0.3]])
     labels = {"img": torch.rand(2, 3, imgsz, imgsz), "cls": torch.zeros(2, 1)}
     labels |= {"batch_idx": torch.arange(2.0), "bboxes": boxes}

@@ -6,7 +6,7 @@ from pathlib import Path
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost, Layer
-from optimize.measure.disagreement import Box, Disagreement, Picture
+from optimize.measure.disagreement import Box, ComparedImage, Disagreement
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Latency
 from optimize.measure.profile import LayerTime, Profile
@@ -43,7 +43,7 @@ def report(**changes) -> Report:
             {"onnxruntime": 20.0, "openvino": 22.0},
             {"onnxruntime": 60.0, "openvino": 66.0},
         ),
-        disagreement=Disagreement("original on torch", "pruned+int8 on openvino", 0.25, 8, 7, (_picture(),)),
+        disagreement=Disagreement("original on torch", "pruned+int8 on openvino", 0.25, 8, 7, (_image(),)),
     )
     return replace(whole, **changes)
 
@@ -141,7 +141,7 @@ def provenance(**changes) -> Provenance:
         threads=2,
         host=Host("Linux", "x86_64", "a CPU", ("avx2",), 2, 0.5),
         versions={"python": "3.11", "torch": "2.14"},
-        remarks=("These pictures are made, not photographed.",),
+        remarks=("These images are made, not photographed.",),
     )
     return replace(made, **changes)
 
@@ -159,12 +159,12 @@ def _cut() -> list[dict]:
     ]
 
 
-def _picture() -> Picture:
+def _image() -> ComparedImage:
     def box(label: str, score: float | None, x: float) -> Box:
         return Box(label, score, ((x, 10.0), (x + 20, 10.0), (x + 20, 40.0), (x, 40.0)))
 
-    return Picture(
-        path=Path("pictures/0.jpg"),
+    return ComparedImage(
+        path=Path("images/0.jpg"),
         name="0.png",
         width=96,
         height=64,

@@ -18,7 +18,7 @@ QUANTIZATION = {
     "max_drop": 1.0,
     "recipe": "minmax",
     "seconds": 1.0,
-    "calibration": {"pictures": 4, "source": "train", "seed": 0, "pictures_by_class": {"dark": 2}},
+    "calibration": {"images": 4, "source": "train", "seed": 0, "images_by_class": {"dark": 2}},
     "candidates": [{"recipe": "minmax", "drop": 0.1, "faster": 1.5}],
     "float_layers": [{"layer": "model.0", "drop": 0.1, "slower": 0.1}],
 }

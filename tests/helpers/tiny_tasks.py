@@ -1,4 +1,4 @@
-"""Tiny data sets and models of every task, made here: squares that nearly fill their pictures, so that even random
+"""Tiny data sets and models of every task, made here: squares that nearly fill their images, so that even random
 weights hit some of them and no accuracy is trivially zero."""
 
 from pathlib import Path

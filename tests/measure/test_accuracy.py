@@ -1,4 +1,4 @@
-"""How sure an accuracy is, and what a validation keeps of every picture."""
+"""How sure an accuracy is, and what a validation keeps of every image."""
 
 import shutil
 from pathlib import Path
@@ -35,20 +35,20 @@ def test_the_error_is_that_of_the_jackknife():
 
 
 @pytest.mark.parametrize("count", [2, 7, 20])
-def test_for_a_mean_and_a_picture_per_fold_it_is_the_textbook_standard_error(count):
+def test_for_a_mean_and_an_image_per_fold_it_is_the_textbook_standard_error(count):
     values = np.random.default_rng(count).random(count).tolist()
     found = accuracy(*leave_groups_out(values, fmean))
     assert found.error == pytest.approx(stdev(values) / count**0.5, rel=1e-9)
 
 
-def test_it_tells_how_far_the_means_of_other_pictures_lie():
+def test_it_tells_how_far_the_means_of_other_images_lie():
     draws = np.random.default_rng(0).normal(0.5, 0.2, (400, 130))
     errors = [accuracy(*leave_groups_out(values, np.mean)).error for values in draws]
     assert np.mean(np.square(errors)) ** 0.5 == pytest.approx(draws.mean(1).std(), rel=0.1)
 
 
 @pytest.mark.parametrize(("count", "folds"), [(0, 0), (1, 0), (2, 2), (19, 19), (20, 20), (45, 20)])
-def test_each_picture_is_left_out_once(count, folds):
+def test_each_image_is_left_out_once(count, folds):
     left = []
     assert len(leave_groups_out(range(count), lambda some: left.append(set(range(count)) - set(some)) or 0.5)) == folds
     assert not folds or sorted(i for group in left for i in group) == list(range(count))
@@ -59,7 +59,7 @@ def test_there_are_no_folds_where_one_has_no_score():
 
 
 def guessing(task: str):
-    """A session that guesses objects as large as those of tiny_tasks, the same each time it sees the same picture."""
+    """A session that guesses objects as large as those of tiny_tasks, the same each time it sees the same image."""
     rest = {"segment": np.ones(32), "pose": [3, 3, 2, 61, 61, 2], "obb": [0]}.get(task, [])
 
     def session(images: np.ndarray) -> list[np.ndarray]:
@@ -76,11 +76,11 @@ def guessing(task: str):
 
 
 @pytest.mark.parametrize("task", ALL)
-def test_a_fold_is_what_a_validation_without_its_pictures_finds(task, tmp_path, monkeypatch):
+def test_a_fold_is_what_a_validation_without_its_images_finds(task, tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(
         "optimize.yolo.validate.leave_groups_out",
-        lambda pictures, score: given.append(score(pictures)) or leave_groups_out(pictures, score),
+        lambda images, score: given.append(score(images)) or leave_groups_out(images, score),
     )
     data = resolve(str(write_dataset(tmp_path / "data", task)), task)
     seen = []
@@ -88,9 +88,9 @@ def test_a_fold_is_what_a_validation_without_its_pictures_finds(task, tmp_path, 
     assert given == [whole.score]
     assert whole.score > 0 and whole.error > 0
     assert len(whole.folds) == whole.images == len(data.val)
-    assert sum(whole.objects.values()) == sum(len(picture.truth) for picture in seen) == len(data.val)
+    assert sum(whole.objects.values()) == sum(len(image.truth) for image in seen) == len(data.val)
     assert whole.objects.keys() == set(data.names)
-    assert [picture.picture for picture in seen] == list(range(len(data.val)))
+    assert [image.image for image in seen] == list(range(len(data.val)))
     for position, left_out in list(enumerate(data.val))[:2]:
         shutil.move(left_out, tmp_path / left_out.name)
         rest = validate(guessing(task), resolve(str(data.yaml), task), 64)
@@ -118,7 +118,7 @@ def constant(task: str, imgsz: int):
 
 
 def one_shape(root: Path, task: str) -> tuple[Path, list]:
-    """Pictures of 200 x 100 with one object of class1 in the middle; `data=` and the object's corners in pixels."""
+    """Images of 200 x 100 with one object of class1 in the middle; `data=` and the object's corners in pixels."""
     corners = rectangle(60, 25, 140, 75)
     if task == "obb":  # 40 x 20 pixels, turned by 30 degrees
         turn = np.array([[np.cos(np.pi / 6), -np.sin(np.pi / 6)], [np.sin(np.pi / 6), np.cos(np.pi / 6)]])
@@ -134,18 +134,18 @@ def one_shape(root: Path, task: str) -> tuple[Path, list]:
 
 
 @pytest.mark.parametrize("task", ALL)
-def test_what_is_found_lies_in_the_pixels_of_the_original_picture(task, tmp_path):
+def test_what_is_found_lies_in_the_pixels_of_the_original_image(task, tmp_path):
     yaml, corners = one_shape(tmp_path, task)
     data = resolve(str(yaml), task)
     for imgsz in (64, 96):  # a variant with a smaller input is compared as well
         seen = []
         validate(constant(task, imgsz), data, imgsz, seen.append)
         assert len(seen) == len(data.val)
-        for picture in seen:
-            (found,), (truth,) = picture.found, picture.truth
+        for image in seen:
+            (found,), (truth,) = image.found, image.truth
             if task == "classify":
                 assert found == Box("class1", 0.6, ())
-                assert truth == Box(data.val[picture.picture].parent.name, None, ())
+                assert truth == Box(data.val[image.image].parent.name, None, ())
                 continue
             assert (found.label, found.score, truth.label, truth.score) == ("class1", 0.75, "class1", None)
             for box in (found, truth):
@@ -156,7 +156,7 @@ def test_unreadable_unlabelled_and_unused_are_counted_as_they_are(dataset, tmp_p
     shutil.copytree(dataset.parent, tmp_path / "data", ignore=shutil.ignore_patterns("*.cache"))
     yaml = tmp_path / "data" / "data.yaml"
     yaml.write_text(yaml.read_text() + "  2: never\n")
-    (tmp_path / "data" / "images" / "val" / "0.png").write_bytes(b"no picture")
+    (tmp_path / "data" / "images" / "val" / "0.png").write_bytes(b"no image")
     (tmp_path / "data" / "labels" / "val" / "1.txt").unlink()
     data = resolve(str(yaml))
     seen = []
@@ -167,9 +167,9 @@ def test_unreadable_unlabelled_and_unused_are_counted_as_they_are(dataset, tmp_p
     assert found.images == len(found.folds) == 7
     assert found.objects == {"dark": 3, "bright": 3, "never": 0}
     assert found.classes == {"dark": 0, "bright": 0}
-    assert [picture.picture for picture in seen] == list(range(7))
-    assert [len(picture.truth) for picture in seen] == [0] + 6 * [1]
-    assert not any(picture.found for picture in seen)
+    assert [image.image for image in seen] == list(range(7))
+    assert [len(image.truth) for image in seen] == [0] + 6 * [1]
+    assert not any(image.found for image in seen)
     assert data.left_out == (
         LeftOut("val", 1, 8, {"cannot identify image file": 1}, ("images/val/0.png",), {"dark": (1, 4)}),
     )
@@ -187,10 +187,10 @@ def test_a_box_that_lies_nowhere_is_no_detection(dataset):
     boxes = np.array([[np.nan, 32, 8, 8, 0.9, 0], [32, 32, 8, 8, 0.9, 0]], np.float32).T[None]
     seen = []
     validate(lambda images: [boxes], resolve(str(dataset)), 64, seen.append)
-    assert {len(picture.found) for picture in seen} == {1}
+    assert {len(image.found) for image in seen} == {1}
 
 
-def test_pictures_in_linked_folders_are_validated_too(dataset, tmp_path):
+def test_images_in_linked_folders_are_validated_too(dataset, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(dataset.parent, root, ignore=shutil.ignore_patterns("*.cache"))
     for kind in ("images", "labels"):
@@ -198,7 +198,7 @@ def test_pictures_in_linked_folders_are_validated_too(dataset, tmp_path):
         (root / kind / "val").mkdir()
         (root / kind / "val" / "linked").symlink_to(tmp_path / kind)
     data = resolve(str(root / "data.yaml"))
-    assert [picture.parent.name for picture in data.val] == 8 * ["linked"]
+    assert [image.parent.name for image in data.val] == 8 * ["linked"]
     assert validate(lambda images: [np.zeros((1, 6, 1), np.float32)], data, 64).images == 8
 
 
@@ -210,8 +210,8 @@ SEEN = [
 
 
 def validated(keep) -> Accuracy:
-    for picture in SEEN:
-        keep(picture)
+    for image in SEEN:
+        keep(image)
     return FOUND
 
 
@@ -244,12 +244,12 @@ def test_half_a_validation_is_made_again(lost, tmp_path):
     assert (again.accuracy, list(again.detections())) == (FOUND, SEEN)
 
 
-def test_pictures_of_classes_are_validated_in_their_order_whatever_the_seed(tmp_path):
-    """Ultralytics shuffles them by torch's seed; then groups of pictures would differ from variant to variant."""
+def test_images_of_classes_are_validated_in_their_order_whatever_the_seed(tmp_path):
+    """Ultralytics shuffles them by torch's seed; then groups of images would differ from variant to variant."""
     data = resolve(str(write_dataset(tmp_path, "classify")), "classify")
     for seed in (1, 2):
         torch.manual_seed(seed)
         seen = []
         validate(constant("classify", 64), data, 64, seen.append)
-        assert [data.val[picture.picture].parent.name for picture in seen] == [p.truth[0].label for p in seen]
-        assert [picture.picture for picture in seen] == list(range(len(data.val)))
+        assert [data.val[image.image].parent.name for image in seen] == [p.truth[0].label for p in seen]
+        assert [image.image for image in seen] == list(range(len(data.val)))

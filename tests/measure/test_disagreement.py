@@ -1,4 +1,4 @@
-"""Where two variants see something else, and the copies of these pictures."""
+"""Where two variants see something else, and the copies of these images."""
 
 import random
 from dataclasses import replace
@@ -99,11 +99,11 @@ def test_the_worst_come_first_whatever_the_order():
     after = (Detections(i, (), tuple(all_of[i][2])) for i in order)
     images, agreeing, worst = compare(before, after, names.__getitem__)
     assert (images, agreeing) == (14, 10)
-    assert [names[pair.before.picture] for pair in worst] == names[:WORST]
+    assert [names[pair.before.image] for pair in worst] == names[:WORST]
     assert [pair.disagreement for pair in worst] == [1, 1, 1, 0.5, 0, 0, 0, 0]
 
 
-def test_variants_that_saw_other_pictures_are_not_compared():
+def test_variants_that_saw_other_images_are_not_compared():
     with pytest.raises(ValueError):
         compare([Detections(0, (), ())], [], str)
 
@@ -117,14 +117,14 @@ def gradient(width: int, height: int) -> np.ndarray:
 
 
 def write(kind: str, pixels: np.ndarray, folder: Path) -> Path:
-    picture, path = Image.fromarray(pixels), folder / f"{kind}.png"
+    image, path = Image.fromarray(pixels), folder / f"{kind}.png"
     if kind == "grey":
-        picture.convert("L").save(path)
+        image.convert("L").save(path)
     elif kind == "alpha":
-        picture.putalpha(9)
-        picture.save(path)
+        image.putalpha(9)
+        image.save(path)
     elif kind == "palette":
-        picture.quantize(256).save(path)
+        image.quantize(256).save(path)
     elif kind == "16bit":
         cv2.imwrite(str(path), pixels[..., ::-1].astype(np.uint16) * 257)
     elif kind == "float":
@@ -133,7 +133,7 @@ def write(kind: str, pixels: np.ndarray, folder: Path) -> Path:
         mode, orientation = ("CMYK", 1) if kind == "cmyk" else ("RGB", 6)
         exif = Image.Exif()
         exif[274] = orientation  # 6: to be turned to the right by whoever shows it
-        turned = picture.transpose(Image.Transpose.ROTATE_90) if orientation == 6 else picture
+        turned = image.transpose(Image.Transpose.ROTATE_90) if orientation == 6 else image
         turned.convert(mode).save(path := folder / f"{kind}.jpg", quality=95, exif=exif)
     return path
 
@@ -142,7 +142,7 @@ KINDS = ["grey", "alpha", "palette", "16bit", "cmyk", "turned"]
 
 
 @pytest.mark.parametrize(("kind", "task"), [*product(KINDS, ["detect", "classify"]), ("float", "detect")])
-def test_a_copy_shows_every_kind_of_picture_upright_and_small(kind, task, tmp_path):
+def test_a_copy_shows_every_kind_of_image_upright_and_small(kind, task, tmp_path):
     pixels = gradient(600, 960)
     size = write_small_copy(write(kind, pixels, tmp_path), tmp_path / "copy.jpg", task)
     assert size == (600, 960)
@@ -155,7 +155,7 @@ def test_a_copy_shows_every_kind_of_picture_upright_and_small(kind, task, tmp_pa
     assert difference.mean() < 6
 
 
-def test_a_small_picture_is_not_enlarged(tmp_path):
+def test_a_small_image_is_not_enlarged(tmp_path):
     Image.new("RGB", (5, 300)).save(tmp_path / "thin.png")
     assert write_small_copy(tmp_path / "thin.png", tmp_path / "copy.jpg") == (5, 300)
     assert Image.open(tmp_path / "copy.jpg").size == (5, 300)
@@ -175,7 +175,7 @@ def artefact(path: Path, *boxes: tuple, imgsz: int) -> Variant:
     return Variant(path, "torch", "fp32", imgsz, () if path.stem == "original" else (path.stem,))
 
 
-def test_pictures_of_the_same_name_are_told_apart_and_boxes_fit_the_copies(tmp_path):
+def test_images_of_the_same_name_are_told_apart_and_boxes_fit_the_copies(tmp_path):
     for place, kind in (("a", "turned"), ("b", "cmyk")):
         for split in ("train", "val"):
             folder, labels = (tmp_path / "data" / what / split / place for what in ("images", "labels"))
@@ -192,14 +192,14 @@ def test_pictures_of_the_same_name_are_told_apart_and_boxes_fit_the_copies(tmp_p
     found = judge.disagreement(original, smaller, tmp_path)
     assert (found.before, found.after, found.confidence) == ("original on torch", "96px on torch", 0.25)
     assert (found.images, found.agreeing) == (2, 0)
-    assert [picture.name for picture in found.pictures] == ["a/0.jpg", "b/0.jpg"]
-    assert [picture.disagreement for picture in found.pictures] == 2 * [1 / 3]
-    assert len({picture.path for picture in found.pictures}) == 2
-    for picture in found.pictures:
-        assert (picture.width, picture.height, len(picture.before)) == (600, 960, 2)
-        copy = np.asarray(Image.open(tmp_path / picture.path), int)
-        scale = copy.shape[0] / picture.height
-        for shown in (*picture.truth, picture.before[0], *picture.after):
+    assert [image.name for image in found.worst] == ["a/0.jpg", "b/0.jpg"]
+    assert [image.disagreement for image in found.worst] == 2 * [1 / 3]
+    assert len({image.path for image in found.worst}) == 2
+    for image in found.worst:
+        assert (image.width, image.height, len(image.before)) == (600, 960, 2)
+        copy = np.asarray(Image.open(tmp_path / image.path), int)
+        scale = copy.shape[0] / image.height
+        for shown in (*image.truth, image.before[0], *image.after):
             (left, top), _, (right, bottom), _ = scale * np.array(shown.corners)
             assert (left, top, right, bottom) == pytest.approx((0, 0, 75, 120), abs=1)
         blue = copy[..., 2] > copy[..., :2].max(2)

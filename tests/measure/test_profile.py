@@ -36,7 +36,7 @@ def counted(model):
 
 @pytest.fixture(scope="module")
 def variants(model, tmp_path_factory) -> dict[tuple[str, str], Variant]:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     data = Dataset(folder / "x.yaml", ("a", "b"), write_blocks(folder, 4, 0), write_blocks(folder, 4, 1), "f00d")
     made = {}
     for name, runtime in RUNTIMES.items():

@@ -60,7 +60,7 @@ def test_taylor_is_the_change_of_the_loss_to_first_order(dataset, checkpoint):
     assert found == pytest.approx(((read + made) / 2 / ((read + made) / 2).mean()).detach().numpy(), rel=1e-4)
 
 
-def test_taylor_sees_the_pictures_that_its_seed_draws(dataset, checkpoint):
+def test_taylor_sees_the_images_that_its_seed_draws(dataset, checkpoint):
     data, gradients = resolve(str(dataset)), []
     for images, seed in ((4, 0), (4, 0), (4, 1), (8, 0)):
         model = load(checkpoint)
@@ -80,7 +80,7 @@ def test_taylor_prunes_to_the_target_and_leaves_no_gradient(dataset, checkpoint)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_taylor_without_pictures_is_refused(dataset):
+def test_taylor_without_images_is_refused(dataset):
     with pytest.raises(InputError, match=r"pruner\.criterion\.images=0 is out of range"):
         Taylor(resolve(str(dataset)), images=0)
 

@@ -108,7 +108,7 @@ def test_measured_ratios_meet_the_share_and_spare_the_sensitive(digits):
         report = prune(model, SIDE, Pruning(0.4, L2(), scope=scope, data=digits, images=16))
         assert report.reached == pytest.approx(0.4, abs=0.01)
         left[scope] = model
-    (batch,) = batches(digits, 16, 16, 1, SIDE)  # other pictures than those that were measured on
+    (batch,) = batches(digits, 16, 16, 1, SIDE)  # other images than those that were measured on
     losses = {}
     for scope, model in left.items():
         with torch.no_grad(), losing(model, digits):
@@ -265,7 +265,7 @@ def test_stock_ultralytics_loads_it_where_we_are_not_installed(variant, tmp_path
         ({"min_width": 0}, r"pruner\.min_width=0 is out of range"),
         ({"steps": 0}, r"pruner\.steps=0 is out of range"),
         ({"images": 0}, r"pruner\.images=0 is out of range"),
-        ({"scope": "measured"}, r"pruner\.scope=measured needs labelled pictures; give data, or pruner\.scope=local"),
+        ({"scope": "measured"}, r"pruner\.scope=measured needs labelled images; give data, or pruner\.scope=local"),
     ],
 )
 def test_settings_out_of_range_are_refused_in_one_sentence(settings, message):

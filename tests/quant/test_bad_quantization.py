@@ -51,7 +51,7 @@ def test_a_damaged_training_image_is_left_out_and_ends_nothing(monkeypatch, caps
     results = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
     rows = [(row["variant"]["runtime"], row["variant"]["precision"]) for row in results["results"]]
     assert rows == [("torch", "fp32"), ("onnxruntime", "fp32"), ("onnxruntime", "int8")]
-    assert results["results"][2]["quantization"]["calibration"]["pictures"] == 7
+    assert results["results"][2]["quantization"]["calibration"]["images"] == 7
     assert (results["provenance"]["train_images"], results["provenance"]["val_images"]) == (7, 8)
     left_out = results["left_out"][0]
     assert (left_out["split"], left_out["images"], left_out["listed"]) == ("train", 1, 8)
@@ -59,10 +59,10 @@ def test_a_damaged_training_image_is_left_out_and_ends_nothing(monkeypatch, caps
     assert broken.stat().st_size == 200
 
 
-def test_no_training_pictures(optimize, tmp_path, dataset, checkpoint):
+def test_no_training_images(optimize, tmp_path, dataset, checkpoint):
     data = copied(dataset, tmp_path / "data")
-    for picture in (tmp_path / "data" / "images" / "train").iterdir():
-        picture.unlink()
+    for image in (tmp_path / "data" / "images" / "train").iterdir():
+        image.unlink()
     sentence = optimize(f"model={checkpoint}", f"data={data}", "prune=0", "quant=int8")
     assert sentence.startswith(f"error: data={data} has no images in its train split (")
 
@@ -100,7 +100,7 @@ def test_only_models_and_data_of_three_channels(channels, optimize, tmp_path, da
     data = copied(dataset, tmp_path / "data")
     data.write_text(f"channels: {channels}\n{data.read_text()}")
     assert optimize(f"model={tmp_path}/other.pt", f"data={data}").startswith(
-        f"error: model={tmp_path}/other.pt takes pictures of {channels} channels; only models of 3 (RGB) can be used"
+        f"error: model={tmp_path}/other.pt takes images of {channels} channels; only models of 3 (RGB) can be used"
     )
     assert optimize(f"model={checkpoint}", f"data={data}").startswith(
         f"error: data={data} has channels: {channels} in its yaml, but only models that see three channels can be used"

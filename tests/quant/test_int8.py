@@ -16,7 +16,7 @@ from helpers.commands import command
 from helpers.hard import harden
 from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
-from optimize.data.calibration import images
+from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.measure.accuracy import Accuracy
@@ -36,7 +36,7 @@ FLOAT_SCORE = 0.5
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     return Dataset(folder / "x.yaml", ("class0", "class1"), write_blocks(folder, 8, 0), (), "f00d")
 
 
@@ -105,7 +105,7 @@ def made(variant: Variant, folder: Path, **settings) -> tuple[Variant, dict]:
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_noise_names_the_layers_that_int8_hurts(name, exported, data, tmp_path):
     source = exported[name]
-    quantizer = calibrated(source, images(data, 8, 0, 64), recipes_for(name)[0])
+    quantizer = calibrated(source, calibration_images(data, 8, 0, 64), recipes_for(name)[0])
     assert hard_layers_in_int8(quantized(source, data, tmp_path)) == 10  # bottlenecks of yolov8n
     ranked = rank(quantizer, source.path)
     assert sorted(layer for layer, _ in ranked) == sorted(quantizer.layers)
@@ -136,7 +136,7 @@ def test_layers_return_to_float_one_by_one_until_it_holds(name, exported, data, 
 def test_a_layer_that_returned_computes_as_in_float(name, exported, data, tmp_path):
     """All of them back: nothing is left of int8, nor of what the quantizer did to the biases."""
     source = exported[name]
-    quantizer = calibrated(source, images(data, 8, 0, 64), recipes_for(name)[0])
+    quantizer = calibrated(source, calibration_images(data, 8, 0, 64), recipes_for(name)[0])
     back = replace(source, path=tmp_path / source.path.name)
     quantizer.write(back.path, quantizer.layers)
     assert RUNTIMES[name].count(back).int_ops == 0
@@ -176,7 +176,7 @@ def test_the_report_says_with_what_it_was_calibrated(exported, data, tmp_path):
     _, report = made(
         exported["onnxruntime"], tmp_path, data=data, judge=Judge(), max_drop=11, calibration_images=4, seed=3
     )
-    assert report["calibration"]["pictures"] == 4
+    assert report["calibration"]["images"] == 4
     assert report["calibration"]["seed"] == 3
     assert report["calibration"]["source"].endswith("x.yaml, training split")
 

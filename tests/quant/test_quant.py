@@ -14,7 +14,7 @@ from helpers.lively import lively, write_blocks
 from helpers.noise import signal_to_noise
 from helpers.quantized import quantized
 from helpers.tiny_tasks import CLASSES, TASKS, write_dataset
-from optimize.data.calibration import images
+from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError, OptimizeError
 from optimize.flops import count
@@ -38,7 +38,7 @@ BOUND = 12.0  # dB, an error of a quarter of the signal
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     return Dataset(
         folder / "x.yaml", ("class0", "class1"), write_blocks(folder, 8, 0), write_blocks(folder, 8, 1), "f00d"
     )
@@ -59,7 +59,7 @@ def int8(exported, data, tmp_path_factory) -> dict[str, Variant]:
 
 
 def kept(variant: Variant, reference: Variant, data: Dataset) -> dict[str, float]:
-    """SQNR of boxes and of scores over the validation pictures, which calibrated nothing."""
+    """SQNR of boxes and of scores over the validation images, which calibrated nothing."""
     return signal_to_noise(variant, reference, unseen(data), data.task, len(data.names))
 
 
@@ -84,7 +84,7 @@ def moved(layer: GraphLayer) -> tuple[int, int, int]:
 def test_int8_keeps_boxes_and_scores_where_a_naive_int8_loses_the_scores(name, exported, int8, data, tmp_path):
     assert min(kept(int8[name], exported[name], data).values()) > BOUND  # 26 and more were seen
     source, target = exported[name], tmp_path / "naive.onnx"
-    reader = _Reader("images", images(data, 8, 0, 64), lambda function: function)
+    reader = _Reader("images", calibration_images(data, 8, 0, 64), lambda function: function)
     activations = {"onnxruntime": QuantType.QUInt8, "tensorrt": QuantType.QInt8}[name]
     quantize_static(source.path, target, reader, per_channel=True, activation_type=activations)
     assert kept(replace(source, path=target), source, data)["scores"] < 0  # more noise than signal
@@ -102,8 +102,8 @@ def test_int8_keeps_boxes_and_scores_in_openvino_with_the_decode_in_float(export
         return [op for op in fakes if op.input_value(0).get_node().get_friendly_name() in decode]
 
     assert not quantized_results(read(int8["openvino"].path))
-    pictures = nncf.Dataset(images(data, 8, 0, 64))
-    assert quantized_results(nncf.quantize(network, pictures, subset_size=8))
+    images = nncf.Dataset(calibration_images(data, 8, 0, 64))
+    assert quantized_results(nncf.quantize(network, images, subset_size=8))
 
 
 @pytest.mark.parametrize("task", ["segment", "classify", "rtdetr"])  # the heads of pose and obb are built like these
@@ -238,10 +238,10 @@ def test_without_weights_there_is_no_naive_int8():
 def test_bad_calibration_is_one_sentence(data, tmp_path):
     with pytest.raises(InputError, match=r"quant\.calibration_images=0 must be at least 1"):
         Int8(data, None, calibration_images=0)
-    with pytest.raises(InputError, match="no pictures to calibrate"):
-        images(replace(data, train=()), 8, 0, 64)
+    with pytest.raises(InputError, match="no images to calibrate"):
+        calibration_images(replace(data, train=()), 8, 0, 64)
     broken = tmp_path / "broken.png"
-    broken.write_text("no picture")
+    broken.write_text("no image")
     for file in (broken, tmp_path / "missing.png"):
-        with pytest.raises(InputError, match=rf"{file.name} can't be read as a picture"):
-            next(iter(images(replace(data, train=(file,)), 8, 0, 64)))
+        with pytest.raises(InputError, match=rf"{file.name} can't be read as an image"):
+            next(iter(calibration_images(replace(data, train=(file,)), 8, 0, 64)))

@@ -140,9 +140,9 @@ def test_what_to_install_is_one_sentence(data, monkeypatch):
 
 def test_a_hard_model_is_the_same_in_float(hard, tmp_path):
     torch.manual_seed(0)
-    easy, picture = lively("yolov8n.yaml", tmp_path / "easy.pt"), torch.rand(1, 3, IMGSZ, IMGSZ)
+    easy, image = lively("yolov8n.yaml", tmp_path / "easy.pt"), torch.rand(1, 3, IMGSZ, IMGSZ)
     with torch.no_grad():
-        outputs = [checkpoint.load(path)(picture)[0] for path in (easy, hard)]
+        outputs = [checkpoint.load(path)(image)[0] for path in (easy, hard)]
     assert torch.allclose(*outputs, rtol=1e-4, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Recovery: the pruned architecture survives training, and BatchNorm gets the statistics of the pictures."""
+"""Recovery: the pruned architecture survives training, and BatchNorm gets the statistics of the images."""
 
 import json
 import pickle
@@ -28,16 +28,16 @@ IMGSZ = 64
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
-    """Eight pictures with one bright rectangle each, in two classes by its shape."""
+    """Eight images with one bright rectangle each, in two classes by its shape."""
     folder, generator = tmp_path_factory.mktemp("shapes"), np.random.default_rng(0)
     for split in ("train", "val"):
         (folder / "images" / split).mkdir(parents=True)
         (folder / "labels" / split).mkdir(parents=True)
         for i in range(8):
-            picture = generator.integers(0, 80, (IMGSZ, IMGSZ, 3), dtype=np.uint8)
+            image = generator.integers(0, 80, (IMGSZ, IMGSZ, 3), dtype=np.uint8)
             x, y, w, h = 8 + 2 * i, 10 + i, (24, 16)[i % 2], (16, 24)[i % 2]
-            picture[y : y + h, x : x + w] = 220
-            cv2.imwrite(str(folder / "images" / split / f"{i}.png"), picture)
+            image[y : y + h, x : x + w] = 220
+            cv2.imwrite(str(folder / "images" / split / f"{i}.png"), image)
             box = ((x + w / 2) / IMGSZ, (y + h / 2) / IMGSZ, w / IMGSZ, h / IMGSZ)
             (folder / "labels" / split / f"{i}.txt").write_text(f"{i % 2} " + " ".join(map(str, box)) + "\n")
     yaml = folder / "data.yaml"
@@ -212,9 +212,9 @@ def test_batchnorm_gets_the_mean_and_variance_of_its_input():
 
 def test_a_smaller_last_batch_is_left_out(monkeypatch):
     monkeypatch.setattr(bn, "BATCH", 4)
-    pictures = [np.full((1, 3, 2, 2), i, np.float32) for i in range(10)]
-    assert [len(batch) for batch in bn._batches(pictures)] == [4, 4]
-    assert [len(batch) for batch in bn._batches(pictures[:3])] == [3]
+    images = [np.full((1, 3, 2, 2), i, np.float32) for i in range(10)]
+    assert [len(batch) for batch in bn._batches(images)] == [4, 4]
+    assert [len(batch) for batch in bn._batches(images[:3])] == [3]
 
 
 def test_every_batchnorm_of_both_heads_is_measured(data, tmp_path):
@@ -272,6 +272,6 @@ def test_batchnorm_changes_nothing_but_batchnorm(data, tmp_path):
 
 
 @pytest.mark.parametrize("images", [0, -1])
-def test_no_pictures_for_batchnorm_are_refused(images, data):
+def test_no_images_for_batchnorm_are_refused(images, data):
     with pytest.raises(InputError, match=rf"recover\.bn\.images={images} is out of range; give 1 or more"):
         BatchNorm(data, images=images)

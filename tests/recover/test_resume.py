@@ -146,8 +146,8 @@ def test_a_state_is_there_whole_or_not_at_all(path, dataset, unbroken, tmp_path,
     same(recovery(path, dataset, tmp_path, "finetune"), unbroken("finetune"))
 
 
-def test_an_epoch_sees_no_picture_that_an_earlier_one_kept():
-    """ultralytics changes colours in place where nothing copied the picture before, as for RT-DETR without zoom."""
+def test_an_epoch_sees_no_image_that_an_earlier_one_kept():
+    """ultralytics changes colours in place where nothing copied the image before, as for RT-DETR without zoom."""
     dataset = SimpleNamespace(buffer=[0, 2], ims=["seen", None, "seen too"])
     loader = SimpleNamespace(dataset=dataset, generator=torch.Generator(), reset=lambda: None)
     args = SimpleNamespace(seed=0, deterministic=False)
@@ -155,7 +155,7 @@ def test_an_epoch_sees_no_picture_that_an_earlier_one_kept():
     assert (dataset.buffer, dataset.ims) == ([], [None, None, None])
 
 
-def test_every_epoch_has_pictures_of_its_own(path, dataset, tmp_path, monkeypatch):
+def test_every_epoch_has_images_of_its_own(path, dataset, tmp_path, monkeypatch):
     seen = []
     preprocess = train.Detect.preprocess_batch
 

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from helpers import reports
 from helpers.browsing import browsed
-from optimize.report import classes, page, picture, results, scenes
+from optimize.report import chart_image, classes, page, results, scenes
 from optimize.report.charts import blocks, front, look, roofline
 from optimize.verdict import pareto
 
@@ -41,10 +41,10 @@ CONTRAST = """(elements, property) => {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A run's folder with the made-up report and its picture."""
+    """A run's folder with the made-up report and its image."""
     folder = tmp_path_factory.mktemp("run")
-    (folder / "pictures").mkdir()
-    Image.new("RGB", (96, 64), "grey").save(folder / "pictures" / "0.jpg")
+    (folder / "images").mkdir()
+    Image.new("RGB", (96, 64), "grey").save(folder / "images" / "0.jpg")
     page.write(reports.report(), folder / "report.html")
     return folder
 
@@ -96,7 +96,7 @@ def overlap(a: dict, b: dict) -> bool:
 
 
 @browsed
-def test_the_page_under_5_mb_holds_one_copy_of_the_library_and_of_each_picture(folder):
+def test_the_page_under_5_mb_holds_one_copy_of_the_library_and_of_each_image(folder):
     text = (folder / "report.html").read_text()
     assert len(text.encode()) < 5e6
     assert text.count("window.vegaEmbed=") == 1
@@ -218,7 +218,7 @@ def test_boxes_lie_where_the_record_says_and_labels_can_be_switched_off(opened, 
 @browsed
 def test_a_hostile_name_is_text_wherever_it_stands(opened, tmp_path):
     report = reports.report()
-    shown = replace(report.disagreement.pictures[0], name=HOSTILE)
+    shown = replace(report.disagreement.worst[0], name=HOSTILE)
     boxes = tuple(replace(box, label=HOSTILE) for box in shown.before)
     hostile = replace(
         report,
@@ -231,10 +231,10 @@ def test_a_hostile_name_is_text_wherever_it_stands(opened, tmp_path):
             for i, result in enumerate(report.results)
         ),
         blocks={"model.0": HOSTILE, "model.1": "C2f", "model.2": "Detect"},
-        disagreement=replace(report.disagreement, pictures=(replace(shown, before=boxes),)),
+        disagreement=replace(report.disagreement, worst=(replace(shown, before=boxes),)),
     )
-    (tmp_path / "pictures").mkdir()
-    Image.new("RGB", (96, 64)).save(tmp_path / "pictures" / "0.jpg")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (96, 64)).save(tmp_path / "images" / "0.jpg")
     page.write(hostile, tmp_path / "report.html")
     tab = opened(tmp_path / "report.html")
     assert tab.locator("#classes tbody th").text_content() == HOSTILE
@@ -264,21 +264,21 @@ def test_a_box_that_only_one_model_finds_is_filled(opened, folder):
     assert lines.count() == 3 and lines.evaluate_all(filled) == ["bright 0.80"]
 
 
-def test_what_has_no_box_is_named_under_the_picture(folder):
-    shown = reports.report().disagreement.pictures[0]
+def test_what_has_no_box_is_named_under_the_image(folder):
+    shown = reports.report().disagreement.worst[0]
     classes_ = {side: tuple(replace(box, corners=()) for box in getattr(shown, side)) for side in ("before", "after")}
-    changed = replace(reports.report().disagreement, pictures=(replace(shown, truth=(), **classes_),))
+    changed = replace(reports.report().disagreement, worst=(replace(shown, truth=(), **classes_),))
     page.write(reports.report(disagreement=changed), folder / "classify.html")
     captions = re.findall("<figcaption>(.*?)</figcaption>", (folder / "classify.html").read_text())
     assert captions == ["original on torch: dark 0.90, bright 0.80", "pruned+int8 on openvino: dark 0.85"]
 
 
-def test_a_missing_picture_is_named(tmp_path):
+def test_a_missing_image_is_named(tmp_path):
     page.write(reports.report(), tmp_path / "report.html")
     assert "or the page would grow too large: 0.png." in (tmp_path / "report.html").read_text()
 
 
-def test_pictures_that_would_make_the_page_too_large_are_named(folder, monkeypatch):
+def test_images_that_would_make_the_page_too_large_are_named(folder, monkeypatch):
     monkeypatch.setattr(scenes, "MOST", 10)
     drawn, missing = scenes.scenes(reports.report(), folder)
     assert (drawn, missing) == ([], ["0.png"])
@@ -327,15 +327,15 @@ def test_classes_come_worst_first_and_a_rival_is_no_loss():
     assert rows[1].changes == (0, pytest.approx(-5))
 
 
-def test_a_picture_without_a_page_has_the_light_colours():
+def test_an_image_without_a_page_has_the_light_colours():
     chart = front.against_flops(front.points(reports.report()))
     assert "var(--series1)" in json.dumps(chart)
     still = look.still(chart)
     assert "var(" not in still and look.PALETTE["series1"][0] in still
 
 
-def test_the_picture_shows_both_charts(tmp_path):
-    picture.write(reports.report(), tmp_path / "report.png")
+def test_the_image_shows_both_charts(tmp_path):
+    chart_image.write(reports.report(), tmp_path / "report.png")
     with Image.open(tmp_path / "report.png") as drawn:
         assert drawn.width > 2 * drawn.height
         for half in (0, drawn.width // 2):

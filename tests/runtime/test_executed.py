@@ -19,7 +19,7 @@ from helpers.layers import OPERATIONS, TRANSPOSED, Layers
 from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
 from optimize import report
-from optimize.data.calibration import images
+from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.measure import cost, latency
 from optimize.measure.accuracy import Accuracy
@@ -58,7 +58,7 @@ def executed(variant: Variant) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     return Dataset(folder / "x.yaml", ("a", "b"), write_blocks(folder, 4, 0), write_blocks(folder, 4, 1), "f00d")
 
 
@@ -86,7 +86,7 @@ def signed(exported, data, tmp_path_factory) -> Variant:
     quantize_static(
         source.path,
         target,
-        _Reader("images", images(data, 4, 0, 64), lambda function: function),
+        _Reader("images", calibration_images(data, 4, 0, 64), lambda function: function),
         per_channel=True,
         activation_type=QuantType.QInt8,
         op_types_to_quantize=["Conv"],
@@ -101,8 +101,8 @@ def test_layers_by_their_formulas_in_onnxruntime(tmp_path):
     example = torch.zeros(1, 4, 8, 8)
     torch.onnx.export(Layers().eval(), (example,), str(floats), dynamo=False, input_names=["x"])
     assert in_onnxruntime(floats) == (0, OPERATIONS)
-    pictures = np.random.default_rng(0).normal(size=(4, 1, 4, 8, 8)).astype(np.float32)
-    reader = _Reader("x", pictures, lambda function: function)
+    images = np.random.default_rng(0).normal(size=(4, 1, 4, 8, 8)).astype(np.float32)
+    reader = _Reader("x", images, lambda function: function)
     quantize_static(floats, integers, reader, per_channel=True, activation_type=QuantType.QUInt8)
     assert onnx_cost.count(integers).int_ops == OPERATIONS
     assert in_onnxruntime(integers) == (OPERATIONS - TRANSPOSED, TRANSPOSED)
@@ -111,8 +111,8 @@ def test_layers_by_their_formulas_in_onnxruntime(tmp_path):
 def test_layers_by_their_formulas_in_openvino():
     network = ov.convert_model(Layers().eval(), example_input=torch.zeros(1, 4, 8, 8), input=[1, 4, 8, 8])
     assert in_openvino(network) == (0, OPERATIONS)
-    pictures = np.random.default_rng(0).normal(size=(4, 1, 4, 8, 8)).astype(np.float32)
-    assert in_openvino(nncf.quantize(network, nncf.Dataset(pictures), subset_size=4)) == (OPERATIONS, 0)
+    images = np.random.default_rng(0).normal(size=(4, 1, 4, 8, 8)).astype(np.float32)
+    assert in_openvino(nncf.quantize(network, nncf.Dataset(images), subset_size=4)) == (OPERATIONS, 0)
 
 
 def test_attention_that_is_fused_is_counted(tmp_path):

@@ -173,11 +173,11 @@ def _openvino(weight: np.ndarray, residual: bool):
     def quantized(tensor):
         return opset13.fake_quantize(tensor, *(np.float32(limit) for limit in (0, 1, 0, 1)), 256)
 
-    picture = opset13.parameter([1, 3, 8, 8], np.float32)
-    given = quantized(picture)
+    image = opset13.parameter([1, 3, 8, 8], np.float32)
+    given = quantized(image)
     made = opset13.convolution(given, weight, [1, 1], [0, 0], [0, 0], [1, 1])
     silu = opset13.swish(opset13.add(made, np.ones((1, 3, 1, 1), np.float32)))
-    return ov.Model([quantized(opset13.add(silu, given) if residual else silu)], [picture])
+    return ov.Model([quantized(opset13.add(silu, given) if residual else silu)], [image])
 
 
 def _graph(shape: list[int], nodes: list, weights: dict, output: str, **more) -> onnx.ModelProto:

@@ -15,7 +15,7 @@ from helpers.commands import command
 from helpers.lively import lively, write_blocks
 from helpers.noise import signal_to_noise
 from helpers.quantized import quantized
-from optimize.data.calibration import images
+from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import OptimizeError
 from optimize.measure import cost
@@ -56,9 +56,9 @@ def model(tmp_path_factory) -> Variant:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
-    folder = tmp_path_factory.mktemp("pictures")
-    pictures = write_blocks(folder, 8, 0), write_blocks(folder, 8, 1)
-    return Dataset(folder / "x.yaml", ("class0", "class1"), *pictures, "f00d")
+    folder = tmp_path_factory.mktemp("images")
+    images = write_blocks(folder, 8, 0), write_blocks(folder, 8, 1)
+    return Dataset(folder / "x.yaml", ("class0", "class1"), *images, "f00d")
 
 
 @pytest.fixture(scope="module")
@@ -134,15 +134,15 @@ def test_a_layer_that_returns_to_float_brings_signal_back(runtime, exported, dat
     from optimize.quant.sensitivity import signal_to_noise as sqnr
 
     source = exported(runtime)
-    quantizer = calibrated(source, images(data, 8, 0, 64), recipes_for(runtime.name)[0])
+    quantizer = calibrated(source, calibration_images(data, 8, 0, 64), recipes_for(runtime.name)[0])
     assert len(quantizer.layers) == 57  # of 63 convolutions without the six that feed the decode
     files = {count: tmp_path / str(count) / source.path.name for count in (0, 57)}
     for count, file in files.items():
         file.parent.mkdir()
         quantizer.write(file, quantizer.layers[:count])
-    picture = validation_image(data.val[0], 64, data.task)
-    expected = quantizer.logits(source.path)(picture)
-    gained = {count: sqnr(expected, quantizer.logits(file)(picture)) for count, file in files.items()}
+    image = validation_image(data.val[0], 64, data.task)
+    expected = quantizer.logits(source.path)(image)
+    gained = {count: sqnr(expected, quantizer.logits(file)(image)) for count, file in files.items()}
     assert gained[57] > gained[0] + 3
     counted = [runtime.count(replace(source, path=file)) for file in files.values()]
     assert counted[1].int_ops < counted[0].int_ops
@@ -172,7 +172,7 @@ def test_ncnn_s_files_are_read_and_written_to_the_byte(exported, tmp_path):
 
 @ncnn_only
 def test_weights_that_ncnn_multiplies_by_winograd_have_6_bits(exported, data):
-    made = NcnnInt8(exported(Ncnn()).path, images(data, 2, 0, 64), NCNN[0]).quantized.values()
+    made = NcnnInt8(exported(Ncnn()).path, calibration_images(data, 2, 0, 64), NCNN[0]).quantized.values()
     for layer in made:
         narrow = (layer.number(1), layer.number(3)) == (3, 1)
         assert np.abs(layer.arrays[0]).max() == (31 if narrow else 127)
@@ -235,7 +235,7 @@ def test_weights_that_cannot_be_told_apart_are_one_sentence(exported, tmp_path):
 
 @pytest.fixture
 def too_large(tmp_path) -> Path:
-    """A network whose one layer pads a picture to a million by a million pixels, for which no machine has room."""
+    """A network whose one layer pads an image to a million by a million pixels, for which no machine has room."""
     layers = "Input in0 0 1 in0", "Padding pad 1 1 in0 out0 0=1000000 1=1000000 2=1000000 3=1000000"
     (tmp_path / ncnn_net.PARAM).write_text("\n".join([ncnn_net.MAGIC, "2 2", *layers]) + "\n")
     (tmp_path / ncnn_net.BIN).write_bytes(b"")

@@ -56,9 +56,9 @@ def of_the_decode(model: str, names: list[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
-    folder = tmp_path_factory.mktemp("pictures")
-    pictures = write_blocks(folder, 2, 0)
-    return Dataset(folder / "x.yaml", ("class0", "class1"), pictures, pictures, "f00d")
+    folder = tmp_path_factory.mktemp("images")
+    images = write_blocks(folder, 2, 0)
+    return Dataset(folder / "x.yaml", ("class0", "class1"), images, images, "f00d")
 
 
 @pytest.fixture(scope="module")

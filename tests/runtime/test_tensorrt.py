@@ -35,7 +35,7 @@ from optimize.variant import Variant
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     return Dataset(folder / "x.yaml", ("class0", "class1"), write_blocks(folder, 4, 0), (), "f00d")
 
 
@@ -109,7 +109,7 @@ class Fake(ModuleType):
         return self.refuses != "parse"
 
     def _context(self) -> SimpleNamespace:
-        """Its engine writes the sum of the picture to output0, and one more to output1."""
+        """Its engine writes the sum of the image to output0, and one more to output1."""
         memory = {}
 
         def bind(name: str, address: int) -> None:

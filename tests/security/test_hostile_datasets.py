@@ -121,7 +121,7 @@ def test_a_folder_that_links_to_itself_is_one_sentence(task, tmp_path):
     data = write_dataset(tmp_path / "data", task)
     for i in range(2):
         (images_of(data, task) / f"loop{i}").symlink_to("..")
-    with pytest.raises(InputError, match=r"loop[01]/?.* is a link to a folder that it lies in; mend it\.$"):
+    with pytest.raises(InputError, match=r"loop[01]/?.* is a link to a folder that it lies in; fix it\.$"):
         resolve(str(data), task)
 
 
@@ -135,7 +135,7 @@ def test_links_that_double_at_every_step_are_one_sentence(task, tmp_path):
         for i in range(2):
             (step / f"{i}").symlink_to(after)
     (images_of(data, task) / "steps").symlink_to(steps[0])
-    with pytest.raises(InputError, match=r"lead to the same folders more than 1000 times; mend it\.$"):
+    with pytest.raises(InputError, match=r"lead to the same folders more than 1000 times; fix it\.$"):
         resolve(str(data), task)
 
 
@@ -160,7 +160,7 @@ def test_pipes_and_devices_as_labels_lists_and_yamls(tmp_path):
     os.mkfifo(data.parent / "list.txt")
     text = data.read_text()
     data.write_text(text.replace("val: images/val", "val: list.txt"))
-    with pytest.raises(InputError, match=r"list\.txt is no folder and no file; mend it"):
+    with pytest.raises(InputError, match=r"list\.txt is no folder and no file; fix it"):
         resolve(str(data))
     os.mkfifo(tmp_path / "pipe.yaml")
     with pytest.raises(InputError, match=r"pipe\.yaml is no file and no folder"):
@@ -280,11 +280,11 @@ def test_lists_of_absurd_lines(tmp_path):
     (left,) = found.left_out
     assert left.images == 4 and all(example.isprintable() for example in left.examples) and left.sentence.isprintable()
     (data.parent / "list.txt").write_text("x" * 10**6 + ".png")
-    with pytest.raises(InputError, match=r"has a line that is longer than the path of an image; mend it\.$"):
+    with pytest.raises(InputError, match=r"has a line that is longer than the path of an image; fix it\.$"):
         resolve(str(data))
     with (data.parent / "list.txt").open("wb") as file:
         file.truncate(4 * 2**30)
-    with pytest.raises(InputError, match=r"is larger than a list of images; mend it\.$"):
+    with pytest.raises(InputError, match=r"is larger than a list of images; fix it\.$"):
         resolve(str(data))
 
 

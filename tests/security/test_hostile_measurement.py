@@ -70,7 +70,7 @@ def test_a_drawing_that_fails_leaves_results_json_as_it_was(run, monkeypatch, ca
     def fails(report, path):
         raise InputError("it can't be drawn.")
 
-    monkeypatch.setattr("optimize.report.picture.write", fails)
+    monkeypatch.setattr("optimize.report.chart_image.write", fails)
     code, _ = bring(monkeypatch, capsys, run, asdict(MEASUREMENT) | {"threads": 1})
     assert code == 1
     assert {path.name: path.read_bytes() for path in run.iterdir()} == {"results.json": before}

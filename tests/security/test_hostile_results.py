@@ -39,11 +39,11 @@ WRONG = {
 
 @pytest.fixture
 def run(tmp_path) -> Path:
-    """A run's folder with one picture, and a file beside it that nobody may see."""
+    """A run's folder with one image, and a file beside it that nobody may see."""
     (tmp_path / "secret.txt").write_text(SECRET)
     folder = tmp_path / "run"
-    (folder / "pictures").mkdir(parents=True)
-    Image.new("RGB", (96, 64), "grey").save(folder / "pictures" / "0.jpg")
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (96, 64), "grey").save(folder / "images" / "0.jpg")
     return folder
 
 
@@ -69,15 +69,15 @@ def refused(folder: Path) -> str:
 
 @pytest.mark.parametrize(
     "path",
-    ["{secret}", "../secret.txt", "..\\secret.txt", "C:\\secret.txt", "pictures/../../secret.txt", "\\\\host\\a"],
+    ["{secret}", "../secret.txt", "..\\secret.txt", "C:\\secret.txt", "images/../../secret.txt", "\\\\host\\a"],
 )
-def test_a_picture_s_path_stays_below_the_run(run, path):
-    put(run, ("disagreement", "pictures", 0, "path"), path.format(secret=run.parent / "secret.txt"))
-    assert "disagreement.pictures.0.path: it leads out of the run's folder" in refused(run)
+def test_an_image_s_path_stays_below_the_run(run, path):
+    put(run, ("disagreement", "images", 0, "path"), path.format(secret=run.parent / "secret.txt"))
+    assert "disagreement.worst.0.path: it leads out of the run's folder" in refused(run)
 
 
-@pytest.mark.parametrize("linked", ["pictures/0.jpg", "pictures"])
-def test_a_picture_is_not_found_through_a_link(run, linked):
+@pytest.mark.parametrize("linked", ["images/0.jpg", "images"])
+def test_an_image_is_not_found_through_a_link(run, linked):
     content(whole(), run)
     (run / linked).rename(run.parent / "elsewhere")
     (run / linked).symlink_to(run.parent / "elsewhere")
@@ -85,8 +85,8 @@ def test_a_picture_is_not_found_through_a_link(run, linked):
 
 
 @pytest.mark.parametrize("kind", ["text", "pixels", "pipe"])
-def test_what_is_no_picture_is_named_and_not_embedded(run, kind, monkeypatch):
-    file = run / "pictures" / "0.jpg"
+def test_what_is_no_image_is_named_and_not_embedded(run, kind, monkeypatch):
+    file = run / "images" / "0.jpg"
     report = whole()
     file.unlink()
     if kind == "text":
@@ -101,10 +101,10 @@ def test_what_is_no_picture_is_named_and_not_embedded(run, kind, monkeypatch):
     assert base64.b64encode(SECRET.encode()).decode()[:-4] not in html and "data:image" not in html
 
 
-def test_pictures_of_both_kinds_are_embedded_as_what_they_are(run):
+def test_images_of_both_kinds_are_embedded_as_what_they_are(run):
     draw(whole(), run)
     assert "data:image/jpeg;base64," in (run / "report.html").read_text()
-    Image.new("RGB", (96, 64)).save(run / "pictures" / "0.jpg", format="PNG")
+    Image.new("RGB", (96, 64)).save(run / "images" / "0.jpg", format="PNG")
     draw(whole(), run)
     assert "data:image/png;base64," in (run / "report.html").read_text()
 
@@ -142,7 +142,7 @@ def test_every_field_is_checked_or_can_be_anything(run, monkeypatch):
             except Exception as error:
                 raise AssertionError(f"{place} {kind}: {error!r}") from error
     assert count > 2000
-    assert {path.name for path in run.rglob("*")} == {"pictures", "0.jpg", "results.json", "report.md"}
+    assert {path.name for path in run.rglob("*")} == {"images", "0.jpg", "results.json", "report.md"}
 
 
 PARTS = {
@@ -152,7 +152,7 @@ PARTS = {
     "nothing": (("results",), []),
     "operations": (("results", 0, "cost", "layers"), []),
     "metrics": (("results", 1, "accuracy", "metrics"), {"mAP50-95": 0.5}),
-    "corners": (("disagreement", "pictures", 0, "before", 0, "corners"), [[1, 1], [2, 2], [3, 3]]),
+    "corners": (("disagreement", "images", 0, "before", 0, "corners"), [[1, 1], [2, 2], [3, 3]]),
     "peak": (("machine", "bandwidth"), {}),
     "unit": (("device", "bandwidth"), {}),
     "artefact": (("measurements", 0, "sha256"), "f" * 64),

@@ -63,7 +63,7 @@ def test_a_training_for_int8_belongs_to_the_version_that_simulates_it(data, monk
 
 
 @pytest.mark.parametrize("library", ["numpy", "opencv-python", "pillow", "onnxruntime", "openvino", "torch"])
-def test_what_reads_pictures_or_runs_models_is_among_the_versions(library):
+def test_what_reads_images_or_runs_models_is_among_the_versions(library):
     assert library in provenance.versions()
 
 

@@ -308,7 +308,7 @@ def test_an_unfinished_run_goes_on_in_its_folder_without_what_it_had_left(tmp_pa
 
 
 def test_what_is_drawn_again_replaces_no_report_that_was_edited(tmp_path, monkeypatch, capsys):
-    for name in ("page", "picture"):  # altair takes seconds, and which file it is makes no difference
+    for name in ("page", "image"):  # altair takes seconds, and which file it is makes no difference
         monkeypatch.setattr(f"optimize.report.{name}.write", lambda report, path, *_: path.write_text("drawn"))
     write(reports.report(disagreement=None), tmp_path)
     first = (tmp_path / "report.md").read_text()

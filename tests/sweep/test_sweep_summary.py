@@ -159,15 +159,15 @@ def test_a_sweep_of_which_nothing_was_built_says_so(swept):
 
 
 def test_a_failure_stands_in_page_csv_and_terminal_with_its_sentence(swept, capsys):
-    broken = made(0.1, "none", failures=(Failure("int8", "openvino", "it saw no picture."),))
+    broken = made(0.1, "none", failures=(Failure("int8", "openvino", "it saw no image."),))
     sweep = swept({0: ("prune=0.1", broken), 1: ("prune=0.2", broken), 2: ("prune=2", "give less than 1.")})
     page.write(sweep, ended=True)
     text = (sweep.folder / "report.html").read_text()
     assert re.search(r'job 2 <span class="over">failed.*give less than 1\.</td>', text)
-    assert text.count("openvino: it saw no picture.</td>") == 1  # once for both
+    assert text.count("openvino: it saw no image.</td>") == 1  # once for both
     assert [(line["jobs"], line["variant"], line["override.prune"], line["error"]) for line in lines(sweep)[-2:]] == [
         ("2", "", "2", "give less than 1."),
-        ("0 1", "int8", "", "it saw no picture."),
+        ("0 1", "int8", "", "it saw no image."),
     ]
     table.show(sweep)
     assert "- job 2 with prune=2 failed: give less than 1.\n" in capsys.readouterr().out

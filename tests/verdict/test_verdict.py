@@ -136,7 +136,7 @@ def test_a_rival_that_wins_is_said_first():
     assert verdict.headline(report).startswith(
         "A rival beats all that was made here, 64px+int8 on OpenVINO: 2.2x faster than the original there, 28 % fewer "
     )
-    assert names([verdict.chosen(report)]) == [("pruned+int8", "openvino")]  # whose pictures are compared
+    assert names([verdict.chosen(report)]) == [("pruned+int8", "openvino")]  # whose images are compared
 
 
 def test_where_nothing_was_gained_the_original_stays():

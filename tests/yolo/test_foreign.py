@@ -78,7 +78,7 @@ def test_one_channel_is_known_by_the_older_key_as_well(dataset, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     code, _, err = command(monkeypatch, capsys, f"model={grey(tmp_path, 'ch')}", f"data={dataset}")
     assert code == 1
-    assert "ch.pt takes pictures of 1 channels; only models of 3 (RGB) can be used" in err
+    assert "ch.pt takes images of 1 channels; only models of 3 (RGB) can be used" in err
     for key in ("ch", "channels"):
         flops([f"model={grey(tmp_path, key)}", f"out={key}.json"])
     assert Path("ch.json").read_text() == Path("channels.json").read_text().replace("channels.pt", "ch.pt")

@@ -14,7 +14,7 @@ from helpers.lively import lively
 from helpers.tiny_tasks import write_dataset
 from optimize import report as written
 from optimize.checks import check_fit
-from optimize.data.calibration import images
+from optimize.data.calibration import calibration_images
 from optimize.dataset import LeftOut, titles
 from optimize.errors import InputError
 from optimize.report import results, words
@@ -112,7 +112,7 @@ def test_two_classes_of_one_name_are_two_rows_everywhere(task, tmp_path):
     assert accuracy.objects == {"class0 (0)": 4, "class0 (1)": 4}
     assert accuracy.classes["class0 (0)"] > 0.3 and accuracy.classes["class0 (1)"] == 0
     assert {box.label for one in seen for box in one.truth} == {"class0 (0)", "class0 (1)"}
-    assert images(data, 8, 0, 64).described()["pictures_by_class"] == {"class0 (0)": 4, "class0 (1)": 4}
+    assert calibration_images(data, 8, 0, 64).described()["images_by_class"] == {"class0 (0)": 4, "class0 (1)": 4}
 
 
 def test_the_first_class_that_differs_is_named(checkpoint, dataset):

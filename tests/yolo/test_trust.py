@@ -278,7 +278,7 @@ def test_images_may_lie_elsewhere_and_nothing_is_written_there(tmp_path, dataset
     assert {p.name for p in (tmp_path / "here").iterdir()} == {"runs"}
 
 
-def test_a_path_to_where_no_pictures_are_is_refused(tmp_path):
+def test_a_path_to_where_no_images_are_is_refused(tmp_path):
     (tmp_path / "data.yaml").write_text("train: ../../../../../../../etc\nval: /etc\nnames: [a]\n")
     with pytest.raises(InputError, match=r"data\.yaml has no images in its train split \(/etc\); check the path"):
         resolve(str(tmp_path / "data.yaml"))

@@ -2,7 +2,7 @@
 
 The method is yolo-optimize's own: the model is opened twice, both are called until their times are steady, then in
 random turns; what they differ by (A/A) says which differences mean nothing. One call is from numpy in to numpy out,
-batch 1; preparing the picture and NMS are not in it. Writes measurement.json.
+batch 1; preparing the image and NMS are not in it. Writes measurement.json.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Find objects in pictures: python run.py street.jpg [more.jpg ...]
+"""Find objects in images: python run.py street.jpg [more.jpg ...]
 
 Prints what is found, and writes found/detections.json (boxes are left, top, right, bottom in pixels of the upright
-picture) and a copy of each picture with its boxes. Equals ultralytics' predict of the same model.
+image) and a copy of each image with its boxes. Equals ultralytics' predict of the same model.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from runtimes import checked, cores, open_model, read_bundle, unused
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Find objects in pictures.")
-    parser.add_argument("picture", nargs="+", type=Path)
+    parser = argparse.ArgumentParser(description="Find objects in images.")
+    parser.add_argument("image", nargs="+", type=Path)
     parser.add_argument("--confidence", type=float, help="from which on something is shown, 0 to 1")
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
     parser.add_argument("--out", type=Path, help="folder to write to; found, found-2 ... by default")
@@ -28,13 +28,13 @@ def main():
         if not 0 <= given.confidence <= 1:
             sys.exit(f"error: --confidence {given.confidence} is not allowed; give 0 to 1.")
         bundle["nms"]["confidence"] = given.confidence
-    if len({path.stem for path in given.picture}) < len(given.picture):
-        sys.exit("error: two of the pictures have the same name, and so would their copies; give them one by one.")
+    if len({path.stem for path in given.image}) < len(given.image):
+        sys.exit("error: two of the images have the same name, and so would their copies; give them one by one.")
     out = given.out or unused(Path("found"))
     nearest = next(place for place in (out, *out.parents) if place.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         sys.exit(f"error: --out {out} can't be a folder to write to; give another.")
-    for name in ("detections.json", *(f"{path.stem}.png" for path in given.picture)):
+    for name in ("detections.json", *(f"{path.stem}.png" for path in given.image)):
         if os.path.lexists(out / name):
             sys.exit(f"error: --out {out} holds {name}, and nothing is overwritten; give another.")
     if given.threads < 1:
@@ -43,13 +43,13 @@ def main():
         stream.reconfigure(errors="replace")
     run, _ = open_model(bundle, given.threads)
     found = {}
-    for path in given.picture:
+    for path in given.image:
         try:
-            picture = read(path)
+            image = read(path)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
-            print(f"error: {path} can't be read as a picture ({error}), so it is skipped.", file=sys.stderr)
+            print(f"error: {path} can't be read as an image ({error}), so it is skipped.", file=sys.stderr)
             continue
-        found[path] = objects = detect(run, np.asarray(picture), bundle)
+        found[path] = objects = detect(run, np.asarray(image), bundle)
         labels = [one["label"] for one in objects]
         counts = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
         print(f"{path}: {', '.join(counts) or 'nothing'}")
@@ -59,26 +59,26 @@ def main():
         (out / "detections.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
         for path, objects in found.items():
             draw(read(path), objects).save(out / f"{path.stem}.png")
-        print(f"boxes and pictures: {out}")
-    if len(found) < len(given.picture):
+        print(f"boxes and images: {out}")
+    if len(found) < len(given.image):
         sys.exit(1)
 
 
 def read(path):
-    """A picture upright and in RGB; of 16 bits the upper 8."""
-    picture = ImageOps.exif_transpose(Image.open(path))
-    if picture.mode.startswith("I"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    return picture.convert("RGB")
+    """An image upright and in RGB; of 16 bits the upper 8."""
+    image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
 
 
-def detect(run, picture, bundle):
-    """What `run` finds in `picture`, (height, width, 3) uint8 RGB: the surest first."""
-    image, scale, corner = fit(picture, bundle["imgsz"], bundle["letterbox"])
-    boxes, scores, classes = decode(checked(run(image), bundle), bundle)
+def detect(run, image, bundle):
+    """What `run` finds in `image`, (height, width, 3) uint8 RGB: the surest first."""
+    inputs, scale, corner = fit(image, bundle["imgsz"], bundle["letterbox"])
+    boxes, scores, classes = decode(checked(run(inputs), bundle), bundle)
     boxes = (boxes - [*corner, *corner]) / [*scale, *scale]
     if bundle["letterbox"]:
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         boxes = boxes.clip(0, [width, height, width, height])
     return [
         {
@@ -91,31 +91,31 @@ def detect(run, picture, bundle):
     ]
 
 
-def fit(picture, side, letterbox):
-    """The network's input, (1, 3, side, side), and the scale (x, y) and corner (x, y) of the picture in it.
+def fit(image, side, letterbox):
+    """The network's input, (1, 3, side, side), and the scale (x, y) and corner (x, y) of the image in it.
 
-    With `letterbox` the proportions are kept and grey fills the rest; without, the picture is stretched.
+    With `letterbox` the proportions are kept and grey fills the rest; without, the image is stretched.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     gain = min(side / height, side / width)
     fitted = (max(round(width * gain), 1), max(round(height * gain), 1)) if letterbox else (side, side)
     left, top = (round((side - size) / 2 - 0.1) for size in fitted)
     square = np.full((side, side, 3), letterbox["grey"] if letterbox else 0, np.uint8)
-    square[top : top + fitted[1], left : left + fitted[0]] = resize(picture, *fitted)
-    image = np.ascontiguousarray(square.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-    return image, (fitted[0] / width, fitted[1] / height), (left, top)
+    square[top : top + fitted[1], left : left + fitted[0]] = resize(image, *fitted)
+    inputs = np.ascontiguousarray(square.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+    return inputs, (fitted[0] / width, fitted[1] / height), (left, top)
 
 
-def resize(picture, width, height):
+def resize(image, width, height):
     """Bilinear, with weights in steps of 1/2048 and cut to integers twice, as OpenCV does it: equal to the last bit."""
-    if picture.shape[:2] == (height, width):
-        return picture
-    pixels = picture.astype(np.int32)
-    if picture.shape[:2] == (2 * height, 2 * width):
+    if image.shape[:2] == (height, width):
+        return image
+    pixels = image.astype(np.int32)
+    if image.shape[:2] == (2 * height, 2 * width):
         rows = pixels[::2] + pixels[1::2]
         return ((rows[:, ::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
-    left, right, near, far = taps(picture.shape[1], width)
-    above, below, over, under = (tap[..., None, None] for tap in taps(picture.shape[0], height))
+    left, right, near, far = taps(image.shape[1], width)
+    above, below, over, under = (tap[..., None, None] for tap in taps(image.shape[0], height))
     rows = (pixels[:, left] * near[:, None] + pixels[:, right] * far[:, None]) >> 4
     rows = (rows[above.ravel()] * over >> 16) + (rows[below.ravel()] * under >> 16)
     return ((rows + 2) >> 2).astype(np.uint8)
@@ -134,9 +134,9 @@ def decode(output, bundle):
     """Corners (N, 4) in pixels of the network's input, confidences (N,) and classes (N,), the surest first.
 
     `output` is (1, 4 + classes, anchors) with centre and size for the head "one2many", in pixels or, in LiteRT's files,
-    as shares of the picture; for those that need no NMS
+    as shares of the image; for those that need no NMS
     (1, N, 6) with a confidence and a class behind the box: corners in pixels for "end2end", centre and size as shares
-    of the picture for "rtdetr".
+    of the image for "rtdetr".
     """
     head, settings = bundle["head"], bundle["nms"]
     rows, most = output[0], settings["max_detections"]
@@ -172,9 +172,9 @@ def suppress(boxes, scores, classes, iou):
     return np.array(kept, int)
 
 
-def draw(picture, objects):
-    """A copy of `picture` with a box and its name for each object, a colour for each class."""
-    copy, width = picture.copy(), max(2, round(sum(picture.size) / 600))
+def draw(image, objects):
+    """A copy of `image` with a box and its name for each object, a colour for each class."""
+    copy, width = image.copy(), max(2, round(sum(image.size) / 600))
     pen, font = ImageDraw.Draw(copy), ImageFont.load_default(6 * width)
     for one in reversed(objects):  # the surest on top
         colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(0.618 * one["class"] % 1, 0.9, 0.9))

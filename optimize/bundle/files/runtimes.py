@@ -1,6 +1,6 @@
 """Open the model of this bundle: one function per runtime, with threads and arithmetic pinned as when it was measured.
 
-Each gives back a function from pictures, (1, 3, H, W) float32 in 0..1 and RGB, to the list of the model's outputs; and
+Each gives back a function from images, (1, 3, H, W) float32 in 0..1 and RGB, to the list of the model's outputs; and
 one that reads back in which number formats it computes, e.g. `int8+fp32`, or gives None where the runtime doesn't tell.
 """
 

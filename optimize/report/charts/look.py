@@ -1,6 +1,6 @@
 """What all charts have in common: colours that follow the page's theme, fonts, axes.
 
-A chart names its colours as CSS variables, so that the SVG in the page turns dark or light with it; for a picture
+A chart names its colours as CSS variables, so that the SVG in the page turns dark or light with it; for an image
 without a page, `still` puts the light ones in.
 """
 

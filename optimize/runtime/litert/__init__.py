@@ -12,7 +12,7 @@ import numpy as np
 from optimize.errors import OptimizeError, described
 from optimize.host.process import fresh
 from optimize.measure.graph_cost import GraphCost
-from optimize.runtime.litert import cost as litert_cost
+from optimize.runtime.litert import cost
 from optimize.runtime.litert.graph import append, metadata, read
 from optimize.runtime.session import Session
 from optimize.variant import Variant
@@ -36,7 +36,7 @@ class LiteRT:
         return f"{', '.join(missing)} {verb} not installed (pip install 'yolo-optimize[litert]')" if missing else None
 
     def export(self, variant: Variant, folder: Path) -> Variant:
-        """Write `<stem>.tflite`, whose boxes are shares of the picture, as ultralytics reads them.
+        """Write `<stem>.tflite`, whose boxes are shares of the image, as ultralytics reads them.
 
         Raises:
             OptimizeError: litert-torch can't translate the model.
@@ -68,7 +68,7 @@ class LiteRT:
         """Its Python interface has no times by layer."""
 
     def count(self, variant: Variant) -> GraphCost:
-        return litert_cost.count(variant.path)
+        return cost.count(variant.path)
 
 
 def _convert(checkpoint: Path, imgsz: int, target: Path) -> None:

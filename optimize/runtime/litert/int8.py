@@ -27,9 +27,9 @@ class LitertRecipe:
 
     Attributes:
         name: for the report.
-        first: also the convolution that reads the picture.
+        first: also the convolution that reads the image.
         last: also the convolutions that feed the decode.
-        extremes: ranges are the extremes over all pictures instead of the moving average of each picture's.
+        extremes: ranges are the extremes over all images instead of the moving average of each image's.
     """
 
     name: str
@@ -53,15 +53,15 @@ class LitertInt8:
         layers: names of the operators with weights that `recipe` makes int8, in the graph's order.
     """
 
-    def __init__(self, source: Path, pictures: CalibrationImages, recipe: LitertRecipe):
-        self.source, self.pictures, self.graph = source, pictures, read(source)
+    def __init__(self, source: Path, images: CalibrationImages, recipe: LitertRecipe):
+        self.source, self.images, self.graph = source, images, read(source)
         decode, last = _head(self.graph)
         self.last = [_name(operator) for operator in last]
         weighted = [op for op in self.graph.operators if op.kind in COUNTED and constants(self.graph, op)]
         self.floats = {_name(operator) for operator in (*decode, *([] if recipe.last else last))}
         self.floats |= set() if recipe.first else {_name(weighted[0])}
         self.layers = [_name(operator) for operator in weighted if _name(operator) not in self.floats]
-        self.ranges = _ranges(source, pictures, recipe)
+        self.ranges = _ranges(source, images, recipe)
 
     def write(self, target: Path, floats: Sequence[str] = ()) -> None:
         """Write the int8 file; `floats` are layers that stay in float, with the activation that follows each."""
@@ -90,7 +90,7 @@ class LitertInt8:
         return sorted(names)
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-        """A function from a picture to what the network hands to the decode, in the file `path`."""
+        """A function from an image to what the network hands to the decode, in the file `path`."""
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # which alone keep what lies between
@@ -104,8 +104,8 @@ class LitertInt8:
         (source,) = interpreter.get_input_details()
         found = {details["name"]: details for details in interpreter.get_tensor_details()}
 
-        def run(picture: np.ndarray) -> list[np.ndarray]:
-            interpreter.set_tensor(source["index"], picture)
+        def run(image: np.ndarray) -> list[np.ndarray]:
+            interpreter.set_tensor(source["index"], image)
             interpreter.invoke()
             return [_in_float(interpreter.get_tensor(found[name]["index"]), found[name]) for name in self.last]
 
@@ -135,23 +135,23 @@ def _head(graph: Graph) -> tuple[list[Operator], list[Operator]]:
     return walk(graph.operators, [producers[name] for name in graph.outputs], parents, weight, key=_name)
 
 
-def _ranges(source: Path, pictures: CalibrationImages, recipe: LitertRecipe) -> dict[str, dict]:
-    """What ai-edge-quantizer knows of every tensor after `pictures`."""
+def _ranges(source: Path, images: CalibrationImages, recipe: LitertRecipe) -> dict[str, dict]:
+    """What ai-edge-quantizer knows of every tensor after `images`."""
     from ai_edge_quantizer import calibrator
     from ai_edge_quantizer.utils import qsv_utils
 
     update = qsv_utils.min_max_update if recipe.extremes else qsv_utils.moving_average_update
     mode = calibrator.CalibrationMode.CALIBRATION_PRESERVE_ALL_TENSORS
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it keeps every tensor of one picture, which is what we want
+        warnings.simplefilter("ignore")  # that it keeps every tensor of one image, which is what we want
         interpreter = calibrator.CalibrationInterpreter(str(source), mode, update)
     runner = interpreter.get_signature_runner(SIGNATURE)
 
-    def see(picture: np.ndarray) -> None:
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # it draws a bar for every picture
-            runner(**{INPUT: picture})
+    def see(image: np.ndarray) -> None:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # it draws a bar for every image
+            runner(**{INPUT: image})
 
-    with bar("calibrating", len(pictures)) as tick:
-        for picture in pictures:
-            tick(see)(picture)
+    with bar("calibrating", len(images)) as tick:
+        for image in images:
+            tick(see)(image)
     return interpreter.get_calibration_results()

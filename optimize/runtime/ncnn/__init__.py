@@ -11,8 +11,7 @@ import numpy as np
 
 from optimize.errors import OptimizeError
 from optimize.measure.graph_cost import GraphCost
-from optimize.runtime.ncnn import cost as ncnn_cost
-from optimize.runtime.ncnn import kernels as ncnn_kernels
+from optimize.runtime.ncnn import cost, kernels
 from optimize.runtime.ncnn.net import BIN, PARAM, foreign, load, tensors
 from optimize.runtime.session import Session
 from optimize.variant import Variant
@@ -59,13 +58,13 @@ class Ncnn:
             made = tensors(net, outputs, images, light=True)
             return [made[name][None] for name in outputs]
 
-        return Session(run, *ncnn_kernels.ran(variant.path, net, variant.imgsz))
+        return Session(run, *kernels.ran(variant.path, net, variant.imgsz))
 
     def profiler(self, variant: Variant, threads: int) -> None:
         """Its wheel is built without the switch that times layers (NCNN_BENCHMARK)."""
 
     def count(self, variant: Variant) -> GraphCost:
-        return ncnn_cost.count(variant.path, variant.imgsz)
+        return cost.count(variant.path, variant.imgsz)
 
 
 def _convert(script: Path, shape: tuple[int, ...], target: Path) -> None:

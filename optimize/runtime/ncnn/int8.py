@@ -29,9 +29,9 @@ class NcnnRecipe:
         narrow: weights of 3x3 convolutions of stride 1 have 6 bits, since ncnn computes these by Winograd's F(4, 3) in
             16 bits where the CPU has no dot product, and its own tool leaves that room.
         depthwise: also convolutions by groups.
-        first: also the convolution that reads the picture.
+        first: also the convolution that reads the image.
         last: also the convolutions that feed the decode.
-        extremes: ranges are the extremes over all pictures instead of the mean of each picture's.
+        extremes: ranges are the extremes over all images instead of the mean of each image's.
     """
 
     name: str
@@ -59,22 +59,22 @@ class NcnnInt8:
         layers: names of the layers with weights that `recipe` makes int8, in the graph's order.
     """
 
-    def __init__(self, source: Path, pictures: CalibrationImages, recipe: NcnnRecipe):
-        self.source, self.pictures, self.network = source, pictures, read(source)
+    def __init__(self, source: Path, images: CalibrationImages, recipe: NcnnRecipe):
+        self.source, self.images, self.network = source, images, read(source)
         decode, last = _head(self.network)
         self.last = [layer.writes[0] for layer in last]
         floats = {layer.writes for layer in (*decode, *([] if recipe.last else last))}
-        pictured = {name for layer in self.network if layer.kind == "Input" for name in layer.writes}
+        imaged = {name for layer in self.network if layer.kind == "Input" for name in layer.writes}
         chosen = [
             layer
             for layer in self.network
             if layer.kind in WEIGHTED
             and layer.writes not in floats
-            and (recipe.first or not pictured & set(layer.reads))
+            and (recipe.first or not imaged & set(layer.reads))
             and (recipe.depthwise or layer.kind not in DEPTHWISE)
         ]
         self.layers = [layer.name for layer in chosen]
-        ranges = _ranges(source, pictures, [layer.reads[0] for layer in chosen], recipe)
+        ranges = _ranges(source, images, [layer.reads[0] for layer in chosen], recipe)
         self.quantized = {layer.name: _quantized(layer, ranges[layer.reads[0]], recipe) for layer in chosen}
 
     def write(self, target: Path, floats: Sequence[str] = ()) -> None:
@@ -84,9 +84,9 @@ class NcnnInt8:
         shutil.copy(self.source / "metadata.yaml", target)
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-        """A function from a picture to what the network hands to the decode, in the folder `path`."""
+        """A function from an image to what the network hands to the decode, in the folder `path`."""
         net = load(path, 1)
-        return lambda picture: list(tensors(net, self.last, picture).values())
+        return lambda image: list(tensors(net, self.last, image).values())
 
 
 def _head(network: list[Layer]) -> tuple[list[Layer], list[Layer]]:
@@ -106,16 +106,16 @@ def _head(network: list[Layer]) -> tuple[list[Layer], list[Layer]]:
 
 
 def _ranges(
-    source: Path, pictures: CalibrationImages, names: Sequence[str], recipe: NcnnRecipe
+    source: Path, images: CalibrationImages, names: Sequence[str], recipe: NcnnRecipe
 ) -> dict[str, np.floating]:
     """How far from zero each of these tensors goes, by its name."""
     net = load(source, 1)
 
-    def largest(picture: np.ndarray) -> list[np.floating]:
-        return [np.abs(tensor).max() for tensor in tensors(net, names, picture).values()]
+    def largest(image: np.ndarray) -> list[np.floating]:
+        return [np.abs(tensor).max() for tensor in tensors(net, names, image).values()]
 
-    with bar("calibrating", len(pictures)) as tick:
-        seen = np.array([tick(largest)(picture) for picture in pictures])
+    with bar("calibrating", len(images)) as tick:
+        seen = np.array([tick(largest)(image) for image in images])
     return dict(zip(names, seen.max(0) if recipe.extremes else seen.mean(0), strict=True))
 
 

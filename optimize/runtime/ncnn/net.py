@@ -112,8 +112,8 @@ def load(folder: Path, threads: int):
     return net
 
 
-def tensors(net, names: Iterable[str], picture: np.ndarray, *, light: bool = False) -> dict[str, np.ndarray]:
-    """What `net` computes for `picture`, (1, 3, H, W) float32, at each of `names`, in ncnn's shapes without a batch.
+def tensors(net, names: Iterable[str], inputs: np.ndarray, *, light: bool = False) -> dict[str, np.ndarray]:
+    """What `net` computes for `inputs`, (1, 3, H, W) float32, at each of `names`, in ncnn's shapes without a batch.
 
     With `light`, as it is deployed, `names` must be outputs: ncnn frees all else as soon as it has been read.
 
@@ -122,7 +122,7 @@ def tensors(net, names: Iterable[str], picture: np.ndarray, *, light: bool = Fal
     """
     import ncnn
 
-    image = np.ascontiguousarray(picture[0])  # ncnn reads this memory itself, so it must outlive the run
+    image = np.ascontiguousarray(inputs[0])  # ncnn reads this memory itself, so it must outlive the run
     with net.create_extractor() as extractor:
         extractor.set_light_mode(light)
         source = net.input_names()[0]

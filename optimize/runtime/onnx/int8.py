@@ -26,10 +26,10 @@ class OnnxRecipe:
         name: for the report.
         signed: activations in S8 around zero instead of U8; weights are always S8, per output channel.
         weighted_only: only convolutions and matrix products, not the operators between them.
-        first: also the convolution that reads the picture.
+        first: also the convolution that reads the image.
         last: also the convolutions that feed the decode.
         attention: also the products of activations with each other.
-        extremes: ranges are the extremes over all pictures instead of the mean of each picture's.
+        extremes: ranges are the extremes over all images instead of the mean of each image's.
     """
 
     name: str
@@ -41,8 +41,8 @@ class OnnxRecipe:
     extremes: bool = False
 
 
-# The first is the default, as measured on x86 (docs/quantization.md): a range over the extremes of all pictures is
-# widened by one odd picture (yolov8n on COCO: mAP50-95 0.421 instead of 0.448); int8 kernels would round the raw boxes
+# The first is the default, as measured on x86 (docs/quantization.md): a range over the extremes of all images is
+# widened by one odd image (yolov8n on COCO: mAP50-95 0.421 instead of 0.448); int8 kernels would round the raw boxes
 # and scores of the last convolutions to one scale, 1.4 points for 2 % of the operations; signed activations run at half
 # the speed of float, and convolutions alone gain nothing.
 ONNXRUNTIME = (
@@ -67,8 +67,8 @@ class OnnxInt8:
         layers: names of the operators with weights that `recipe` makes int8, in the graph's order.
     """
 
-    def __init__(self, source: Path, pictures: CalibrationImages, recipe: OnnxRecipe):
-        self.model, self.pictures = onnx.load(source), pictures
+    def __init__(self, source: Path, images: CalibrationImages, recipe: OnnxRecipe):
+        self.model, self.images = onnx.load(source), images
         last = onnx_last(self.model)
         self.last = [node.output[0] for node in self.model.graph.node if node.name in last]
         floats = {
@@ -88,7 +88,7 @@ class OnnxInt8:
         ]
         with TemporaryDirectory() as folder:
             feed = self.model.graph.input[0].name
-            self.quantized = _quantize(source, feed, Path(folder), self.pictures, recipe, sorted(floats))
+            self.quantized = _quantize(source, feed, Path(folder), self.images, recipe, sorted(floats))
 
     def write(self, target: Path, floats: Sequence[str] = ()) -> None:
         """Write the int8 file; `floats` are layers that stay in float, with the activation that follows each."""
@@ -118,7 +118,7 @@ class OnnxInt8:
         return names
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-        """A function from a picture to what the network hands to the decode, in the file `path`."""
+        """A function from an image to what the network hands to the decode, in the file `path`."""
         import onnxruntime as ort
 
         model = onnx.load(path)
@@ -127,11 +127,11 @@ class OnnxInt8:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return lambda picture: session.run(None, {model.graph.input[0].name: picture})
+        return lambda image: session.run(None, {model.graph.input[0].name: image})
 
 
 def _quantize(
-    source: Path, feed: str, folder: Path, pictures: CalibrationImages, recipe: OnnxRecipe, floats: list[str]
+    source: Path, feed: str, folder: Path, images: CalibrationImages, recipe: OnnxRecipe, floats: list[str]
 ) -> onnx.ModelProto:
     prepared, target = folder / "prepared.onnx", folder / "int8.onnx"
     # writes shapes into the graph, as the quantizer asks for
@@ -146,11 +146,11 @@ def _quantize(
             "OpTypesToExcludeOutputQuantization": WEIGHTED,
             "QuantizeBias": False,
         }
-    with bar("calibrating", len(pictures)) as tick, redirect_stdout(sys.stderr):  # stdout belongs to the report
+    with bar("calibrating", len(images)) as tick, redirect_stdout(sys.stderr):  # stdout belongs to the report
         quantize_static(
             prepared,
             target,
-            _Reader(feed, pictures, tick),
+            _Reader(feed, images, tick),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             weight_type=QuantType.QInt8,
@@ -177,11 +177,11 @@ def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Reader(CalibrationDataReader):
-    """Feeds pictures one by one, as ONNX Runtime's calibrator asks for them."""
+    """Feeds images one by one, as ONNX Runtime's calibrator asks for them."""
 
-    def __init__(self, name: str, pictures: Iterable[np.ndarray], tick: Callable[[Callable], Callable]):
-        feed = tick(lambda picture: {name: picture})
-        self.feeds = (feed(picture) for picture in pictures)
+    def __init__(self, name: str, images: Iterable[np.ndarray], tick: Callable[[Callable], Callable]):
+        feed = tick(lambda image: {name: image})
+        self.feeds = (feed(image) for image in images)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self.feeds, None)

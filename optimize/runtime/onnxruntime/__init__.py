@@ -9,12 +9,10 @@ import numpy as np
 
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import Profiler
-from optimize.runtime.onnx import cost as onnx_cost
-from optimize.runtime.onnxruntime import kernels as onnx_profile
+from optimize.runtime.onnx import cost
+from optimize.runtime.onnxruntime import kernels
 from optimize.runtime.session import Session
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import load
-from optimize.yolo.export import to_onnx
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,9 @@ class OnnxRuntime:
         return None if find_spec("onnxruntime") else "onnxruntime is not installed (pip install onnxruntime)"
 
     def export(self, variant: Variant, folder: Path) -> Variant:
+        from optimize.yolo.checkpoint import load  # with it comes torch, which counting a file needs not
+        from optimize.yolo.export import to_onnx
+
         target = folder / f"{variant.path.stem}.onnx"
         to_onnx(load(variant.path), variant.imgsz, target)
         return replace(variant, path=target, runtime=self.name)
@@ -42,15 +43,15 @@ class OnnxRuntime:
         def run(images: np.ndarray) -> list[np.ndarray]:
             return session.run(None, {name: images})
 
-        kernels = onnx_profile.run(variant.path, options)  # a session of its own: the one in use has no profiler
-        int8_ops, _ = onnx_profile.operations(kernels)
-        return Session(run, onnx_profile.arithmetic(kernels), int8_ops)
+        ran = kernels.run(variant.path, options)  # a session of its own: the one in use has no profiler
+        int8_ops, _ = kernels.operations(ran)
+        return Session(run, kernels.arithmetic(ran), int8_ops)
 
     def profiler(self, variant: Variant, threads: int) -> Profiler:
-        return onnx_profile.profiler(variant.path, _options(threads))
+        return kernels.profiler(variant.path, _options(threads))
 
     def count(self, variant: Variant) -> GraphCost:
-        return onnx_cost.count(variant.path)
+        return cost.count(variant.path)
 
 
 def _options(threads: int):

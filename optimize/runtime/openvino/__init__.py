@@ -9,12 +9,9 @@ import numpy as np
 
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import Profiler
-from optimize.runtime.openvino import cost as openvino_cost
-from optimize.runtime.openvino import kernels as openvino_kernels
+from optimize.runtime.openvino import cost, kernels
 from optimize.runtime.session import Session
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import load
-from optimize.yolo.export import example_input, metadata, traceable, traced
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,9 @@ class OpenVino:
         import openvino as ov
         from openvino.passes import ConstantFolding, Manager
         from ultralytics.utils import YAML
+
+        from optimize.yolo.checkpoint import load  # with it comes torch, which counting a file needs not
+        from optimize.yolo.export import example_input, metadata, traceable, traced
 
         model = load(variant.path)
         module, example = traceable(model), example_input(model, variant.imgsz)
@@ -51,15 +51,15 @@ class OpenVino:
         def run(images: np.ndarray) -> list[np.ndarray]:
             return list(compiled(images).values())
 
-        int8_ops, _ = openvino_kernels.operations(compiled, network)
-        return Session(run, openvino_kernels.arithmetic(compiled), int8_ops)
+        int8_ops, _ = kernels.operations(compiled, network)
+        return Session(run, kernels.arithmetic(compiled), int8_ops)
 
     def profiler(self, variant: Variant, threads: int) -> Profiler:
         network = read(variant.path)
-        return openvino_kernels.profiler(_compiled(network, variant, threads, PERF_COUNT=True), network)
+        return kernels.profiler(_compiled(network, variant, threads, PERF_COUNT=True), network)
 
     def count(self, variant: Variant) -> GraphCost:
-        return openvino_cost.count(variant.path)
+        return cost.count(variant.path)
 
 
 def _compiled(network, variant: Variant, threads: int, **more):

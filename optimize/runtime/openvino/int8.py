@@ -24,7 +24,7 @@ class OpenvinoRecipe:
     Attributes:
         name: for the report.
         preset: `mixed` for asymmetric activations, `performance` for symmetric ones; weights are symmetric in both.
-        first: also the convolution that reads the picture.
+        first: also the convolution that reads the image.
         last: also the convolutions that feed the decode, which OpenVINO's kernels run from int8 to float.
         attention: also the products of activations with each other.
         corrected: biases are corrected for the shift that rounding brings, by NNCF's fast estimate.
@@ -60,8 +60,8 @@ class OpenvinoInt8:
         layers: names of the operators with weights that are int8, in the graph's order.
     """
 
-    def __init__(self, source: Path, pictures: CalibrationImages, recipe: OpenvinoRecipe):
-        self.source, self.network, self.pictures = source, read(source), pictures
+    def __init__(self, source: Path, images: CalibrationImages, recipe: OpenvinoRecipe):
+        self.source, self.network, self.images = source, read(source), images
         self.last = openvino_last(self.network)
         floats = {
             *openvino_decode(self.network),
@@ -73,9 +73,9 @@ class OpenvinoInt8:
         with redirect_stdout(sys.stderr):  # its progress bars; stdout belongs to the report
             self.quantized = nncf.quantize(
                 self.network,
-                nncf.Dataset(pictures),
+                nncf.Dataset(images),
                 preset=nncf.QuantizationPreset(recipe.preset),
-                subset_size=len(pictures),
+                subset_size=len(images),
                 fast_bias_correction=True,
                 advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=not recipe.corrected),
                 ignored_scope=nncf.IgnoredScope(names=sorted(floats)),
@@ -93,7 +93,7 @@ class OpenvinoInt8:
         shutil.copy(self.source / "metadata.yaml", target)
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-        """A function from a picture to what the network hands to the decode, in the folder `path`."""
+        """A function from an image to what the network hands to the decode, in the folder `path`."""
         import openvino as ov
 
         network = read(path)
@@ -102,7 +102,7 @@ class OpenvinoInt8:
         compiled = ov.Core().compile_model(
             ov.Model(outputs, network.get_parameters()), "CPU", {"INFERENCE_PRECISION_HINT": ov.Type.f32}
         )
-        return lambda picture: list(compiled(picture).values())
+        return lambda image: list(compiled(image).values())
 
 
 def _is_int8(op) -> bool:

@@ -15,7 +15,7 @@ from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
 from optimize.host.files import move
 from optimize.inside import content
 from optimize.measure.graph_cost import GraphCost
-from optimize.runtime.onnx import cost as onnx_cost
+from optimize.runtime.onnx import cost
 from optimize.runtime.onnx.half import to_half
 from optimize.runtime.session import Session
 from optimize.store.aside import make_way
@@ -102,7 +102,7 @@ class TensorRT:
         """Not told: one kernel holds many layers, and neither its operations nor its bytes can be read from it."""
 
     def count(self, variant: Variant) -> GraphCost:
-        return onnx_cost.count(variant.path)
+        return cost.count(variant.path)
 
 
 @dataclass(frozen=True)

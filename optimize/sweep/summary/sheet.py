@@ -65,7 +65,7 @@ def _line(row: Row, summary: Summary, copies: dict) -> dict[str, Any]:
         "score_standard_error": result.accuracy.error,
         "points": points(result, report),
         **{f"accuracy.{name}": value for name, value in result.accuracy.metrics.items()},
-        "pictures": result.accuracy.images,
+        "images": result.accuracy.images,
     }
     timed = ("median_ms", "q1_ms", "q3_ms", "p95_ms", "arithmetic", "threads")
     told |= {name: getattr(time, name) if time else None for name in timed}

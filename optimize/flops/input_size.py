@@ -1,4 +1,4 @@
-"""What an exported graph takes must be one picture of a known size."""
+"""What an exported graph takes must be one image of a known size."""
 
 from optimize.errors import InputError
 
@@ -6,10 +6,10 @@ ONE_PICTURE = "give a graph with one input (1, channels, height, width)"
 
 
 def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) -> tuple[int, int]:
-    """Height and width of the one picture that a graph with these input shapes takes; a text is an open dimension.
+    """Height and width of the one image that a graph with these input shapes takes; a text is an open dimension.
 
     Raises:
-        InputError: it takes anything else, or not a picture of `imgsz`.
+        InputError: it takes anything else, or not an image of `imgsz`.
     """
     texts = ", ".join(f"({', '.join(map(str, shape))})" for shape in inputs) or "nothing"
     if [len(shape) for shape in inputs] != [4]:
@@ -21,12 +21,12 @@ def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) ->
         )
     batch, channels, height, width = inputs[0]
     if channels > min(height, width):
-        raise InputError(f"model={model} takes {texts}, which is no picture; {ONE_PICTURE}.")
+        raise InputError(f"model={model} takes {texts}, which is no image; {ONE_PICTURE}.")
     if batch != 1:
-        raise InputError(f"model={model} takes {batch} pictures at once; export it again with batch=1.")
+        raise InputError(f"model={model} takes {batch} images at once; export it again with batch=1.")
     if imgsz is not None and (height, width) != (imgsz, imgsz):
         raise InputError(
-            f"model={model} takes pictures of {height}x{width}, not of imgsz={imgsz}; leave imgsz out, or export it "
+            f"model={model} takes images of {height}x{width}, not of imgsz={imgsz}; leave imgsz out, or export it "
             "again."
         )
     return height, width
