@@ -100,18 +100,18 @@ def main() -> None:
     images = [str(path) for path in data.val[: given.images]]
     print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
     for runtime in RUNTIMES:
-        why = runtime.unavailable() or wheels(folder, runtime.name)
+        why = runtime.unavailable() or wheels(folder, runtime.info.name)
         if why:
-            print(f"| {runtime.name} | - | not run: {why} |||||||")
+            print(f"| {runtime.info.name} | - | not run: {why} |||||||")
             continue
         exported = apply(runtime.export, start(model, given.imgsz), store)
         for variant in (exported, int8(exported, data, folder)):
             bundle = bundled(variant, folder)
             here = detections([sys.executable], bundle, images)
-            there = detections([python, folder / "sites" / runtime.name], bundle, images)
+            there = detections([python, folder / "sites" / runtime.info.name], bundle, images)
             found = different(here, there)
             cells = found.boxes, found.matched, found.more, f"{found.pixels:.3f}", f"{found.confidence:.5f}"
-            row = runtime.name, variant.precision, len(images), *cells
+            row = runtime.info.name, variant.precision, len(images), *cells
             print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 

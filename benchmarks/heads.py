@@ -55,9 +55,9 @@ def rows(name: str, task: str, epochs: int, folder: Path):
     model = trained(name, data, epochs, folder)
     for runtime in (OnnxRuntime(), OpenVino()):
         for made in ("float", "int8"):
-            (folder / runtime.name / made).mkdir(parents=True)
-        source = runtime.export(model, folder / runtime.name / "float")
-        variant = quantized(source, data, folder / runtime.name / "int8")
+            (folder / runtime.info.name / made).mkdir(parents=True)
+        source = runtime.export(model, folder / runtime.info.name / "float")
+        variant = quantized(source, data, folder / runtime.info.name / "int8")
         with stdout_to_stderr():
             before, after = (validate(runtime.open(v, threads=1), data, SIDE) for v in (source, variant))
         images = CalibrationImages(data.val[:16], SIDE, data, 0)
@@ -66,7 +66,7 @@ def rows(name: str, task: str, epochs: int, folder: Path):
         scores = f"{before.score:.4f}", f"{after.score:.4f}", f"{100 * (after.score - before.score):+.1f}"
         if not before.score:
             scores = ("-",) * 3
-        yield name, task, runtime.name, before.metric, *scores, f"{noise[worst]:.1f}", worst
+        yield name, task, runtime.info.name, before.metric, *scores, f"{noise[worst]:.1f}", worst
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.judge import Judge
-from optimize.quant.recipes import calibrated, recipes_for
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 from optimize.runtime.session import Runtime
@@ -38,17 +37,17 @@ HEAD = ("runtime", "recipe", "mAP", "points", "MB", "in int8", "s to make")
 def files(model: Variant, runtime: Runtime, data: Dataset, folder: Path) -> list[tuple[str, Variant, float]]:
     """Name, file and seconds to make: float32 first, ultralytics' second, then bf16 and every recipe of ours."""
     source, _ = made(folder / "float", lambda target: runtime.export(model, target).path)
-    float32 = Variant(source, runtime.name, "fp32", model.imgsz)
+    float32 = Variant(source, runtime.info.name, "fp32", model.imgsz)
     theirs, seconds = made(folder / "ultralytics", lambda target: stock(model, runtime, data, target))
     found = [("float32", float32, None), ("ultralytics int8", replace(float32, path=theirs, precision="int8"), seconds)]
-    if runtime.name == "openvino" and cpu_computes_bf16():
+    if runtime.info.name == "openvino" and cpu_computes_bf16():
         found.append(("bf16", replace(float32, precision="bf16"), None))
         found.append(("ultralytics int8, bf16", replace(float32, path=theirs, precision="bf16"), None))
-    for recipe in recipes_for(runtime.name):
+    for recipe in runtime.int8_recipes():
 
         def write(target: Path, recipe=recipe) -> Path:
             images = calibration_images(data, 128, seed=0, imgsz=model.imgsz)
-            calibrated(float32, images, recipe).write(target / source.name)
+            runtime.quantizer(float32.path, images, recipe).write(target / source.name)
             return target / source.name
 
         path, seconds = made(folder / recipe.name, write)
@@ -76,7 +75,7 @@ def stock(model: Variant, runtime: Runtime, data: Dataset, folder: Path) -> Path
     copy = Path(shutil.copy(model.path, folder / "model.pt"))
     settings = {"quantize": 8, "data": str(data.yaml), "imgsz": model.imgsz, "batch": 1, "device": "cpu"}
     with stdout_to_stderr():
-        return Path(YOLO(copy).export(format=FORMATS[runtime.name], **settings))
+        return Path(YOLO(copy).export(format=FORMATS[runtime.info.name], **settings))
 
 
 def main() -> None:
@@ -95,7 +94,7 @@ def main() -> None:
     for cells in (columns, ("---",) * len(columns)):
         print(f"| {' | '.join(cells)} |", flush=True)
     for runtime in RUNTIMES:
-        found = files(model, runtime, data, args.folder / runtime.name)
+        found = files(model, runtime, data, args.folder / runtime.info.name)
         judge = Judge(data, RUNTIMES, args.folder / "store", max(args.threads or [1]), args.rounds, seed=0)
         scores = [judge.score(variant).score for _, variant, _ in found]
         shares = [judge.open(variant).int8_ops / judge.count(variant).ops for _, variant, _ in found]
@@ -103,7 +102,7 @@ def main() -> None:
         for i, (name, variant, seconds) in enumerate(found):
             size = sum(file.stat().st_size for file in [variant.path, *variant.path.rglob("*")] if file.is_file())
             points = f"{100 * (scores[i] - scores[0]):+.1f}" if i else "-"
-            cells = [runtime.name, name, f"{scores[i]:.4f}", points, f"{size / 1e6:.2f}"]
+            cells = [runtime.info.name, name, f"{scores[i]:.4f}", points, f"{size / 1e6:.2f}"]
             cells += [f"{shares[i]:.0%}", f"{seconds:.0f}" if seconds else "-"]
             for latencies in times:
                 cells += [f"{latencies[i].speedup:.2f}", f"{latencies[i].speedup / latencies[1].speedup:.2f}"]

@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30, help="0: no times")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    runtimes = (OpenVino(), *(runtime for runtime in (Ncnn(), LiteRT()) if runtime.name in args.runtimes))
+    runtimes = (OpenVino(), *(runtime for runtime in (Ncnn(), LiteRT()) if runtime.info.name in args.runtimes))
     for cells in (HEAD, ("---",) * len(HEAD)):
         print(f"| {' | '.join(cells)} |", flush=True)
     for path in args.models:

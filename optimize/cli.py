@@ -149,7 +149,7 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     failed = [f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures]
     if run.settings.bundle:
         try:
-            bundle.make(made, folder, run.target.name)
+            bundle.make(made, run.plan.runtimes, folder, run.target.name)
         except VariantFailed as error:
             failed.append(str(error))
     _close_log()

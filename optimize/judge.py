@@ -50,7 +50,7 @@ class Judge:
     seed: int
 
     def runtime(self, variant: Variant) -> Runtime:
-        return next(runtime for runtime in self.runtimes if runtime.name == variant.runtime)
+        return next(runtime for runtime in self.runtimes if runtime.info.name == variant.runtime)
 
     def built(self, variant: Variant) -> Variant:
         """What `variant` is when it is deployed: itself, or the engine that is made of it."""

@@ -65,7 +65,8 @@ def build(plan: Plan, folder: Path | None = None, keep: Keep = lambda report: No
         results=tuple(results),
         noise=None,
         noise_spread=None,
-        stages=[],
+        stages=(),
+        quant=plan.quant,
         provenance=plan.provenance,
         limits=plan.limits,
         device=plan.device,
@@ -105,6 +106,8 @@ def _measure(judge: Judge, subject: Subject, folder: Path | None) -> Result:
     files = [variant.path] if variant.path.is_file() else [p for p in variant.path.rglob("*") if p.is_file()]
     return Result(
         variant=variant,
+        runtime=subject.runtime,
+        precision=subject.precision,
         sha256=digest(variant.path),
         size_bytes=sum(file.stat().st_size for file in files),
         cost=subject.model.cost,

@@ -8,6 +8,7 @@ from optimize.device.device import Device
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.provenance import Provenance
+from optimize.quant.stage import PrecisionStage
 from optimize.runtime.session import Runtime
 from optimize.stage import Stage
 from optimize.variant import Variant
@@ -22,6 +23,7 @@ class Plan:
         data: where to train, calibrate and validate.
         shrink: the stages that make the pruned model, in order; those with nothing to do return the variant as it is.
         precisions: stages of which each makes one more precision of an exported float32 model.
+        quant: the precision that was asked for beside float32; None for none.
         qat: the stage that trains a model whose int8 loses more than allowed; None where nothing may be trained.
         runtimes: where every model is exported to and measured, beside torch.
         judge: measures accuracy and latency.
@@ -35,7 +37,8 @@ class Plan:
     original: Variant
     data: Dataset
     shrink: tuple[Stage, ...]
-    precisions: tuple[Stage, ...]
+    precisions: tuple[PrecisionStage, ...]
+    quant: str | None
     qat: Stage | None
     runtimes: tuple[Runtime, ...]
     judge: Judge

@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from optimize.host.resources import cores
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.plan import Plan
+from optimize.precision import FP32
 from optimize.provenance import gather, versions
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
-from optimize.quant.fp16 import Fp16
 from optimize.quant.int8 import Int8
+from optimize.quant.stage import PrecisionStage
 from optimize.recover.finetune import Finetune
 from optimize.recover.qat import Qat, unavailable
 from optimize.runtime.session import Runtime
@@ -75,15 +77,16 @@ def prepare(config: DictConfig) -> Plan:
     data = _data(settings, model)
     check_apart(f"store={settings.store}", settings.store, data)
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
-    others = _rivals(settings, imgsz, data)
-    check_room(settings.store, path, [rival.path for rival in others or ()])
     asked, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
     usable = _usable(asked)
     if settings.bundle:
-        bundle.check(f"model={settings.model}", task(model), [runtime.name for runtime in usable])
+        bundle.check(f"model={settings.model}", task(model), usable)
     threads = settings.threads or cores()
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
-    quant = build(config.quant, "quant", data=data, judge=judge)
+    quant: PrecisionStage = build(config.quant, "quant", data=data, judge=judge)
+    precisions = (Bf16(judge), quant)
+    others = _rivals(settings, imgsz, data, [stage.precision.name for stage in precisions])
+    check_room(settings.store, path, [rival.path for rival in others or ()])
     untrained = _untrained(settings, recovery)
     for line in untrained:
         log.info(line)
@@ -91,7 +94,8 @@ def prepare(config: DictConfig) -> Plan:
         original=start(path, imgsz),
         data=data,
         shrink=shrink(build(config.pruner, "pruner", data=data, original=path), recovery),
-        precisions=(Bf16(), quant),
+        precisions=precisions,
+        quant=None if quant.precision == FP32 else quant.precision.name,
         qat=_rescue(settings, data, recovery),
         runtimes=usable,
         judge=judge,
@@ -132,7 +136,7 @@ def start(path: Path, imgsz: int) -> Variant:
     return Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions())))
 
 
-def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...] | None:
+def _rivals(settings: Settings, imgsz: int, data: Dataset, precisions: Sequence[str]) -> tuple[Variant, ...] | None:
     """The checkpoints to compare with, each of which does the same job as the model."""
     if settings.rivals is None:
         return None
@@ -149,7 +153,7 @@ def _rivals(settings: Settings, imgsz: int, data: Dataset) -> tuple[Variant, ...
         check_size(given, model, imgsz)
         check_fit(given, model, data, settings.data, "rivals that were trained on the same {}")
         files.append((path, architecture(model)))
-    named = zip(files, rivals.names(files), strict=True)
+    named = zip(files, rivals.names(files, precisions), strict=True)
     return tuple(replace(start(path, imgsz), tags=(name,)).after(name) for (path, _), name in named)
 
 
@@ -171,7 +175,7 @@ def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
     usable = tuple(runtime for runtime in runtimes if runtime.unavailable() is None)
     if runtimes and not usable:
         raise RuntimeUnavailable(
-            f"runtime=[{','.join(r.name for r in runtimes)}] can't be used here: "
+            f"runtime=[{','.join(r.info.name for r in runtimes)}] can't be used here: "
             f"{', '.join(r.unavailable() for r in runtimes)}; install what is missing or give another runtime."
         )
     return usable
@@ -217,14 +221,12 @@ def _untrained(settings: Settings, recovery: list[Stage]) -> list[str]:
     ]
 
 
-def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: Stage) -> tuple[str, ...]:
+def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: PrecisionStage) -> tuple[str, ...]:
     made = ["These images are made, not photographed: handwritten digits composed on crops of photographs."]
-    no_fp16 = [
-        f"{r.name} gets no fp16 file: whether it computes in fp16 is chosen on the device."
-        for r in runtimes
-        if isinstance(quant, Fp16) and r.name in ("ncnn", "litert")
-    ]
-    left_out = [f"{r.name} was left out: {reason}." for r in runtimes if (reason := r.unavailable())]
+    precision, reasons = quant.precision.name, {runtime.info.name: quant.why_not(runtime) for runtime in runtimes}
+    no_file = [f"{name} gets no {precision} file: {reason}." for name, reason in reasons.items() if reason is not None]
+    missing = {runtime.info.name: runtime.unavailable() for runtime in runtimes}
+    left_out = [f"{name} was left out: {reason}." for name, reason in missing.items() if reason is not None]
     slow = [
         "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): its files are smaller, but expect "
         "little speed."
@@ -233,6 +235,6 @@ def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quan
         *_narrower(settings.model, model),
         *(made if settings.data == "digits" else []),
         *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
-        *no_fp16,
+        *no_file,
         *left_out,
     )

@@ -59,8 +59,8 @@ def profiled(threads: int) -> Device:
         MeasurementError: other work disturbs: what is measured too low would make a bound that is none.
     """
     asked = {
-        OpenVino.name: (OpenVino().profiler, {"fp32", "int8", *(["bf16"] if cpu_computes_bf16() else [])}),
-        OnnxRuntime.name: (OnnxRuntime().profiler, {"fp32", "int8"}),
+        OpenVino.info.name: (OpenVino().profiler, {"fp32", "int8", *(["bf16"] if cpu_computes_bf16() else [])}),
+        OnnxRuntime.info.name: (OnnxRuntime().profiler, {"fp32", "int8"}),
     }
     found: list[Machine] = []
     while len(found) < MOST:

@@ -1,7 +1,6 @@
 """Everything that was measured of one variant, and of one run."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from optimize.dataset import LeftOut
 from optimize.device.device import Device
@@ -14,8 +13,11 @@ from optimize.measure.latency import Latency
 from optimize.measure.profile import Profile
 from optimize.measure.roofline import Machine
 from optimize.measurement import Measurement
+from optimize.precision import Precision
 from optimize.provenance import Provenance
+from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
+from optimize.work import Quantized, Work
 
 
 @dataclass(frozen=True)
@@ -24,27 +26,35 @@ class Result:
 
     Attributes:
         variant: what was measured, where it lies in the run's folder.
+        runtime, precision: what the report must know of those that `variant` names.
         sha256: of the artefact.
         size_bytes: of the artefact on disk.
         cost: operations and bytes counted in torch on the fused graph that the artefact came from.
         graph: the same counted on the exported artefact itself; None for a checkpoint, which is not exported.
         accuracy: on the validation split.
         latency: None where it was not measured.
-        quantization: what the int8 stage says of its work: recipe, calibration, drop, layers left in float; else None.
+        quantization: what the stage that quantized it says of its work; None where nothing was quantized.
         profile: time by layer; None where the runtime doesn't tell.
         rival: what a user could take instead of an optimized model: the original at a smaller input, another model.
     """
 
     variant: Variant
+    runtime: RuntimeInfo
+    precision: Precision
     sha256: str
     size_bytes: int
     cost: Cost
     graph: GraphCost | None
     accuracy: Accuracy
     latency: Latency | None
-    quantization: dict[str, Any] | None = None
+    quantization: Quantized | None = None
     profile: Profile | None = None
     rival: bool = False
+
+    @property
+    def artefact(self) -> tuple[str, str, str]:
+        """What tells it from every other row, as in `Measurement`; a bf16 row has the same file as its fp32 row."""
+        return self.sha256, self.variant.runtime, self.variant.precision
 
     @property
     def float_ops(self) -> int:
@@ -58,11 +68,11 @@ class Result:
     @property
     def missed(self) -> str | None:
         """What must be said of an int8 that loses more than `quant.max_drop`."""
-        if self.quantization is None or self.quantization["reached"]:
+        if self.quantization is None or self.quantization.reached:
             return None
         return (
-            f"{self.variant.name} on {self.variant.runtime} loses {self.quantization['drop']:.1f} points of "
-            f"{self.accuracy.metric} at best, quant.max_drop={self.quantization['max_drop']} is allowed; allow more, "
+            f"{self.variant.name} on {self.variant.runtime} loses {self.quantization.drop:.1f} points of "
+            f"{self.accuracy.metric} at best, quant.max_drop={self.quantization.max_drop} is allowed; allow more, "
             "train for int8 with epochs= and recover=[bn,finetune,qat], or take quant=fp16."
         )
 
@@ -101,7 +111,8 @@ class Report:
         noise: how far the paired ratio of one artefact timed against itself (A/A) lay from 1; None where nothing was
             timed (yet).
         noise_spread: half the distance between the quartiles of these ratios.
-        stages: what the stages that made the pruned model say of their work, in order, each with its name as `stage`.
+        stages: what the stages that made the pruned model say of their work, in order.
+        quant: the precision that was asked for beside float32; None for none.
         provenance: where the figures come from.
         failures: rows that are missing.
         limits: what the user can't do without.
@@ -117,8 +128,9 @@ class Report:
     results: tuple[Result, ...]
     noise: float | None
     noise_spread: float | None
-    stages: list[dict[str, Any]]
+    stages: tuple[Work, ...]
     provenance: Provenance
+    quant: str | None = None
     failures: tuple[Failure, ...] = ()
     limits: Limits = Limits()  # noqa: RUF009  it is frozen
     blocks: dict[str, str] = field(default_factory=dict)

@@ -12,7 +12,7 @@ class Stage(Protocol):
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         """Make the new variant inside `folder`, or return `variant` itself where there is nothing to do.
 
-        `folder` may hold what an interrupted call left there. A stage writes `report.json` beside its artefact where
-        it has something to say of what it did.
+        `folder` may hold what an interrupted call left there. A stage that has something to say of what it did calls
+        `store.apply.write_report` with a record of `optimize.work`.
         """
         ...

@@ -4,17 +4,15 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-FOLDERS = "openvino", "ncnn"  # runtimes whose formats need several files
-
 
 @dataclass(frozen=True)
 class Variant:
     """A model file that some runtime can read.
 
     Attributes:
-        path: the file, or the folder in a runtime of `FOLDERS`.
-        runtime: who reads it: `torch`, `onnxruntime`, `openvino`, `tensorrt`, `ncnn` or `litert`.
-        precision: what it was made for: `fp32`, `bf16`, `fp16` or `int8`.
+        path: the file, or the folder where the format of the runtime needs several files.
+        runtime: name of what reads it, e.g. `torch`, `onnxruntime` and `openvino`.
+        precision: name of what it was made for, e.g. `fp32` and `int8`.
         imgsz: height and width of the input in pixels (square).
         tags: what was done to the original, in order, e.g. `("pruned", "int8")`.
         steps: the settings of every stage so far, after the identity of the original; they decide the key.
@@ -40,7 +38,8 @@ class Variant:
     @property
     def ending(self) -> str:
         """How the name of its file or folder must end, so that ultralytics knows the format."""
-        return f"_{self.runtime}_model" if self.runtime in FOLDERS else self.path.suffix
+        folder = f"_{self.runtime}_model"
+        return folder if self.path.name.endswith(folder) else self.path.suffix
 
     @property
     def key(self) -> str:

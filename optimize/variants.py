@@ -9,14 +9,17 @@ from optimize.measure import cost
 from optimize.measure.cost import Cost
 from optimize.measure.graph_cost import GraphCost
 from optimize.plan import Plan
+from optimize.precision import FP32, Precision
 from optimize.quant.int8 import Int8
+from optimize.quant.stage import PrecisionStage
 from optimize.result import Failure
 from optimize.rivals import smaller
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
-from optimize.stage import Stage
-from optimize.store.apply import apply, said
+from optimize.runtime_info import RuntimeInfo
+from optimize.store.apply import apply, report_of
 from optimize.variant import Variant
+from optimize.work import Done, Quantized, Work
 from optimize.yolo.checkpoint import deployed, load
 
 log = logging.getLogger(__name__)
@@ -35,15 +38,25 @@ class Model:
 
 @dataclass(frozen=True)
 class Subject:
-    """A variant to be measured, the model it was made of, what its graph costs, and how it was quantized."""
+    """A variant to be measured.
+
+    Attributes:
+        variant: what is deployed.
+        model: that it was made of.
+        runtime, precision: what the report must know of them.
+        graph: what its graph costs; None for a checkpoint.
+        quantization: what the stage that quantized it says.
+    """
 
     variant: Variant
     model: Model
+    runtime: RuntimeInfo
+    precision: Precision
     graph: GraphCost | None
-    quantization: dict | None
+    quantization: Quantized | None
 
 
-def variants(plan: Plan, failures: list[Failure]) -> tuple[list[Subject], list[dict]]:
+def variants(plan: Plan, failures: list[Failure]) -> tuple[list[Subject], tuple[Work, ...]]:
     """All of them, runtime by runtime, the original in torch first; and what the stages of the pruned model say.
 
     What fails for one variant is added to `failures`, and the others are made.
@@ -61,21 +74,21 @@ def variants(plan: Plan, failures: list[Failure]) -> tuple[list[Subject], list[d
 
 def original(plan: Plan) -> Subject:
     """The original in torch, with which all others are compared."""
-    return _subject(plan, Torch(), plan.original, _model(plan.original))
+    return _subject(plan, Torch(), plan.original, _model(plan.original), FP32)
 
 
 def _model(variant: Variant) -> Model:
     return Model(variant, cost.count(deployed(load(variant.path)), variant.imgsz))
 
 
-def _models(plan: Plan) -> tuple[list[Variant], list[dict]]:
+def _models(plan: Plan) -> tuple[list[Variant], tuple[Work, ...]]:
     """The original, and the pruned and recovered model if anything was changed; and what the stages say they did."""
-    variant, stages = plan.original, []
+    variant, stages = plan.original, list[Work]()
     for stage in plan.shrink:
         before, variant = variant, apply(stage, variant, plan.store)
         if variant != before:
-            stages.append({"stage": type(stage).__name__.lower(), **(said(variant) or {})})
-    return ([plan.original] if variant == plan.original else [plan.original, variant]), stages
+            stages.append(report_of(variant) or Done(type(stage).__name__.lower()))
+    return ([plan.original] if variant == plan.original else [plan.original, variant]), tuple(stages)
 
 
 def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Model]:
@@ -96,32 +109,39 @@ def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Mo
 def _subjects(plan: Plan, runtime: Runtime, model: Model, failures: list[Failure]) -> list[Subject]:
     """One model as `runtime` deploys it: in float32, and in every other precision."""
     subjects: list[Subject] = []
-    with noted(failures, model.variant.name, runtime.name):
+    name = runtime.info.name
+    with noted(failures, model.variant.name, name):
         exported = apply(runtime.export, model.variant, plan.store)
-        subjects.append(_subject(plan, runtime, exported, model))
+        subjects.append(_subject(plan, runtime, exported, model, FP32))
     for stage in plan.precisions if subjects else ():
-        tags = (*model.variant.tags, type(stage).__name__.lower())
-        with noted(failures, replace(model.variant, tags=tags).name, runtime.name):
+        tags = (*model.variant.tags, stage.precision.name)
+        with noted(failures, replace(model.variant, tags=tags).name, name):
             variant = _in_precision(plan, stage, runtime, model, exported)
             if variant != exported:
-                subjects.append(_subject(plan, runtime, variant, model, said(variant)))
+                subjects.append(_subject(plan, runtime, variant, model, stage.precision))
     return subjects
 
 
-def _subject(plan: Plan, runtime: Runtime, variant: Variant, model: Model, quantization: dict | None = None) -> Subject:
+def _subject(plan: Plan, runtime: Runtime, variant: Variant, model: Model, precision: Precision) -> Subject:
     graph = runtime.count(variant)  # of what is built, since a built engine has no operators left to count
     _agree(variant, model.cost, graph)
-    return Subject(plan.judge.built(variant), model, graph, quantization)
+    return Subject(plan.judge.built(variant), model, runtime.info, precision, graph, _quantization(variant, precision))
 
 
-def _in_precision(plan: Plan, stage: Stage, runtime: Runtime, model: Model, exported: Variant) -> Variant:
+def _quantization(variant: Variant, precision: Precision) -> Quantized | None:
+    work = None if precision == FP32 else report_of(variant)
+    return work if isinstance(work, Quantized) else None
+
+
+def _in_precision(plan: Plan, stage: PrecisionStage, runtime: Runtime, model: Model, exported: Variant) -> Variant:
     """`exported` in another precision; where int8 loses too much, the better of it and one trained for int8.
 
     A rival is taken as it is, and never trained.
     """
     made = apply(stage, exported, plan.store)
     trainable = isinstance(stage, Int8) and plan.qat is not None and not model.rival
-    if not trainable or made == exported or (said(made) or {"reached": True})["reached"]:
+    work = _quantization(made, stage.precision)
+    if not trainable or made == exported or work is None or work.reached:
         return made
     log.info("%s on %s lost more than allowed: training the model for int8", made.name, made.runtime)
     trained = apply(runtime.export, apply(plan.qat, model.variant, plan.store), plan.store)

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "optimize"
 LAYERS = [  # from the ground up
     "errors texts literal",
-    "variant measurement limits dataset settings inside",  # records, and what paths and texts may be
+    "variant measurement limits dataset settings precision runtime_info work inside",  # records; what paths may be
     "config terminal stage",
     "host",
     "progress provenance sentences",

@@ -173,12 +173,12 @@ def test_two_runs_never_share_a_folder(dataset, checkpoint, tmp_path, monkeypatc
 def test_no_name_from_outside_becomes_markup(tmp_path):
     hostile = "</script><script>alert(1)</script>"
     report = reports.report(provenance=reports.provenance(remarks=(hostile,), data=hostile, command=hostile))
-    layers = [layer | {"name": hostile, "dense": hostile} for layer in report.stages[0]["layers"]]
+    layers = tuple(replace(layer, name=hostile, dense=hostile) for layer in report.stages[0].layers)
     seen = report.disagreement
     report = replace(
         report,
-        stages=[report.stages[0] | {"layers": layers}],
-        disagreement=replace(seen, images=tuple(replace(p, name=hostile) for p in seen.images)),
+        stages=(replace(report.stages[0], layers=layers),),
+        disagreement=replace(seen, worst=tuple(replace(p, name=hostile) for p in seen.worst)),
     )
     (tmp_path / "images").mkdir()
     Image.new("RGB", (96, 64)).save(tmp_path / "images" / "0.jpg")

@@ -49,7 +49,7 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     folder = Path(out.splitlines()[-1])
     assert folder.parent == where / "runs"
     results = json.loads((folder / "results.json").read_text())
-    assert results["schema"] == 3
+    assert results["schema"] == 4
     assert {"provenance", "stages", "noise", "failures", "limits"} <= results.keys()
     rows = {(v["variant"]["runtime"], v["name"]): v for v in results["results"]}
     assert len(rows) == len(results["results"])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from helpers import reports, sweeps
-from helpers.bundles import one_row
+from helpers.bundles import bundled, one_row
 from optimize.bundle import make
 from optimize.measure import validation
 from optimize.measure.accuracy import Accuracy
@@ -136,7 +136,7 @@ def test_a_bundle_takes_the_place_of_the_one_before(ruled, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(make, "metadata_of", lambda _: {"names": {0: "a"}, "end2end": False})
         for _ in range(2):
-            made = make.make(one_row(tmp_path / "model.onnx", "onnxruntime"), tmp_path)
+            made = bundled(one_row(tmp_path / "model.onnx", "onnxruntime"), tmp_path)
     assert made.is_dir() and sorted(path.name for path in tmp_path.iterdir()) == [NAME, "bundle", "model.onnx"]
 
 

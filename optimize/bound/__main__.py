@@ -16,8 +16,9 @@ from optimize.errors import InputError, LimitMissed
 from optimize.flops import modules
 from optimize.limits import Limits
 from optimize.measure import cost
-from optimize.report import bounds as shown
-from optimize.report.table import of_bounds
+from optimize.report import table as terminal_table
+from optimize.report.sections import bounds as shown
+from optimize.report.sections import section
 from optimize.sentences import one_sentence
 from optimize.store.apply import digest
 from optimize.terminal import terminal
@@ -153,7 +154,8 @@ def _totals(candidates: Sequence[Candidate], device: Device, limits: Limits) -> 
     ]
     head = (*shown.HEAD, "limits")
     width = len(head) if limits != Limits() else len(shown.HEAD)
-    return of_bounds(shown.title(device), head[:width], [row[:width] for row in rows])
+    told = section.Table(head[:width], tuple(row[:width] for row in rows), (*shown.WORDS, "limits"))
+    return terminal_table.grid(shown.title(device), told)
 
 
 def _measurements(candidates: Sequence[Candidate], limits: Limits) -> Table:

@@ -12,8 +12,8 @@ from optimize.measurement import Measurement
 from optimize.provenance import Host
 from optimize.report import results
 from optimize.result import Report, Result
+from optimize.runtime_info import RuntimeInfo
 from optimize.verdict import gates
-from optimize.verdict.plain import RUNTIMES
 
 
 def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> list[Measured]:
@@ -37,18 +37,19 @@ def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> lis
     if not here and not brought:
         raise InputError(f"runs={run} was measured on {_elsewhere(host, device)}.")
     timed = [row for row in report.results if row.latency and here]
-    runtimes = [*(row.variant.runtime for row in timed), *(one.runtime for one in brought)]
-    if device and runtimes and not any(_unit(runtime, device) for runtime in runtimes):
+    by_artefact = {row.artefact: row.runtime for row in report.results}
+    used = [*(row.runtime for row in timed), *(by_artefact[one.artefact] for one in brought)]
+    if device and used and not any(_unit(runtime, device) for runtime in used):
         raise InputError(
-            f"runs={run} was measured on the {_processor(runtimes[0])}, and the profile of {device.name} is of its "
+            f"runs={run} was measured on the {used[0].processor}, and the profile of {device.name} is of its "
             f"{', '.join(device.peaks)}; leave runs= out, or give runs that used it."
         )
     found = []
     for own, row in _made_of(report, sha256, imgsz):
-        unit = _unit(row.variant.runtime, device) if device else _processor(row.variant.runtime)
+        unit = _unit(row.runtime, device) if device else row.runtime.processor
         if unit is None:
             continue
-        same = [one for one in brought if one.artefact == (row.sha256, row.variant.runtime, row.variant.precision)]
+        same = [one for one in brought if one.artefact == row.artefact]
         times = [(one.device, one, gates.of_measurement(one, report)) for one in same]
         if row.latency and here:
             times.insert(0, (host.name, row.latency, gates.of_timing(report)))
@@ -86,18 +87,13 @@ def _measured(
     )
 
 
-def _processor(runtime: str) -> str:
-    """What our runtimes and bench.py compute on: TensorRT on the GPU, all others on the CPU."""
-    return "gpu" if runtime == "tensorrt" else "cpu"
-
-
-def _unit(runtime: str, device: Device) -> str | None:
+def _unit(runtime: RuntimeInfo, device: Device) -> str | None:
     """The unit of `device` that runs models in `runtime`, of a measured profile its own; None where there is none."""
-    if runtime in device.peaks:
-        return runtime
-    unit = _processor(runtime)
-    units = {"cpu" if known in RUNTIMES else known for known in device.peaks}  # runtimes are measured on the CPU
-    return unit if unit in units else None
+    if runtime.name in device.peaks:
+        return runtime.name
+    measured = device.cpu is not None and "cpu" not in device.peaks  # such a profile has runtimes in place of the CPU
+    units = {*device.peaks, "cpu"} if measured else set(device.peaks)
+    return runtime.processor if runtime.processor in units else None
 
 
 def _is(device: Device, cpu: str | None, board: str | None, system: str) -> bool:

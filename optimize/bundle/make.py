@@ -3,13 +3,13 @@
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from optimize.errors import InputError, VariantFailed
 from optimize.result import Report, Result
-from optimize.runtime.metadata import metadata_of
+from optimize.runtime.session import Runtime
 from optimize.store.manifest import placing, remove
 from optimize.texts import mapped, markdown, shown
 from optimize.verdict.plain import called
@@ -18,16 +18,14 @@ from optimize.verdict.verdict import chosen, decide, headline
 log = logging.getLogger(__name__)
 
 FILES = Path(__file__).parent / "files"
-SCRIPTS = "run.py", "bench.py", "runtimes.py"
-# What pip installs; files/runtimes.py opens each.
-PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn", "litert": "ai-edge-litert"}
+SCRIPTS = "run.py", "bench.py", "model.py"  # beside the runtime's own device.py
 TASKS = ("detect", "rtdetr")  # whose outputs files/run.py decodes
 # As ultralytics' predict has them.
 NMS = {"confidence": 0.25, "iou": 0.7, "max_detections": 300}
 LETTERBOX = {"grey": 114}
 
 
-def check(given: str, task: str, runtimes: Sequence[str]) -> None:
+def check(given: str, task: str, runtimes: Sequence[Runtime]) -> None:
     """Whether a model of `task` that is exported to `runtimes` can be bundled.
 
     Raises:
@@ -38,17 +36,19 @@ def check(given: str, task: str, runtimes: Sequence[str]) -> None:
             f"bundle=true is for {' and '.join(TASKS)} models, {given} is a {task} model; leave bundle=true out, and "
             "take the files from the run's artefacts/."
         )
-    if not set(runtimes) & set(PACKAGES):
+    if not any(runtime.device_file for runtime in runtimes):
         raise InputError(
-            f"bundle=true needs one of runtime=[{','.join(PACKAGES)}], and none of them is used here; name one."
+            "bundle=true needs a runtime whose files can be copied to a device, e.g. runtime=[onnxruntime]; none of "
+            f"runtime=[{','.join(runtime.info.name for runtime in runtimes)}] is one; name one."
         )
 
 
-def make(report: Report, folder: Path, run: str | None = None) -> Path:
+def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | None = None) -> Path:
     """Write `folder`/bundle, whole or not at all.
 
     Args:
         report: of the run.
+        runtimes: that it exported to.
         folder: of the run.
         run: what that folder is called when the run has ended, without one as now.
 
@@ -56,33 +56,36 @@ def make(report: Report, folder: Path, run: str | None = None) -> Path:
         VariantFailed: nothing was exported that could be bundled.
         InputError: a bundle lies there with a file that is not as an earlier call wrote it.
     """
-    row = picked(report)
+    devices = {runtime.info.name: runtime for runtime in runtimes if runtime.device_file}
+    row = picked(report, devices)
+    runtime, artefact = devices[row.variant.runtime], row.variant.path
     log.info("bundle: %s", called(row))
-    about, artefact = described(row, report, run or folder.name), row.variant.path
+    about = described(row, report, runtime, run or folder.name)
     with placing(folder) as temporary:
         partial = temporary / "bundle"
         partial.mkdir()
         for name in SCRIPTS:
             shutil.copyfile(FILES / name, partial / name)
+        shutil.copyfile(runtime.device_file, partial / "device.py")
         (shutil.copytree if artefact.is_dir() else shutil.copy2)(artefact, partial / artefact.name)
         (partial / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         (partial / "labels.txt").write_text("".join(f"{shown(name)}\n" for name in about["names"]), encoding="utf-8")
-        told = about | {"package": PACKAGES[row.variant.runtime], "verdict": _verdict(row, report)}
+        told = about | {"package": runtime.info.package, "verdict": _verdict(row, report)}
         readme = (FILES / "README.md").read_text(encoding="utf-8").format(**mapped(told, markdown))
         (partial / "README.md").write_text(readme, encoding="utf-8")
         remove(folder, ["bundle"])
     return folder / "bundle"
 
 
-def picked(report: Report) -> Result:
+def picked(report: Report, runtimes: Collection[str]) -> Result:
     """The verdict's choice of what was made; of the exported rows where that one can't be bundled, e.g. a checkpoint.
 
-    Where nothing was made, of the original in each runtime.
+    Where nothing was made, of the original in each of `runtimes`, those that can be bundled.
     """
     best = chosen(report)
-    if best and best.variant.runtime in PACKAGES:
+    if best and best.variant.runtime in runtimes:
         return best
-    exported = [row for row in report.results if row.variant.runtime in PACKAGES and not row.rival]
+    exported = [row for row in report.results if row.variant.runtime in runtimes and not row.rival]
     made = [row for row in exported if row.variant.name != "original"]
     if not exported:
         raise VariantFailed("there is no bundle, since no exported variant could be made; report.md says why.")
@@ -90,10 +93,10 @@ def picked(report: Report) -> Result:
     return verdict.best or verdict.nearest
 
 
-def described(row: Result, report: Report, run: str) -> dict[str, Any]:
+def described(row: Result, report: Report, runtime: Runtime, run: str) -> dict[str, Any]:
     """The content of bundle.json."""
     variant = row.variant
-    inside, package = metadata_of(variant.path), PACKAGES[variant.runtime]
+    inside, package = runtime.metadata(variant.path), runtime.info.package
     version = report.provenance.versions.get(package, "")  # it may have come in a package of another name
     transformer = report.provenance.task == "rtdetr"
     return {

@@ -12,6 +12,7 @@ import numpy as np
 
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.work import Calibration
 from optimize.yolo.image import validation_image
 
 log = logging.getLogger(__name__)
@@ -39,17 +40,17 @@ class CalibrationImages:
     def __len__(self) -> int:
         return len(self.files)
 
-    def described(self) -> dict:
-        """For report.json: how many images, from where, by which seed, and how many of them show each class."""
+    def described(self) -> Calibration:
+        """How many images, from where, by which seed, and how many of them show each class."""
         shown = [self.data.classes.get(file, frozenset()) for file in self.files]
         counts = Counter(i for classes in shown for i in classes)
-        return {
-            "images": len(self.files),
-            "source": f"{'/'.join(self.data.yaml.parts[-2:])}, training split",
-            "seed": self.seed,
-            "images_by_class": {name: counts[i] for i, name in enumerate(self.data.titles)},
-            "without_labels": sum(not classes for classes in shown),
-        }
+        return Calibration(
+            images=len(self.files),
+            source=f"{'/'.join(self.data.yaml.parts[-2:])}, training split",
+            seed=self.seed,
+            images_by_class={name: counts[i] for i, name in enumerate(self.data.titles)},
+            without_labels=sum(not classes for classes in shown),
+        )
 
 
 def calibration_images(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImages:
@@ -69,12 +70,12 @@ def sample(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImage
     return CalibrationImages(tuple(Random(seed).sample(files, min(count, len(files)))), imgsz, data, seed)
 
 
-def _sentence(found: dict) -> str:
-    counts = found["images_by_class"].values()
+def _sentence(chosen: Calibration) -> str:
+    counts = chosen.images_by_class.values()
     return (
-        f"calibrating with {found['images']} images of {found['source']}, seed {found['seed']}: they show "
+        f"calibrating with {chosen.images} images of {chosen.source}, seed {chosen.seed}: they show "
         f"{sum(count > 0 for count in counts)} of {len(counts)} classes, the rarest in {min(counts)} images; "
-        f"{found['without_labels']} have no labels"
+        f"{chosen.without_labels} have no labels"
     )
 
 

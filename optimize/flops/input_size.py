@@ -2,7 +2,7 @@
 
 from optimize.errors import InputError
 
-ONE_PICTURE = "give a graph with one input (1, channels, height, width)"
+ONE_IMAGE = "give a graph with one input (1, channels, height, width)"
 
 
 def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) -> tuple[int, int]:
@@ -13,7 +13,7 @@ def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) ->
     """
     texts = ", ".join(f"({', '.join(map(str, shape))})" for shape in inputs) or "nothing"
     if [len(shape) for shape in inputs] != [4]:
-        raise InputError(f"model={model} takes {texts}, so it is no detector; {ONE_PICTURE}.")
+        raise InputError(f"model={model} takes {texts}, so it is no detector; {ONE_IMAGE}.")
     if not all(isinstance(dimension, int) for dimension in inputs[0]):
         raise InputError(
             f"model={model} has the dynamic input {texts}, so its operations can't be counted; export it again with "
@@ -21,7 +21,7 @@ def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) ->
         )
     batch, channels, height, width = inputs[0]
     if channels > min(height, width):
-        raise InputError(f"model={model} takes {texts}, which is no image; {ONE_PICTURE}.")
+        raise InputError(f"model={model} takes {texts}, which is no image; {ONE_IMAGE}.")
     if batch != 1:
         raise InputError(f"model={model} takes {batch} images at once; export it again with batch=1.")
     if imgsz is not None and (height, width) != (imgsz, imgsz):

@@ -1,8 +1,7 @@
 """Remove a share of a model's FLOPs by removing whole channels."""
 
-import json
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from math import isclose
 from pathlib import Path
 
@@ -15,63 +14,12 @@ from optimize.pruner.cut import cut
 from optimize.pruner.selection import Selection, select
 from optimize.pruner.settings import Pruning
 from optimize.pruner.size import amount
-from optimize.store.apply import REPORT
+from optimize.store.apply import write_report
 from optimize.variant import Variant
+from optimize.work import LayerChange, Pruned
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
 from optimize.yolo.widths import STOP, is_pruned, stop_stock_training
-
-
-@dataclass(frozen=True)
-class LayerChange:
-    """One convolution or linear layer before and after.
-
-    Attributes:
-        name: of the module, in the unfused model.
-        width: output channels, before and after.
-        flops: of one image in the deployed graph, before and after; 0 for a layer that only trains.
-        parameters: in the deployed graph, before and after.
-        dense: why no channel was removed, or "".
-    """
-
-    name: str
-    width: tuple[int, int]
-    flops: tuple[int, int]
-    parameters: tuple[int, int]
-    dense: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What pruning did.
-
-    Attributes:
-        target: what was to shrink: `flops`, `params` or `channels`.
-        asked: share of it that was to be gone, of the original's.
-        reached: share that is gone, counted on the deployed models.
-        flops: FLOPs (2 per multiply-add) of one image through the deployed model, before and after this cut.
-        parameters: of the deployed model, before and after this cut.
-        ratio: share of the removable channels at which the search ended; None for `measured`.
-        seconds: how long it took, the criterion's gradients included.
-        imgsz, criterion, scope, round_to, max_ratio, min_width, protect: the settings.
-        layers: every layer, in the order in which they run.
-    """
-
-    target: str
-    asked: float
-    reached: float
-    flops: tuple[int, int]
-    parameters: tuple[int, int]
-    ratio: float | None
-    seconds: float
-    imgsz: int
-    criterion: str
-    scope: str
-    round_to: int
-    max_ratio: float
-    min_width: int
-    protect: tuple[str, ...]
-    layers: tuple[LayerChange, ...]
 
 
 @dataclass(frozen=True)
@@ -94,12 +42,12 @@ class Prune:
         if any(kept < full for full, kept in (layer.width for layer in report.layers)) or is_pruned(model):
             stop_stock_training(model)
         save(model, folder / "pruned.pt")
-        (folder / REPORT).write_text(json.dumps(asdict(report), indent=2), encoding="utf-8")
+        write_report(report, folder)
         tags = variant.tags if "pruned" in variant.tags else (*variant.tags, "pruned")
         return replace(variant, path=folder / "pruned.pt", tags=tags)
 
 
-def prune(model: nn.Module, imgsz: int, settings: Pruning) -> Report:
+def prune(model: nn.Module, imgsz: int, settings: Pruning) -> Pruned:
     """Prune `model` at `imgsz` x `imgsz` pixels, in place.
 
     What is left is made of the same ultralytics modules. FLOPs are those of the deployed graph: fused, with one head.
@@ -122,7 +70,7 @@ def prune(model: nn.Module, imgsz: int, settings: Pruning) -> Report:
             f"The pruned model has {left} {settings.target} where {chosen.left:.0f} were calculated, so neither can be "
             "trusted; please report this model."
         )
-    return Report(
+    return Pruned(
         target=settings.target,
         asked=settings.share,
         reached=1 - left / whole,

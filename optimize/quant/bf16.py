@@ -1,32 +1,33 @@
-"""bf16 arithmetic in OpenVINO: free, and on a CPU with AMX about as fast as int8."""
+"""bf16 arithmetic where the runtime has it: free, and on a CPU with AMX about as fast as int8."""
 
-import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
+from optimize.judge import Judge
+from optimize.precision import Precision
+from optimize.quant.stage import why_no_writer, write
 from optimize.runtime.here import here
+from optimize.runtime.session import Runtime
 from optimize.variant import Variant
 
 
 @dataclass(frozen=True)
 class Bf16:
-    """Effect: the same file, opened with another precision hint; OpenVINO only, on a CPU that has bf16.
-
-    Every other variant comes back unchanged.
+    """Effect: the same file, opened with another hint, in runtimes that have bf16 on this CPU; no file elsewhere.
 
     Attributes:
+        judge: knows the runtimes.
         machine: another one that shares the store may have no bf16.
     """
 
+    precision: ClassVar = Precision("bf16", bytes=2, computes=("bf16", "fp32"), requires=("bf16",), fill=0.4)
+
+    judge: Judge = field(repr=False)
     machine: str = field(default_factory=here, init=False)
 
-    def __call__(self, variant: Variant, folder: Path) -> Variant:
-        if variant.runtime != "openvino":
-            return variant
-        from optimize.runtime.openvino import cpu_computes_bf16
+    def why_not(self, runtime: Runtime) -> str | None:
+        return why_no_writer(self.precision, runtime)
 
-        if not cpu_computes_bf16():
-            return variant
-        target = folder / variant.path.name
-        shutil.copytree(variant.path, target, dirs_exist_ok=True)
-        return replace(variant, path=target, precision="bf16", tags=(*variant.tags, "bf16"))
+    def __call__(self, variant: Variant, folder: Path) -> Variant:
+        return write(self.precision, self.judge.runtime(variant), variant, folder)

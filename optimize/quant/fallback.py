@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from optimize.judge import Judge
-from optimize.quant.sensitivity import Quantizer, rank
+from optimize.quant.sensitivity import rank
+from optimize.runtime.session import Quantizer
 from optimize.variant import Variant
 
 log = logging.getLogger(__name__)

@@ -1,12 +1,12 @@
 """int8 after training: the recipe that proved best for each runtime, layers back to float where it loses too much."""
 
-import json
 import logging
 import shutil
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import ClassVar
 
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
@@ -14,12 +14,13 @@ from optimize.errors import InputError
 from optimize.host.files import move
 from optimize.judge import Judge
 from optimize.measure.latency import ALIKE
+from optimize.precision import Precision
 from optimize.quant.fallback import Trial, toward_float
-from optimize.quant.recipes import calibrated, recipes_for
-from optimize.quant.sensitivity import Quantizer
 from optimize.runtime.here import here
-from optimize.store.apply import REPORT
+from optimize.runtime.session import Quantizer, Runtime
+from optimize.store.apply import write_report
 from optimize.variant import Variant
+from optimize.work import Candidate, FloatLayer, Quantized
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class Int8:
 
     Reads the exported float32 file; torch runs no int8 here, so its variants come back unchanged. The file must not
     lose more than `max_drop`: where it does, layers return to float one by one, those first whose return wins most,
-    until it holds. report.json says what was done, and as `reached` whether it holds.
+    until it holds. `work.Quantized` says what was done, and as `reached` whether it holds.
 
     Attributes:
         data: the data set whose training split calibrates.
@@ -43,6 +44,14 @@ class Int8:
         against: the key of `reference`.
         machine: where it is scored, and where a search takes its times; elsewhere it may end otherwise.
     """
+
+    precision: ClassVar = Precision(
+        "int8",
+        bytes=1,
+        computes=("int8", "fp16", "fp32"),  # how much of it is int8 has an alarm of its own
+        integer=True,
+        fill=1.0,
+    )
 
     data: Dataset
     judge: Judge = field(repr=False)
@@ -64,23 +73,27 @@ class Int8:
         if self.max_drop < 0:
             raise InputError(f"quant.max_drop={self.max_drop} is not allowed; give 0 or more points, e.g. 1.0.")
 
+    def why_not(self, runtime: Runtime) -> str | None:
+        return None if runtime.int8_recipes() else "it has no recipe for int8"
+
     def __call__(self, variant: Variant, folder: Path) -> Variant:
-        if variant.runtime == "torch":
+        runtime = self.judge.runtime(variant)
+        recipes = runtime.int8_recipes()
+        if not recipes:
             return variant
         began = perf_counter()
         shutil.rmtree(folder / "tries", ignore_errors=True)  # of a killed call, whose scores are in the store
         images = calibration_images(self.data, self.calibration_images, self.seed, variant.imgsz)
         before = self.judge.score(self.judge.built(self.reference or variant)).score
-        goal, report = before - self.max_drop / 100, {"calibration": images.described(), "max_drop": self.max_drop}
-        recipes = recipes_for(variant.runtime)
+        goal, candidates, float_layers = before - self.max_drop / 100, (), None
         tries = [
-            self._try(variant, calibrated(variant, images, recipe), recipe.name, (), folder)
+            self._try(variant, runtime.quantizer(variant.path, images, recipe), recipe.name, (), folder)
             for recipe in (recipes if self.search else recipes[:1])
         ]
         best = max(tries, key=lambda trial: trial.score)
         if self.search:
             speeds = self._speeds(variant, tries)
-            report["candidates"] = [_candidate(t, before, s) for t, s in zip(tries, speeds, strict=True)]
+            candidates = tuple(_candidate(t, before, s) for t, s in zip(tries, speeds, strict=True))
             best = _fastest([(s, t) for s, t in zip(speeds, tries, strict=True) if t.score >= goal]) or best
         if best.score < goal:
             log.info("%s loses %.1f points: returning layers to float", best.recipe, 100 * (before - best.score))
@@ -88,10 +101,18 @@ class Int8:
             way = list(toward_float(best, attempt, self.judge, variant, goal))
             best = max(way, key=lambda trial: (trial.score >= goal, trial.score))
             way = way[: way.index(best) + 1]
-            report["float_layers"] = _float_layers(way, self._speeds(variant, way), before)
-        report |= {"recipe": best.recipe, "drop": 100 * (before - best.score), "reached": best.score >= goal}
-        report["seconds"] = round(perf_counter() - began, 1)
-        (folder / REPORT).write_text(json.dumps(report, indent=2), encoding="utf-8")
+            float_layers = _float_layers(way, self._speeds(variant, way), before)
+        report = Quantized(
+            recipe=best.recipe,
+            drop=100 * (before - best.score),
+            max_drop=self.max_drop,
+            reached=best.score >= goal,
+            seconds=round(perf_counter() - began, 1),
+            calibration=images.described(),
+            candidates=candidates,
+            float_layers=float_layers,
+        )
+        write_report(report, folder)
         path = folder / variant.path.name
         if path.is_dir():  # of a call that was killed between this line and the end
             shutil.rmtree(path)
@@ -105,9 +126,10 @@ class Int8:
         target = tries / str(len(list(tries.iterdir()))) / variant.path.name
         target.parent.mkdir()
         quantizer.write(target, floats)
-        made = replace(variant, path=target, precision="int8", tags=(*variant.tags, "int8"))
-        made = made.after(f"{self!r} {recipe} {floats}")
-        return Trial(recipe, quantizer, floats, made, self.judge.score(self.judge.built(made)).score)
+        name = self.precision.name
+        quantized = replace(variant, path=target, precision=name, tags=(*variant.tags, name))
+        quantized = quantized.after(f"{self!r} {recipe} {floats}")
+        return Trial(recipe, quantizer, floats, quantized, self.judge.score(self.judge.built(quantized)).score)
 
     def _speeds(self, variant: Variant, tries: list[Trial]) -> list[float]:
         """How many times as fast as `variant` each is, all interleaved."""
@@ -121,13 +143,13 @@ def _fastest(timed: list[tuple[float, Trial]]) -> Trial | None:
     return max((t for speed, t in timed if speed >= top * (1 - ALIKE)), key=lambda t: t.score, default=None)
 
 
-def _candidate(trial: Trial, before: float, speed: float) -> dict:
-    return {"recipe": trial.recipe, "drop": 100 * (before - trial.score), "faster": speed}
+def _candidate(trial: Trial, before: float, speed: float) -> Candidate:
+    return Candidate(trial.recipe, drop=100 * (before - trial.score), faster=speed)
 
 
-def _float_layers(way: list[Trial], speeds: list[float], before: float) -> list[dict]:
+def _float_layers(way: list[Trial], speeds: list[float], before: float) -> tuple[FloatLayer, ...]:
     """One entry per layer that returned: the drop that was left then, and how much longer an image took."""
-    return [
-        {"layer": now.floats[-1], "drop": 100 * (before - now.score), "slower": speeds[i] / speeds[i + 1] - 1}
+    return tuple(
+        FloatLayer(now.floats[-1], drop=100 * (before - now.score), slower=speeds[i] / speeds[i + 1] - 1)
         for i, now in enumerate(way[1:])
-    ]
+    )

@@ -1,28 +1,15 @@
 """Which layers int8 hurts most: the signal to noise that each gives back when it alone returns to float."""
 
-from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 import numpy as np
 
-from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
+from optimize.runtime.session import Quantizer
 
-PICTURES = 8  # noise differs little between images, and every layer needs a run of each
-
-
-class Quantizer(Protocol):
-    """A calibrated model, as OnnxInt8 and OpenvinoInt8 are."""
-
-    layers: list[str]
-    images: CalibrationImages
-
-    def write(self, target: Path, floats: Sequence[str]) -> None: ...
-
-    def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]: ...
+IMAGES = 8  # noise differs little between images, and every layer needs a run of each
 
 
 def signal_to_noise(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
@@ -38,7 +25,7 @@ def rank(quantizer: Quantizer, source: Path) -> list[tuple[str, float]]:
         quantizer: calibrated for `source`.
         source: the float file.
     """
-    images = list(islice(quantizer.images, PICTURES))
+    images = list(islice(quantizer.images, IMAGES))
 
     def run(path: Path) -> list[np.ndarray]:
         logits = quantizer.logits(path)

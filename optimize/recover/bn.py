@@ -5,7 +5,6 @@ them again needs images but no labels and no gradient: "adaptive batch normaliza
 2020, section 3.3), which alone restores most of what a moderate cut appears to cost.
 """
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,8 +18,9 @@ from torch import Tensor, nn
 from optimize.data.calibration import sample
 from optimize.dataset import Dataset
 from optimize.errors import InputError
-from optimize.store.apply import REPORT
+from optimize.store.apply import write_report
 from optimize.variant import Variant
+from optimize.work import Reestimated
 from optimize.yolo import checkpoint
 
 BATCH = 16
@@ -51,8 +51,7 @@ class BatchNorm:
         model = checkpoint.load(variant.path)
         used = reestimate(model, _batches(sample(self.data, self.images, self.seed, variant.imgsz)))
         checkpoint.save(model, path, half=True)
-        report = {"images": used, "seconds": round(time.perf_counter() - began, 1)}
-        (folder / REPORT).write_text(json.dumps(report, indent=2), encoding="utf-8")
+        write_report(Reestimated(used, round(time.perf_counter() - began, 1)), folder)
         return replace(variant, path=path)
 
 

@@ -40,4 +40,4 @@ class Finetune:
         if "pruned" not in variant.tags or self.epochs == 0:
             return variant
         teacher = self.original if self.distill else None
-        return replace(variant, path=train(self, variant, folder, {"distilled": self.distill}, teacher=teacher))
+        return replace(variant, path=train("finetune", self, variant, folder, teacher=teacher))

@@ -56,5 +56,5 @@ class Qat:
             return variant
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="modelopt")  # of what it could do with other libraries
-            path = train(self, variant, folder, {}, quantize=True)
+            path = train("qat", self, variant, folder, quantize=True)
         return replace(variant, path=path, tags=(*variant.tags, "qat"))

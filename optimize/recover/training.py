@@ -1,15 +1,16 @@
 """A stage's training, and what it leaves in its folder: one checkpoint and its report."""
 
-import json
+from math import isfinite
 from pathlib import Path
 from shutil import rmtree
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from optimize.dataset import Dataset
 from optimize.host.files import move
-from optimize.store.apply import REPORT
+from optimize.store.apply import write_report
 from optimize.variant import Variant
-from optimize.yolo.train import Training, finetune
+from optimize.work import Trained
+from optimize.yolo.train import finetune
 
 
 class Settings(Protocol):
@@ -22,14 +23,14 @@ class Settings(Protocol):
     seed: int
 
 
-def train(settings: Settings, variant: Variant, folder: Path, said: dict[str, object], **how: object) -> Path:
+def train(kind: Literal["finetune", "qat"], settings: Settings, variant: Variant, folder: Path, **how: Any) -> Path:
     """The checkpoint that `finetune` makes of `variant`, as `folder`/recovered.pt with report.json beside it.
 
     Args:
+        kind: of the stage.
         settings: the stage.
         variant: a checkpoint.
         folder: of the stage.
-        said: what the report begins with, after the epochs.
         how: arguments of `finetune` that are not every stage's.
     """
     training = finetune(
@@ -46,19 +47,20 @@ def train(settings: Settings, variant: Variant, folder: Path, said: dict[str, ob
     path = folder / "recovered.pt"
     move(training.path, path)
     rmtree(folder / "train")  # the optimizer's state is twice the size of the model
-    (folder / REPORT).write_text(
-        json.dumps({"epochs": settings.epochs} | said | _summary(training), indent=2), encoding="utf-8"
+    trained = Trained(
+        stage=kind,
+        epochs=settings.epochs,
+        distilled=how.get("teacher") is not None,
+        seconds=round(training.seconds, 1),
+        resumed=training.resumed,
+        schedule=training.schedule,
+        history=tuple(map(_epoch, training.history)),
     )
+    write_report(trained, folder)
     return path
 
 
-def _summary(training: Training) -> dict[str, object]:
-    return {
-        "seconds": round(training.seconds, 1),
-        "resumed": training.resumed,
-        "schedule": training.schedule,
-        "history": [
-            {key.removeprefix("metrics/"): value for key, value in row.items() if not key.startswith(("lr/", "time"))}
-            for row in training.history
-        ],
-    }
+def _epoch(row: dict[str, float]) -> dict[str, float | None]:
+    """Losses and accuracies of a row of ultralytics' results.csv."""
+    told = {key: value for key, value in row.items() if not key.startswith(("lr/", "time"))}
+    return {key.removeprefix("metrics/"): value if isfinite(value) else None for key, value in told.items()}

@@ -3,12 +3,11 @@
 Types are pydantic's; this is what they can't tell: numbers that can be, names that are known, parts that fit together.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from optimize.dataset import SPLITS
 from optimize.device import device
@@ -16,16 +15,17 @@ from optimize.inside import is_relative
 from optimize.measure.disagreement import WORST
 from optimize.measure.roofline import Machine
 from optimize.result import Report, Result
-from optimize.store.entry import QUANTIZATION, SHRINKING
+from optimize.runtime_info import MARKS
 from optimize.texts import LONGEST
-from optimize.verdict.gates import COMPUTED
-from optimize.verdict.plain import RUNTIMES
 
 ROWS = 300  # of a report, at most; each is compared with others
 SEEN, LABELLED = 300, 3000  # objects that a model finds in one image, as many as ultralytics keeps; labels of one
 LARGEST, LEAST = 1e18, 1e-9
-FREE = ("config", "stages", "quantization")  # settings, and what `entry` checks
-SIGNED = ("corners", "temperature_c", "metrics", "classes", "folds", "score")  # these may be less than 0
+FREE = ("config",)  # settings of the user's
+SIGNED = (  # these may be less than 0
+    *("corners", "temperature_c", "metrics", "classes", "folds", "score"),
+    *("drop", "slower", "reached", "seed", "schedule", "history"),
+)
 SHARES = ("metrics", "classes", "folds", "score")  # accuracies, of 1
 POSITIVE = {  # times, and what is divided by or drawn on a logarithmic axis
     *("median_ms", "p95_ms", "q1_ms", "q3_ms", "speedup", "speedup_low", "speedup_high"),
@@ -41,7 +41,6 @@ def wrong(report: Report) -> Iterator[str]:
         return
     for i, row in enumerate(report.results):
         yield from (f"results.{i}: {what}" for what in _row(row, report))
-    yield from _stages(report)
     yield from (f"left_out: there is no split {one.split!r:.40}" for one in report.left_out if one.split not in SPLITS)
     if (report.noise is None) != (report.noise_spread is None):
         yield "noise and noise_spread: one of them is missing"
@@ -86,10 +85,15 @@ def _can_be(value: float, name: str) -> bool:
 
 
 def _row(row: Result, report: Report) -> Iterator[str]:
-    if row.variant.runtime not in RUNTIMES:
-        yield f"variant.runtime is {row.variant.runtime!r:.40}, not one of {', '.join(RUNTIMES)}"
-    if row.variant.precision not in COMPUTED:
-        yield f"variant.precision is {row.variant.precision!r:.40}, not one of {', '.join(COMPUTED)}"
+    for part, name in (("runtime", row.runtime.name), ("precision", row.precision.name)):
+        if not re.fullmatch(r"[\w.-]{1,100}", name) or not name.strip("."):  # both become parts of file names
+            yield f"{part}.name is {name!r:.40}, which can't be part of a file's name"
+        if name != getattr(row.variant, part):
+            yield f"{part}.name is {name!r:.40}, and variant.{part} is {getattr(row.variant, part)!r:.40}"
+    if row.runtime.mark not in MARKS:
+        yield f"runtime.mark is {row.runtime.mark!r:.40}, not one of {', '.join(MARKS)}"
+    if row.precision.fill > 1:
+        yield f"precision.fill is {row.precision.fill}, not 0 to 1"
     metrics = list(row.accuracy.metrics)
     if len(metrics) < 2 or metrics != list(report.results[0].accuracy.metrics):
         yield "accuracy.metrics: they are fewer than two, or not those of the first row"
@@ -98,23 +102,6 @@ def _row(row: Result, report: Report) -> Iterator[str]:
     for layer in row.profile.layers if row.profile else ():
         if 0 < layer.milliseconds < LEAST:
             yield f"profile: {layer.milliseconds} ms can't be"
-    if row.quantization is not None:
-        yield from _mistake(QUANTIZATION, row.quantization, "quantization")
-
-
-def _stages(report: Report) -> Iterator[str]:
-    for i, done in enumerate(report.stages):
-        yield from _mistake(SHRINKING, done, f"stages.{i}")
-        if not isinstance(done.get("stage"), str):
-            yield f"stages.{i}: it has no name"
-
-
-def _mistake(kind: TypeAdapter, value: dict[str, Any], place: str) -> Iterator[str]:
-    try:
-        kind.validate_python(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        yield f"{place}.{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _is_date(text: str) -> bool:

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
-from optimize.report import blocks, bounds, devices, int8, layers, pipes, roofline, words
+from optimize.report import pipes, words
+from optimize.report.sections import sections
+from optimize.report.sections.section import Section
 from optimize.result import Report
 from optimize.texts import code, mapped
 from optimize.texts import markdown as escaped
 from optimize.verdict import gates, verdict
+from optimize.work import Work
 
 
 def write(report: Report, path: Path) -> None:
@@ -25,7 +28,6 @@ def write(report: Report, path: Path) -> None:
         *pipes.table(words.columns(report), words.marked(report)),
         "",
         *_limits(report),
-        *devices.section(report),
         "![accuracy against FLOPs and latency](report.png)",
         "",
         "## How it was measured",
@@ -39,11 +41,7 @@ def write(report: Report, path: Path) -> None:
         "",
         *_stages(report),
         "",
-        *int8.section(report),
-        *blocks.section(report),
-        *roofline.section(report),
-        *bounds.section(report),
-        *layers.section(report.stages),
+        *(line for section in sections(report) for line in _lines(section)),
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
 
@@ -57,6 +55,17 @@ def _stages(report: Report) -> list[str]:
     return [f"- {', '.join(_settings(done))}" for done in report.stages]
 
 
-def _settings(done: dict) -> list[str]:
-    plain = {key: value for key, value in done.items() if isinstance(value, int | float | str)}
+def _lines(section: Section) -> list[str]:
+    tables = [
+        line
+        for table in section.tables
+        for line in (*([f"{table.title}:", ""] if table.title else []), *pipes.table(table.head, table.rows), "")
+    ]
+    told = [f"- {sentence}" for sentence in (*section.notes, *section.sources)]
+    return [f"## {section.title}", "", section.lead, "", *tables, *told, *([""] if told else [])]
+
+
+def _settings(work: Work) -> list[str]:
+    plain = {key: value for key, value in vars(work).items() if isinstance(value, int | float | str)}
+    plain = {"stage": work.stage, **plain}
     return [f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in plain.items()]

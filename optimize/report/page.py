@@ -4,9 +4,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from optimize.report import bounds, classes, devices, frame, roofline, scenes, words
+from optimize.report import classes, frame, scenes, words
 from optimize.report.charts import blocks, front, look
 from optimize.report.charts import roofline as roofs
+from optimize.report.sections import sections
 from optimize.result import Report
 from optimize.verdict import gates, verdict
 
@@ -30,9 +31,6 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "verdict": verdict.parts(report),
         "gates": gates.fired(report),
         "reasons": verdict.reasons(report),
-        "device_head": devices.HEAD,
-        "device_rows": devices.rows(report),
-        "device_note": devices.NOTE,
         "head": words.columns(report),
         "rows": words.rows(report),
         "kinds": words.kinds(report),
@@ -41,13 +39,7 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "precisions": {name: name for name in ("all", *(result.variant.precision for result in report.results))},
         "pairs": {pair.name: blocks.summary(report, pair) for pair in blocks.pairs(report)},
         "layered": {name: name for name in map(roofs.name, roofs.drawn(report))},
-        "limit_head": roofline.HEAD,
-        "limit_rows": roofline.rows(report),
-        "bound_title": bounds.title(report.device) if report.device else None,
-        "bound_head": bounds.HEAD,
-        "bound_rows": bounds.rows(report),
-        "bound_notes": bounds.notes(report.device) if report.device else [],
-        "bound_sources": bounds.sources(report.device) if report.device else [],
+        "sections": sections(report),
         "class_columns": columns,
         "class_rows": rows,
         "depth": classes.depth,

@@ -13,7 +13,7 @@ from optimize.report import checked
 from optimize.result import Report
 from optimize.verdict import gates, verdict
 
-SCHEMA = 3
+SCHEMA, EARLIER = 4, 3
 MOST = 2**28  # bytes; a run of twenty rows has about a hundredth of it
 DERIVED = ("flops", "macs", "float_ops", "int_ops", "int8_share")  # of every row, for whoever reads the file without us
 
@@ -25,7 +25,7 @@ def write(report: Report, path: Path) -> None:
         row |= {"name": result.variant.name} | {name: getattr(result, name) for name in DERIVED}
         row |= {"missed": result.missed}
     content["verdict"] = verdict.headline(report)
-    content["gates"] = [gate._asdict() for gate in gates.fired(report)]
+    content["alarms"] = [gate._asdict() for gate in gates.fired(report)]
     write_text(path, json.dumps(content, indent=2))
 
 
@@ -44,8 +44,14 @@ def read(path: Path) -> Report:
         schema = content.get("schema")
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path} is no results.json of ours; give the folder of a run.") from error
-    if schema != SCHEMA:
-        raise InputError(f"{path} has schema {schema!s:.40}, this version reads {SCHEMA}; run the command in it again.")
+    if schema not in (EARLIER, SCHEMA):
+        raise InputError(
+            f"{path} has schema {schema!s:.40}, this version reads {SCHEMA} and {EARLIER}; run the command in it again."
+        )
+    if schema == EARLIER:
+        from optimize.report import schema3  # with it comes every runtime
+
+        content = schema3.translated(content)
     try:
         report = TypeAdapter(Report).validate_python(content)
     except ValidationError as error:

@@ -1,10 +1,10 @@
 """The report on the terminal."""
 
-from collections.abc import Sequence
-
 from rich.table import Table
 
-from optimize.report import bounds, devices, words
+from optimize.report import words
+from optimize.report.sections import section as records
+from optimize.report.sections import sections
 from optimize.result import Report
 from optimize.terminal import terminal
 from optimize.verdict import gates, verdict
@@ -23,34 +23,24 @@ def show(report: Report) -> None:
             no_wrap=name != "variant",
         )
     rows, kinds = words.marked(report), words.kinds(report)
-    sections = [(row[1], kind.removeprefix("best").strip()) for row, kind in zip(rows, kinds, strict=True)]
-    for row, section, following in zip(rows, sections, [*sections[1:], None], strict=True):
-        table.add_row(*row, end_section=section != following)
+    groups = [(row[1], kind.removeprefix("best").strip()) for row, kind in zip(rows, kinds, strict=True)]
+    for row, group, following in zip(rows, groups, [*groups[1:], None], strict=True):
+        table.add_row(*row, end_section=group != following)
     console.print(table)
-    if report.measurements:
-        console.print(_devices(report))
     for note in [*verdict.reasons(report), *words.notes(report)]:
         console.print(f"- {note}")
-    if report.device:
-        console.print(of_bounds(bounds.title(report.device), bounds.HEAD, bounds.rows(report)))
-        console.print(f"- {bounds.notes(report.device)[0]}")
+    for section in sections(report):
+        if section.terminal:
+            for one in section.tables:
+                console.print(grid(one.title or section.title, one))
+            console.print(f"- {section.lead}")
 
 
-def of_bounds(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table of bounds, apart from whatever was measured."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in head:
-        word = name in ("model", "unit", "arithmetic", "limits")
-        table.add_column(name, justify="left" if word else "right", no_wrap=name != "model", overflow="fold")
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        table.add_row(*row, end_section=following is None or row[:2] != following[:2])
-    return table
-
-
-def _devices(report: Report) -> Table:
-    table = Table(title=f"Measured on devices. {devices.NOTE}", title_justify="left")
-    for i, name in enumerate(devices.HEAD):
-        table.add_column(name, justify="left" if i < 4 else "right", no_wrap=i > 0)
-    for cells in devices.rows(report):
-        table.add_row(*cells)
-    return table
+def grid(title: str, table: records.Table) -> Table:
+    """A table of a section; rows that begin alike belong together."""
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for i, name in enumerate(table.head):
+        made.add_column(name, justify="left" if name in table.words else "right", no_wrap=i > 0, overflow="fold")
+    for row, following in zip(table.rows, [*table.rows[1:], None], strict=True):
+        made.add_row(*row, end_section=following is None or row[:2] != following[:2])
+    return made

@@ -77,7 +77,7 @@ def cells(result: Result, report: Report) -> tuple[str, ...]:
 
 def _in_int8(result: Result) -> str:
     """A dash where nothing was to run in int8, or where the runtime doesn't tell."""
-    none = result.int8_share is None or (result.int8_share == 0 and result.variant.precision != "int8")
+    none = result.int8_share is None or (result.int8_share == 0 and not result.precision.integer)
     return DASH if none else f"{result.int8_share:.0%}"
 
 

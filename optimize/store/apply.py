@@ -8,7 +8,6 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from optimize.errors import InputError, during
 from optimize.host.files import move
@@ -19,6 +18,7 @@ from optimize.store import entry, manifest
 from optimize.store.aside import set_aside
 from optimize.store.held import held, worked
 from optimize.variant import Variant
+from optimize.work import WORK, Work
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def read(folder: Path) -> Variant | None:
         return None
     try:
         path = inside(folder, found.path)
-        entry.said(folder, found.precision)
+        entry.report(folder)
     except (InputError, ValueError):
         return None
     if not is_plain(path) or digest(path) != found.sha256:
@@ -111,6 +111,11 @@ def read(folder: Path) -> Variant | None:
     return Variant(path, found.runtime, found.precision, found.imgsz, found.tags, found.steps)
 
 
-def said(variant: Variant) -> dict[str, Any] | None:
-    """What the stage that made `variant` reports of its work, where it has something to say."""
-    return entry.said(variant.path.parent, variant.precision)
+def report_of(variant: Variant) -> Work | None:
+    """What the stage that made `variant` says of its work, where it has something to say."""
+    return entry.report(variant.path.parent)
+
+
+def write_report(work: Work, folder: Path) -> None:
+    """What a stage calls to say what it did, beside its artefact in `folder`."""
+    (folder / REPORT).write_bytes(WORK.dump_json(work, indent=2))

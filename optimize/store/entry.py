@@ -6,21 +6,18 @@ A store may be shared, and results.json may come from others, so nothing of them
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
 
 from optimize.inside import content, is_relative
+from optimize.work import WORK, Work
 
 MANIFEST = "variant.json"
 REPORT = "report.json"
 MOST = 64 * 2**20  # bytes of either; a report lists every layer, and every epoch
 
-Runtime = Literal["torch", "onnxruntime", "openvino", "tensorrt", "ncnn", "litert"]
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
 EXACT = ConfigDict(extra="forbid", strict=True)
-OPEN = ConfigDict(extra="allow", allow_inf_nan=False)  # what is not shown by name may be anything
 
 
 def _relative(path: str) -> str:
@@ -29,11 +26,14 @@ def _relative(path: str) -> str:
     return path
 
 
-def _safe(tag: str) -> str:
-    """A tag becomes a part of file names."""
-    if not re.fullmatch(r"[\w.-]{1,255}", tag) or not tag.strip("."):
+def _safe(name: str) -> str:
+    """Runtimes, precisions and tags become parts of file names."""
+    if not re.fullmatch(r"[\w.-]{1,255}", name) or not name.strip("."):
         raise ValueError("it can't be part of a file's name")
-    return tag
+    return name
+
+
+Name = Annotated[str, AfterValidator(_safe)]
 
 
 @dataclass(frozen=True)
@@ -43,84 +43,15 @@ class Entry:
     __pydantic_config__ = EXACT
 
     path: Annotated[str, AfterValidator(_relative)]
-    runtime: Runtime
-    precision: Precision
+    runtime: Name
+    precision: Name
     imgsz: Annotated[int, Field(gt=0, lt=10**6)]
-    tags: tuple[Annotated[str, AfterValidator(_safe)], ...]
+    tags: tuple[Name, ...]
     steps: Annotated[tuple[str, ...], Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-Both = tuple[Annotated[int, Field(ge=0, lt=10**18)], Annotated[int, Field(ge=0, lt=10**18)]]
-
-
-class Layer(TypedDict):
-    """As in `pruner.prune.LayerChange`."""
-
-    __pydantic_config__ = OPEN
-
-    name: str
-    width: Both
-    flops: Both
-    parameters: Both
-    dense: str
-
-
-class Calibration(TypedDict):
-    """The images that int8 was calibrated with."""
-
-    __pydantic_config__ = OPEN
-
-    images: int
-    source: str
-    seed: int
-    images_by_class: dict[str, int]
-
-
-class Candidate(TypedDict):
-    """A recipe that was tried: points that it loses, and how many times as fast it is."""
-
-    __pydantic_config__ = OPEN
-
-    recipe: str
-    drop: float
-    faster: float
-
-
-class FloatLayer(TypedDict):
-    """A layer that returned to float: points that were left then, and the share of time that it costs."""
-
-    __pydantic_config__ = OPEN
-
-    layer: str
-    drop: float
-    slower: float
-
-
-class Quantization(TypedDict):
-    """What int8 says of its work, see `quant.int8`."""
-
-    __pydantic_config__ = OPEN
-
-    reached: bool
-    drop: float
-    max_drop: float
-    recipe: NotRequired[str]
-    seconds: NotRequired[float]
-    calibration: NotRequired[Calibration]
-    candidates: NotRequired[list[Candidate]]
-    float_layers: NotRequired[list[FloatLayer]]
-
-
-class Shrinking(TypedDict):
-    """What a stage that makes the pruned model says; pruning lists every layer, and recovery none."""
-
-    __pydantic_config__ = OPEN
-
-    layers: NotRequired[list[Layer]]
-
-
-ENTRY, QUANTIZATION, SHRINKING = TypeAdapter(Entry), TypeAdapter(Quantization), TypeAdapter(Shrinking)
+ENTRY = TypeAdapter(Entry)
 
 
 def read(folder: Path) -> Entry | None:
@@ -132,7 +63,7 @@ def read(folder: Path) -> Entry | None:
         return None
 
 
-def said(folder: Path, precision: str) -> dict[str, Any] | None:
+def report(folder: Path) -> Work | None:
     """What report.json in `folder` says; None where there is none.
 
     Raises:
@@ -144,4 +75,4 @@ def said(folder: Path, precision: str) -> dict[str, Any] | None:
         if path.is_symlink() or path.exists():
             raise ValueError(f"{path} is no report")
         return None
-    return (QUANTIZATION if precision == "int8" else SHRINKING).validate_json(found)
+    return WORK.validate_json(found)

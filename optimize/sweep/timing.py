@@ -45,7 +45,7 @@ def timed(reports: Sequence[Report]) -> list[Report]:
         reports: of jobs with the same threads, rounds and seed; their artefacts lie where they say.
     """
     configs = [report.provenance.config for report in reports]
-    known = {runtime.name: runtime for config in configs for runtime in runtimes(config)}
+    known = {runtime.info.name: runtime for config in configs for runtime in runtimes(config)}
     with trusted(any(config["trust"] for config in configs)):
         return _timed(reports, known)
 

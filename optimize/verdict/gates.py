@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from optimize.measure.latency import ALIKE
 from optimize.measurement import Measurement
+from optimize.precision import FP32, Precision
 from optimize.result import Report, Result
 from optimize.verdict.plain import called, nothing
 
@@ -16,12 +17,6 @@ LOST = 0.1  # the same of a class's objects, in either split
 SPREAD = 0.15  # quartiles of an A/A check: 5 to 12 % on two quiet cores, 20 % where other work shares them
 NOTHING, LITTLE = 0.01, 0.1  # of the metric, 0 to 1; and as a share of the original's
 ERRORS, BETTER = 2, 0.005  # standard errors of the difference; and what is too little to speak of, as a difference
-COMPUTED = {  # what a row may compute in, and what it must; storing fp16 and computing fp32 is fp16's normal case
-    "fp32": ({"fp32"}, {"fp32"}),
-    "fp16": ({"fp16", "fp32"}, set()),
-    "bf16": ({"bf16", "fp32"}, {"bf16"}),
-    "int8": ({"int8", "fp16", "fp32"}, set()),  # how much of it is int8 is a gate of its own
-}
 
 
 class Gate(NamedTuple):
@@ -108,7 +103,7 @@ def _arithmetic(report: Report) -> list[str]:
         f"{called(row)} was made for {row.variant.precision} and ran in {row.latency.arithmetic}, so its time and its "
         "accuracy are those of another arithmetic."
         for row in report.results
-        if row.latency and _another(row.variant.precision, row.latency.arithmetic)
+        if row.latency and _another(row.precision, row.latency.arithmetic)
     ]
 
 
@@ -117,14 +112,14 @@ def _arithmetic_elsewhere(report: Report) -> list[str]:
         f"what was measured on {one.device}, {one.threads} threads, was made for {one.precision} and ran there in "
         f"{one.arithmetic}, so its time is that of another arithmetic, and its accuracy may be."
         for one in report.measurements
-        if one.arithmetic and _another(one.precision, one.arithmetic)
+        for row in report.results
+        if row.artefact == one.artefact and one.arithmetic and _another(row.precision, one.arithmetic)
     ]
 
 
-def _another(precision: str, arithmetic: str) -> bool:
+def _another(precision: Precision, arithmetic: str) -> bool:
     """Whether what ran is not what the file was made for."""
-    allowed, needed = COMPUTED[precision]
-    return not needed <= set(arithmetic.split("+")) <= allowed
+    return not set(precision.requires) <= set(arithmetic.split("+")) <= set(precision.computes)
 
 
 def _int8(report: Report) -> list[str]:
@@ -133,7 +128,7 @@ def _int8(report: Report) -> list[str]:
         f"its file asks for {row.int_ops / row.flops:.1%}: what is computed in float, and the conversions in between, "
         "cost speed and, far below that, make int8 slower than fp32."
         for row in report.results
-        if row.variant.precision == "int8" and row.int8_share is not None and row.int8_share < EXECUTED
+        if row.precision.integer and row.int8_share is not None and row.int8_share < EXECUTED
     ]
 
 
@@ -185,7 +180,7 @@ def _in_float(row: Result, report: Report) -> Result | None:
     """The same model in float32 in the same runtime; a training for int8 leaves no float32 row of its own."""
     model = row.variant.model
     ways = (model, tuple(tag for tag in model if tag != "qat"))
-    return _timed(report, row, "fp32", ways) if row.variant.precision != "fp32" else None
+    return _timed(report, row, FP32.name, ways) if row.precision != FP32 else None
 
 
 def _whole(row: Result, report: Report) -> Result | None:

@@ -3,19 +3,10 @@
 from optimize.measure.latency import ALIKE
 from optimize.result import Report, Result
 
-RUNTIMES = {
-    "torch": "PyTorch",
-    "onnxruntime": "ONNX Runtime",
-    "openvino": "OpenVINO",
-    "tensorrt": "TensorRT",
-    "ncnn": "ncnn",
-    "litert": "LiteRT",
-}
-
 
 def called(result: Result) -> str:
     """E.g. `pruned+int8 on OpenVINO`."""
-    return f"{result.variant.name} on {RUNTIMES[result.variant.runtime]}"
+    return f"{result.variant.name} on {result.runtime.title}"
 
 
 def model(result: Result) -> str:

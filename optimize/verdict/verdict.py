@@ -7,7 +7,7 @@ from math import inf
 from optimize.limits import Limits
 from optimize.measure.latency import ALIKE
 from optimize.result import Report, Result
-from optimize.verdict.plain import RUNTIMES, called, change, nothing, original, points
+from optimize.verdict.plain import called, change, nothing, original, points
 
 USUAL = Limits(max_drop=1.0)  # what is meant where nothing is said: as fast as possible, and about as good
 ERRORS = 2  # two scores that differ by less than two standard errors can't be told apart
@@ -179,7 +179,7 @@ def _what(verdict: Verdict, report: Report, added: str) -> str:
         taken = f"takes {time.median_ms:.4g} ms" if time else "was not timed"
         return (
             f"Nothing {'beats the original, which' if changed else 'was changed; the original'} {taken} on "
-            + f"{RUNTIMES[best.variant.runtime]}{added}"
+            + f"{best.runtime.title}{added}"
         )
     first = report.results[0]
     fewer = 100 * (1 - best.flops / first.flops)

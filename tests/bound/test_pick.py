@@ -20,6 +20,7 @@ from optimize.limits import Limits
 from optimize.measure.cost import Cost, Layer
 from optimize.report import results
 from optimize.store.apply import digest
+from optimize.work import Quantized
 
 
 def cost(gflops: float, parameters: int = 1_000_000) -> Cost:
@@ -315,7 +316,7 @@ def test_rows_that_an_alarm_speaks_of_are_told_and_left_out(tmp_path):
     assert bad.points == pytest.approx(-59.9)
     noisy = found(replace(report, noise=0.2), "raspberry-pi-5", tmp_path, board=board)
     assert all("(A/A) differs by 20.0%" in row.doubts[0] for row in noisy)
-    missed = {"reached": False, "drop": 3.0, "max_drop": 1.0}
+    missed = Quantized(reached=False, drop=3.0, max_drop=1.0)
     lost = [replace(row, quantization=missed if row.variant.name == "int8" else None) for row in report.results]
     rows = found(replace(report, results=tuple(lost)), "raspberry-pi-5", tmp_path, board=board)
     assert {row.name for row in rows if row.doubts} == {"int8"}

@@ -15,19 +15,17 @@ from PIL import Image
 from ultralytics import RTDETR, YOLO
 
 from helpers import reports
-from helpers.bundles import one_row, start
+from helpers.bundles import bundled, one_row, start
 from helpers.commands import command
 from helpers.lively import lively
+from helpers.runtimes import ALL
 from optimize.bundle import make
 from optimize.errors import InputError, VariantFailed
 from optimize.limits import Limits
-from optimize.runtime import litert
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
-from optimize.runtime.onnxruntime import kernels as onnx_profile
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
-from optimize.runtime.openvino import kernels as openvino_kernels
 from optimize.store import manifest
 from optimize.store.apply import digest
 from optimize.variant import Variant
@@ -39,6 +37,7 @@ from optimize.yolo.checkpoint import load, save
 PIXELS, SURENESS = 1e-2, 1e-4
 CONFIDENCE = 0.3
 MOBILE = {"ncnn": Ncnn(), "litert": LiteRT()}
+BUNDLED = [name for name, runtime in ALL.items() if runtime.device_file]
 SIZES = ((100, 75), (64, 64), (33, 120), (128, 128), (40, 30), (200, 64))  # images that shrink, fit, halve and grow
 
 
@@ -86,7 +85,7 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bundle_finds_what_ultralytics_finds(kind, images, tmp_path):
     artefact, runtime, precision, task = exported(kind, tmp_path)
-    bundle = make.make(one_row(artefact, runtime, precision, task), tmp_path)
+    bundle = bundled(one_row(artefact, runtime, precision, task), tmp_path)
     assert json.loads((bundle / "bundle.json").read_text())["head"] == HEADS[kind]
     done = start(bundle / "run.py", *images, "--confidence", str(CONFIDENCE), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -112,6 +111,7 @@ def test_a_bundle_finds_what_ultralytics_finds(kind, images, tmp_path):
 def run_py(monkeypatch) -> dict:
     """What run.py defines."""
     monkeypatch.syspath_prepend(str(make.FILES))
+    monkeypatch.syspath_prepend(str(OnnxRuntime.device_file.parent))
     return runpy.run_path(str(make.FILES / "run.py"), run_name="run")
 
 
@@ -152,9 +152,9 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     report = one_row(artefact, "onnxruntime")
     versions = {"python": "3.11", "onnxruntime": "1.31"}
     report = replace(report, provenance=replace(report.provenance, versions=versions))
-    bundle = make.make(report, tmp_path)
+    bundle = bundled(report, tmp_path)
     files = {file.name for file in bundle.iterdir()}
-    assert files == {*make.SCRIPTS, "README.md", "bundle.json", "labels.txt", artefact.name}
+    assert files == {*make.SCRIPTS, "device.py", "README.md", "bundle.json", "labels.txt", artefact.name}
     about = json.loads((bundle / "bundle.json").read_text())
     assert about["sha256"] == digest(bundle / about["artefact"])
     assert (about["run"], about["imgsz"], about["task"]) == (tmp_path.name, 64, "detect")
@@ -173,15 +173,18 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     assert f"{said}{verdict.headline(report)}\n" in readme
     assert "It misses the limits" not in readme
     strict = replace(one_row(artefact, "onnxruntime"), limits=Limits(latency_ms=1))
-    make.make(strict, tmp_path)  # what stood there is replaced
+    bundled(strict, tmp_path)  # what stood there is replaced
     assert "It misses the limits: 5 ms instead of 1 ms." in (bundle / "README.md").read_text()
 
 
-@pytest.mark.parametrize("runtime", make.PACKAGES)
-def test_the_device_of_these_tests_has_what_pip_brings_there_and_nothing_else(runtime, artefact, tmp_path):
+@pytest.mark.parametrize("runtime", BUNDLED)
+def test_the_device_of_these_tests_has_what_pip_brings_there_and_nothing_else(runtime, tmp_path):
     if MOBILE.get(runtime, OnnxRuntime()).unavailable():
         pytest.skip(f"{runtime} is not installed")
-    bundle = make.make(one_row(artefact, runtime), tmp_path)
+    weights = lively("yolov8n.yaml", tmp_path / "tiny.pt", classes=3)
+    (tmp_path / "exported").mkdir()
+    made = ALL[runtime].export(Variant(weights, "torch", "fp32", 64), tmp_path / "exported")
+    bundle = bundled(one_row(made.path, runtime), tmp_path)
     module = {"litert": "ai_edge_litert"}.get(runtime, runtime)
     (bundle / "tell.py").write_text(
         "import importlib.util, sys\n"
@@ -193,28 +196,24 @@ def test_the_device_of_these_tests_has_what_pip_brings_there_and_nothing_else(ru
     assert (done.returncode, done.stdout, done.stderr) == (0, "json PIL\n", "")
 
 
-def test_each_runtime_s_moves_are_those_of_the_host_whose_arithmetic_is_compared():
-    moves = runpy.run_path(str(make.FILES / "runtimes.py"))["MOVES"]
-    hosts = {"onnxruntime": onnx_profile.MOVES, "openvino": openvino_kernels.MOVES, "litert": litert.MOVES}
-    assert moves == hosts
-
-
-def test_every_runtime_that_can_be_bundled_is_opened_and_named():
-    assert runpy.run_path(str(make.FILES / "runtimes.py"))["RUNTIMES"].keys() == make.PACKAGES.keys()
-
-
 def test_the_verdict_is_bundled_and_where_that_is_a_checkpoint_the_best_that_was_exported():
     report = reports.report()
-    assert make.picked(report) is verdict.chosen(report)
+    assert make.picked(report, BUNDLED) is verdict.chosen(report)
     rows = [row for row in report.results if not row.rival]
     torch = next(replace(row, latency=replace(row.latency, median_ms=0.1)) for row in rows if row.variant.tags)
     fast = replace(report, results=(rows[0], torch, *rows[2:]), limits=Limits(max_drop=2))
     assert verdict.chosen(fast) is torch
-    assert (make.picked(fast).variant.name, make.picked(fast).variant.runtime) == ("pruned+int8", "openvino")
+    assert (make.picked(fast, BUNDLED).variant.name, make.picked(fast, BUNDLED).variant.runtime) == (
+        "pruned+int8",
+        "openvino",
+    )
     untouched = replace(report, results=tuple(row for row in rows if not row.variant.tags))
-    assert (make.picked(untouched).variant.name, make.picked(untouched).variant.runtime) == ("original", "openvino")
+    assert (make.picked(untouched, BUNDLED).variant.name, make.picked(untouched, BUNDLED).variant.runtime) == (
+        "original",
+        "openvino",
+    )
     with pytest.raises(VariantFailed, match=r"^there is no bundle, since no exported"):
-        make.picked(replace(report, results=tuple(row for row in report.results if row.variant.runtime == "torch")))
+        make.picked(replace(report, results=tuple(r for r in report.results if r.variant.runtime == "torch")), BUNDLED)
 
 
 def test_a_bundle_is_whole_or_not_there(artefact, tmp_path, monkeypatch):
@@ -223,7 +222,7 @@ def test_a_bundle_is_whole_or_not_there(artefact, tmp_path, monkeypatch):
 
     monkeypatch.setattr(shutil, "copy2", full)
     with pytest.raises(OSError, match="No space left"):
-        make.make(one_row(artefact, "onnxruntime"), tmp_path)
+        bundled(one_row(artefact, "onnxruntime"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -234,23 +233,23 @@ def test_a_bundle_appears_whole_or_not_at_all_and_replaces_only_its_own(artefact
         return replace(source, target)
 
     replace, report = os.replace, one_row(artefact, "onnxruntime")
-    before = digest(make.make(report, tmp_path))
+    before = digest(bundled(report, tmp_path))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(os, "replace", killed)
-        make.make(report, tmp_path)
+        bundled(report, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == [manifest.NAME]
-    assert digest(make.make(report, tmp_path)) == before
+    assert digest(bundled(report, tmp_path)) == before
     (tmp_path / "bundle" / "run.py").write_text("mine")
     with pytest.raises(InputError, match=r"bundle/run\.py is not as this program wrote it, so it stays"):
-        make.make(report, tmp_path)
+        bundled(report, tmp_path)
     assert (tmp_path / "bundle" / "run.py").read_text() == "mine"
-    assert len(list((tmp_path / "bundle").iterdir())) == 7
+    assert len(list((tmp_path / "bundle").iterdir())) == 8
 
 
 @pytest.mark.parametrize("task", ["segment", "pose", "obb", "classify"])
 def test_a_task_that_no_bundle_decodes_is_refused(task):
     with pytest.raises(InputError) as error:
-        make.check("model=a.pt", task, ["onnxruntime"])
+        make.check("model=a.pt", task, [OnnxRuntime()])
     assert str(error.value).startswith(f"bundle=true is for detect and rtdetr models, model=a.pt is a {task} model;")
 
 
@@ -280,7 +279,7 @@ def test_without_a_runtime_that_can_be_bundled_it_is_refused_before_any_work(
     words = f"model={checkpoint}", f"data={dataset}", "runtime=[]", "bundle=true"
     code, out, err = command(monkeypatch, capsys, *words)
     assert (code, out) == (1, "")
-    assert "error: bundle=true needs one of runtime=[onnxruntime,openvino,ncnn,litert]" in err
+    assert "error: bundle=true needs a runtime" in err and "runtime=[onnxruntime]" in err and "runtime=[] is" in err
     assert not list(tmp_path.glob("runs/*/optimize.log"))
 
 
@@ -300,7 +299,7 @@ def test_a_sweep_has_no_bundle_and_says_so_before_any_work(monkeypatch, capsys, 
     "case", ["missing", "text", "twice", "over", "sure", "out", "threads", "labels", "gone", "damaged", "runtime"]
 )
 def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_path):
-    bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    bundle = bundled(one_row(artefact, "onnxruntime"), tmp_path)
     (tmp_path / "text.png").write_text("hello")
     given, sentence = {
         "missing": (["none.png"], "none.png can't be read as an image"),
@@ -333,7 +332,7 @@ def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_pat
 
 
 def test_one_image_that_can_not_be_read_does_not_cost_the_others(artefact, images, tmp_path):
-    bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    bundle = bundled(one_row(artefact, "onnxruntime"), tmp_path)
     (tmp_path / "text.png").write_text("hello")
     done = start(bundle / "run.py", images[0], "text.png", images[1], cwd=tmp_path)
     assert done.returncode == 1
@@ -346,7 +345,7 @@ def test_one_image_that_can_not_be_read_does_not_cost_the_others(artefact, image
 
 
 def test_a_class_that_the_terminal_can_not_show_is_found_all_the_same(artefact, images, tmp_path):
-    bundle = make.make(one_row(artefact, "onnxruntime"), tmp_path)
+    bundle = bundled(one_row(artefact, "onnxruntime"), tmp_path)
     about = json.loads((bundle / "bundle.json").read_text())
     (bundle / "bundle.json").write_text(json.dumps(about | {"names": ["śruba"] * 3}))
     done = start(bundle / "run.py", images[0], "--confidence", "0", cwd=tmp_path, PYTHONIOENCODING="ascii")
@@ -362,6 +361,6 @@ def test_a_call_in_which_ncnn_fails_is_one_sentence(tmp_path):
     layers = "Input in0 0 1 in0", "Padding pad 1 1 in0 out0 0=1000000 1=1000000 2=1000000 3=1000000"
     (tmp_path / "huge" / "model.ncnn.param").write_text("\n".join(["7767517", "2 2", *layers]) + "\n")
     (tmp_path / "huge" / "model.ncnn.bin").write_bytes(b"")
-    run, _ = runpy.run_path(str(make.FILES / "runtimes.py"))["open_ncnn"](tmp_path / "huge", "fp32", 1)
-    with pytest.raises(SystemExit, match=r"^error: ncnn \S+ failed to run huge \(error -100\); see above for why\.$"):
+    run, _ = runpy.run_path(str(Ncnn.device_file))["open_model"](tmp_path / "huge", "fp32", 1)
+    with pytest.raises(RuntimeError, match=r"^ncnn \S+ failed to compute out0 \(error -100\); its log above says why$"):
         run(np.zeros((1, 3, 64, 64), np.float32))

@@ -11,8 +11,8 @@ from helpers import commands, reports
 from helpers.boards import device, figure
 from optimize.device.device import BYTES, FOLDER, known, load, save
 from optimize.errors import InputError
-from optimize.report import bounds as shown
 from optimize.report import markdown, page, results, table, words
+from optimize.report.sections import bounds as shown
 
 FORMULAS = {  # cores x GHz x operations a cycle
     ("raspberry-pi-4", "cpu", "fp32"): 4 * 1.8 * 2 * 2 * 2,
@@ -173,7 +173,7 @@ def test_the_report_states_bounds_apart_from_what_is_measured(tmp_path, capsys):
         for text in [*texts, capsys.readouterr().out]:
             assert ("Lower bound on a board: computed, not measured" in text) is stated
             assert ("A bound, not a measurement" in text) is stated
-    assert shown.section(plain) == [] == shown.rows(plain)
+    assert shown.section(plain) is None and shown.rows(plain) == []
 
 
 def test_what_is_not_known_of_a_device_is_said():

@@ -10,6 +10,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from helpers import reports
+from helpers.runtimes import ALL
+from optimize.bundle import make
 from optimize.result import Report
 from optimize.store.apply import digest
 
@@ -20,6 +22,11 @@ def one_row(artefact: Path, runtime: str, precision: str = "fp32", task: str = "
     made = reports.row("pruned", runtime, precision, 0.7, 0.595, 5.0)
     variant = replace(made.variant, path=artefact, imgsz=imgsz)
     return replace(report, results=(report.results[0], replace(made, variant=variant, sha256=digest(artefact))))
+
+
+def bundled(report: Report, folder: Path) -> Path:
+    """`folder`/bundle, for whichever runtime."""
+    return make.make(report, tuple(ALL.values()), folder)
 
 
 def device(folder: Path, *packages: str) -> Path:

@@ -44,5 +44,5 @@ def parts(task: str, classes: int, outputs: list[np.ndarray]) -> dict[str, np.nd
 
 
 def _open(variant: Variant):
-    runtimes = {runtime.name: runtime for runtime in (OpenVino(), Ncnn(), LiteRT())}
+    runtimes = {runtime.info.name: runtime for runtime in (OpenVino(), Ncnn(), LiteRT())}
     return runtimes.get(variant.runtime, OnnxRuntime()).open(variant, threads=1)

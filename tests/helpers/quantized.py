@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from helpers.runtimes import ALL
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
-from optimize.quant.recipes import calibrated, recipes_for
 from optimize.variant import Variant
 
 
@@ -13,5 +13,6 @@ def quantized(variant: Variant, data: Dataset, folder: Path, recipe: int = 0, fl
     """`variant`, exported, in int8 by the recipe of that index; 0 is the default of its runtime."""
     target = folder / variant.path.name
     images = calibration_images(data, 128, seed=0, imgsz=variant.imgsz)
-    calibrated(variant, images, recipes_for(variant.runtime)[recipe]).write(target, floats)
+    runtime = ALL[variant.runtime]
+    runtime.quantizer(variant.path, images, runtime.int8_recipes()[recipe]).write(target, floats)
     return replace(variant, path=target, precision="int8", tags=(*variant.tags, "int8"))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from helpers.runtimes import ALL, PRECISIONS
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost, Layer
@@ -15,6 +16,7 @@ from optimize.measurement import Measurement
 from optimize.provenance import Host, Provenance
 from optimize.result import Report, Result
 from optimize.variant import Variant
+from optimize.work import LayerChange, Pruned
 
 CLASSES = ("dark", "bright")
 BLOCKS = {"model.0": "Conv", "model.1": "C2f", "model.2": "Detect"}
@@ -34,7 +36,8 @@ def report(**changes) -> Report:
         results=tuple(rows),
         noise=0.01,
         noise_spread=0.03,
-        stages=[{"stage": "prune", "asked": 0.3, "reached": 0.3, "layers": _cut()}],
+        stages=(pruned(),),
+        quant="int8",
         provenance=provenance(),
         limits=Limits(),
         blocks=BLOCKS,
@@ -92,6 +95,8 @@ def row(name, runtime, precision, ops, score, milliseconds, reference=20.0) -> R
     speedup = reference / milliseconds
     return Result(
         variant=Variant(Path(f"artefacts/{runtime}/{name}"), runtime, precision, 64 if name == "64px" else 96, tags),
+        runtime=ALL[runtime].info,
+        precision=PRECISIONS[precision],
         sha256="0123456789abcdef" * 4,
         size_bytes=round(4e6 * (ops if name == "pruned" else 1) * (0.26 if int8 else 1)),
         cost=Cost(
@@ -146,17 +151,27 @@ def provenance(**changes) -> Provenance:
     return replace(made, **changes)
 
 
-def _cut() -> list[dict]:
-    return [
-        {
-            "name": name,
-            "width": [64, 48],
-            "flops": [own, round(0.7 * own)],
-            "parameters": [1000, 700],
-            "dense": "",
-        }
-        for name, own in OPS.items()
-    ]
+def pruned(**changes) -> Pruned:
+    """What pruning says, made up."""
+    layers = (LayerChange(name, (64, 48), (int(own), round(0.7 * own)), (1000, 700), "") for name, own in OPS.items())
+    made = Pruned(
+        target="flops",
+        asked=0.3,
+        reached=0.3,
+        flops=(10**9, 7 * 10**8),
+        parameters=(4000, 2800),
+        ratio=None,
+        seconds=1.0,
+        imgsz=96,
+        criterion="L2()",
+        scope="local",
+        round_to=16,
+        max_ratio=0.75,
+        min_width=8,
+        protect=(),
+        layers=tuple(layers),
+    )
+    return replace(made, **changes)
 
 
 def _image() -> ComparedImage:

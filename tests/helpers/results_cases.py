@@ -11,17 +11,18 @@ from optimize.device.device import load
 from optimize.limits import Limits
 from optimize.report import results
 from optimize.result import Failure, Report
+from optimize.work import Calibration, Candidate, FloatLayer, Quantized
 
-QUANTIZATION = {
-    "reached": True,
-    "drop": 0.1,
-    "max_drop": 1.0,
-    "recipe": "minmax",
-    "seconds": 1.0,
-    "calibration": {"images": 4, "source": "train", "seed": 0, "images_by_class": {"dark": 2}},
-    "candidates": [{"recipe": "minmax", "drop": 0.1, "faster": 1.5}],
-    "float_layers": [{"layer": "model.0", "drop": 0.1, "slower": 0.1}],
-}
+QUANTIZATION = Quantized(
+    reached=True,
+    drop=0.1,
+    max_drop=1.0,
+    recipe="minmax",
+    seconds=1.0,
+    calibration=Calibration(4, "train", 0, {"dark": 2}, 0),
+    candidates=(Candidate("minmax", 0.1, 1.5),),
+    float_layers=(FloatLayer("model.0", 0.1, 0.1),),
+)
 MEASUREMENT = reports.measurement()
 
 

@@ -11,16 +11,17 @@ from helpers.quantized import quantized
 from optimize.dataset import Dataset
 from optimize.measure import cost, profile
 from optimize.measure.profile import CALLS, ROUNDS, WARM_UP, Kernel, LayerTime, by_layer, interleaved
-from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.onnxruntime import OnnxRuntime, device
 from optimize.runtime.onnxruntime import kernels as onnx_profile
-from optimize.runtime.openvino import OpenVino, cpu_computes_bf16, read
+from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 from optimize.runtime.openvino import kernels as openvino_kernels
+from optimize.runtime.openvino.device import read
 from optimize.runtime.tensorrt import TensorRT
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load
 
-RUNTIMES = {runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino())}
+RUNTIMES = {runtime.info.name: runtime for runtime in (OnnxRuntime(), OpenVino())}
 SUBJECTS = [(name, precision) for name in RUNTIMES for precision in ("fp32", "int8")]
 
 
@@ -56,7 +57,7 @@ def profiles(variants) -> dict[tuple[str, str], dict[str, LayerTime]]:
 def executed(variant: Variant) -> tuple[int, int]:
     """Operations in integer and in float kernels, as sessions read them back."""
     if variant.runtime == "onnxruntime":
-        return onnx_profile.operations(onnx_profile.run(variant.path, ort.SessionOptions()))
+        return onnx_profile.operations(device.kernels(variant.path, ort.SessionOptions()))
     network = read(variant.path)
     compiled = ov.Core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": ov.Type.f32})
     return openvino_kernels.operations(compiled, network)

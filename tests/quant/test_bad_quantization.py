@@ -123,7 +123,7 @@ def test_where_no_runtime_is_installed_nothing_goes_on(optimize, dataset, checkp
     assert optimize(*given, "runtime=[openvino,tensorrt]") == both
 
     some = prepared(*given, "runtime=[onnxruntime,openvino]")
-    assert [runtime.name for runtime in some.runtimes] == ["onnxruntime"]
+    assert [runtime.info.name for runtime in some.runtimes] == ["onnxruntime"]
     assert f"openvino was left out: {openvino}." in some.provenance.remarks
     assert prepared(*given, "runtime=[]").runtimes == ()
 

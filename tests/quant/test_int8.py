@@ -16,21 +16,22 @@ from helpers.commands import command
 from helpers.hard import harden
 from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
+from helpers.runtimes import ALL
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
 from optimize.quant.int8 import Int8
-from optimize.quant.recipes import calibrated, recipes_for
 from optimize.quant.sensitivity import rank
 from optimize.runtime.onnxruntime import OnnxRuntime
-from optimize.runtime.openvino import OpenVino, read
+from optimize.runtime.openvino import OpenVino
+from optimize.runtime.openvino.device import read
 from optimize.variant import Variant
 from optimize.variants import Model, _in_precision
 from optimize.yolo.checkpoint import load, save
 
-RUNTIMES = {runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino())}
+RUNTIMES = {runtime.info.name: runtime for runtime in (OnnxRuntime(), OpenVino())}
 FLOAT_SCORE = 0.5
 
 
@@ -92,6 +93,9 @@ class Judge:
         lost = self.always + 0.01 * hard_layers_in_int8(variant) - self.trained * ("qat" in variant.tags)
         return Accuracy({"mAP50-95": FLOAT_SCORE - lost}, 8, {})
 
+    def runtime(self, variant: Variant):
+        return ALL[variant.runtime]
+
     def time(self, variants: list[Variant]):
         speeds = self.speeds or (1.0, *(2 - 0.1 * i for i in range(len(variants))))
         return SimpleNamespace(latencies=[SimpleNamespace(speedup=speed) for speed in speeds[: len(variants)]])
@@ -105,7 +109,9 @@ def made(variant: Variant, folder: Path, **settings) -> tuple[Variant, dict]:
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_noise_names_the_layers_that_int8_hurts(name, exported, data, tmp_path):
     source = exported[name]
-    quantizer = calibrated(source, calibration_images(data, 8, 0, 64), recipes_for(name)[0])
+    quantizer = RUNTIMES[name].quantizer(
+        source.path, calibration_images(data, 8, 0, 64), RUNTIMES[name].int8_recipes()[0]
+    )
     assert hard_layers_in_int8(quantized(source, data, tmp_path)) == 10  # bottlenecks of yolov8n
     ranked = rank(quantizer, source.path)
     assert sorted(layer for layer, _ in ranked) == sorted(quantizer.layers)
@@ -136,7 +142,9 @@ def test_layers_return_to_float_one_by_one_until_it_holds(name, exported, data, 
 def test_a_layer_that_returned_computes_as_in_float(name, exported, data, tmp_path):
     """All of them back: nothing is left of int8, nor of what the quantizer did to the biases."""
     source = exported[name]
-    quantizer = calibrated(source, calibration_images(data, 8, 0, 64), recipes_for(name)[0])
+    quantizer = RUNTIMES[name].quantizer(
+        source.path, calibration_images(data, 8, 0, 64), RUNTIMES[name].int8_recipes()[0]
+    )
     back = replace(source, path=tmp_path / source.path.name)
     quantizer.write(back.path, quantizer.layers)
     assert RUNTIMES[name].count(back).int_ops == 0
@@ -154,8 +162,8 @@ def test_where_nothing_helps_the_best_is_kept_and_named(exported, data, tmp_path
 
 
 def test_a_search_keeps_the_fastest_that_holds(exported, data, tmp_path, monkeypatch):
-    recipes, speeds = recipes_for("openvino")[:3], (1.0, 1.5, 2.5, 1.5)
-    monkeypatch.setattr("optimize.quant.int8.recipes_for", lambda runtime: recipes)
+    recipes, speeds = OpenVino().int8_recipes()[:3], (1.0, 1.5, 2.5, 1.5)
+    monkeypatch.setattr(OpenVino, "int8_recipes", lambda self: recipes)
     _, report = made(exported["openvino"], tmp_path, data=data, judge=Judge(speeds), max_drop=11, search=True)
     assert [entry["recipe"] for entry in report["candidates"]] == [recipe.name for recipe in recipes]
     assert [entry["faster"] for entry in report["candidates"]] == list(speeds[1:])

@@ -13,6 +13,7 @@ from onnxruntime.quantization import QuantType, quantize_static
 from helpers.lively import lively, write_blocks
 from helpers.noise import signal_to_noise
 from helpers.quantized import quantized
+from helpers.runtimes import JUDGE
 from helpers.tiny_tasks import CLASSES, TASKS, write_dataset
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
@@ -25,14 +26,15 @@ from optimize.quant.int8 import Int8
 from optimize.quant.none import NoQuant
 from optimize.runtime.onnx.int8 import _Reader
 from optimize.runtime.onnxruntime import OnnxRuntime
-from optimize.runtime.openvino import OpenVino, cpu_computes_bf16, read
+from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
+from optimize.runtime.openvino.device import read
 from optimize.runtime.scope import onnx_cut, onnx_decode, openvino_decode
 from optimize.runtime.tensorrt import TensorRT
 from optimize.variant import Variant
 from optimize.yolo.dataset import resolve
 from optimize.yolo.image import validation_image
 
-RUNTIMES = {runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino(), TensorRT())}
+RUNTIMES = {runtime.info.name: runtime for runtime in (OnnxRuntime(), OpenVino(), TensorRT())}
 BOUND = 12.0  # dB, an error of a quarter of the signal
 
 
@@ -147,9 +149,9 @@ def test_tensorrt_gets_symmetric_pairs_around_weighted_operators_and_float_biase
 
 def test_torch_variants_and_quant_none_stay_as_they_are(data, exported, tmp_path):
     model = Variant(tmp_path / "tiny.pt", "torch", "fp32", 64)
-    assert all(stage(model, tmp_path) is model for stage in (NoQuant(), Int8(data, None), Fp16(), Bf16()))
+    assert all(stage(model, tmp_path) is model for stage in (NoQuant(), Int8(data, JUDGE), Fp16(JUDGE), Bf16(JUDGE)))
     assert NoQuant()(exported["openvino"], tmp_path) is exported["openvino"]
-    assert Bf16()(exported["onnxruntime"], tmp_path) is exported["onnxruntime"]
+    assert Bf16(JUDGE)(exported["onnxruntime"], tmp_path) is exported["onnxruntime"]
 
 
 def test_identity_is_the_content_of_the_data_not_its_paths(data):
@@ -170,7 +172,7 @@ def test_identity_is_the_content_of_the_data_not_its_paths(data):
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_fp16_halves_the_file_and_changes_little(name, exported, data, tmp_path):
-    made, source = Fp16()(exported[name], tmp_path), exported[name]
+    made, source = Fp16(JUDGE)(exported[name], tmp_path), exported[name]
     assert (made.precision, made.name) == ("fp16", "fp16")
     float_weights = 16 if name == "onnxruntime" else 0  # of DFL, which is part of the decode
     before, after = RUNTIMES[name].count(source), RUNTIMES[name].count(made)
@@ -179,7 +181,7 @@ def test_fp16_halves_the_file_and_changes_little(name, exported, data, tmp_path)
 
 
 def test_fp16_leaves_the_decode_in_float32(exported, tmp_path):
-    made = onnx.shape_inference.infer_shapes(onnx.load(Fp16()(exported["onnxruntime"], tmp_path).path))
+    made = onnx.shape_inference.infer_shapes(onnx.load(Fp16(JUDGE)(exported["onnxruntime"], tmp_path).path))
     types = {value.name: value.type.tensor_type.elem_type for value in (*made.graph.value_info, *made.graph.output)}
     decode = set(onnx_decode(onnx.load(exported["onnxruntime"].path)))
     outputs = [name for node in made.graph.node if node.name in decode for name in node.output]
@@ -190,7 +192,7 @@ def test_fp16_leaves_the_decode_in_float32(exported, tmp_path):
 def test_bf16_is_a_row_of_its_own(exported, tmp_path):
     if not cpu_computes_bf16():
         pytest.skip("this CPU has no bf16 arithmetic")
-    made = Bf16()(exported["openvino"], tmp_path)
+    made = Bf16(JUDGE)(exported["openvino"], tmp_path)
     assert (made.precision, made.name) == ("bf16", "bf16")
     assert (made.path / "metadata.yaml").is_file()
 

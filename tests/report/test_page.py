@@ -251,7 +251,7 @@ def test_what_was_not_measured_is_left_out(opened, tmp_path):
     tab = opened(tmp_path / "report.html")
     assert [chart.get_attribute("id") for chart in tab.locator(".chart").all()] == ["flops", "block-flops"]
     assert tab.locator("section").evaluate_all("all => all.map(one => one.id)") == [
-        *("variants", "trade", "blocks", "method")
+        *("variants", "trade", "blocks", "layers", "method")
     ]
 
 

@@ -27,23 +27,24 @@ from optimize.report import words
 from optimize.result import Report, Result
 from optimize.runtime.onnx import cost as onnx_cost
 from optimize.runtime.onnx.int8 import _Reader
-from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.onnxruntime import OnnxRuntime, device
 from optimize.runtime.onnxruntime import kernels as onnx_profile
-from optimize.runtime.openvino import OpenVino, read
+from optimize.runtime.openvino import OpenVino
 from optimize.runtime.openvino import kernels as openvino_kernels
+from optimize.runtime.openvino.device import read
 from optimize.runtime.scope import onnx_decode
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.verdict import gates
 from optimize.yolo.checkpoint import deployed, load
 
-RUNTIMES = {runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino())}
+RUNTIMES = {runtime.info.name: runtime for runtime in (OnnxRuntime(), OpenVino())}
 X86 = platform.machine() in ("x86_64", "AMD64")
 
 
 def in_onnxruntime(path: Path) -> tuple[int, int]:
     """Integer and float operations, without the blocked layout, which would pad float convolutions."""
-    kernels = onnx_profile.run(path, ort.SessionOptions(), disabled_optimizers=["NchwcTransformer"])
+    kernels = device.kernels(path, ort.SessionOptions(), disabled_optimizers=["NchwcTransformer"])
     return onnx_profile.operations(kernels)
 
 

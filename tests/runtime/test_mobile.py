@@ -15,12 +15,12 @@ from helpers.commands import command
 from helpers.lively import lively, write_blocks
 from helpers.noise import signal_to_noise
 from helpers.quantized import quantized
+from helpers.runtimes import JUDGE
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import OptimizeError
 from optimize.measure import cost
 from optimize.quant.fp16 import Fp16
-from optimize.quant.recipes import recipes_for
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.litert import graph as litert_graph
 from optimize.runtime.ncnn import Ncnn
@@ -46,7 +46,7 @@ def needs(runtime):
 
 
 ncnn_only = needs(Ncnn())
-BOTH = [pytest.param(runtime, marks=needs(runtime), id=runtime.name) for runtime in (Ncnn(), LiteRT())]
+BOTH = [pytest.param(runtime, marks=needs(runtime), id=runtime.info.name) for runtime in (Ncnn(), LiteRT())]
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,9 @@ def exported(model, tmp_path_factory):
     made = {}
 
     def export(runtime) -> Variant:
-        if runtime.name not in made:
-            made[runtime.name] = runtime.export(model, tmp_path_factory.mktemp(runtime.name))
-        return made[runtime.name]
+        if runtime.info.name not in made:
+            made[runtime.info.name] = runtime.export(model, tmp_path_factory.mktemp(runtime.info.name))
+        return made[runtime.info.name]
 
     return export
 
@@ -130,11 +130,10 @@ def test_int8_keeps_boxes_and_scores_and_is_int8_but_for_the_head_s_end(runtime,
 
 @pytest.mark.parametrize("runtime", BOTH)
 def test_a_layer_that_returns_to_float_brings_signal_back(runtime, exported, data, tmp_path):
-    from optimize.quant.recipes import calibrated
     from optimize.quant.sensitivity import signal_to_noise as sqnr
 
     source = exported(runtime)
-    quantizer = calibrated(source, calibration_images(data, 8, 0, 64), recipes_for(runtime.name)[0])
+    quantizer = runtime.quantizer(source.path, calibration_images(data, 8, 0, 64), runtime.int8_recipes()[0])
     assert len(quantizer.layers) == 57  # of 63 convolutions without the six that feed the decode
     files = {count: tmp_path / str(count) / source.path.name for count in (0, 57)}
     for count, file in files.items():
@@ -287,7 +286,7 @@ def test_equal_metadata_are_equal_bytes(tmp_path):
 def test_fp16_is_the_device_s_choice(tmp_path):
     for name in ("ncnn", "litert"):
         variant = Variant(tmp_path / "a", name, "fp32", 64)
-        assert Fp16()(variant, tmp_path) is variant
+        assert Fp16(JUDGE)(variant, tmp_path) is variant
 
 
 def test_a_missing_package_is_named(monkeypatch):

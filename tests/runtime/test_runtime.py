@@ -31,14 +31,16 @@ def model(request, tmp_path_factory) -> Variant:
 
 @pytest.fixture(scope="module")
 def exported(model, tmp_path_factory) -> dict[str, Variant]:
-    return {runtime.name: runtime.export(model, tmp_path_factory.mktemp(runtime.name)) for runtime in EXPORTING}
+    return {
+        runtime.info.name: runtime.export(model, tmp_path_factory.mktemp(runtime.info.name)) for runtime in EXPORTING
+    }
 
 
-@pytest.mark.parametrize("runtime", EXPORTING, ids=lambda runtime: runtime.name)
+@pytest.mark.parametrize("runtime", EXPORTING, ids=lambda runtime: runtime.info.name)
 def test_an_export_computes_what_torch_computes(runtime, model, exported):
     image = np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)
     (expected,) = Torch().open(model, threads=1)(image)
-    session = runtime.open(exported[runtime.name], threads=1)
+    session = runtime.open(exported[runtime.info.name], threads=1)
     (found,) = session(image)
     assert found.dtype == np.float32
     assert found.shape == expected.shape == (1, 4 + 2, 8 * 8 + 4 * 4 + 2 * 2)

@@ -13,7 +13,8 @@ from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
 from optimize.dataset import Dataset
 from optimize.runtime.onnxruntime import OnnxRuntime
-from optimize.runtime.openvino import OpenVino, read
+from optimize.runtime.openvino import OpenVino
+from optimize.runtime.openvino.device import read
 from optimize.runtime.scope import onnx_decode, onnx_last, openvino_decode, openvino_last
 from optimize.runtime.tensorrt import TensorRT
 from optimize.variant import Variant
@@ -31,7 +32,7 @@ END_TO_END = ("yolov10n", "yolo26n-pose")
 # boxes and scores of RT-DETR before and after the decoder, a box in between, and where each of two layers samples
 LAST = {"": 6, "seg": 10, "pose": 9, "obb": 9, "cls": 1, "rtdetr": 7}
 WEIGHTED = ("Conv", "Gemm", "MatMul", "Convolution")
-RUNTIMES = {runtime.name: runtime for runtime in (OnnxRuntime(), OpenVino(), TensorRT())}
+RUNTIMES = {runtime.info.name: runtime for runtime in (OnnxRuntime(), OpenVino(), TensorRT())}
 
 # Where operators lie inside the head: what has weights and what only serves these. All else there is the decode.
 NETWORK = r"(one2one_)?cv[234]|proto"

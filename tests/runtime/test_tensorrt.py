@@ -21,6 +21,7 @@ from ultralytics.nn.backends.base import BaseBackend
 
 from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
+from helpers.runtimes import JUDGE
 from optimize.dataset import Dataset
 from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
 from optimize.quant.fp16 import Fp16
@@ -384,7 +385,7 @@ def test_the_int8_graph_computes_what_the_float_graph_does(exported, parsed):
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_engines_compute_what_their_graph_says(precision, exported, int8, model, tmp_path):
     (tmp_path / "store").mkdir()
-    source = {"int8": int8, "fp16": Fp16()(exported, tmp_path)}[precision]
+    source = {"int8": int8, "fp16": Fp16(JUDGE)(exported, tmp_path)}[precision]
     engine = apply(TensorRT().build, source, tmp_path / "store")
     session = TensorRT().open(engine, threads=1)
     assert session.arithmetic.split("+")[:1] == [precision]

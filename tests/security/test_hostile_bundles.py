@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.bundles import one_row
-from optimize.bundle import make
+from helpers.bundles import bundled, one_row
 
 SECRET = "SECRET-MARKER"
 
@@ -37,7 +36,7 @@ def honest(tmp_path_factory) -> Path:
         entry = model.metadata_props.add()
         entry.key, entry.value = key, said
     onnx.save(model, folder / "tiny.onnx")
-    return make.make(one_row(folder / "tiny.onnx", "onnxruntime"), folder)
+    return bundled(one_row(folder / "tiny.onnx", "onnxruntime"), folder)
 
 
 def run(bundle: Path, cwd: Path, script: str, *words: str) -> subprocess.CompletedProcess:
@@ -129,6 +128,6 @@ def test_names_in_a_bundle_s_readme_and_labels_are_text(honest, tmp_path):
     row = report.results[1]
     named = replace(row, variant=replace(row.variant, tags=("<img src=x>\n# head",)))
     (tmp_path / "run").mkdir()
-    made = make.make(replace(report, results=(report.results[0], named)), tmp_path / "run")
+    made = bundled(replace(report, results=(report.results[0], named)), tmp_path / "run")
     text = (made / "README.md").read_text()
     assert "<img" not in text and "\n# head" not in text and "&lt;img src=x>" in text

@@ -12,6 +12,7 @@ from io import StringIO
 import pytest
 from markdown_it import MarkdownIt
 
+from helpers import reports
 from helpers.results_cases import MEASUREMENT, whole
 from optimize import texts
 from optimize.flops import show
@@ -24,6 +25,7 @@ from optimize.sweep.summary import page
 from optimize.sweep.summary import table as swept_table
 from optimize.terminal import Lines, Terminal
 from optimize.texts import markdown
+from optimize.work import Done, LayerChange
 
 HONEST = ["狗", "🐕‍🦺", 'person & "dog"', "[a]", "C:\\data\\x", "a_b", "mAP50-95(B)", "x < y", "100 %", "tom's"]
 HOSTILE = [
@@ -105,20 +107,20 @@ def hostile_report(name: str):
             row,
             variant=replace(row.variant, tags=(*row.variant.tags[:-1], name, *row.variant.tags[-1:])),
             accuracy=replace(row.accuracy, classes={name: 0.5, "b": 0.4}, objects={name: 3}),
-            quantization=row.quantization and row.quantization | {"recipe": name},
+            quantization=row.quantization and replace(row.quantization, recipe=name),
         )
         if row is not report.results[0]
         else replace(row, accuracy=replace(row.accuracy, classes={name: 0.5, "b": 0.4}, objects={name: 3}))
         for row in report.results
     ]
-    layers = [{"name": name, "width": [8, 4], "flops": [9, 4], "parameters": [9, 4], "dense": name}]
+    stage = reports.pruned(criterion=name, layers=(LayerChange(name, (8, 4), (9, 4), (9, 4), name),))
     host = replace(report.provenance.host, cpu=name, system=name)
     made = replace(report.provenance, host=host, data=name, remarks=(name,), versions={name: name}, command=name)
     return replace(
         report,
         results=tuple(rows),
         failures=(Failure(name, name, name),),
-        stages=[{"stage": "prune", name: name, "layers": layers}],
+        stages=(stage, Done(name)),
         provenance=replace(made, config={name: name}),
         blocks=dict.fromkeys(report.blocks, name),
         measurements=(replace(MEASUREMENT, device=name, cpu=name, versions={name: name}),),

@@ -72,7 +72,7 @@ def refused(folder: Path) -> str:
     ["{secret}", "../secret.txt", "..\\secret.txt", "C:\\secret.txt", "images/../../secret.txt", "\\\\host\\a"],
 )
 def test_an_image_s_path_stays_below_the_run(run, path):
-    put(run, ("disagreement", "images", 0, "path"), path.format(secret=run.parent / "secret.txt"))
+    put(run, ("disagreement", "worst", 0, "path"), path.format(secret=run.parent / "secret.txt"))
     assert "disagreement.worst.0.path: it leads out of the run's folder" in refused(run)
 
 
@@ -147,12 +147,15 @@ def test_every_field_is_checked_or_can_be_anything(run, monkeypatch):
 
 PARTS = {
     "runtime": (("results", 1, "variant", "runtime"), "tpu"),
+    "runtime's name": (("results", 1, "runtime", "name"), "../tpu"),
+    "mark": (("results", 1, "runtime", "mark"), "heart"),
     "precision": (("results", 1, "variant", "precision"), "fp4"),
+    "precision's fill": (("results", 1, "precision", "fill"), 2),
     "date": (("provenance", "began"), "yesterday"),
     "nothing": (("results",), []),
     "operations": (("results", 0, "cost", "layers"), []),
     "metrics": (("results", 1, "accuracy", "metrics"), {"mAP50-95": 0.5}),
-    "corners": (("disagreement", "images", 0, "before", 0, "corners"), [[1, 1], [2, 2], [3, 3]]),
+    "corners": (("disagreement", "worst", 0, "before", 0, "corners"), [[1, 1], [2, 2], [3, 3]]),
     "peak": (("machine", "bandwidth"), {}),
     "unit": (("device", "bandwidth"), {}),
     "artefact": (("measurements", 0, "sha256"), "f" * 64),

@@ -36,7 +36,7 @@ def on(monkeypatch):
 @pytest.mark.parametrize(
     "other", [CPU | {"model name": "B"}, CPU | {"flags": "fpu avx2"}, {"model name": "A", "Features": "asimd i8mm"}]
 )
-@pytest.mark.parametrize("make", [lambda data: Int8(data, None), lambda data: Bf16()])
+@pytest.mark.parametrize("make", [lambda data: Int8(data, None), lambda data: Bf16(None)])
 def test_what_a_score_or_an_instruction_decides_belongs_to_the_cpu(make, other, data, on):
     """int8 saturates without VNNI, and then layers return to float; bf16 is a row only where the CPU has it."""
     on(CPU)

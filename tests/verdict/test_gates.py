@@ -15,12 +15,13 @@ from optimize.judge import Judge
 from optimize.measure import latency
 from optimize.result import Failure, Report, Result
 from optimize.runtime.onnxruntime import OnnxRuntime
-from optimize.runtime.openvino import OpenVino, cpu_computes_bf16, read
-from optimize.runtime.openvino import kernels as openvino_kernels
+from optimize.runtime.openvino import OpenVino, cpu_computes_bf16, device
+from optimize.runtime.openvino.device import read
 from optimize.runtime.session import Session
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.verdict import gates
+from optimize.work import Quantized
 from optimize.yolo.dataset import resolve
 
 
@@ -83,7 +84,7 @@ def test_fp32_that_silently_ran_in_bf16(model, tmp_path):
     exported = OpenVino().export(model, tmp_path)
     unpinned = ov.Core().compile_model(read(exported.path), "CPU")
     row = reports.row("original", "openvino", "fp32", 1.0, 0.6, 1.0)
-    ran = [openvino_kernels.arithmetic(unpinned), OpenVino().open(exported, threads=1).arithmetic]
+    ran = [device.arithmetic(unpinned), OpenVino().open(exported, threads=1).arithmetic]
     bad, good = (fired(reports.report(results=(changed(row, arithmetic=name),))) for name in ran)
     assert bad[0].startswith("original on OpenVINO was made for fp32 and ran in bf16")
     assert (len(bad), good) == (1, [])
@@ -179,7 +180,7 @@ def test_a_variant_that_is_better_than_the_original_by_more_than_the_noise():
 def test_what_failed_or_lost_too_much_is_an_alarm_too():
     failed = Failure("int8", "openvino", "RuntimeError: no.")
     (first, *_, last) = reports.report().results
-    lost = {"reached": False, "drop": 3.0, "max_drop": 1.0}
+    lost = Quantized(reached=False, drop=3.0, max_drop=1.0)
     report = reports.report(failures=(failed,), results=(first, replace(last, rival=False, quantization=lost)))
     found = dict(gates.fired(report))
     assert found["failed"] == "int8 on openvino: RuntimeError: no."

@@ -19,7 +19,7 @@ from subprocess import list2cmdline
 from time import perf_counter
 
 import numpy as np
-from runtimes import artefact, checked, cores, open_model, read_bundle, shown, unused, version
+from model import artefact, checked, cores, open_model, read_bundle, shown, unused, versions
 
 CALLS = 3  # timed in each round, behind an untimed one
 STEADY, WINDOW, MOST_WARM_UP = 0.05, 5, 60  # warm-up ends when the medians of two windows differ by less than a share
@@ -72,10 +72,7 @@ def main():
         "clock_mhz": [before[0], after[0]],
         "temperature_c": [before[1], after[1]],
         "began": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", bundle["runtime"])},
-        },
+        "versions": {"python": platform.python_version(), **versions(bundle)},
     }
     with out.open("x", encoding="utf-8") as file:  # new: another one may have been written meanwhile
         file.write(json.dumps(measurement, indent=1))

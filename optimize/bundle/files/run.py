@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from model import checked, cores, open_model, read_bundle, unused
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from runtimes import checked, cores, open_model, read_bundle, unused
+
+from device import SHARES
 
 
 def main():
@@ -133,16 +135,15 @@ def taps(old, new):
 def decode(output, bundle):
     """Corners (N, 4) in pixels of the network's input, confidences (N,) and classes (N,), the surest first.
 
-    `output` is (1, 4 + classes, anchors) with centre and size for the head "one2many", in pixels or, in LiteRT's files,
-    as shares of the image; for those that need no NMS
-    (1, N, 6) with a confidence and a class behind the box: corners in pixels for "end2end", centre and size as shares
-    of the image for "rtdetr".
+    `output` is (1, 4 + classes, anchors) with centre and size for the head "one2many", in pixels or, where device.py
+    says so, as shares of the image; for those that need no NMS (1, N, 6) with a confidence and a class behind the box:
+    corners in pixels for "end2end", centre and size as shares of the image for "rtdetr".
     """
     head, settings = bundle["head"], bundle["nms"]
     rows, most = output[0], settings["max_detections"]
     if head == "one2many":
         rows = rows[:, rows[4:].max(0) > settings["confidence"]].T
-        unit = bundle["imgsz"] if bundle["runtime"] == "litert" else 1
+        unit = bundle["imgsz"] if SHARES else 1
         boxes, scores, classes = corners(rows[:, :4] * unit), rows[:, 4:].max(1), rows[:, 4:].argmax(1)
         kept = suppress(boxes, scores, classes, settings["iou"])[:most]
         return boxes[kept], scores[kept], classes[kept]

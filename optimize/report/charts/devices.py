@@ -2,7 +2,7 @@
 
 import altair
 
-from optimize.report.devices import measured
+from optimize.report.sections.devices import measured
 from optimize.result import Report
 
 

@@ -10,7 +10,6 @@ from optimize.result import Report, Result
 from optimize.verdict import pareto, plain
 
 LEAST_SPAN = 0.05  # of the accuracy axis: a finer scale makes noise look like a result
-FILL = {"fp32": 0.0, "bf16": 0.4, "fp16": 0.4, "int8": 1.0}  # how full a mark is
 
 
 def points(report: Report) -> list[dict[str, Any]]:
@@ -46,7 +45,8 @@ def point(result: Result, report: Report) -> dict[str, Any]:
         "runtime": result.variant.runtime,
         "precision": result.variant.precision,
         "model": plain.model(result),
-        "full": FILL[result.variant.precision],
+        "full": result.precision.fill,
+        "mark": result.runtime.mark,
         "metric": accuracy.metric,
         "score": accuracy.score,
         "flops": result.flops,
@@ -143,11 +143,11 @@ def _colour(rows: list[dict[str, Any]]) -> altair.Color:
 
 
 def _shape(rows: list[dict[str, Any]]) -> altair.Shape:
-    runtimes = list(dict.fromkeys(row["runtime"] for row in rows))
+    marks = {row["runtime"]: row["mark"] for row in rows}
     return altair.Shape(
         "runtime:N",
         title="runtime",
-        scale=altair.Scale(domain=runtimes, range=[look.SHAPES[name] for name in runtimes]),
+        scale=altair.Scale(domain=list(marks), range=list(marks.values())),
         legend=altair.Legend(symbolFillColor="transparent", symbolStrokeColor="var(--ink)"),
     )
 

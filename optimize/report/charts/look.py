@@ -31,14 +31,6 @@ PALETTE = {
 }
 LETTER, ROOM = 7, 45  # pixels: width of a letter of a legend, and of its mark with a gap
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-SHAPES = {
-    "torch": "circle",
-    "onnxruntime": "square",
-    "openvino": "triangle-up",
-    "tensorrt": "diamond",
-    "ncnn": "triangle-down",
-    "litert": "cross",
-}
 
 
 def series(count: int, first: int = 0) -> list[str]:

@@ -1,23 +1,25 @@
 """LiteRT, formerly TensorFlow Lite, on the CPU: what phones run."""
 
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from optimize.errors import OptimizeError, described
 from optimize.host.process import fresh
 from optimize.measure.graph_cost import GraphCost
-from optimize.runtime.litert import cost
-from optimize.runtime.litert.graph import append, metadata, read
-from optimize.runtime.session import Session
+from optimize.runtime.litert import cost, device, graph
+from optimize.runtime.session import Images, Quantizer, Session
+from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
-from optimize.yolo import export
-from optimize.yolo.checkpoint import load
+
+if TYPE_CHECKING:
+    from optimize.runtime.litert.int8 import LitertRecipe
 
 PACKAGES = {
     "ai_edge_litert": "ai-edge-litert",
@@ -26,9 +28,15 @@ PACKAGES = {
 }
 
 
+NOT_IN_THE_FILE = "whether it computes in fp16 is chosen on the device"
+
+
 @dataclass(frozen=True)
 class LiteRT:
-    name: ClassVar[str] = "litert"
+    """Reads .tflite files; int8 is written into them, fp16 is chosen on the device."""
+
+    info: ClassVar = RuntimeInfo("litert", "LiteRT", mark="cross", processor="cpu", package="ai-edge-litert")
+    device_file: ClassVar[Path | None] = Path(__file__).parent / "device.py"
 
     def unavailable(self) -> str | None:
         missing = [package for module, package in PACKAGES.items() if not find_spec(module)]
@@ -43,26 +51,20 @@ class LiteRT:
         """
         target = folder / f"{variant.path.stem}.tflite"
         fresh(_convert, variant.path, variant.imgsz, target)  # its libraries change torch and hold a gigabyte
-        return replace(variant, path=target, runtime=self.name)
+        return replace(variant, path=target, runtime=self.info.name)
 
     def build(self, variant: Variant, folder: Path) -> Variant:
         return variant
 
     def open(self, variant: Variant, threads: int) -> Session:
-        from ai_edge_litert.interpreter import Interpreter
+        from optimize.yolo.export import in_pixels
 
-        interpreter = Interpreter(str(variant.path), num_threads=threads)
-        interpreter.allocate_tensors()
-        (source,) = (details["index"] for details in interpreter.get_input_details())
-        outputs = [d["index"] for d in sorted(interpreter.get_output_details(), key=lambda d: d["name"])]
-        found = metadata(variant.path)
+        run, found = device.runner(device.load(variant.path, threads)), self.metadata(variant.path)
 
-        def run(images: np.ndarray) -> list[np.ndarray]:
-            interpreter.set_tensor(source, images)
-            interpreter.invoke()
-            return export.in_pixels(found, [interpreter.get_tensor(index) for index in outputs])
+        def in_pixels_of(images: np.ndarray) -> list[np.ndarray]:
+            return in_pixels(found, run(images))
 
-        return Session(run, _arithmetic(variant.path), self.count(variant).int_ops)
+        return Session(in_pixels_of, device.arithmetic(variant.path), self.count(variant).int_ops)
 
     def profiler(self, variant: Variant, threads: int) -> None:
         """Its Python interface has no times by layer."""
@@ -70,10 +72,30 @@ class LiteRT:
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path)
 
+    def metadata(self, path: Path) -> dict[str, Any]:
+        found = graph.metadata(path)
+        return found | {"names": {int(i): name for i, name in found["names"].items()}}  # JSON's keys are strings
+
+    def writer(self, precision: str) -> str:
+        return NOT_IN_THE_FILE if precision == "fp16" else "LiteRT has no such files"
+
+    def int8_recipes(self) -> "Sequence[LitertRecipe]":
+        from optimize.runtime.litert.int8 import LITERT
+
+        return LITERT
+
+    def quantizer(self, source: Path, images: Images, recipe: "LitertRecipe") -> Quantizer:
+        from optimize.runtime.litert.int8 import LitertInt8
+
+        return LitertInt8(source, images, recipe)
+
 
 def _convert(checkpoint: Path, imgsz: int, target: Path) -> None:
     with redirect_stdout(StringIO()):  # forty lines of progress
         import litert_torch
+
+        from optimize.yolo import export
+        from optimize.yolo.checkpoint import load
 
         model = load(checkpoint)
         module, example = export.traceable(model), export.example_input(model, imgsz)
@@ -85,19 +107,4 @@ def _convert(checkpoint: Path, imgsz: int, target: Path) -> None:
                 f"litert-torch {litert_torch.__version__} can't translate the model to LiteRT ({described(error)}); "
                 "leave runtime=litert out for this model."
             ) from None
-    append(target, export.metadata(module, imgsz))
-
-
-def _arithmetic(path: Path) -> str:
-    """The types of what its operators write: in LiteRT they choose the kernels, and nothing changes them."""
-    types = {
-        tensor.type for operator in read(path).operators if operator.kind not in MOVES for tensor in operator.writes
-    }
-    return "+".join(name for name, kind in NAMES.items() if kind in types)
-
-
-NAMES = {"int8": "INT8", "fp16": "FLOAT16", "fp32": "FLOAT32"}
-MOVES = {  # operators that move or convert numbers and compute none
-    *("BROADCAST_TO", "CONCATENATION", "DEQUANTIZE", "GATHER", "PAD", "QUANTIZE", "RESHAPE", "SLICE", "SPLIT"),
-    *("STRIDED_SLICE", "TRANSPOSE"),
-}
+    graph.append(target, export.metadata(module, imgsz))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
 from optimize.runtime.litert.cost import COUNTED, constants
 from optimize.runtime.litert.graph import Graph, Operator, append, metadata, read
 from optimize.runtime.scope import walk
+from optimize.runtime.session import Images
 
 SIGNATURE, INPUT = "serving_default", "args_0"  # as litert-torch calls them
 ACTIVATIONS = ("LOGISTIC", "MUL", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH")
@@ -53,7 +53,7 @@ class LitertInt8:
         layers: names of the operators with weights that `recipe` makes int8, in the graph's order.
     """
 
-    def __init__(self, source: Path, images: CalibrationImages, recipe: LitertRecipe):
+    def __init__(self, source: Path, images: Images, recipe: LitertRecipe):
         self.source, self.images, self.graph = source, images, read(source)
         decode, last = _head(self.graph)
         self.last = [_name(operator) for operator in last]
@@ -135,7 +135,7 @@ def _head(graph: Graph) -> tuple[list[Operator], list[Operator]]:
     return walk(graph.operators, [producers[name] for name in graph.outputs], parents, weight, key=_name)
 
 
-def _ranges(source: Path, images: CalibrationImages, recipe: LitertRecipe) -> dict[str, dict]:
+def _ranges(source: Path, images: Images, recipe: LitertRecipe) -> dict[str, dict]:
     """What ai-edge-quantizer knows of every tensor after `images`."""
     from ai_edge_quantizer import calibrator
     from ai_edge_quantizer.utils import qsv_utils

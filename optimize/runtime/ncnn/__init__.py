@@ -1,27 +1,36 @@
 """ncnn on the CPU: made for phones and small boards, here with its arithmetic pinned as on every other runtime."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from optimize.errors import OptimizeError
 from optimize.measure.graph_cost import GraphCost
-from optimize.runtime.ncnn import cost, kernels
-from optimize.runtime.ncnn.net import BIN, PARAM, foreign, load, tensors
-from optimize.runtime.session import Session
+from optimize.runtime.ncnn import cost, device, kernels, net
+from optimize.runtime.ncnn.device import BIN, PARAM
+from optimize.runtime.session import Images, Quantizer, Session
+from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import load as load_checkpoint
-from optimize.yolo.export import example_input, metadata, traceable, traced
+
+if TYPE_CHECKING:
+    from optimize.runtime.ncnn.int8 import NcnnRecipe
+
+
+NOT_IN_THE_FILE = "whether it computes in fp16 is chosen on the device"
 
 
 @dataclass(frozen=True)
 class Ncnn:
-    name: ClassVar[str] = "ncnn"
+    """Reads folders of a .param with its .bin; int8 is written into them, fp16 is chosen on the device."""
+
+    info: ClassVar = RuntimeInfo("ncnn", title="ncnn", mark="triangle-down", processor="cpu", package="ncnn")
+    device_file: ClassVar[Path | None] = Path(__file__).parent / "device.py"
 
     def unavailable(self) -> str | None:
         missing = [package for package in ("ncnn", "pnnx") if not find_spec(package)]
@@ -36,7 +45,10 @@ class Ncnn:
         """
         from ultralytics.utils import YAML
 
-        model = load_checkpoint(variant.path)
+        from optimize.yolo.checkpoint import load
+        from optimize.yolo.export import example_input, metadata, traceable, traced
+
+        model = load(variant.path)
         module, example = traceable(model), example_input(model, variant.imgsz)
         target = folder / f"{variant.path.stem}_ncnn_model"
         target.mkdir(parents=True, exist_ok=True)
@@ -45,26 +57,44 @@ class Ncnn:
             traced(module, example).save(script)
             _convert(script, tuple(example.shape), target)
         YAML.save(target / "metadata.yaml", metadata(module, variant.imgsz))
-        return replace(variant, path=target, runtime=self.name)
+        return replace(variant, path=target, runtime=self.info.name)
 
     def build(self, variant: Variant, folder: Path) -> Variant:
         return variant
 
     def open(self, variant: Variant, threads: int) -> Session:
-        net = load(variant.path, threads)
-        outputs = sorted(net.output_names())
+        network = net.load(variant.path, threads)
+        call = device.runner(network)
 
         def run(images: np.ndarray) -> list[np.ndarray]:
-            made = tensors(net, outputs, images, light=True)
-            return [made[name][None] for name in outputs]
+            with net.one_sentence():
+                return call(images)
 
-        return Session(run, *kernels.ran(variant.path, net, variant.imgsz))
+        return Session(run, *kernels.ran(variant.path, network, variant.imgsz))
 
     def profiler(self, variant: Variant, threads: int) -> None:
         """Its wheel is built without the switch that times layers (NCNN_BENCHMARK)."""
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path, variant.imgsz)
+
+    def metadata(self, path: Path) -> dict[str, Any]:
+        from ultralytics.utils import YAML
+
+        return YAML.load(path / "metadata.yaml")
+
+    def writer(self, precision: str) -> str:
+        return NOT_IN_THE_FILE if precision == "fp16" else "ncnn has no such files"
+
+    def int8_recipes(self) -> "Sequence[NcnnRecipe]":
+        from optimize.runtime.ncnn.int8 import NCNN
+
+        return NCNN
+
+    def quantizer(self, source: Path, images: Images, recipe: "NcnnRecipe") -> Quantizer:
+        from optimize.runtime.ncnn.int8 import NcnnInt8
+
+        return NcnnInt8(source, images, recipe)
 
 
 def _convert(script: Path, shape: tuple[int, ...], target: Path) -> None:
@@ -83,7 +113,7 @@ def _convert(script: Path, shape: tuple[int, ...], target: Path) -> None:
             f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code {done.returncode}; the last it "
             f"told: {told[-1].strip() if told else 'nothing'}); leave runtime=ncnn out for this model."
         )
-    if what := foreign(target):
+    if what := net.foreign(target):
         raise OptimizeError(
             f"pnnx {pnnx.__version__} can't translate {', '.join(what)} to ncnn; leave runtime=ncnn out for this model."
         )

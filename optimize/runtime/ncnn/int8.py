@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
 from optimize.runtime.ncnn.net import DEPTHWISE, Layer, load, read, tensors, write
 from optimize.runtime.scope import walk
+from optimize.runtime.session import Images
 
 WEIGHTED = ("Convolution", "ConvolutionDepthWise", "InnerProduct")  # that ncnn runs in int8
 LARGEST, LARGEST_IN_WINOGRAD = 127, 31
@@ -59,7 +59,7 @@ class NcnnInt8:
         layers: names of the layers with weights that `recipe` makes int8, in the graph's order.
     """
 
-    def __init__(self, source: Path, images: CalibrationImages, recipe: NcnnRecipe):
+    def __init__(self, source: Path, images: Images, recipe: NcnnRecipe):
         self.source, self.images, self.network = source, images, read(source)
         decode, last = _head(self.network)
         self.last = [layer.writes[0] for layer in last]
@@ -105,9 +105,7 @@ def _head(network: list[Layer]) -> tuple[list[Layer], list[Layer]]:
     return walk(network, outputs, parents, weight, key=lambda layer: layer.writes[0])  # names may repeat
 
 
-def _ranges(
-    source: Path, images: CalibrationImages, names: Sequence[str], recipe: NcnnRecipe
-) -> dict[str, np.floating]:
+def _ranges(source: Path, images: Images, names: Sequence[str], recipe: NcnnRecipe) -> dict[str, np.floating]:
     """How far from zero each of these tensors goes, by its name."""
     net = load(source, 1)
 

@@ -3,16 +3,19 @@
 The format: https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from optimize.errors import OptimizeError
+from optimize.runtime.ncnn import device
+from optimize.runtime.ncnn.device import BIN, PARAM
 
-PARAM, BIN = "model.ncnn.param", "model.ncnn.bin"  # as ultralytics calls them
 MAGIC = "7767517"
 FLAGS = {0: np.float32, 0x000D4B38: np.int8}  # in front of weights, the type they are stored in
 DEPTHWISE = {"ConvolutionDepthWise", "DeconvolutionDepthWise"}  # also grouped
@@ -94,51 +97,33 @@ def write(layers: list[Layer], folder: Path) -> None:
                 file.write(array.tobytes().ljust(_padded(array.nbytes), b"\0"))
 
 
-def load(folder: Path, threads: int):
-    """An `ncnn.Net` in float32 where it is not int8: ncnn would take fp16 on ARM by itself, as the first choice.
+def load(folder: Path, threads: int) -> Any:
+    """As `device.load`.
 
     Raises:
         OptimizeError: ncnn can't read the files.
     """
-    import ncnn
-
-    net = ncnn.Net()
-    net.opt.num_threads = threads
-    net.opt.use_vulkan_compute = False
-    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
-    net.opt.use_bf16_packed = net.opt.use_bf16_storage = False
-    if net.load_param(str(folder / PARAM)) or net.load_model(str(folder / BIN)):
-        raise OptimizeError(f"ncnn {ncnn.__version__} can't load {folder}; its log above says why.")
-    return net
+    with one_sentence():
+        return device.load(folder, threads)
 
 
-def tensors(net, names: Iterable[str], inputs: np.ndarray, *, light: bool = False) -> dict[str, np.ndarray]:
-    """What `net` computes for `inputs`, (1, 3, H, W) float32, at each of `names`, in ncnn's shapes without a batch.
-
-    With `light`, as it is deployed, `names` must be outputs: ncnn frees all else as soon as it has been read.
+def tensors(net: Any, names: Iterable[str], images: np.ndarray) -> dict[str, np.ndarray]:
+    """As `device.tensors`, at any of the network's tensors.
 
     Raises:
-        OptimizeError: ncnn failed; what it hands back then crashes whoever reads it.
+        OptimizeError: ncnn failed.
     """
-    import ncnn
-
-    image = np.ascontiguousarray(inputs[0])  # ncnn reads this memory itself, so it must outlive the run
-    with net.create_extractor() as extractor:
-        extractor.set_light_mode(light)
-        source = net.input_names()[0]
-        _succeeded(extractor.input(source, ncnn.Mat(image)), f"take {source}")
-        return {name: _extracted(extractor, name) for name in names}
+    with one_sentence():
+        return device.tensors(net, names, images)
 
 
-def _extracted(extractor, name: str) -> np.ndarray:
-    code, tensor = extractor.extract(name)
-    _succeeded(code, f"compute {name}")
-    return np.array(tensor)
-
-
-def _succeeded(code: int, what: str) -> None:
-    if code:
-        raise OptimizeError(f"ncnn failed to {what} (error {code}); its log above says why.")
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """What ncnn says when it fails becomes an error of ours."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OptimizeError(f"{error}.") from error
 
 
 def _graph(folder: Path) -> list[Layer]:

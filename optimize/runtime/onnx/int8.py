@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quant_pre_process, quantize_static
 
-from optimize.data.calibration import CalibrationImages
 from optimize.progress import bar
 from optimize.runtime.scope import onnx_decode, onnx_first, onnx_last, onnx_products
+from optimize.runtime.session import Images
 
 WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
@@ -67,7 +67,7 @@ class OnnxInt8:
         layers: names of the operators with weights that `recipe` makes int8, in the graph's order.
     """
 
-    def __init__(self, source: Path, images: CalibrationImages, recipe: OnnxRecipe):
+    def __init__(self, source: Path, images: Images, recipe: OnnxRecipe):
         self.model, self.images = onnx.load(source), images
         last = onnx_last(self.model)
         self.last = [node.output[0] for node in self.model.graph.node if node.name in last]
@@ -131,7 +131,7 @@ class OnnxInt8:
 
 
 def _quantize(
-    source: Path, feed: str, folder: Path, images: CalibrationImages, recipe: OnnxRecipe, floats: list[str]
+    source: Path, feed: str, folder: Path, images: Images, recipe: OnnxRecipe, floats: list[str]
 ) -> onnx.ModelProto:
     prepared, target = folder / "prepared.onnx", folder / "int8.onnx"
     # writes shapes into the graph, as the quantizer asks for

@@ -1,23 +1,30 @@
 """ONNX Runtime on the CPU."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import Profiler
+from optimize.runtime import onnx
 from optimize.runtime.onnx import cost
-from optimize.runtime.onnxruntime import kernels
-from optimize.runtime.session import Session
+from optimize.runtime.onnxruntime import device, kernels
+from optimize.runtime.session import Images, Quantizer, Session, Writer
+from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
+
+if TYPE_CHECKING:
+    from optimize.runtime.onnx.int8 import OnnxRecipe
 
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    name: ClassVar[str] = "onnxruntime"
+    """Reads ONNX files; one precision is one file, and the types in it choose the kernels."""
+
+    info: ClassVar = RuntimeInfo("onnxruntime", "ONNX Runtime", mark="square", processor="cpu", package="onnxruntime")
+    device_file: ClassVar[Path | None] = Path(__file__).parent / "device.py"
 
     def unavailable(self) -> str | None:
         return None if find_spec("onnxruntime") else "onnxruntime is not installed (pip install onnxruntime)"
@@ -28,40 +35,37 @@ class OnnxRuntime:
 
         target = folder / f"{variant.path.stem}.onnx"
         to_onnx(load(variant.path), variant.imgsz, target)
-        return replace(variant, path=target, runtime=self.name)
+        return replace(variant, path=target, runtime=self.info.name)
 
     def build(self, variant: Variant, folder: Path) -> Variant:
         return variant
 
     def open(self, variant: Variant, threads: int) -> Session:
-        import onnxruntime as ort
-
-        options = _options(threads)
-        session = ort.InferenceSession(variant.path, options, providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-
-        def run(images: np.ndarray) -> list[np.ndarray]:
-            return session.run(None, {name: images})
-
-        ran = kernels.run(variant.path, options)  # a session of its own: the one in use has no profiler
+        run = device.runner(device.session(variant.path, device.options(threads)))
+        ran = device.kernels(variant.path, device.options(threads))  # the session in use has no profiler
         int8_ops, _ = kernels.operations(ran)
-        return Session(run, kernels.arithmetic(ran), int8_ops)
+        return Session(run, device.arithmetic(ran), int8_ops)
 
     def profiler(self, variant: Variant, threads: int) -> Profiler:
-        return kernels.profiler(variant.path, _options(threads))
+        return kernels.profiler(variant.path, device.options(threads))
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path)
 
+    def metadata(self, path: Path) -> dict[str, Any]:
+        return onnx.metadata(path)
 
-def _options(threads: int):
-    import onnxruntime as ort
+    def writer(self, precision: str) -> Writer | str:
+        from optimize.runtime.onnx.half import to_half
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    # Waiting threads sleep: the same latency for a fifth less CPU time, and fair to whatever runs beside it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
+        return to_half if precision == "fp16" else "ONNX Runtime has no such kernels on CPUs"
+
+    def int8_recipes(self) -> "Sequence[OnnxRecipe]":
+        from optimize.runtime.onnx.int8 import ONNXRUNTIME
+
+        return ONNXRUNTIME
+
+    def quantizer(self, source: Path, images: Images, recipe: "OnnxRecipe") -> Quantizer:
+        from optimize.runtime.onnx.int8 import OnnxInt8
+
+        return OnnxInt8(source, images, recipe)

@@ -11,41 +11,22 @@ from itertools import takewhile
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
 
 from optimize.measure.profile import Kernel, Profiler
+from optimize.runtime.onnxruntime import device
 
 
-def run(path: Path, options, **session) -> list[dict]:
-    """One entry per kernel of one run: `op_name`, and type and shape of every input and output.
-
-    `options` are those of the session to be known, and are changed; `session` is handed on to this run's session.
-    """
-    import onnxruntime as ort
-
-    with TemporaryDirectory() as folder:
-        options.enable_profiling = True
-        options.profile_file_prefix = f"{folder}/profile"
-        # A weight that a kernel has packed for itself is freed, and missing in the profile; the kernels are the same.
-        options.add_session_config_entry("session.disable_prepacking", "1")
-        profiled = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"], **session)
-        feed = profiled.get_inputs()[0]
-        profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
-        events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
-    return [event["args"] for event in events if event["name"].endswith(_RAN)]
-
-
-def profiler(path: Path, options) -> Profiler:
+def profiler(path: Path, options: Any) -> Profiler:
     """Of `path` as it is deployed; `options` are those of its session, and are changed."""
-    import onnxruntime as ort
-
     folder = TemporaryDirectory()
     options.enable_profiling = True
     options.profile_file_prefix = f"{folder.name}/profile"
     options.optimized_model_filepath = f"{folder.name}/optimized.onnx"
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = device.session(path, options)
     feed = session.get_inputs()[0]
     image, calls = np.random.default_rng(0).random(feed.shape, dtype=np.float32), []
 
@@ -59,8 +40,8 @@ def profiler(path: Path, options) -> Profiler:
             graph = onnx.load(options.optimized_model_filepath).graph
         ran: dict[str, list[dict]] = {}
         for event in events:
-            if event["name"].endswith(_RAN):
-                ran.setdefault(event["name"].removesuffix(_RAN), []).append(event)
+            if event["name"].endswith(device.RAN):
+                ran.setdefault(event["name"].removesuffix(device.RAN), []).append(event)
         times = {
             name: summary([e["dur"] / 1e3 for e, timed in zip(own, calls, strict=True) if timed])
             for name, own in ran.items()
@@ -123,7 +104,7 @@ def module(name: str) -> str:
 
 def _precision(tensor: dict) -> str:
     (kind,) = tensor
-    return next((precision for precision, names in _PRECISIONS.items() if kind in names), kind)
+    return next((precision for precision, names in device.FORMATS.items() if kind in names), kind)
 
 
 def _bytes(tensor: dict) -> int:
@@ -135,13 +116,6 @@ def _bytes(tensor: dict) -> int:
 def _type(number: int) -> str:
     """As profiles name it, e.g. `float` and `uint8`."""
     return onnx.TensorProto.DataType.Name(number).lower()
-
-
-def arithmetic(kernels: list[dict]) -> str:
-    """The precisions of what they give out, without those that only move or convert numbers."""
-    outputs = (kernel["output_type_shape"] for kernel in kernels if kernel["op_name"] not in MOVES)
-    types = {name for output in outputs for tensor in output for name in tensor}
-    return "+".join(precision for precision, names in _PRECISIONS.items() if types & names)
 
 
 def operations(kernels: list[dict]) -> tuple[int, int]:
@@ -162,7 +136,7 @@ def _multiply_adds(kernel: dict) -> tuple[bool, int]:
     inputs = [next(iter(tensor.items())) for tensor in kernel["input_type_shape"]]
     ((_, output),) = kernel["output_type_shape"][0].items()
     (_, data), (kind, weight) = inputs[0], inputs[_SECOND_FACTOR[kernel["op_name"]]]
-    integer = kind in _PRECISIONS["int8"]
+    integer = kind in device.FORMATS["int8"]
     if kernel["op_name"] == "ConvTranspose":
         return integer, prod(data) * prod(weight[1:])
     if "Conv" in kernel["op_name"]:
@@ -171,24 +145,9 @@ def _multiply_adds(kernel: dict) -> tuple[bool, int]:
     return integer, max(prod(output[:-2]), prod(data[:-2])) * prod(data[-2:]) * output[-1]
 
 
-_RAN = "_kernel_time"
-_PRECISIONS = {"int8": {"int8", "uint8"}, "bf16": {"bfloat16"}, "fp16": {"float16"}, "fp32": {"float"}}
 _SECOND_FACTOR = {  # the kernels that multiply and add, and where among their inputs the second factor stands
     **dict.fromkeys(("Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose", "ConvInteger"), 1),
     **dict.fromkeys(("MatMul", "FusedMatMul", "Gemm", "FusedGemm"), 1),
     **dict.fromkeys(("MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"), 1),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QGemm"), 3),  # behind scale and zero point of the first
-}
-MOVES = {  # operators that move or convert numbers and compute none
-    *(
-        "Cast",
-        "Concat",
-        "DequantizeLinear",
-        "Gather",
-        "QLinearConcat",
-        "QuantizeLinear",
-        "ReorderInput",
-        "ReorderOutput",
-    ),
-    *("Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
 }

@@ -1,22 +1,29 @@
 """OpenVINO on the CPU, with its arithmetic pinned: by default it runs float32 models in bf16 where the CPU has it."""
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import Profiler
-from optimize.runtime.openvino import cost, kernels
-from optimize.runtime.session import Session
+from optimize.runtime.openvino import cost, device, kernels
+from optimize.runtime.session import Images, Quantizer, Session, Writer
+from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
+
+if TYPE_CHECKING:
+    from optimize.runtime.openvino.int8 import OpenvinoRecipe
 
 
 @dataclass(frozen=True)
 class OpenVino:
-    name: ClassVar[str] = "openvino"
+    """Reads folders of an .xml with its .bin; bf16 is another hint to the same file."""
+
+    info: ClassVar = RuntimeInfo("openvino", "OpenVINO", mark="triangle-up", processor="cpu", package="openvino")
+    device_file: ClassVar[Path | None] = Path(__file__).parent / "device.py"
 
     def unavailable(self) -> str | None:
         return None if find_spec("openvino") else "openvino is not installed (pip install openvino)"
@@ -39,45 +46,57 @@ class OpenVino:
         target = folder / f"{variant.path.stem}_openvino_model"
         save(network, target)
         YAML.save(target / "metadata.yaml", metadata(module, variant.imgsz))
-        return replace(variant, path=target, runtime=self.name)
+        return replace(variant, path=target, runtime=self.info.name)
 
     def build(self, variant: Variant, folder: Path) -> Variant:
         return variant
 
     def open(self, variant: Variant, threads: int) -> Session:
-        network = read(variant.path)
-        compiled = _compiled(network, variant, threads)
-
-        def run(images: np.ndarray) -> list[np.ndarray]:
-            return list(compiled(images).values())
-
+        network = device.read(variant.path)
+        compiled = device.compiled(network, variant.precision, threads)
         int8_ops, _ = kernels.operations(compiled, network)
-        return Session(run, kernels.arithmetic(compiled), int8_ops)
+        return Session(device.runner(compiled), device.arithmetic(compiled), int8_ops)
 
     def profiler(self, variant: Variant, threads: int) -> Profiler:
-        network = read(variant.path)
-        return kernels.profiler(_compiled(network, variant, threads, PERF_COUNT=True), network)
+        network = device.read(variant.path)
+        return kernels.profiler(device.compiled(network, variant.precision, threads, PERF_COUNT=True), network)
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path)
 
+    def metadata(self, path: Path) -> dict[str, Any]:
+        from ultralytics.utils import YAML
 
-def _compiled(network, variant: Variant, threads: int, **more):
-    import openvino as ov
+        return YAML.load(path / "metadata.yaml")
 
-    hint = ov.Type.bf16 if variant.precision == "bf16" else ov.Type.f32
-    pins = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": hint}
-    return ov.Core().compile_model(network, "CPU", pins | more)
+    def writer(self, precision: str) -> Writer | str:
+        if precision == "fp16":
+            return _to_half
+        if precision == "bf16":
+            return _copy if cpu_computes_bf16() else "this CPU has no bf16"
+        return "OpenVINO's CPU plugin has no such arithmetic"
+
+    def int8_recipes(self) -> "Sequence[OpenvinoRecipe]":
+        from optimize.runtime.openvino.int8 import OPENVINO
+
+        return OPENVINO
+
+    def quantizer(self, source: Path, images: Images, recipe: "OpenvinoRecipe") -> Quantizer:
+        from optimize.runtime.openvino.int8 import OpenvinoInt8
+
+        return OpenvinoInt8(source, images, recipe)
 
 
-def read(path: Path):
-    """The `openvino.Model` in a `*_openvino_model` folder, or in an ONNX file."""
-    import openvino as ov
-
-    return ov.Core().read_model(path if path.is_file() else next(path.glob("*.xml")))
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
 
 
-def save(network, folder: Path, *, fp16_weights: bool = False) -> None:
+def _to_half(source: Path, target: Path) -> None:
+    save(device.read(source), target, fp16_weights=True)
+    shutil.copy(source / "metadata.yaml", target)
+
+
+def save(network: Any, folder: Path, *, fp16_weights: bool = False) -> None:
     """Write `network` into `folder` under the name that goes with it."""
     import openvino as ov
 

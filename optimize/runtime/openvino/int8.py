@@ -11,10 +11,11 @@ from pathlib import Path
 import nncf
 import numpy as np
 
-from optimize.data.calibration import CalibrationImages
-from optimize.runtime.openvino import read, save
+from optimize.runtime.openvino import save
 from optimize.runtime.openvino.cost import COUNTED, quantized, stored_constant
+from optimize.runtime.openvino.device import read
 from optimize.runtime.scope import openvino_constant, openvino_decode, openvino_first, openvino_last, openvino_products
+from optimize.runtime.session import Images
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class OpenvinoInt8:
         layers: names of the operators with weights that are int8, in the graph's order.
     """
 
-    def __init__(self, source: Path, images: CalibrationImages, recipe: OpenvinoRecipe):
+    def __init__(self, source: Path, images: Images, recipe: OpenvinoRecipe):
         self.source, self.network, self.images = source, read(source), images
         self.last = openvino_last(self.network)
         floats = {

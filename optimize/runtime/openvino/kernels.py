@@ -10,13 +10,7 @@ from math import prod
 import numpy as np
 
 from optimize.measure.profile import Kernel, Profiler
-from optimize.runtime.openvino import cost as openvino_cost
-
-
-def arithmetic(compiled) -> str:
-    """The precisions of the kernels, without those that only move or convert numbers."""
-    names = [_word(layer, "primitiveType") for layer in _layers(compiled) if _word(layer, "layerType") not in MOVES]
-    return "+".join(precision for precision, ends in _PRECISIONS.items() if any(name.endswith(ends) for name in names))
+from optimize.runtime.openvino import cost, device
 
 
 def operations(compiled, network) -> tuple[int, int]:
@@ -24,7 +18,7 @@ def operations(compiled, network) -> tuple[int, int]:
     products = _products(network)
     counts = {True: 0, False: 0}
     for layer in _layers(compiled):
-        int8 = _word(layer, "primitiveType").endswith(_PRECISIONS["int8"])
+        int8 = _word(layer, "primitiveType").endswith(device.FORMATS["int8"])
         counts[int8] += 2 * _multiply_adds(layer, products)
     return counts[True], counts[False]
 
@@ -74,7 +68,7 @@ def module(name: str) -> str:
 
 def _precision(primitive: str) -> str:
     end = primitive.rpartition("_")[2]
-    return next((precision for precision, ends in _PRECISIONS.items() if primitive.endswith(ends)), end)
+    return next((precision for precision, ends in device.FORMATS.items() if primitive.endswith(ends)), end)
 
 
 def _tensor(port) -> str:
@@ -94,7 +88,7 @@ def _multiply_adds(layer, products: dict) -> int:
     kind = _word(layer, "layerType")
     if kind == "Subgraph":
         originals = _word(layer, "originalLayersNames").split(",")
-        return sum(openvino_cost.multiply_adds(products[name]) for name in originals if name in products)
+        return sum(cost.multiply_adds(products[name]) for name in originals if name in products)
     if kind not in ("Convolution", "Deconvolution", "FullyConnected", "MatMul"):
         return 0
     data, weight = (tuple(layer.input_value(i).get_shape()) for i in range(2))
@@ -112,18 +106,3 @@ def _layers(compiled) -> list:
 
 def _word(layer, key: str) -> str:
     return layer.get_rt_info()[key].astype(str)
-
-
-_PRECISIONS = {"int8": ("_I8", "_U8", "_i8", "_u8"), "bf16": "_bf16", "fp16": "_f16", "fp32": "_f32"}
-MOVES = {
-    "Concatenation",
-    "Const",
-    "Convert",
-    "Input",
-    "Output",
-    "Reorder",
-    "Reshape",
-    "Split",
-    "StridedSlice",
-    "Transpose",
-}

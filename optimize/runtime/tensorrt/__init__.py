@@ -2,10 +2,11 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -15,9 +16,12 @@ from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
 from optimize.host.files import move
 from optimize.inside import content
 from optimize.measure.graph_cost import GraphCost
+from optimize.runtime import onnx as onnx_file
 from optimize.runtime.onnx import cost
 from optimize.runtime.onnx.half import to_half
-from optimize.runtime.session import Session
+from optimize.runtime.onnx.int8 import TENSORRT, OnnxInt8, OnnxRecipe
+from optimize.runtime.session import Images, Quantizer, Session, Writer
+from optimize.runtime_info import RuntimeInfo
 from optimize.store.aside import make_way
 from optimize.store.held import held
 from optimize.variant import Variant
@@ -31,7 +35,10 @@ TIMINGS = 2**30  # bytes of a timing cache, at most
 
 @dataclass(frozen=True)
 class TensorRT:
-    name: ClassVar[str] = "tensorrt"
+    """Builds an engine from an ONNX file for this kind of GPU; the types in the file are law."""
+
+    info: ClassVar = RuntimeInfo("tensorrt", "TensorRT", mark="diamond", processor="gpu", package="tensorrt")
+    device_file: ClassVar[Path | None] = None
 
     def unavailable(self) -> str | None:
         if not find_spec("tensorrt"):
@@ -50,7 +57,7 @@ class TensorRT:
         """The ONNX file that the engine is built from, after quantization: precision is written into the graph."""
         target = folder / f"{variant.path.stem}.onnx"
         to_onnx(load(variant.path), variant.imgsz, target, OPSET)
-        return replace(variant, path=target, runtime=self.name)
+        return replace(variant, path=target, runtime=self.info.name)
 
     @property
     def build(self) -> "Build":
@@ -103,6 +110,18 @@ class TensorRT:
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path)
+
+    def metadata(self, path: Path) -> dict[str, Any]:
+        return onnx_file.metadata(path)
+
+    def writer(self, precision: str) -> Writer | str:
+        return to_half if precision == "fp16" else "its engines are built in fp32, fp16 and int8"
+
+    def int8_recipes(self) -> Sequence[OnnxRecipe]:
+        return TENSORRT
+
+    def quantizer(self, source: Path, images: Images, recipe: OnnxRecipe) -> Quantizer:
+        return OnnxInt8(source, images, recipe)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import torch
 
-from optimize.runtime.session import Session
+from optimize.runtime.session import Images, Session
+from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load
 from optimize.yolo.export import traceable
@@ -15,7 +16,10 @@ from optimize.yolo.export import traceable
 
 @dataclass(frozen=True)
 class Torch:
-    name: ClassVar[str] = "torch"
+    """The baseline, beside which every other runtime is measured. Nothing is exported to it, and it runs float32."""
+
+    info: ClassVar = RuntimeInfo("torch", title="PyTorch", mark="circle", processor="cpu", package="torch")
+    device_file: ClassVar[Path | None] = None
 
     def unavailable(self) -> str | None:
         return None
@@ -45,6 +49,18 @@ class Torch:
 
     def count(self, variant: Variant) -> None:
         """A checkpoint holds no graph."""
+
+    def metadata(self, path: Path) -> NoReturn:
+        raise NotImplementedError("a checkpoint is not exported, so it holds no metadata")
+
+    def writer(self, precision: str) -> str:
+        return "the checkpoint runs in float32"
+
+    def int8_recipes(self) -> tuple[()]:
+        return ()
+
+    def quantizer(self, source: Path, images: Images, recipe: Any) -> NoReturn:
+        raise NotImplementedError("torch has no recipes for int8")
 
 
 def _arithmetic(module: torch.nn.Module) -> str:

@@ -64,8 +64,7 @@ def asked(report: Report) -> list[Result]:
     own = [row for row in report.results if not row.rival]
     model = [row for row in own if (row.variant.runtime, row.variant.precision) == ("torch", "fp32")][-1].variant.tags
     last = [row for row in own if row.variant.tags[: len(model)] == model]
-    precision = report.provenance.config["quant"]["_target_"].rsplit(".", 1)[-1].lower()
-    return last if precision == "noquant" else [row for row in last if row.variant.precision == precision]
+    return [row for row in last if report.quant in (None, row.variant.precision)]
 
 
 def _originals(report: Report) -> list[Result]:

@@ -1,10 +1,9 @@
 """What was measured on other machines: rows of their own, which no other figure of the report is compared with."""
 
 from optimize.measurement import Measurement
-from optimize.report.pipes import table
+from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report, Result
 
-DASH = "-"
 HEAD = (
     *("device", "variant", "runtime", "arithmetic", "threads", "median ms", "quartiles", "p95 ms"),
     *("A/A", "+-", "MHz", "°C"),
@@ -15,16 +14,17 @@ NOTE = (
 )
 
 
-def section(report: Report) -> list[str]:
-    """Markdown lines: a row per measurement; none where nothing came back."""
+def section(report: Report) -> Section | None:
+    """A row per measurement; None where nothing came back."""
     if not report.measurements:
-        return []
-    return ["## Measured on devices", "", NOTE, "", *table(HEAD, rows(report)), "", *_machines(report), ""]
+        return None
+    table = Table(HEAD, rows(report), words=HEAD[:4])
+    return Section("devices", "Measured on devices", NOTE, (table,), sources=_machines(report), terminal=True)
 
 
-def rows(report: Report) -> list[tuple[str, ...]]:
+def rows(report: Report) -> tuple[tuple[str, ...], ...]:
     """A cell for each of `HEAD`, row by row."""
-    return [
+    return tuple(
         (
             one.device,
             measured(one, report).variant.name,
@@ -40,13 +40,12 @@ def rows(report: Report) -> list[tuple[str, ...]]:
             _both(one.temperature_c),
         )
         for one in report.measurements
-    ]
+    )
 
 
 def measured(one: Measurement, report: Report) -> Result:
     """The row of this run that has the same artefact."""
-    found = ((row.sha256, row.variant.runtime, row.variant.precision) for row in report.results)
-    return next(row for row, own in zip(report.results, found, strict=True) if own == one.artefact)
+    return next(row for row in report.results if row.artefact == one.artefact)
 
 
 def _both(values: tuple[float | None, float | None]) -> str:
@@ -54,9 +53,9 @@ def _both(values: tuple[float | None, float | None]) -> str:
     return DASH if values == (None, None) else " / ".join(DASH if value is None else f"{value:.0f}" for value in values)
 
 
-def _machines(report: Report) -> list[str]:
-    return [
-        f"- {one.device}, {one.threads} threads: {one.cpu}, {one.cores} cores, {one.system}, "
+def _machines(report: Report) -> tuple[str, ...]:
+    return tuple(
+        f"{one.device}, {one.threads} threads: {one.cpu}, {one.cores} cores, {one.system}, "
         f"{', '.join(f'{name} {number}' for name, number in one.versions.items())}; {one.runs} calls, {one.began}."
         for one in report.measurements
-    ]
+    )

@@ -1,36 +1,27 @@
 """How close each variant comes to the limit of this machine, and what keeps it from being faster."""
 
 from optimize.measure.roofline import CACHED, Limit, Machine, limit
-from optimize.report.pipes import table
+from optimize.report.sections.section import Section, Table
 from optimize.result import Report, Result
 
 HEAD = ("variant", "runtime", "limit, ms", "median ms", "closeness", "compute", "memory", "overhead", "bound by")
 
 
-def section(report: Report) -> list[str]:
-    """Markdown lines: a row per variant; none where the machine or no layer's time was measured."""
-    found = rows(report)
-    if not found:
-        return []
-    return [
-        "## How close to this machine's limit",
-        "",
-        "The roofline: a layer takes at least its operations over the peak, and at least its bytes over the bandwidth; "
-        "the limit of a variant is the sum of the longer ones. `compute` and `memory` are the shares of the median "
-        "latency that layers bound by either would take at the limit, `overhead` is the rest: kernels below the peak, "
-        "waiting threads, calls. Over 100 % means that peaks or bandwidths were measured too low, e.g. beside other "
-        "work.",
-        "",
-        *table(HEAD, found),
-        "",
-        *[f"- {line}" for line in _measured(report.machine)],
-        "",
-    ]
+LEAD = (
+    "The roofline: a layer takes at least its operations over the peak, and at least its bytes over the bandwidth; "
+    "the limit of a variant is the sum of the longer ones. `compute` and `memory` are the shares of the median "
+    "latency that layers bound by either would take at the limit, `overhead` is the rest: kernels below the peak, "
+    "waiting threads, calls. Over 100 % means that peaks or bandwidths were measured too low, e.g. beside other work."
+)
 
 
-def rows(report: Report) -> list[tuple[str, ...]]:
-    """A cell for each of `HEAD`, row by row."""
-    return [_row(result, own) for result, own in limits(report)]
+def section(report: Report) -> Section | None:
+    """A row per variant; None where the machine or no layer's time was measured."""
+    found = tuple(_row(result, own) for result, own in limits(report))
+    if not found or report.machine is None:
+        return None
+    table = Table(HEAD, found, words=("variant", "runtime", "bound by"))
+    return Section("limits", "How close to this machine's limit", LEAD, (table,), sources=_measured(report.machine))
 
 
 def limits(report: Report) -> list[tuple[Result, Limit]]:
@@ -55,14 +46,14 @@ def _row(result: Result, own: Limit) -> tuple[str, ...]:
     )
 
 
-def _measured(machine: Machine) -> list[str]:
-    return [
+def _measured(machine: Machine) -> tuple[str, ...]:
+    return tuple(
         f"{runtime} reaches {', '.join(_speed(kind, peak) for kind, peak in peaks.items())}, "
         f"{machine.bandwidth[runtime]:.0f} GB/s from memory, and {machine.cache_bandwidth[runtime]:.0f} GB/s for "
         f"layers that move at most {CACHED / 2**20:.0f} MiB, which the caches hold; by its own profile of graphs that "
         "do nothing else, the best of their calls."
         for runtime, peaks in machine.peaks.items()
-    ]
+    )
 
 
 def _speed(kind: str, peak: float) -> str:

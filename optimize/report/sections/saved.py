@@ -1,26 +1,25 @@
 """FLOPs saved against milliseconds saved, for each block of the network."""
 
 from optimize.measure.by_block import Block, blocks
-from optimize.report.pipes import table
+from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report, Result
 
 HEAD = ("block", "kind", "MFLOPs", "FLOPs saved", "ms", "time saved", "ms saved")
 
 
-def section(report: Report) -> list[str]:
-    """Markdown lines: a table per runtime and precision in which two models were profiled; none without such a pair."""
-    pairs = compared(report)
-    if not pairs:
-        return []
-    return [
-        "## FLOPs saved against milliseconds saved",
-        "",
-        "Per top-level module of the network, as the runtime's own profiler tells; a change of layout counts for the "
-        "layer whose output it changes. Profiling costs time, and kernels leave gaps: what they add up to, as a share "
-        "of the latency, is given with each table.",
-        "",
-        *[line for before, after in pairs for line in _compare(report, before, after)],
-    ]
+LEAD = (
+    "Per top-level module of the network, as the runtime's own profiler tells; a change of layout counts for the layer "
+    "whose output it changes. Profiling costs time, and kernels leave gaps: what they add up to, as a share of the "
+    "latency, is given with each table."
+)
+
+
+def section(report: Report) -> Section | None:
+    """A table per runtime and precision in which two models were profiled; None without such a pair."""
+    tables = tuple(_compare(report, before, after) for before, after in compared(report))
+    if not tables:
+        return None
+    return Section("saved", "FLOPs saved against milliseconds saved", LEAD, tables, folded=True)
 
 
 def compared(report: Report) -> list[tuple[Result, Result]]:
@@ -32,7 +31,7 @@ def compared(report: Report) -> list[tuple[Result, Result]]:
     return [(found[0], found[-1]) for found in alike.values() if found[0].cost != found[-1].cost]
 
 
-def _compare(report: Report, before: Result, after: Result) -> list[str]:
+def _compare(report: Report, before: Result, after: Result) -> Table:
     rows = blocks((before.cost, after.cost), (before.profile, after.profile))
     whole = Block(
         "all",
@@ -40,13 +39,9 @@ def _compare(report: Report, before: Result, after: Result) -> list[str]:
         tuple(sum(row.milliseconds[i] for row in rows) for i in range(2)),
     )
     kinds = report.blocks | {"": "no module", "all": ""}
-    return [
-        f"{after.variant.name} against {before.variant.name} on {before.variant.runtime}"
-        f"{_covered(whole, before, after)}:",
-        "",
-        *table(HEAD, [_row(row, kinds.get(row.name, "")) for row in (*rows, whole)]),
-        "",
-    ]
+    compared = f"{after.variant.name} against {before.variant.name} on {before.variant.runtime}"
+    cells = tuple(_row(row, kinds.get(row.name, "")) for row in (*rows, whole))
+    return Table(HEAD, cells, words=("block", "kind"), title=f"{compared}{_covered(whole, before, after)}")
 
 
 def _covered(whole: Block, *results: Result) -> str:
@@ -63,8 +58,8 @@ def _row(block: Block, kind: str) -> tuple[str, ...]:
         block.name,
         kind,
         f"{flops / 1e6:.1f} -> {flops_left / 1e6:.1f}",
-        f"{1 - flops_left / flops:.0%}" if flops else "-",
+        f"{1 - flops_left / flops:.0%}" if flops else DASH,
         f"{time:.3f} -> {time_left:.3f}",
-        f"{1 - time_left / time:.0%}" if time else "-",
+        f"{1 - time_left / time:.0%}" if time else DASH,
         f"{time - time_left:+.3f}",
     )

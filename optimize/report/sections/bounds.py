@@ -3,26 +3,34 @@
 from optimize.device.bound import Bound, bounds
 from optimize.device.device import Device
 from optimize.measure.cost import Cost
-from optimize.report.pipes import table
+from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report
 
 HEAD = (
     *("model", "px", "unit", "arithmetic", "GFLOPs", "bound, ms", "with Winograd, ms"),
     *("memory, MB", "fits the memory"),
 )
-DASH = "-"
+WORDS = ("model", "unit", "arithmetic", "fits the memory")
 
 
 def title(device: Device) -> str:
     return f"Lower bound on {device.name}: computed, not measured"
 
 
-def section(report: Report) -> list[str]:
-    """Markdown lines: a row per model and arithmetic, and where every figure is from; none without a device."""
+def section(report: Report) -> Section | None:
+    """A row per model and arithmetic, and where every figure is from; None without a device."""
     if report.device is None:
-        return []
-    said = [f"- {note}" for note in (*notes(report.device), *sources(report.device))]
-    return [f"## {title(report.device)}", "", *table(HEAD, rows(report)), "", *said, ""]
+        return None
+    first, *others = notes(report.device)
+    return Section(
+        name="bounds",
+        title=title(report.device),
+        lead=first,
+        tables=(Table(HEAD, tuple(rows(report)), WORDS),),
+        notes=tuple(others),
+        sources=tuple(sources(report.device)),
+        terminal=True,
+    )
 
 
 def rows(report: Report) -> list[tuple[str, ...]]:

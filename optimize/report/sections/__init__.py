@@ -1,0 +1,25 @@
+"""The sections of the report that are tables: one file each, and its line here.
+
+The page, report.md and the terminal iterate over them in this order. To add one: docs/extending/report_section.md.
+"""
+
+from collections.abc import Callable
+
+from optimize.report.sections import bounds, devices, layers, limits, quantization, saved
+from optimize.report.sections.section import Section
+from optimize.result import Report
+
+SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
+    devices.section,
+    quantization.section,
+    saved.section,
+    limits.section,
+    bounds.section,
+    layers.section,
+)
+
+
+def sections(report: Report) -> list[Section]:
+    """Those for which there is something to show."""
+    found = (make(report) for make in SECTIONS)
+    return [section for section in found if section is not None]

@@ -1,0 +1,84 @@
+"""Open an ONNX file in ONNX Runtime on the CPU.
+
+Copied into bundles: only the standard library, numpy and the runtime are imported here, the runtime where it is used.
+"""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+SHARES = False  # boxes are in pixels
+FORMATS = {"int8": ("int8", "uint8"), "bf16": ("bfloat16",), "fp16": ("float16",), "fp32": ("float",)}
+MOVES = {  # operators that move or convert numbers and compute none
+    *("Cast", "Concat", "DequantizeLinear", "Gather", "QLinearConcat", "QuantizeLinear", "ReorderInput"),
+    *("ReorderOutput", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
+}
+RAN = "_kernel_time"
+
+
+def version():
+    """Of the runtime."""
+    import onnxruntime
+
+    return onnxruntime.__version__
+
+
+def options(threads):
+    """Settings of a session that runs one image at a time."""
+    import onnxruntime
+
+    chosen = onnxruntime.SessionOptions()
+    chosen.intra_op_num_threads = threads
+    chosen.inter_op_num_threads = 1
+    chosen.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    chosen.log_severity_level = 3
+    # Waiting threads sleep: the same latency for a fifth less CPU time, and fair to whatever runs beside it.
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return chosen
+
+
+def session(path, chosen, **more):
+    """The loaded file, with the `options` that were `chosen`."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"], **more)
+
+
+def kernels(path, chosen, **more):
+    """One entry per kernel of one run: `op_name`, and type and shape of every input and output.
+
+    `chosen` are the options of the session to be known, and are changed; `more` is handed on to this run's session.
+    """
+    with TemporaryDirectory() as folder:
+        chosen.enable_profiling = True
+        chosen.profile_file_prefix = f"{folder}/profile"
+        # A weight that a kernel has packed for itself is freed, and missing in the profile; the kernels are the same.
+        chosen.add_session_config_entry("session.disable_prepacking", "1")
+        profiled = session(path, chosen, **more)
+        feed = profiled.get_inputs()[0]
+        profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
+        events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
+    return [event["args"] for event in events if event["name"].endswith(RAN)]
+
+
+def arithmetic(ran):
+    """The number formats of what `kernels` give out, without those that only move or convert numbers."""
+    outputs = (kernel["output_type_shape"] for kernel in ran if kernel["op_name"] not in MOVES)
+    types = {name for output in outputs for tensor in output for name in tensor}
+    return "+".join(kind for kind, names in FORMATS.items() if types & set(names))
+
+
+def runner(opened):
+    """(1, 3, H, W) float32 in 0..1 -> the outputs, a list of arrays."""
+    feed = opened.get_inputs()[0].name
+    return lambda images: opened.run(None, {feed: images})
+
+
+def open_model(path, precision, threads):
+    """The model as a function from (1, 3, H, W) float32 in 0..1 to its outputs, and one that reads its arithmetic back.
+
+    The file alone decides about the precision.
+    """
+    return runner(session(path, options(threads))), lambda: arithmetic(kernels(path, options(threads)))
