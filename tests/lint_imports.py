@@ -16,7 +16,7 @@ LAYERS = [  # from the ground up
     "variant measurement limits dataset settings inside",  # records, and what paths and texts may be
     "config terminal stage",
     "host",
-    "progress provenance sentences",
+    "progress provenance sentences keys",
     "store",
     "measure output",
     "device",
