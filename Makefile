@@ -1,10 +1,11 @@
 # make demo: a new environment, the install, and the default run.   make test: the same, with the tests.
+# make docs: --help and docs/keys.md, from the comments in conf/.
 # make test-standin: the tests where our files lack all that only Unix has, and the file system keeps Windows' rules.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-standin lint
+.PHONY: demo test test-standin lint docs
 
 demo: .venv/installed
 	$(BIN)/python -m optimize prune=0.3 quant=int8
@@ -20,6 +21,9 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python tests/lint_portable.py
 	$(BIN)/python tests/lint_imports.py
+
+docs: .venv/installed-dev
+	$(BIN)/python -m optimize.keys
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=python3.11")'

@@ -16,11 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 class Search(Sweeper):
     """Runs the jobs that Optuna asks for, through whatever launcher was chosen.
 
-    Args:
-        trials: how many jobs there are in all.
-        batch: how many of them are asked for, built and timed at once.
-        seed: of the sampler.
-        params: what to search, unless the command line says otherwise, in Hydra's syntax for sweeps, by key.
+    Its arguments are the keys of conf/hydra/sweeper/search.yaml, which explains them.
     """
 
     def __init__(self, trials: int, batch: int, seed: int, params: Mapping[str, Any]):

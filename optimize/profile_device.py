@@ -12,6 +12,7 @@ from pathlib import Path
 from optimize.device.device import Device, Figure, load, save
 from optimize.errors import InputError, MeasurementError
 from optimize.host import cpu, resources
+from optimize.keys import meaning
 from optimize.measure import machine
 from optimize.measure.profile import CALLS
 from optimize.measure.roofline import Machine
@@ -37,7 +38,7 @@ def main() -> None:
         "it as a device profile for device_profile=FILE.yaml. Takes up to a minute; leave the machine alone meanwhile.",
     )
     parser.add_argument("file", type=Path, help="the yaml to write, e.g. here.yaml; a new file")
-    parser.add_argument("--threads", type=int, help="CPU threads of every runtime (default: all cores)")
+    parser.add_argument("--threads", type=int, help=meaning("threads"))
     given = parser.parse_args()
     if not given.file.parent.is_dir() or given.file.is_dir():
         raise InputError(f"{given.file} can't be written; give the path of a yaml in a folder that exists.")

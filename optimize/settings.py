@@ -8,27 +8,9 @@ from optimize.errors import InputError
 
 @dataclass(frozen=True)
 class Settings:
-    """`model`, `data`, `imgsz`, `device`, `batch`, `seed` and `epochs` mean what they mean in ultralytics' own CLI.
+    """The keys of conf/config.yaml that belong to no group, explained there; `rivals=none` is None.
 
-    Attributes:
-        model: a .pt checkpoint, a name that ultralytics knows, or `digits`, which is shipped.
-        data: a data.yaml, a name that ultralytics knows, or `digits`, which is composed at first use.
-        imgsz: side of the square input in pixels, a multiple of the model's stride; None for the size that the
-            checkpoint was trained at.
-        prune: share of the original's FLOPs to remove, 0 <= prune < 1.
-        epochs: epochs of fine-tuning after pruning; 0 re-estimates BatchNorm only.
-        batch: images per training step.
-        device: where to train, as in ultralytics: `cpu`, `0`, `0,1`, `mps` ...; None for the first GPU, else the CPU.
-        seed: of everything that is drawn at random.
-        threads: CPU threads of every runtime; None for all cores.
-        rounds: rounds of the latency benchmark, at least 12.
-        rivals: checkpoints to measure beside the original at a smaller input; None for no rival at all.
-        device_profile: a device whose bounds the report states beside what is measured here; None for none.
-        bundle: write a folder to copy to a device, with the model to take and what runs and measures it there.
-        trust: load checkpoints that hold more than classes of ultralytics and torch, which can run any code.
-        store: folder of everything made so far, shared by all runs.
-        tracking: where results are written besides: `mlflow`, or `none`.
-        overwrite: a finished run or sweep in the folder that was given is replaced, once the new one has ended.
+    `model`, `data`, `imgsz`, `device`, `batch`, `seed` and `epochs` mean what they mean in ultralytics' own CLI.
     """
 
     model: str

@@ -7,22 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from optimize.errors import InputError
+from optimize.keys import listed, meaning
 from optimize.sentences import one_sentence
 from optimize.store import manifest
 from optimize.store.contents import begin_store, check_store
 
 STORE = Path("runs/store")  # of the composed digits, and of label caches where it is there
 
-HELP = """Train a checkpoint on, pruned or not, with the widths of its layers kept.
+OTHER_CLASSES = (
+    "Its classes may be others than those of the checkpoint: the last layers are then made anew, and what fits is "
+    "kept, as in `yolo train`."
+)
+KEYS = {
+    "model": meaning("model"),
+    "data": f"{meaning('data')} {OTHER_CLASSES}",
+    "resume": "true goes on with the last.pt of a training that was stopped.",
+    "trust": meaning("trust"),
+}
+HELP = f"""Train a checkpoint on, pruned or not, with the widths of its layers kept.
 
   python -m optimize.train model=pruned.pt data=new.yaml epochs=50
   python -m optimize.train model=runs/detect/train/weights/last.pt resume=true
 
-  model    a .pt checkpoint, its name in ultralytics, or digits
-  data     a data.yaml (for classification a folder that holds train and val), or digits; its classes may be others than
-           those of the checkpoint: the last layers are then made anew, and what fits is kept, as in `yolo train`
-  resume   true goes on with the last.pt of a training that was stopped
-  trust    true loads a checkpoint with classes that ultralytics and torch don't have; such a file can run any code
+{listed(KEYS.items(), 120)}
 
 Every other key is one of `yolo train`, with the same meaning and default: epochs, imgsz, batch, device, lr0, patience,
 project, name, ... It writes what `yolo train` writes, where `yolo train` writes it, and prints the paths of best.pt and

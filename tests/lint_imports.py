@@ -16,7 +16,7 @@ LAYERS = [  # from the ground up
     "variant measurement limits dataset settings precision runtime_info work inside",  # records; what paths may be
     "config terminal stage",
     "host",
-    "progress provenance sentences",
+    "progress provenance sentences keys",
     "store",
     "measure output",
     "device",

@@ -40,7 +40,7 @@ def test_every_yaml_starts_with_a_command_that_uses_it(yaml):
 
 @pytest.mark.parametrize("yaml", CHOICES, ids=lambda p: str(p.relative_to(CONF)))
 def test_every_key_of_every_yaml_is_explained_by_help(yaml):
-    help_text = OmegaConf.load(CONF / "config.yaml").hydra.help.template
+    help_text = OmegaConf.load(CONF / "hydra" / "help" / "optimize.yaml").template
     assert yaml.stem in help_text
     for name in leaves(OmegaConf.to_container(OmegaConf.load(yaml)), yaml.parent.name):
         assert f"\n  {name} " in help_text
@@ -57,10 +57,11 @@ def leaves(node: dict, place: str) -> Iterator[str]:
 
 def test_every_root_key_is_explained_by_help():
     config = OmegaConf.load(CONF / "config.yaml")
+    help_text = OmegaConf.load(CONF / "hydra" / "help" / "optimize.yaml").template
     for key, value in config.items():
         if key not in ("defaults", "hydra"):
             for name in [f"{key}.{leaf}" for leaf in value] if isinstance(value, DictConfig) else [key]:
-                assert f"\n  {name} " in config.hydra.help.template
+                assert f"\n  {name} " in help_text
 
 
 def test_values_are_converted_and_checked():

@@ -34,4 +34,4 @@ def test_the_unpacked_wheel_finds_its_config_from_another_folder_without_importi
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "prune      share of the original's FLOPs to remove" in done.stdout
+    assert "prune            Share of the original's FLOPs to remove" in done.stdout

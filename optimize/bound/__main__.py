@@ -14,6 +14,7 @@ from optimize.device import bound
 from optimize.device.device import Device, known, load
 from optimize.errors import InputError, LimitMissed
 from optimize.flops import modules
+from optimize.keys import listed, meaning
 from optimize.limits import Limits
 from optimize.measure import cost
 from optimize.report import table as terminal_table
@@ -25,6 +26,14 @@ from optimize.terminal import terminal
 from optimize.verdict.plain import change
 from optimize.yolo import checkpoint
 
+PROFILES = f"{', '.join(known())}, or the path of a yaml of your own (`python -m optimize.profile_device` writes one)."
+KEYS = {
+    "model": f"{meaning('model')} Also the .yaml of a model, which is taken at 640 px; several as `[a.pt,b.yaml]`.",
+    "device_profile": PROFILES,
+    "imgsz": meaning("imgsz"),
+    "runs": "Folders of runs on that device, e.g. `[runs/pi]`: what they measured takes the place of its bound.",
+    **{name: meaning(name) for name in ("limits.latency_ms", "limits.flops", "limits.size_mb", "trust")},
+}
 HELP = f"""\
 The least time that models take on a device, by layer and in total, whether they fit its memory, and which of them can
 meet limits. Bounds are computed, never measured; they can only rule models out.
@@ -32,17 +41,7 @@ meet limits. Bounds are computed, never measured; they can only rule models out.
   python -m optimize.bound model=yolo26n.pt device_profile=raspberry-pi-5 imgsz=640
   python -m optimize.bound model=[yolo26n.pt,yolo26s.pt] device_profile=raspberry-pi-5 limits.latency_ms=50
 
-  model              a .pt checkpoint, a name that ultralytics knows, the .yaml of a model, or `digits`; several as
-                     [a.pt,b.yaml]
-  device_profile     {", ".join(known())},
-                     or the path of a yaml of your own (python -m optimize.profile_device writes one)
-  imgsz              side of the square input in pixels; null: the size each checkpoint was trained at, and
-                     640 for a yaml
-  runs               folders of runs on that device, e.g. [runs/pi]: what they measured takes the place of its bound
-  limits.latency_ms  milliseconds of one call
-  limits.flops       operations for one image, 2 per multiply-add, e.g. 4e9
-  limits.size_mb     of the file, in millions of bytes
-  trust              true loads checkpoints with classes that ultralytics and torch don't have"""
+{listed(KEYS.items(), 120)}"""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.bound.pick import Measured
@@ -36,26 +37,54 @@ def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> lis
     brought = [m for m in report.measurements if device is None or _is(device, m.cpu, m.device, m.system)]
     if not here and not brought:
         raise InputError(f"runs={run} was measured on {_elsewhere(host, device)}.")
-    timed = [row for row in report.results if row.latency and here]
-    by_artefact = {row.artefact: row.runtime for row in report.results}
-    used = [*(row.runtime for row in timed), *(by_artefact[one.artefact] for one in brought)]
-    if device and used and not any(_unit(runtime, device) for runtime in used):
-        raise InputError(
-            f"runs={run} was measured on the {used[0].processor}, and the profile of {device.name} is of its "
-            f"{', '.join(device.peaks)}; leave runs= out, or give runs that used it."
-        )
+    if device:
+        timed = [row for row in report.results if row.latency and here]
+        by_artefact = {row.artefact: row.runtime for row in report.results}
+        _check_units(run, [*(row.runtime for row in timed), *(by_artefact[one.artefact] for one in brought)], device)
     found = []
     for own, row in _made_of(report, sha256, imgsz):
-        unit = _unit(row.runtime, device) if device else row.runtime.processor
-        if unit is None:
-            continue
-        same = [one for one in brought if one.artefact == row.artefact]
-        times = [(one.device, one, gates.of_measurement(one, report)) for one in same]
-        if row.latency and here:
-            times.insert(0, (host.name, row.latency, gates.of_timing(report)))
-        for where, time, doubts in times:
-            found.append(_measured(run, where, time, own, row, unit, [*gates.of_row(row, own, report), *doubts]))
+        unit = _unit(row.runtime, device)
+        if unit is not None:
+            for timing in _timings(row, report, here, brought):
+                found.append(_measured(run, timing, own, row, unit, gates.of_row(row, own, report)))
     return found
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """One time of one row.
+
+    Attributes:
+        host: where it was measured.
+        time: what was measured.
+        doubts: why it can't be believed.
+    """
+
+    host: str
+    time: Latency | Measurement
+    doubts: list[str]
+
+
+def _timings(row: Result, report: Report, here: bool, brought: list[Measurement]) -> Iterator[_Timing]:
+    """The times of `row`: that of its run if it is `here`, on the device, then those that were brought back."""
+    if row.latency and here:
+        yield _Timing(report.provenance.host.name, row.latency, gates.of_timing(report))
+    for one in brought:
+        if one.artefact == row.artefact:
+            yield _Timing(one.device, one, gates.of_measurement(one, report))
+
+
+def _check_units(run: str, runtimes: list[RuntimeInfo], device: Device) -> None:
+    """Look that `device` has a unit for any of the runtimes that were timed, if there are some.
+
+    Raises:
+        InputError: it has none.
+    """
+    if runtimes and not any(_unit(runtime, device) for runtime in runtimes):
+        raise InputError(
+            f"runs={run} was measured on the {runtimes[0].processor}, and the profile of {device.name} is of its "
+            f"{', '.join(device.peaks)}; leave runs= out, or give runs that used it."
+        )
 
 
 def _made_of(report: Report, sha256: str | None, imgsz: int) -> Iterator[tuple[Result, Result]]:
@@ -67,13 +96,13 @@ def _made_of(report: Report, sha256: str | None, imgsz: int) -> Iterator[tuple[R
                     yield own, row
 
 
-def _measured(
-    run: str, where: str, time: Latency | Measurement, own: Result, row: Result, unit: str, doubts: list[str]
-) -> Measured:
+def _measured(run: str, timing: _Timing, own: Result, row: Result, unit: str, doubts: list[str]) -> Measured:
+    """What `timing` says of `row`, which was made of `own`; `doubts` are those of the row itself."""
+    time = timing.time
     computed = time.arithmetic or row.variant.precision  # ncnn doesn't tell, and runs what the file was made for
     return Measured(
         run=run,
-        host=where,
+        host=timing.host,
         name=row.variant.name,
         runtime=row.variant.runtime,
         arithmetic=time.arithmetic or "unknown arithmetic",
@@ -83,12 +112,14 @@ def _measured(
         replaces=(unit, computed.split("+")[0]),
         points=100 * (row.accuracy.score - own.accuracy.score),
         metric=row.accuracy.metric,
-        doubts=tuple(dict.fromkeys(doubts)),
+        doubts=tuple(dict.fromkeys([*doubts, *timing.doubts])),
     )
 
 
-def _unit(runtime: RuntimeInfo, device: Device) -> str | None:
+def _unit(runtime: RuntimeInfo, device: Device | None) -> str | None:
     """The unit of `device` that runs models in `runtime`, of a measured profile its own; None where there is none."""
+    if device is None:
+        return runtime.processor
     if runtime.name in device.peaks:
         return runtime.name
     measured = device.cpu is not None and "cpu" not in device.peaks  # such a profile has runtimes in place of the CPU

@@ -12,20 +12,22 @@ from optimize.flops.counting import count_sizes
 from optimize.flops.files import check, write
 from optimize.flops.show import show
 from optimize.flops.table import CONVENTION
+from optimize.keys import listed, meaning
 from optimize.sentences import one_sentence
 
+KEYS = {
+    "model": f"{meaning('model')} Also a .yaml, an .onnx file (float or Q/DQ), an OpenVINO folder or .xml; or a list.",
+    "imgsz": f"{meaning('imgsz')} A graph has its own and takes no other, a yaml is taken at 640; or a list.",
+    "out": "A .json or .csv to write, or a list.",
+    "trust": meaning("trust"),
+}
 HELP = f"""Count what a model costs for one image, layer by layer; several models or sizes side by side.
 
   python -m optimize.flops model=yolo26n.pt imgsz=640
   python -m optimize.flops model=[yolov8n.pt,yolo11n.yaml] imgsz=[320,640] out=flops.csv
   python -m optimize.flops model=[yolov8n.pt,best.onnx,best_openvino_model]
 
-  model    a .pt checkpoint or its name in ultralytics, a .yaml, an .onnx file (float or Q/DQ), an OpenVINO folder or
-           .xml, or digits; or a list
-  imgsz    side of the input in pixels, or a list; without it the size that a checkpoint was trained at, that a graph
-           has (it takes no other), and 640 for a yaml
-  out      a .json or .csv to write, or a list
-  trust    true loads checkpoints with classes that ultralytics and torch don't have; such a file can run any code
+{listed(KEYS.items(), 120)}
 
 {fill(CONVENTION, 118)}
 docs/flops.md says how it compares with other counters."""

@@ -13,24 +13,13 @@ SCOPES = ("measured", "local", "global")
 
 @dataclass(frozen=True)
 class Pruning:
-    """How to prune.
+    """How to prune; the keys are explained in conf/pruner/l2.yaml.
 
     Attributes:
-        share: of the original's `target` to remove, 0 <= share < 1; 0 leaves the model alone.
         criterion: which channels matter.
         original: the checkpoint that `share` refers to, where pruning goes in steps; None for the one that is pruned.
             Not in the repr, since every variant's first step is its digest.
-        target: what `share` is a share of: `flops`, `params` or `channels`.
-        scope: how much each layer loses. `measured`: most where that raises the loss on labelled images least;
-            `local`: all the same ratio; `global`: what a ranking of all channels says.
-        round_to: widths become multiples of this.
-        max_ratio: no block of coupled layers loses more than this share of its channels.
-        min_width: no layer becomes narrower than this, unless it is already.
-        protect: names of layers that keep all their channels, as patterns of `fnmatch`, e.g. `model.22.*`.
-        steps: how many times the pipeline prunes and recovers until `share` is gone.
-        data: whose training images `measured` looks at; None for the other scopes.
-        images: how many of them.
-        seed: which of them.
+        data: whose training images the scope `measured` looks at; None for the other scopes.
     """
 
     share: float

@@ -32,14 +32,11 @@ class Int8:
     Reads the exported float32 file; torch runs no int8 here, so its variants come back unchanged. The file must not
     lose more than `max_drop`: where it does, layers return to float one by one, those first whose return wins most,
     until it holds. `work.Quantized` says what was done, and as `reached` whether it holds.
+    The keys are explained in conf/quant/int8.yaml.
 
     Attributes:
         data: the data set whose training split calibrates.
         judge: measures accuracy, and latency where candidates are compared.
-        calibration_images: how many of its images; 16 to 128 made no measurable difference on a small set.
-        seed: chooses the images.
-        max_drop: points (0.01) of the task's main metric that int8 may lose on the validation split.
-        search: try every recipe for the runtime, and keep the fastest that holds `max_drop`.
         reference: the float32 variant to lose against, where it is not the one that is quantized.
         against: the key of `reference`.
         machine: where it is scored, and where a search takes its times; elsewhere it may end otherwise.

@@ -30,10 +30,10 @@ BATCH = 16
 class BatchNorm:
     """Stage: a pruned variant gets new BatchNorm statistics; any other is returned as it is.
 
+    The keys are explained in conf/recover/bn.yaml.
+
     Attributes:
         data: its training images are used, without their labels.
-        images: how many of them; fewer if the split is smaller.
-        seed: which of them.
     """
 
     data: Dataset

@@ -13,12 +13,10 @@ from optimize.variant import Variant
 class Finetune:
     """Stage: a pruned variant is trained on; any other is returned as it is.
 
+    The other keys are explained in conf/config.yaml; with 0 epochs nothing is trained.
+
     Attributes:
         data: trained on its training split; the accuracy after each epoch is that on its validation split.
-        epochs: the dial from which the schedule follows; 0 trains nothing.
-        batch: images per step.
-        device: as in ultralytics: `cpu`, `0`, `0,1` ...; None for the first GPU, else the CPU.
-        seed: of the order and the augmentation of the images.
         distill: also draw the features before the head to those of the original, by ultralytics' `distill_model`: a 1x1
             projection per feature level, and the squared difference weighted by the teacher's class scores.
         original: the checkpoint of the unpruned model; not in the repr, since every variant's first step is its digest.

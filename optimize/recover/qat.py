@@ -29,12 +29,10 @@ def unavailable() -> str | None:
 class Qat:
     """Stage: a variant, pruned or not, is trained on with its int8 simulated; it stays a float32 checkpoint.
 
+    The keys are explained in conf/config.yaml; with 0 epochs nothing is trained.
+
     Attributes:
         data: trained on its training split; the accuracy after each epoch is that on its validation split, in int8.
-        epochs: the dial from which the schedule follows; 0 trains nothing.
-        batch: images per step.
-        device: as in ultralytics: `cpu`, `0`, `0,1` ...; None for the first GPU, else the CPU.
-        seed: of the order and the augmentation of the images.
         modelopt: the version that simulates int8.
     """
 

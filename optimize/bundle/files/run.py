@@ -19,19 +19,45 @@ from device import SHARES
 
 
 def main():
+    given = arguments()
+    bundle = read_bundle()
+    check(given)
+    if given.confidence is not None:
+        bundle["nms"]["confidence"] = given.confidence
+    out = writable(given)
+    if given.threads < 1:
+        sys.exit(f"error: --threads {given.threads} is not allowed; give 1 or more.")
+    for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
+        stream.reconfigure(errors="replace")
+    run, _ = open_model(bundle, given.threads)
+    found = detect_all(run, given.image, bundle)
+    if found:  # so far nothing was written, and nothing is that an error could leave half done
+        write(found, out)
+        print(f"boxes and images: {out}")
+    if len(found) < len(given.image):
+        sys.exit(1)
+
+
+def arguments():
+    """What the command line says."""
     parser = argparse.ArgumentParser(description="Find objects in images.")
     parser.add_argument("image", nargs="+", type=Path)
     parser.add_argument("--confidence", type=float, help="from which on something is shown, 0 to 1")
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
     parser.add_argument("--out", type=Path, help="folder to write to; found, found-2 ... by default")
-    given = parser.parse_args()
-    bundle = read_bundle()
-    if given.confidence is not None:
-        if not 0 <= given.confidence <= 1:
-            sys.exit(f"error: --confidence {given.confidence} is not allowed; give 0 to 1.")
-        bundle["nms"]["confidence"] = given.confidence
+    return parser.parse_args()
+
+
+def check(given):
+    """End with one sentence where a confidence is none, or two images would be written under one name."""
+    if given.confidence is not None and not 0 <= given.confidence <= 1:
+        sys.exit(f"error: --confidence {given.confidence} is not allowed; give 0 to 1.")
     if len({path.stem for path in given.image}) < len(given.image):
         sys.exit("error: two of the images have the same name, and so would their copies; give them one by one.")
+
+
+def writable(given):
+    """The folder to write to; ends with one sentence where it can't be written, or holds what would be overwritten."""
     out = given.out or unused(Path("found"))
     nearest = next(place for place in (out, *out.parents) if place.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
@@ -39,31 +65,32 @@ def main():
     for name in ("detections.json", *(f"{path.stem}.png" for path in given.image)):
         if os.path.lexists(out / name):
             sys.exit(f"error: --out {out} holds {name}, and nothing is overwritten; give another.")
-    if given.threads < 1:
-        sys.exit(f"error: --threads {given.threads} is not allowed; give 1 or more.")
-    for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
-        stream.reconfigure(errors="replace")
-    run, _ = open_model(bundle, given.threads)
+    return out
+
+
+def detect_all(run, paths, bundle):
+    """What is found in each image, by path, printed as it is found; an image that can't be read is left out."""
     found = {}
-    for path in given.image:
+    for path in paths:
         try:
             image = read(path)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
             print(f"error: {path} can't be read as an image ({error}), so it is skipped.", file=sys.stderr)
             continue
-        found[path] = objects = detect(run, np.asarray(image), bundle)
-        labels = [one["label"] for one in objects]
+        found[path] = detect(run, np.asarray(image), bundle)
+        labels = [one["label"] for one in found[path]]
         counts = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
         print(f"{path}: {', '.join(counts) or 'nothing'}")
-    if found:  # so far nothing was written, and nothing is that an error could leave half done
-        out.mkdir(parents=True, exist_ok=True)
-        told = {str(path): objects for path, objects in found.items()}
-        (out / "detections.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
-        for path, objects in found.items():
-            draw(read(path), objects).save(out / f"{path.stem}.png")
-        print(f"boxes and images: {out}")
-    if len(found) < len(given.image):
-        sys.exit(1)
+    return found
+
+
+def write(found, out):
+    """detections.json, and a copy of each image with its boxes."""
+    out.mkdir(parents=True, exist_ok=True)
+    detections = {str(path): objects for path, objects in found.items()}
+    (out / "detections.json").write_text(json.dumps(detections, indent=1), encoding="utf-8")
+    for path, objects in found.items():
+        draw(read(path), objects).save(out / f"{path.stem}.png")
 
 
 def read(path):

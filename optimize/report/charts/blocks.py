@@ -33,15 +33,29 @@ def pairs(report: Report) -> list[Pair]:
 
     Where nothing was profiled, the models in torch, whose FLOPs are known all the same.
     """
+    compared = _compared(report)
+    changed = [after for after in ranked(compared, report) if after.variant.name != "original"]
+    return [Pair(before, after) for after in changed for before in _originals(compared, after)]
+
+
+def _compared(report: Report) -> list[Result]:
     ours = [result for result in report.results if not result.rival]
-    known = [result for result in ours if result.profile] or [r for r in ours if r.variant.runtime == "torch"]
-    found = []
-    for after in ranked(known, report):
-        here = [r for r in known if r.variant.runtime == after.variant.runtime and model(r) == "original"]
-        before = [r for r in here if r.variant.precision in ("fp32", after.variant.precision) and r is not after]
-        alike = sorted(before, key=lambda one: one.variant.precision != after.variant.precision)
-        found += [Pair(one, after) for one in alike if after.variant.name != "original"]
-    return found
+    profiled = [result for result in ours if result.profile]
+    return profiled or [result for result in ours if result.variant.runtime == "torch"]
+
+
+def _originals(compared: list[Result], after: Result) -> list[Result]:
+    """The original in the runtime of `after`: in its precision, then in float32."""
+    precisions = ("fp32", after.variant.precision)
+    found = [
+        result
+        for result in compared
+        if model(result) == "original"
+        and result is not after
+        and result.variant.runtime == after.variant.runtime
+        and result.variant.precision in precisions
+    ]
+    return sorted(found, key=lambda result: result.variant.precision != after.variant.precision)
 
 
 def summary(report: Report, pair: Pair) -> str:

@@ -1,5 +1,6 @@
 """Which points of a chart get their name written beside them, and on which side."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
@@ -40,23 +41,55 @@ def names(rows: list[dict[str, Any]], best: list[int], x: Axis, y: tuple[float, 
         x, y: what the axes show.
     """
     others = () if len(rows) > MANY else (i for i in range(len(rows)) if i not in best)
-    found, order = [], [*best, *others]
+    order = [*best, *others]
+    found = []
     for width, above, below in ((NARROW, 0, WIDE), (WIDE, WIDE, 1e9)):
         at = [(x.share(row["x"]) * width, (y[1] - row["score"]) / (y[1] - y[0]) * HEIGHT) for row in rows]
-        marks, steps, taken, named = [_mark(*spot) for spot in at], _steps([at[i] for i in best]), [], set()
-        for i in order:
-            same = [j for j, spot in enumerate(at) if max(abs(spot[0] - at[i][0]), abs(spot[1] - at[i][1])) < 3]
-            label = _label([rows[j] for j in same], rows[i])
-            options = [_plate(*at[i], side, labels.length(label, LETTER)) for side in range(len(SIDES))]
-            for lines in (steps, []) if i in best else (steps,):  # better a name across a line than none
-                side = labels.first_free(options, [*marks, *lines, *taken], (0, 0, width, HEIGHT))
-                if side is not None:
-                    break
-            if side is not None and not named & set(same):
-                taken.append(options[side])
-                named |= set(same)
-                found.append({**rows[i], "label": label, "side": side, "above": above, "below": below})
+        for i, label, side in _placed(rows, best, order, at, width):
+            found.append({**rows[i], "label": label, "side": side, "above": above, "below": below})
     return found
+
+
+def _placed(
+    rows: list[dict[str, Any]], best: list[int], order: list[int], at: list[tuple[float, float]], width: float
+) -> Iterator[tuple[int, str, int]]:
+    """The rows of a chart of `width` pixels that are named, in `order`: index, name and side.
+
+    Args:
+        rows, best: as for `names`.
+        order: indices, of which the first find the most room.
+        at: where each row lies, in pixels.
+    """
+    steps = _steps([at[i] for i in best])
+    taken, named = [_mark(*spot) for spot in at], set()
+    for i in order:
+        same = {j for j, spot in enumerate(at) if _is_same(spot, at[i])}
+        label = _label([rows[j] for j in sorted(same)], rows[i])
+        options = [_plate(*at[i], side, labels.length(label, LETTER)) for side in range(len(SIDES))]
+        side = _side(options, taken, steps, width, i in best)
+        if side is not None and not named & same:
+            taken.append(options[side])
+            named |= same
+            yield i, label, side
+
+
+def _is_same(spot: tuple[float, float], other: tuple[float, float]) -> bool:
+    return max(abs(spot[0] - other[0]), abs(spot[1] - other[1])) < 3
+
+
+def _side(
+    options: list[labels.Rectangle],
+    taken: list[labels.Rectangle],
+    steps: list[labels.Rectangle],
+    width: float,
+    on_front: bool,
+) -> int | None:
+    """The first side on which a name covers nothing; of the front, better across a line than none."""
+    frame = (0, 0, width, HEIGHT)
+    side = labels.first_free(options, [*taken, *steps], frame)
+    if side is None and on_front:
+        return labels.first_free(options, taken, frame)
+    return side
 
 
 def _label(same: list[dict[str, Any]], row: dict[str, Any]) -> str:

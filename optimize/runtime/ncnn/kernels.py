@@ -20,18 +20,20 @@ FEWEST = 8  # outputs that can tell; with fewer the file is believed, as ncnn ha
 
 def ran(folder: Path, net, imgsz: int) -> tuple[str, int]:
     """The number formats in which the `net` of `folder` computes, and the operations for one image in int8."""
-    layers = read(folder)
-    found = counted(layers, net, imgsz)
-    outputs = [layer.writes[0] for layer, _ in found]
+    found = counted(read(folder), net, imgsz)
     noise = np.random.default_rng(0).random((1, 3, imgsz, imgsz), dtype=np.float32)
-    made = tensors(net, outputs, noise)
-    integer = [layer for layer, _ in found if layer.int8 and _on_steps(layer, made[layer.writes[0]])]
-    places = {layer.writes for layer in integer}
-    floats = [made[layer.writes[0]] for layer, _ in found if layer.writes not in places]
-    telling = [output for output in floats if np.unique(output).size >= FEWEST] or floats
-    kinds = {"int8" for _ in integer} | {_float_format(output) for output in telling}
-    arithmetic = "+".join(kind for kind in ("int8", "bf16", "fp16", "fp32") if kind in kinds)
-    return arithmetic, sum(2 * multiply_adds for layer, multiply_adds in found if layer.writes in places)
+    made = tensors(net, [layer.writes[0] for layer, _ in found], noise)
+    integer = {layer.writes for layer, _ in found if layer.int8 and _on_steps(layer, made[layer.writes[0]])}
+    floats = [made[layer.writes[0]] for layer, _ in found if layer.writes not in integer]
+    in_int8 = sum(2 * multiply_adds for layer, multiply_adds in found if layer.writes in integer)
+    return "+".join((["int8"] if integer else []) + _float_formats(floats)), in_int8
+
+
+def _float_formats(outputs: list[np.ndarray]) -> list[str]:
+    """The formats of the outputs of float layers, the narrowest first; those with few values only where all have."""
+    telling = [output for output in outputs if np.unique(output).size >= FEWEST] or outputs
+    formats = {_float_format(output) for output in telling}
+    return [name for name in ("bf16", "fp16", "fp32") if name in formats]
 
 
 def _on_steps(layer: Layer, output: np.ndarray) -> bool:
