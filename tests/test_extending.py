@@ -25,15 +25,21 @@ def test_an_example_is_short_and_has_a_checklist(page):
 
 
 def test_the_criterion_of_the_page_prunes(tmp_path, monkeypatch, capsys, dataset, checkpoint):
-    (code,), (yaml,) = blocks("criterion.md", "python"), blocks("criterion.md", "yaml")
+    (source,), (yaml,) = blocks("criterion.md", "python"), blocks("criterion.md", "yaml")
     (tmp_path / "my_criteria").mkdir()
-    (tmp_path / "my_criteria" / "fpgm.py").write_text(code, encoding="utf-8")
+    (tmp_path / "my_criteria" / "fpgm.py").write_text(source, encoding="utf-8")
     (tmp_path / "conf" / "pruner").mkdir(parents=True)
     (tmp_path / "conf" / "pruner" / "fpgm.yaml").write_text(yaml, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    given = f"model={checkpoint}", f"data={dataset}", "prune=0.3", "epochs=0", "rounds=12", "rivals=none"
-    mine = "pruner=fpgm", "runtime=[]", "quant=none", f"hydra.searchpath=[{(tmp_path / 'conf').as_uri()}]"
+    given = f"model={checkpoint}", f"data={dataset}", "prune=0.3", "epochs=0", "rounds=12", "threads=1"
+    mine = (
+        "pruner=fpgm",
+        "runtime=[]",
+        "quant=none",
+        "rivals=none",
+        f"hydra.searchpath=[{(tmp_path / 'conf').as_uri()}]",
+    )
     code, out, err = command(monkeypatch, capsys, *given, *mine, "trust=true")
     assert code == 0, err
     results = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text(encoding="utf-8"))
