@@ -16,7 +16,7 @@ Anything = TypeVar("Anything")
 
 
 def shown(text: str) -> str:
-    """`text` in one line, with its control characters spelled out, e.g. `\\x1b`; all other letters stay as they are."""
+    r"""`text` in one line, with its control characters spelled out, e.g. `\x1b`; all other letters stay as they are."""
     return CONTROL.sub(lambda found: " " if found[0] in BREAKS else ascii(found[0])[1:-1], text)
 
 

@@ -80,8 +80,10 @@ def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validati
 
 
 def _make(kept: Validation, validate: Validate) -> None:
-    """Both files appear when the validation has ended; until then there is only a file without a name, which a killed
-    run doesn't leave behind."""
+    """Both files appear when the validation has ended.
+
+    Until then there is only a file without a name, which a killed run doesn't leave behind.
+    """
     partial = kept._detections.with_suffix(".partial")
     for file in (partial, kept._detections, kept._accuracy):
         make_way(file)

@@ -35,8 +35,7 @@ def noting(folder: Path, earlier: Sequence[str] = ()) -> Iterator[None]:
 
 @contextmanager
 def collecting() -> Iterator[list[str]]:
-    """Meanwhile the name of everything that is used of a store goes to the list, as long as there is no folder to note
-    it in."""
+    """Collect the names of all that is used of a store, as long as there is no folder to note them in."""
     names: list[str] = []
     before = _notes.set(names)
     try:

@@ -23,7 +23,7 @@ class _ContiguousDFL(DFL):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 4 * bins, anchors) -> (B, 4, anchors)"""
+        """(B, 4 * bins, anchors) -> (B, 4, anchors)."""
         b, _, anchors = x.shape
         x = x.view(b, 4, self.c1, anchors)
         e = (x - x.amax(2, keepdim=True)).exp()

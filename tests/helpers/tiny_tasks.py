@@ -1,5 +1,7 @@
-"""Tiny data sets and models of every task, made here: squares that nearly fill their images, so that even random
-weights hit some of them and no accuracy is trivially zero."""
+"""Tiny data sets and models of every task, made here.
+
+Squares nearly fill their images, so that even random weights hit some of them and no accuracy is trivially zero.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Measure on this device how long one call of the model takes: python bench.py
+"""Measure on this device how long one call of the model takes: python bench.py.
 
 The method is yolo-optimize's own: the model is opened twice, both are called until their times are steady, then in
 random turns; what they differ by (A/A) says which differences mean nothing. One call is from numpy in to numpy out,

@@ -1,4 +1,4 @@
-"""Find objects in images: python run.py street.jpg [more.jpg ...]
+"""Find objects in images: python run.py street.jpg [more.jpg ...].
 
 Prints what is found, and writes found/detections.json (boxes are left, top, right, bottom in pixels of the upright
 image) and a copy of each image with its boxes. Equals ultralytics' predict of the same model.
