@@ -1,13 +1,18 @@
 """The examples of docs/extending work as they stand on the page, from outside the package."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from helpers import ROOT
-from helpers.commands import command
+from helpers import ROOT, reports
+from helpers.commands import command, python_path
+from optimize.report import results
 
 PAGES = sorted((ROOT / "docs" / "extending").glob("*.md"))
 
@@ -22,6 +27,97 @@ def test_an_example_is_short_and_has_a_checklist(page):
     text = page.read_text(encoding="utf-8")
     assert "## The protocol" in text and "## A working example" in text and "\n- [ ] " in text
     assert all(len(block.splitlines()) <= 40 for block in blocks(page.name, "python"))
+
+
+@pytest.fixture
+def from_outside(tmp_path, monkeypatch, capsys, dataset, checkpoint):
+    """Run the command with the code and the yaml of a page, which lie outside the package; what results.json says."""
+
+    def run(page: str, module: str, yaml: str, *words: str, change=lambda source: source) -> tuple[Path, dict, str]:
+        (source,), (config,) = blocks(page, "python"), blocks(page, "yaml")
+        package, name = module.split(".")
+        monkeypatch.delitem(sys.modules, module, raising=False)  # of the test before
+        (tmp_path / package).mkdir()
+        (tmp_path / package / f"{name}.py").write_text(change(source), encoding="utf-8")
+        (tmp_path / "conf" / yaml).parent.mkdir(parents=True)
+        (tmp_path / "conf" / yaml).write_text(config, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        given = f"model={checkpoint}", f"data={dataset}", "prune=0", "rounds=12", "threads=1", "rivals=none"
+        path = f"hydra.searchpath=[{(tmp_path / 'conf').as_uri()}]"
+        code, out, err = command(monkeypatch, capsys, *given, *words, path, "trust=true")
+        assert code == 0, err
+        folder = Path(out.splitlines()[-1])
+        return folder, json.loads((folder / "results.json").read_text(encoding="utf-8")), out
+
+    return run
+
+
+def test_the_runtime_of_the_page_is_measured_and_shown(from_outside):
+    words = "runtime=[opencv]", "quant=fp16"
+    folder, found, out = from_outside("runtime.md", "my_runtimes.opencv", "runtime/opencv.yaml", *words)
+    first, row = found["results"]
+    assert (row["variant"]["runtime"], row["latency"]["arithmetic"]) == ("opencv", "fp32")
+    assert row["flops"] == first["flops"]
+    assert row["accuracy"]["metrics"] == pytest.approx(first["accuracy"]["metrics"], abs=1e-3)
+    assert "opencv gets no fp16 file: OpenCV computes in float32." in found["provenance"]["remarks"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert '"triangle-right"' in page and '"opencv"' in page
+    assert "opencv" in out and "opencv" in (folder / "report.md").read_text(encoding="utf-8")
+    drawn = results.read(folder / "results.json")
+    assert [one.runtime.title for one in drawn.results] == ["PyTorch", "OpenCV"]
+
+
+@pytest.mark.parametrize("computes", ["fp32", "int4"])
+def test_the_precision_of_the_page_is_measured_and_shown(computes, from_outside):
+    """The file computes in float32; a precision that must compute in int4 has an alarm for that."""
+    honest = 'computes=("fp32",), requires=("fp32",)'
+    other = f'computes=("{computes}", "fp32"), requires=("{computes}",)'
+    folder, found, out = from_outside(
+        "precision.md",
+        "my_quant.w4",
+        "quant/w4.yaml",
+        "runtime=[onnxruntime,openvino]",
+        "quant=w4",
+        change=lambda source: source.replace(honest, other),
+    )
+    rows = {(row["variant"]["runtime"], row["variant"]["precision"]): row for row in found["results"]}
+    row = rows["onnxruntime", "w4"]
+    assert ("openvino", "w4") not in rows
+    assert row["precision"]["fill"] == 0.7 and row["name"] == "w4" and found["quant"] == "w4"
+    assert "openvino gets no w4 file: its files are no ONNX." in found["provenance"]["remarks"]
+    wrong = [alarm["sentence"] for alarm in found["alarms"] if alarm["name"] == "wrong arithmetic"]
+    assert len(wrong) == (computes == "int4")
+    assert all("w4 on ONNX Runtime was made for w4 and ran in fp32" in sentence for sentence in wrong)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert '"full": 0.7' in page or '"full":0.7' in page
+    assert "w4" in out and ("WRONG ARITHMETIC" in out) is (computes == "int4")
+
+
+def test_the_section_of_the_page_is_one_file_and_one_line(tmp_path):
+    section, _ = blocks("report_section.md", "python")
+    shutil.copytree(ROOT / "optimize", tmp_path / "optimize", ignore=shutil.ignore_patterns("__pycache__", "*.pt"))
+    folder = tmp_path / "optimize" / "report" / "sections"
+    (folder / "parameters.py").write_text(section, encoding="utf-8")
+    (folder / "__init__.py").write_text(
+        (folder / "__init__.py")
+        .read_text(encoding="utf-8")
+        .replace("import bounds,", "import parameters, bounds,")
+        .replace("    saved.section,", "    saved.section,\n    parameters.section,"),
+        encoding="utf-8",
+    )
+    (tmp_path / "run").mkdir()
+    results.write(reports.report(), tmp_path / "run" / "results.json")
+    code = (
+        "from pathlib import Path; from optimize.report import results, write; "
+        "write(results.read(Path('run/results.json')), Path())"
+    )
+    env = os.environ | {"PYTHONPATH": python_path(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    texts = [done.stdout, *((tmp_path / name).read_text(encoding="utf-8") for name in ("report.md", "report.html"))]
+    assert all("Parameters" in text and "MB in float32" in text for text in texts)
+    assert "| original | 4,000 | 0.02 |" in texts[1] and 'href="#parameters"' in texts[2]
 
 
 def test_the_criterion_of_the_page_prunes(tmp_path, monkeypatch, capsys, dataset, checkpoint):
@@ -42,8 +138,8 @@ def test_the_criterion_of_the_page_prunes(tmp_path, monkeypatch, capsys, dataset
     )
     code, out, err = command(monkeypatch, capsys, *given, *mine, "trust=true")
     assert code == 0, err
-    results = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text(encoding="utf-8"))
-    stage = results["stages"][0]
+    found = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text(encoding="utf-8"))
+    stage = found["stages"][0]
     assert stage["criterion"] == "FPGM(p=2)"
     assert stage["reached"] == pytest.approx(0.3, abs=0.02)
     code, _, err = command(monkeypatch, capsys, *given, *mine, "trust=true", "pruner.criterion.p=3")

@@ -98,7 +98,7 @@ def test_every_key_of_results_json_is_described():
     sections = {part.partition("\n")[0]: part for part in page.split("\n## ")}
     whole = TypeAdapter(Report).json_schema(mode="serialization")
     records = {name: list(record.get("properties", {})) for name, record in whole["$defs"].items()}
-    records["Report"] = [*whole["properties"], "schema", "verdict", "gates"]
+    records["Report"] = [*whole["properties"], "schema", "verdict", "alarms"]
     records["Result"] += [*DERIVED, "name", "missed"]
     missing = [
         f"{name}: {key}" for name, keys in records.items() for key in keys if f"`{key}`" not in sections.get(name, "")
