@@ -36,7 +36,8 @@ def from_outside(tmp_path, monkeypatch, capsys, dataset, checkpoint):
     def run(page: str, module: str, yaml: str, *words: str, change=lambda source: source) -> tuple[Path, dict, str]:
         (source,), (config,) = blocks(page, "python"), blocks(page, "yaml")
         package, name = module.split(".")
-        monkeypatch.delitem(sys.modules, module, raising=False)  # of the test before
+        for known in (module, package):  # of the test before
+            monkeypatch.delitem(sys.modules, known, raising=False)
         (tmp_path / package).mkdir()
         (tmp_path / package / f"{name}.py").write_text(change(source), encoding="utf-8")
         (tmp_path / "conf" / yaml).parent.mkdir(parents=True)
