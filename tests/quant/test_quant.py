@@ -231,7 +231,7 @@ def test_without_weights_there_is_no_naive_int8():
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8])
     model = helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"], "relu")], "g", [value], [out]))
-    with pytest.raises(OptimizeError, match="no convolution or linear layer leads to the model's outputs"):
+    with pytest.raises(OptimizeError, match="no convolution or linear layer"):
         onnx_decode(model)
 
 

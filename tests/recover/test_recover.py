@@ -192,7 +192,7 @@ def test_the_users_augmentation_is_carried_over_and_their_schedule_is_not(data, 
     assert {key: used[key] for key in done.schedule} == done.schedule
     assert used["amp"] is False  # its check would download a model
     args = checkpoint.load(done.path).args
-    assert (args["lr0"], args["optimizer"]) == (5.0, "SGD"), "the checkpoint keeps the user's own training arguments"
+    assert (args["lr0"], args["optimizer"]) == (5.0, "SGD")  # the user's own training arguments
 
 
 def test_batchnorm_gets_the_mean_and_variance_of_its_input():

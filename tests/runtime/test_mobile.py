@@ -13,6 +13,7 @@ from ultralytics.nn.backends.base import BaseBackend
 
 from helpers.commands import command
 from helpers.lively import lively, write_blocks
+from helpers.messages import like, says
 from helpers.noise import signal_to_noise
 from helpers.quantized import quantized
 from optimize.data.calibration import calibration_images
@@ -229,7 +230,7 @@ def test_weights_that_cannot_be_told_apart_are_one_sentence(exported, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / ncnn_net.PARAM).write_text((source / ncnn_net.PARAM).read_text())
         (tmp_path / name / ncnn_net.BIN).write_bytes(content)
-        with pytest.raises(OptimizeError, match=rf"^the weights in \S*{name} can't be told apart: one of its layers"):
+        with pytest.raises(OptimizeError, match=rf"^the weights in \S*{name} "):
             ncnn_cost.count(tmp_path / name, 64)
 
 
@@ -246,14 +247,14 @@ def too_large(tmp_path) -> Path:
 def test_a_call_in_which_ncnn_fails_has_no_result(too_large, monkeypatch):
     monkeypatch.setattr(ncnn_kernels, "ran", lambda *_: ("fp32", 0))  # which would fail first
     session = Ncnn().open(Variant(too_large, "ncnn", "fp32", 64), threads=1)
-    with pytest.raises(OptimizeError, match=r"^ncnn failed to compute out0 \(error -100\); its log above says why\.$"):
+    with pytest.raises(OptimizeError, match=like("ncnn ... out0 ... error -100")):
         session(noise())
 
 
 @ncnn_only
 def test_what_pnnx_cannot_translate_is_named(tmp_path):
     model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
-    with pytest.raises(OptimizeError, match=r"^pnnx \d+ can't translate .*torch\.topk to ncnn; leave runtime=ncnn out"):
+    with pytest.raises(OptimizeError, match=like("pnnx ... torch.topk ... leave runtime=ncnn out")):
         Ncnn().export(model, tmp_path)
 
 
@@ -266,12 +267,9 @@ def test_a_converter_that_dies_is_one_sentence_even_without_a_word(told, quoted,
     program.write_text(f"#!/bin/sh\n{told} exit 139\n")
     program.chmod(0o755)
     monkeypatch.setattr(pnnx, "EXEC_PATH", str(program))
-    with pytest.raises(OptimizeError) as error:
+    parts = f"pnnx {pnnx.__version__} ... exit code 139 ... {quoted}) ... leave runtime=ncnn out"
+    with pytest.raises(OptimizeError, match=like(parts)):
         Ncnn().export(model, tmp_path)
-    assert str(error.value) == (
-        f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code 139; the last it told: {quoted}); "
-        "leave runtime=ncnn out for this model."
-    )
 
 
 def test_equal_metadata_are_equal_bytes(tmp_path):
@@ -293,11 +291,12 @@ def test_fp16_is_the_device_s_choice(tmp_path):
 def test_a_missing_package_is_named(monkeypatch):
     for name in ("ncnn", "litert"):
         monkeypatch.setattr(f"optimize.runtime.{name}.find_spec", lambda module: None)
-    assert Ncnn().unavailable() == "ncnn, pnnx are not installed (pip install 'yolo-optimize[ncnn]')"
+    assert says(Ncnn().unavailable(), "ncnn, pnnx ... not installed ... pip install 'yolo-optimize[ncnn]'")
     packages = "ai-edge-litert, ai-edge-quantizer, litert-torch"
-    assert LiteRT().unavailable() == f"{packages} are not installed (pip install 'yolo-optimize[litert]')"
+    assert says(LiteRT().unavailable(), f"{packages} ... not installed ... pip install 'yolo-optimize[litert]'")
     monkeypatch.setattr("optimize.runtime.ncnn.find_spec", lambda module: None if module == "pnnx" else object())
-    assert Ncnn().unavailable() == "pnnx is not installed (pip install 'yolo-optimize[ncnn]')"
+    assert says(Ncnn().unavailable(), "pnnx ... not installed ... pip install 'yolo-optimize[ncnn]'")
+    assert "ncnn, " not in Ncnn().unavailable()
 
 
 def test_a_run_without_the_packages_is_refused_in_one_sentence(checkpoint, dataset, monkeypatch, capsys, tmp_path):
@@ -306,7 +305,7 @@ def test_a_run_without_the_packages_is_refused_in_one_sentence(checkpoint, datas
         monkeypatch.setattr(f"optimize.runtime.{name}.find_spec", lambda module: None)
     code, _, err = command(monkeypatch, capsys, f"model={checkpoint}", f"data={dataset}", "runtime=[ncnn,litert]")
     assert code == 1
-    assert "error: runtime=[ncnn,litert] can't be used here: ncnn, pnnx are not installed" in err
+    assert says(err, "error: runtime=[ncnn,litert] ... ncnn, pnnx ... not installed")
     assert "Traceback" not in err
 
 

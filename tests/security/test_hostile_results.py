@@ -13,6 +13,7 @@ from PIL import Image
 
 from helpers import ROOT
 from helpers.commands import python_path
+from helpers.messages import says
 from helpers.results_cases import content, places, whole
 from optimize.bound import earlier
 from optimize.errors import InputError
@@ -72,8 +73,8 @@ def refused(folder: Path) -> str:
     ["{secret}", "../secret.txt", "..\\secret.txt", "C:\\secret.txt", "images/../../secret.txt", "\\\\host\\a"],
 )
 def test_an_image_s_path_stays_below_the_run(run, path):
-    put(run, ("disagreement", "images", 0, "path"), path.format(secret=run.parent / "secret.txt"))
-    assert "disagreement.worst.0.path: it leads out of the run's folder" in refused(run)
+    put(run, ("disagreement", "worst", 0, "path"), path.format(secret=run.parent / "secret.txt"))
+    assert says(refused(run), "disagreement.worst.0.path ... out of the run's folder")
 
 
 @pytest.mark.parametrize("linked", ["images/0.jpg", "images"])
@@ -152,7 +153,7 @@ PARTS = {
     "nothing": (("results",), []),
     "operations": (("results", 0, "cost", "layers"), []),
     "metrics": (("results", 1, "accuracy", "metrics"), {"mAP50-95": 0.5}),
-    "corners": (("disagreement", "images", 0, "before", 0, "corners"), [[1, 1], [2, 2], [3, 3]]),
+    "corners": (("disagreement", "worst", 0, "before", 0, "corners"), [[1, 1], [2, 2], [3, 3]]),
     "peak": (("machine", "bandwidth"), {}),
     "unit": (("device", "bandwidth"), {}),
     "artefact": (("measurements", 0, "sha256"), "f" * 64),

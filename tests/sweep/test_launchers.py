@@ -10,6 +10,7 @@ import pytest
 
 from helpers import ROOT
 from helpers.commands import WAIT, command, python_path, send, start, until
+from helpers.messages import is_error, like
 from optimize.sweep import sweep
 from optimize.sweep.alive import STOPPED
 from optimize.sweep.sweep import Sweep
@@ -171,14 +172,14 @@ def here(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["prun=0.1,0.2"], "prun is not a key; "),
-        (["prune=0.1,0.2", "hydra/launcher=none"], "hydra/launcher=none is not allowed; give one of "),
-        (["prune=0.1,0.2", "hydra/launcher=slurm"], "the launcher failed with RuntimeError: Could not detect"),
+        (["prun=0.1,0.2"], "prun is not a key"),
+        (["prune=0.1,0.2", "hydra/launcher=none"], "hydra/launcher=none ... give one of"),
+        (["prune=0.1,0.2", "hydra/launcher=slurm"], "launcher ... RuntimeError: Could not detect"),
     ],
 )
 def test_what_fails_before_the_first_job_leaves_nothing_behind(here, words, said, tmp_path):
     code, last = here(*words)
-    assert (code, last[: len(said) + 7]) == (1, f"error: {said}")
+    assert code == 1 and is_error(last, said)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -190,7 +191,7 @@ def test_a_launcher_that_is_not_installed_says_how_it_is(here, tmp_path, monkeyp
         monkeypatch.delitem(known, name)
     code, last = here("prune=0.1,0.2", "hydra/launcher=joblib")
     assert code == 1
-    assert last == "error: hydra/launcher=joblib is not installed; `pip install 'yolo-optimize[joblib]'` brings it."
+    assert is_error(last, "hydra/launcher=joblib is not installed ... pip install 'yolo-optimize[joblib]'")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -200,9 +201,7 @@ def test_a_second_sweep_in_the_folder_of_one_that_runs_is_refused(here, tmp_path
     lock = alone_with(tmp_path / "s")
     code, last = here("prune=0.1,0.2", "hydra.sweep.dir=s")
     assert code == 1
-    assert last == (
-        "error: the sweep in s is running; wait for its end, or give another folder, e.g. hydra.sweep.dir=b."
-    )
+    assert is_error(last, "sweep in s is running ... wait ... another folder ... hydra.sweep.dir=")
     lock.release()
 
 
@@ -212,5 +211,5 @@ def test_a_node_that_does_not_share_the_folder_says_so(tmp_path):
     assert sweep.home(tmp_path) == Path.cwd() == Path(told["cwd"])
     (tmp_path / "sweep.json").write_text(json.dumps(told | {"cwd": "/not/here"}))
     for folder, unseen in (tmp_path, "/not/here"), (tmp_path / "s", tmp_path / "s"):
-        with pytest.raises(sweep.InputError, match=f"does not see {unseen}; run a sweep over several machines"):
+        with pytest.raises(sweep.InputError, match=like(f"does not see {unseen} ... several machines")):
             sweep.home(folder)

@@ -17,6 +17,7 @@ from ultralytics.data.utils import check_cls_dataset, check_det_dataset
 
 from helpers import ROOT
 from helpers.lively import lively
+from helpers.messages import like
 from helpers.nasty_sets import append_to_jpeg, state, turn_into_jpeg
 from helpers.tiny_tasks import CLASSES, write_dataset
 from optimize.checks import check_unchanged
@@ -198,21 +199,17 @@ def test_a_split_without_a_label_or_a_file_is_refused_in_one_sentence(tmp_path, 
     data = write_dataset(tmp_path / "data", "detect")
     for label in (tmp_path / "data" / "labels" / "val").iterdir():
         label.write_text("\n")
-    with pytest.raises(InputError, match=r"has no labels for its val split; put a \.txt per image into"):
+    with pytest.raises(InputError, match=like("no labels ... val ... a .txt per image")):
         resolve(str(data))
     (tmp_path / "data" / "val.txt").write_text("images/val/0.png\n")
     data.write_text("train: images/train\nval: val.txt\nnames: [a, b]\n")
-    with pytest.raises(InputError) as error:
+    what = f"data={data} can't be used ... val split ({tmp_path}/data/val.txt) ... images/val/0.png: ... [Errno 2]"
+    with pytest.raises(InputError, match=like(f"{what} ... without ./ ... {Path.cwd()} ... give other data")):
         resolve(str(data))
-    assert str(error.value) == (
-        f"data={data} can't be used: in its val split ({tmp_path}/data/val.txt): no image can be used, e.g. "
-        "images/val/0.png: ignoring corrupt image/label: [Errno 2] No such file or directory: 'images/val/0.png' "
-        f"(without ./ it is looked for in the working directory, {Path.cwd()}); fix it, or give other data."
-    )
     for nothing in ("", "[]"):
         data.write_text(f"train: images/train\nval: {nothing}\nnames: [a, b]\n")
-        with pytest.raises(InputError, match="names no images for its val split; check the yaml"):
+        with pytest.raises(InputError, match=like("no images ... val ... check the yaml")):
             resolve(str(data))
     data.write_text("train: [images/train, images/none]\nval: images/val\nnames: [a, b]\n")
-    with pytest.raises(InputError, match=r"names .*images/none for its train split, which does not exist; check the"):
+    with pytest.raises(InputError, match=like("images/none ... train ... does not exist ... check")):
         resolve(str(data))

@@ -17,6 +17,7 @@ from ultralytics.nn.tasks import WorldModel
 from ultralytics.utils import LOGGER
 
 from helpers import pruned
+from helpers.messages import like
 from optimize import train
 from optimize.errors import InputError
 from optimize.yolo import checkpoint, trainers
@@ -207,13 +208,13 @@ def test_a_file_of_arguments_is_read_as_yolo_train_reads_it(tmp_path):
 @pytest.mark.parametrize(
     "words, says",
     [
-        (["epoch=3"], r"^epoch is not a key; did you mean epochs\?$"),
-        (["zzz=3"], r"^zzz is not a key; give those of `yolo train`\.$"),
-        (["epochs"], r"^epochs has no value; give epochs=\.\.\., e\.g\. epochs=100\.$"),
+        (["epoch=3"], like("epoch is not a key ... epochs")),
+        (["zzz=3"], like("zzz is not a key ... `yolo train`")),
+        (["epochs"], like("epochs has no value ... epochs=100")),
         (["epochs=3"], r"^model= is missing"),
         (["model={thin}"], r"^data= is missing"),
         (["model={thin}", "data={data}", "epochs=many"], r"^'epochs=many' is of invalid type str"),
-        (["model={thin}", "data={data}", "device=9"], r"^device=9 can't be used, since torch finds no CUDA GPU here"),
+        (["model={thin}", "data={data}", "device=9"], like("device=9 can't be used ... no CUDA GPU")),
         (["model={thin}", "data=absent.yaml"], r"^data=absent\.yaml can't be used"),
         (["model={thin}", "resume=true"], r"is no last\.pt of a training that was stopped"),
         (["model={thin}", "data={data}", "pretrained=false"], r"^pretrained=False is not allowed for a pruned"),
@@ -236,7 +237,7 @@ def test_a_folder_that_holds_files_is_not_written_into(words, thin, data, tmp_pa
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/args.yaml").write_text("thesis")
     words = [word.format(tmp_path) for word in words]
-    with pytest.raises(InputError, match=r"mine holds files, which a training would overwrite; give another name="):
+    with pytest.raises(InputError, match=like("mine holds files ... another name=")):
         train.main([f"model={thin('yolov8n')}", f"data={data('detect')}", *words])
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["args.yaml"]
     assert (tmp_path / "mine/args.yaml").read_text() == "thesis"
@@ -250,7 +251,7 @@ def test_images_of_other_channels_are_refused_for_a_pruned_checkpoint_only(thin,
         if fits:
             assert trainer.get_model(cfg=model.yaml, weights=model, verbose=False).model[0].conv.in_channels == 1
         else:
-            with pytest.raises(InputError, match="has channels 3, the data has 1, and its widths are kept"):
+            with pytest.raises(InputError, match=like("channels 3 ... 1 ... widths")):
                 trainer.get_model(cfg=model.yaml, weights=model, verbose=False)
 
 
