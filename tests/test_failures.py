@@ -23,6 +23,8 @@ from optimize.runtime.openvino import OpenVino
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 
+pytestmark = pytest.mark.command
+
 
 @pytest.fixture
 def optimize(monkeypatch, capsys, tmp_path, dataset, checkpoint):

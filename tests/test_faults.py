@@ -36,6 +36,7 @@ def data(dataset, tmp_path) -> Path:
     return tmp_path / "data" / "data.yaml"
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     ("place", "code", "said"),
     [
@@ -77,6 +78,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     assert command(monkeypatch, capsys, *words)[0] == 0
 
 
+@pytest.mark.command
 def test_a_data_set_that_changes_during_the_run_gives_no_report(data, checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     before = resolve(str(data)).fingerprint
@@ -152,6 +154,7 @@ def test_a_damaged_manifest_is_no_variant(damage, tmp_path):
     assert json.loads((made.path.parent / MANIFEST).read_text())["tags"] == ["written"]
 
 
+@pytest.mark.command
 def test_two_runs_never_share_a_folder(dataset, checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = f"model={checkpoint}", f"data={dataset}", *QUICK

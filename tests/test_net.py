@@ -70,6 +70,7 @@ def raising(error: BaseException):
     return function
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_ends_a_run_is_one_sentence_with_the_report_of_what_was_measured(fault, run, tmp_path, monkeypatch):
     error, expected = FAULTS[fault]
@@ -91,6 +92,7 @@ def test_what_ends_a_run_is_one_sentence_with_the_report_of_what_was_measured(fa
     assert "(best)" not in (tmp_path / "run" / "report.md").read_text()
 
 
+@pytest.mark.command
 def test_a_stage_is_named(run, monkeypatch, tmp_path):
     monkeypatch.setattr("optimize.pruner.prune.Prune.__call__", raising(MemoryError()))
     code, _, err = run("prune=0.3")
@@ -99,6 +101,7 @@ def test_a_stage_is_named(run, monkeypatch, tmp_path):
     assert is_error(err.splitlines()[-1], f"the memory ran out ... {where} ... (MemoryError){LESS}")
 
 
+@pytest.mark.command
 def test_where_nothing_was_measured_there_is_no_report(run, monkeypatch, tmp_path):
     monkeypatch.setattr("optimize.pipeline.original", raising(ValueError("wrong")))
     code, _, err = run()
@@ -108,6 +111,7 @@ def test_where_nothing_was_measured_there_is_no_report(run, monkeypatch, tmp_pat
     assert not (tmp_path / "run" / "results.json").exists()
 
 
+@pytest.mark.command
 def test_a_report_that_cannot_be_written_hides_nothing(run, monkeypatch, tmp_path):
     monkeypatch.setattr(Judge, "time", raising(MemoryError()))
     monkeypatch.setattr("optimize.report.unfinished.put", raising(OSError(errno.ENOSPC, "No space left on device")))
@@ -119,6 +123,7 @@ def test_a_report_that_cannot_be_written_hides_nothing(run, monkeypatch, tmp_pat
     assert "report.html" not in err.splitlines()[-1]
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("fault", ["bug", "memory", "stop"])
 def test_the_switch_of_hydra_shows_the_traceback_as_well(fault, run, monkeypatch, tmp_path):
     error, _ = FAULTS[fault]
@@ -157,6 +162,7 @@ def test_without_a_log_the_line_itself_is_what_to_report(no_log, capsys):
     assert is_error(capsys.readouterr().err, f"{parts} ... HYDRA_FULL_ERROR=1")
 
 
+@pytest.mark.command
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system kills by no signal")
 def test_a_child_that_is_killed_is_known(no_log, capsys):
     with pytest.raises(SystemExit), one_sentence():
@@ -185,6 +191,7 @@ runpy.run_module(command, run_name="__main__")
 """
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_the_net(name, tmp_path):
     module, function, words = COMMANDS[name]
@@ -201,6 +208,7 @@ def test_every_command_has_the_net(name, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.command
 def test_who_reads_no_further_ends_it_without_a_traceback(tmp_path):
     """As `python -m optimize.flops ... | head -1` does."""
     code = "from optimize.sentences import one_sentence\nwith one_sentence():\n    while True: print('x', flush=True)"

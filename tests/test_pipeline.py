@@ -44,6 +44,7 @@ def given(dataset, checkpoint):
     return f"model={checkpoint}", f"data={dataset}", "rounds=12", "epochs=1", "batch=4", "rivals=none"
 
 
+@pytest.mark.command
 def test_one_run_makes_and_measures_every_variant(optimize, given, where, dataset, checkpoint):
     code, out, _ = optimize(*given, "prune=0.3", "quant=int8")
     assert code == 0
@@ -87,6 +88,7 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
     assert round(stock.box.map, 4) == round(rows["onnxruntime", "pruned+int8"]["accuracy"]["metrics"]["mAP50-95"], 4)
 
 
+@pytest.mark.command
 def test_the_same_command_finds_what_is_finished_and_gives_the_same_numbers(optimize, given, where, monkeypatch):
     _, out, _ = optimize(*given, "prune=0.3", "quant=int8")
     first = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())
@@ -101,6 +103,7 @@ def test_the_same_command_finds_what_is_finished_and_gives_the_same_numbers(opti
         assert row["sha256"] == both[row["variant"]["runtime"], row["name"]]["sha256"]
 
 
+@pytest.mark.command
 def test_pruning_in_steps_reaches_the_share_and_reports_every_layer(optimize, given):
     words = "prune=0.3", "quant=none", "runtime=[]", "pruner=l2", "pruner.steps=2", "recover=[bn]", "pruner.round_to=4"
     code, out, err = optimize(*given, *words)
@@ -181,6 +184,7 @@ def test_a_training_that_prune_0_leaves_out_is_said(words, said, tmp_path, monke
         assert f"`python -m optimize.train model={checkpoint} data={dataset} epochs={config.epochs}`" in lines[0]
 
 
+@pytest.mark.command
 def test_nothing_asked_nothing_changed(optimize, given, where):
     code, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[onnxruntime]")
     assert code == 0
@@ -192,6 +196,7 @@ def test_nothing_asked_nothing_changed(optimize, given, where):
     assert results["disagreement"] is None
 
 
+@pytest.mark.command
 def test_tensorrt_is_left_out_with_its_reason_where_it_cannot_run(optimize, given):
     pytest.importorskip("openvino")
     if shutil.which("nvidia-smi"):

@@ -75,6 +75,7 @@ def test_one_checkpoint_at_two_inputs_is_validated_twice(dataset, checkpoint, tm
     assert seen == [64, 32]
 
 
+@pytest.mark.command
 def test_rivals_are_made_and_measured_in_every_runtime_and_precision(
     monkeypatch, capsys, tmp_path, dataset, checkpoint
 ):

@@ -21,6 +21,7 @@ from optimize.yolo.dataset import resolve
 from optimize.yolo.metrics import METRICS
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("task", TASKS)
 def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)

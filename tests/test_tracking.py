@@ -13,6 +13,8 @@ from optimize.report import results
 from optimize.sweep.job import BUILT, FAILED, Job
 from optimize.sweep.sweep import Sweep
 
+pytestmark = pytest.mark.command
+
 mlflow = pytest.importorskip("mlflow")
 
 

@@ -148,6 +148,7 @@ def test_fvcore_counts_multiply_adds_and_some_that_are_none(name):
     assert 2 * sum(found.values()) == count(f"{name}.yaml", 64).total.flops
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("yaml", ["yolov8n.yaml", "yolo26n.yaml"])
 def test_exported_graphs_have_the_same_figures_layer_by_layer(yaml, tmp_path):
     path = lively(yaml, tmp_path / "tiny.pt")
@@ -349,6 +350,7 @@ def test_a_single_value_is_a_list_of_one():
     assert parse(["model=a.pt", "imgsz=64"]) == parse(["model=[a.pt]", "imgsz=[64]"])
 
 
+@pytest.mark.command
 def test_graphs_need_neither_torch_nor_ultralytics(checkpoint, tmp_path):
     for runtime in (OnnxRuntime(), OpenVino()):
         path = runtime.export(Variant(checkpoint, "torch", "fp32", 64), tmp_path).path

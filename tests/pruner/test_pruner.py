@@ -102,6 +102,7 @@ def test_the_sensitivity_of_a_block_is_the_loss_without_its_least_important_chan
     assert rise[index][0] > 0
 
 
+@pytest.mark.command
 def test_measured_ratios_meet_the_share_and_spare_the_sensitive(digits):
     left = {}
     for scope in ("local", "measured"):
@@ -236,6 +237,7 @@ def test_the_stage_writes_a_checkpoint_and_a_report(variant, tmp_path):
     assert twice.flops[0] == flops[1] and twice.reached == pytest.approx(0.2, abs=0.01)
 
 
+@pytest.mark.command
 def test_stock_ultralytics_loads_it_where_we_are_not_installed(variant, tmp_path):
     made = Prune(Pruning(0.4, L2(), round_to=4))(variant, tmp_path)
     script = (

@@ -41,6 +41,7 @@ def copied(dataset: Path, target: Path) -> Path:
     return target / "data.yaml"
 
 
+@pytest.mark.command
 def test_a_damaged_training_image_is_left_out_and_ends_nothing(monkeypatch, capsys, tmp_path, dataset, checkpoint):
     data = copied(dataset, tmp_path / "data")
     broken = tmp_path / "data" / "images" / "train" / "3.png"

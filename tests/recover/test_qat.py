@@ -55,6 +55,7 @@ def trained(hard, data, tmp_path_factory) -> tuple[Variant, Path]:
     return Qat(data, epochs=1, batch=8, device="cpu")(variant, folder), folder
 
 
+@pytest.mark.command
 @needs_modelopt
 def test_the_architecture_stays_and_the_weights_change(trained, hard):
     made, _ = trained
@@ -64,6 +65,7 @@ def test_the_architecture_stays_and_the_weights_change(trained, hard):
     assert not any(torch.equal(before[name].half().float(), after[name]) for name in weights)
 
 
+@pytest.mark.command
 @needs_modelopt
 def test_the_variant_is_float_and_says_that_it_was_trained_for_int8(trained):
     made, folder = trained
@@ -73,6 +75,7 @@ def test_the_variant_is_float_and_says_that_it_was_trained_for_int8(trained):
     assert (report["epochs"], report["resumed"], len(report["history"])) == (1, False, 1)
 
 
+@pytest.mark.command
 @needs_modelopt
 def test_the_checkpoint_is_stock(trained):
     program = f"""
@@ -89,6 +92,7 @@ print([name for name, _ in model.named_modules() if "quantizer" in name], type(m
     assert done.stdout.splitlines()[-1] == "[] Conv2d"
 
 
+@pytest.mark.command
 @needs_modelopt
 def test_a_killed_training_goes_on_with_the_ranges_that_it_had(hard, data, tmp_path, monkeypatch, capsys):
     seen, save_model = [], train.Recovery.save_model

@@ -23,6 +23,8 @@ from optimize.variant import Variant
 from optimize.yolo import checkpoint, train
 from optimize.yolo.trainers import KeepWidths
 
+pytestmark = pytest.mark.command
+
 IMGSZ = 64
 
 

@@ -20,6 +20,7 @@ from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("yaml", ["yolov8n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"])
 def test_exports_have_exactly_the_operations_and_parameters_that_torch_counts(yaml, tmp_path):
     path = lively(yaml, tmp_path / "tiny.pt")

@@ -79,6 +79,7 @@ def noise(imgsz: int = 64) -> np.ndarray:
     return np.random.default_rng(0).random((1, 3, imgsz, imgsz), dtype=np.float32)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_an_export_computes_what_torch_computes(runtime, model, exported):
     (expected,) = Torch().open(model, threads=1)(noise())
@@ -92,6 +93,7 @@ def test_an_export_computes_what_torch_computes(runtime, model, exported):
     assert (session.arithmetic, session.int8_ops) == ("fp32", 0)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_the_file_has_the_operations_and_weights_of_the_model(runtime, model, exported):
     counted, found = cost.count(deployed(load(model.path)), 64), runtime.count(exported(runtime))
@@ -100,6 +102,7 @@ def test_the_file_has_the_operations_and_weights_of_the_model(runtime, model, ex
     assert found.weight_bytes == 4 * counted.parameters
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_stock_ultralytics_reads_the_file_and_finds_the_same(
     runtime, checkpoint, dataset, tmp_path, monkeypatch, capfd
@@ -114,6 +117,7 @@ def test_stock_ultralytics_reads_the_file_and_finds_the_same(
     assert (stock.box.map, stock.box.map50) == pytest.approx(tuple(ours.metrics.values()), abs=1e-4)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_int8_keeps_boxes_and_scores_and_is_int8_but_for_the_head_s_end(runtime, exported, data, tmp_path):
     source = exported(runtime)
@@ -129,6 +133,7 @@ def test_int8_keeps_boxes_and_scores_and_is_int8_but_for_the_head_s_end(runtime,
     assert found.weight_bytes < 0.28 * runtime.count(source).weight_bytes
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_a_layer_that_returns_to_float_brings_signal_back(runtime, exported, data, tmp_path):
     from optimize.quant.recipes import calibrated
@@ -150,6 +155,7 @@ def test_a_layer_that_returns_to_float_brings_signal_back(runtime, exported, dat
     assert counted[1].ops == counted[0].ops
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_segmentation_gives_rows_and_prototypes_in_that_order(runtime, tmp_path):
     model = Variant(lively("yolo11n-seg.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
@@ -160,6 +166,7 @@ def test_segmentation_gives_rows_and_prototypes_in_that_order(runtime, tmp_path)
         np.testing.assert_allclose(part, truth, atol=1e-4 * 64)
 
 
+@pytest.mark.command
 @ncnn_only
 def test_ncnn_s_files_are_read_and_written_to_the_byte(exported, tmp_path):
     source = exported(Ncnn()).path
@@ -171,6 +178,7 @@ def test_ncnn_s_files_are_read_and_written_to_the_byte(exported, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.command
 @ncnn_only
 def test_weights_that_ncnn_multiplies_by_winograd_have_6_bits(exported, data):
     made = NcnnInt8(exported(Ncnn()).path, calibration_images(data, 2, 0, 64), NCNN[0]).quantized.values()
@@ -196,6 +204,7 @@ def test_a_convolution_that_tells_little_has_ncnn_s_defaults(settings, narrow):
     assert ncnn_int8._by_winograd(ncnn_net.Layer("Convolution", "", (), (), settings)) is narrow
 
 
+@pytest.mark.command
 @ncnn_only
 def test_ncnn_s_arithmetic_is_read_from_its_numbers(exported, data, tmp_path):
     source = exported(Ncnn())
@@ -207,6 +216,7 @@ def test_ncnn_s_arithmetic_is_read_from_its_numbers(exported, data, tmp_path):
     assert ncnn_kernels.ran(made.path, floats, 64) == ("fp32", 0)
 
 
+@pytest.mark.command
 @ncnn_only
 def test_a_network_that_computes_in_bf16_is_not_taken_for_float32(exported):
     import ncnn
@@ -219,6 +229,7 @@ def test_a_network_that_computes_in_bf16_is_not_taken_for_float32(exported):
     assert "bf16" in arithmetic.split("+")
 
 
+@pytest.mark.command
 @ncnn_only
 def test_weights_that_cannot_be_told_apart_are_one_sentence(exported, tmp_path):
     source = exported(Ncnn()).path
@@ -251,6 +262,7 @@ def test_a_call_in_which_ncnn_fails_has_no_result(too_large, monkeypatch):
         session(noise())
 
 
+@pytest.mark.command
 @ncnn_only
 def test_what_pnnx_cannot_translate_is_named(tmp_path):
     model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
@@ -258,6 +270,7 @@ def test_what_pnnx_cannot_translate_is_named(tmp_path):
         Ncnn().export(model, tmp_path)
 
 
+@pytest.mark.command
 @ncnn_only
 @pytest.mark.parametrize(("told", "quoted"), [("", "nothing"), ("echo pass_level2; echo ' bad op ' >&2;", "bad op")])
 def test_a_converter_that_dies_is_one_sentence_even_without_a_word(told, quoted, model, monkeypatch, tmp_path):
@@ -309,6 +322,7 @@ def test_a_run_without_the_packages_is_refused_in_one_sentence(checkpoint, datas
     assert "Traceback" not in err
 
 
+@pytest.mark.command
 @ncnn_only
 def test_a_run_measures_ncnn_like_the_others(checkpoint, dataset, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)

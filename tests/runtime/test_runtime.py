@@ -35,6 +35,7 @@ def exported(model, tmp_path_factory) -> dict[str, Variant]:
     return {runtime.name: runtime.export(model, tmp_path_factory.mktemp(runtime.name)) for runtime in EXPORTING}
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", EXPORTING, ids=lambda runtime: runtime.name)
 def test_an_export_computes_what_torch_computes(runtime, model, exported):
     image = np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)
@@ -49,6 +50,7 @@ def test_an_export_computes_what_torch_computes(runtime, model, exported):
     assert session.arithmetic == "fp32"
 
 
+@pytest.mark.command
 def test_torch_is_the_fused_float32_checkpoint(model):
     session = Torch().open(model, threads=1)
     assert session.arithmetic == "fp32"
@@ -57,6 +59,7 @@ def test_torch_is_the_fused_float32_checkpoint(model):
     assert Torch().count(model) is None
 
 
+@pytest.mark.command
 def test_exports_carry_what_ultralytics_reads(exported):
     for variant in exported.values():
         backend = SimpleNamespace(dynamic=False)
@@ -67,12 +70,14 @@ def test_exports_carry_what_ultralytics_reads(exported):
         assert backend.end2end is False
 
 
+@pytest.mark.command
 def test_exports_have_one_static_shape(exported):
     graph = onnx.load(exported["onnxruntime"].path).graph
     assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] == [1, 3, 64, 64]
     assert [d.dim_value for d in graph.output[0].type.tensor_type.shape.dim] == [1, 6, 84]
 
 
+@pytest.mark.command
 def test_stock_ultralytics_validates_an_export_and_finds_the_same(checkpoint, dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     variant = OnnxRuntime().export(Variant(checkpoint, "torch", "fp32", 64), tmp_path)
@@ -82,6 +87,7 @@ def test_stock_ultralytics_validates_an_export_and_finds_the_same(checkpoint, da
     assert stock.names == {0: "dark", 1: "bright"}
 
 
+@pytest.mark.command
 def test_a_bf16_variant_is_the_same_file_under_another_hint(exported):
     if not cpu_computes_bf16():
         pytest.skip("this CPU has no bf16 arithmetic")
@@ -111,6 +117,7 @@ def test_tensorrt_without_a_gpu_says_so(monkeypatch):
     assert TensorRT().unavailable() == "no CUDA GPU"
 
 
+@pytest.mark.command
 def test_an_engine_begins_with_the_metadata_of_its_onnx(exported, tmp_path):
     engine = tmp_path / "tiny.engine"
     engine.write_bytes(tensorrt.header(exported["onnxruntime"].path) + b"engine")
@@ -119,6 +126,7 @@ def test_an_engine_begins_with_the_metadata_of_its_onnx(exported, tmp_path):
     assert metadata == BaseBackend.read_metadata(exported["onnxruntime"].path)
 
 
+@pytest.mark.command
 @pytest.mark.gpu
 @pytest.mark.skipif(TensorRT().unavailable() is not None, reason=str(TensorRT().unavailable()))
 def test_tensorrt_computes_what_torch_computes(model, tmp_path):

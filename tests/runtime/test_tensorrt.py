@@ -175,6 +175,7 @@ def test_an_install_without_its_libraries_or_too_old_is_named(installed, monkeyp
         _ = TensorRT().build
 
 
+@pytest.mark.command
 def test_nothing_is_imported_where_it_cannot_run(tmp_path):
     """In a process of its own, where an import would be seen."""
     (tmp_path / "tensorrt.py").write_text("raise SystemExit('imported')")

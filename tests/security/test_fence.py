@@ -114,6 +114,7 @@ def test_what_a_library_does_as_it_is_imported_is_let_through(here, monkeypatch)
     assert (here / "made").read_text() == "made"
 
 
+@pytest.mark.command
 def test_a_classification_model_with_transforms_is_read_in_a_process_of_its_own(here):
     model = tasks.ClassificationModel("yolo11n-cls.yaml", nc=2, verbose=False)
     model.transforms = classify_transforms(64)

@@ -17,6 +17,8 @@ from helpers.results_cases import MEASUREMENT, content, whole
 from optimize.yolo import checkpoint as checkpoints
 from optimize.yolo.export import to_onnx
 
+pytestmark = pytest.mark.long
+
 BYTES = 600 * 10**6  # for one file
 
 

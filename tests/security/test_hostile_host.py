@@ -69,6 +69,7 @@ def test_another_place_for_locks_can_be_named(tmp_path, monkeypatch):
         quiet.check()
 
 
+@pytest.mark.command
 def test_the_folder_where_a_command_is_given_is_not_imported_from(tmp_path):
     """`python -m` puts it first, before the libraries; what a process starts would do so too."""
     for name in ("hydra", "omegaconf", "torch", "ultralytics", "pickle", "struct", "multiprocessing", "hydra_plugins"):
@@ -85,6 +86,7 @@ def test_the_folder_where_a_command_is_given_is_not_imported_from(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.command
 def test_a_users_own_program_keeps_its_path(tmp_path):
     (tmp_path / "mine.py").write_text(
         "import sys, optimize\nassert sys.path[0] == sys.argv[1], sys.path\nimport other\n"
@@ -95,8 +97,9 @@ def test_a_users_own_program_keeps_its_path(tmp_path):
     subprocess.run([sys.executable, "-m", "mine", str(tmp_path)], cwd=tmp_path, env=env, check=True)
 
 
+@pytest.mark.command
 def test_a_class_of_another_package_is_not_imported_without_trust(tmp_path, dataset, checkpoint, monkeypatch, capsys):
-    (tmp_path / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Own: ...\n")
+    (tmp_path / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass Own: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     words = f"model={checkpoint}", f"data={dataset}", *QUICK, "quant._target_=theirs.Own"

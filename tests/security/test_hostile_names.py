@@ -187,6 +187,7 @@ def test_errors_and_logs_are_one_line_without_escapes(capsys):
     assert stream.getvalue().startswith("x \\x1b[31mforged [red]\nTraceback") and "\x1b" not in stream.getvalue()
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("width", ["80"])
 def test_the_command_s_log_has_no_escapes_on_the_terminal(tmp_path, width):
     code = (

@@ -169,6 +169,7 @@ def test_parts_that_do_not_fit_are_one_sentence(run, case):
     assert " is damaged at " in refused(run)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     "text",
     ['{"schema": ' + "[" * 100_000 + "}", "9" * 5000, '{"schema": 1e999}', '{"schema": "\\ud800"}', "\xff", "null", ""],

@@ -13,6 +13,8 @@ from helpers.ownership import finished, snapshot
 from optimize import output
 from optimize.store.manifest import SWEEP
 
+pytestmark = pytest.mark.command
+
 QUICK = "rounds=12", "threads=1", "rivals=none", "quant=none", "runtime=[]", "prune=0"
 
 

@@ -164,6 +164,7 @@ def half_made(store: Path) -> Path | None:
     return None
 
 
+@pytest.mark.command
 def test_work_that_goes_on_is_left_alone_and_cleared_once_it_was_killed(runs, store):
     (runs / "0").mkdir()
     run(runs / "1", "other")
@@ -260,6 +261,7 @@ def count(store: Path, counter: Path) -> None:
             counter.write_text(str(before + 1))
 
 
+@pytest.mark.command
 def test_a_lock_is_cleared_while_others_wait_for_it_and_never_held_twice(runs, store, tmp_path):
     run(runs / "0", "a")
     counter, cleared = tmp_path / "counter", 0
@@ -354,6 +356,7 @@ def test_a_run_of_an_older_version_forbids_clearing_until_told_otherwise(runs, s
     assert [file.read_text() for file in store.glob("*/model")] == ["a"]
 
 
+@pytest.mark.command
 def test_after_clearing_a_run_finds_everything_again(runs, store, monkeypatch, capsys, dataset, checkpoint):
     given = [f"model={checkpoint}", f"data={dataset}", "rounds=12", "threads=1", "epochs=0", "rivals=none"]
     given += ["prune=0.3", "pruner=l2", "quant=none", "runtime=[onnxruntime]"]

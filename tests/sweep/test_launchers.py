@@ -80,6 +80,7 @@ def numbers(found: Sweep) -> dict[int, list[tuple]]:
 results: dict[str, dict] = {}  # by launcher
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", ["basic", *WORKERS])
 def test_every_launcher_makes_the_same_and_each_stage_once(launcher, words, tmp_path):
     run = start(tmp_path, *words, "prune=0.2,0.2,1")
@@ -103,6 +104,7 @@ def test_every_launcher_makes_the_same_and_each_stage_once(launcher, words, tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"data", "weights", "runs", "s"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", WORKERS)
 def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes_on(launcher, words, tmp_path):
     run = start(tmp_path, *words, "prune=0.2,0.3")
@@ -126,6 +128,7 @@ def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes
     assert [one.state for one in read(tmp_path).jobs] == ["built", "built"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "ray"])
 def test_a_killed_job_is_a_failed_row(launcher, words, tmp_path):
     run = start(tmp_path, *words, "prune=0.2")
@@ -137,6 +140,7 @@ def test_a_killed_job_is_a_failed_row(launcher, words, tmp_path):
     assert "memory ran out" in said(err) and "Traceback" not in err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "ray"])
 @pytest.mark.parametrize("how", ["kill", "ctrl-c"])
 def test_no_job_outlives_its_sweep_and_nothing_is_timed(launcher, how, words, tmp_path):
@@ -169,6 +173,7 @@ def here(tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     "words, said",
     [
@@ -183,6 +188,7 @@ def test_what_fails_before_the_first_job_leaves_nothing_behind(here, words, said
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.command
 def test_a_launcher_that_is_not_installed_says_how_it_is(here, tmp_path, monkeypatch):
     from hydra.core.plugins import Plugins
 
@@ -195,6 +201,7 @@ def test_a_launcher_that_is_not_installed_says_how_it_is(here, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.command
 def test_a_second_sweep_in_the_folder_of_one_that_runs_is_refused(here, tmp_path):
     from optimize.sweep.alive import alone_with
 

@@ -285,6 +285,7 @@ def test_a_search_without_optuna_says_what_to_install(tmp_path, monkeypatch, cap
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.command
 def test_hydra_finds_the_sweeper_without_importing_optuna_or_torch():
     code = (
         "import sys; from hydra.core.plugins import Plugins; "

@@ -138,6 +138,7 @@ def sweeping(tmp_path, dataset, checkpoint, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.command
 def test_a_job_that_fails_is_a_row_and_the_others_are_complete(sweeping, checkpoint):
     code, found, out, err = sweeping(f"model=none.pt,{checkpoint}", "prune=0,0.2")
     assert code == 1
@@ -158,6 +159,7 @@ def test_a_job_that_fails_is_a_row_and_the_others_are_complete(sweeping, checkpo
     assert not Path("s/2/artefacts").exists()
 
 
+@pytest.mark.command
 def test_a_sweep_that_is_started_again_finds_what_was_finished(sweeping):
     _, first, _, _ = sweeping("prune=0,0.2")
     _, again, _, _ = sweeping("prune=0,0.2")
@@ -168,6 +170,7 @@ def test_a_sweep_that_is_started_again_finds_what_was_finished(sweeping):
             assert (row.sha256, row.accuracy, row.cost) == (before.sha256, before.accuracy, before.cost)
 
 
+@pytest.mark.command
 def test_another_sweep_in_the_same_folder_is_refused_before_any_work(sweeping):
     sweep.begin(Path("s"), "python -m optimize -m prune=0.2", ["prune=0.2"], 1)
     code, found, out, err = sweeping("prune=0.3")

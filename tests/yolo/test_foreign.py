@@ -48,6 +48,7 @@ FORK = (
 )
 
 
+@pytest.mark.command
 def test_a_checkpoint_of_a_fork_is_named_before_any_work_in_every_command(
     fork, checkpoint, dataset, tmp_path, monkeypatch, capsys
 ):

@@ -133,6 +133,7 @@ def test_the_first_class_that_differs_is_named(checkpoint, dataset):
         assert says(str(error.value), parts)
 
 
+@pytest.mark.command
 def test_a_model_of_one_class_is_measured_on_the_data_it_was_trained_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     data = write_dataset(tmp_path / "data", "detect")

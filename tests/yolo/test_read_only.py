@@ -62,6 +62,7 @@ def guess(task: str) -> list[np.ndarray]:
     return [np.full((1, 6), 1 / 6, np.float32)] if task == "classify" else [np.zeros((1, 6, 1), np.float32)]
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("task", ["detect", "classify"])
 def test_nothing_of_the_users_changes_in_a_run(task, tmp_path, caches):
     given = damaged(tmp_path / "data", task)
@@ -98,6 +99,7 @@ def test_pixels_are_never_cached_beside_the_images(cache, tmp_path, caches):
     }
 
 
+@pytest.mark.command
 def test_a_repaired_jpeg_has_the_pixels_of_ultralytics_repaired_file(tmp_path):
     jpegs, rng = [], np.random.default_rng(0)
     for mode in ("RGB", "L", "CMYK"):
@@ -116,6 +118,7 @@ def test_a_repaired_jpeg_has_the_pixels_of_ultralytics_repaired_file(tmp_path):
         assert repaired(jpeg) is None  # it ends as it must now
 
 
+@pytest.mark.command
 def test_workers_that_are_spawned_and_trainers_that_are_imported_read_as_we_do(tmp_path):
     """A data loader's worker unpickles what it calls; a worker of several GPUs imports its trainer's module."""
     (tmp_path / "worker.pickle").write_bytes(pickle.dumps(build.seed_worker))

@@ -19,6 +19,8 @@ from optimize.variant import Variant
 from optimize.yolo import checkpoint
 from optimize.yolo.widths import BEFORE, STOP, is_pruned, parameters_of_yaml, rebuilt, stop_stock_training
 
+pytestmark = pytest.mark.command
+
 SAYS = like("checkpoint was pruned ... python -m optimize.train model= ... trainer=trainer")
 STOCK = """
 import sys

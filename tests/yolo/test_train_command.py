@@ -74,6 +74,7 @@ def mixin(model: nn.Module, data: str, path: Path):
     return trainer
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name", pruned.TASKS)
 def test_other_classes_change_the_last_layers_as_in_stock(name, data, folder, monkeypatch):
     """The oracle is stock's own network for a checkpoint at full width, which is made here as if it were pruned."""
@@ -103,6 +104,7 @@ def test_other_classes_change_the_last_layers_as_in_stock(name, data, folder, mo
     assert all(p.requires_grad for name, p in kept.named_parameters())
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name, other", [("yolov8n", False), ("yolo26n", True), ("yolo11n-cls", True)])
 def test_the_command_keeps_the_widths(name, other, thin, data, tmp_path, monkeypatch, capsys):
     path, before = thin(name), thin(name).read_bytes()
@@ -124,6 +126,7 @@ def test_the_command_keeps_the_widths(name, other, thin, data, tmp_path, monkeyp
     assert (tmp_path / "run/results.csv").is_file()
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name", ["yolo26n-seg", "yolov8n-rtdetr"])
 def test_one_trainer_serves_every_task(name, thin, data, tmp_path):
     yolo = (RTDETR if "rtdetr" in name else YOLO)(thin(name))
@@ -139,6 +142,7 @@ def test_a_worker_of_multi_gpu_training_finds_the_trainer_by_name(trainer):
     assert pickle.loads(pickle.dumps(trainer)) is trainer
 
 
+@pytest.mark.command
 def test_a_checkpoint_at_full_width_trains_as_in_stock(data, tmp_path):
     path = pruned.whole("yolov8n", tmp_path)
     for trainer in None, train.trainer:
@@ -148,6 +152,7 @@ def test_a_checkpoint_at_full_width_trains_as_in_stock(data, tmp_path):
     assert BEFORE not in checkpoint.load(next(tmp_path.glob("<fun*/weights/best.pt"))).yaml, "stock can go on with it"
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("by", ["command", "trainer"])
 def test_a_training_that_was_stopped_is_resumed(by, thin, data, tmp_path, monkeypatch, capsys):
     path, save = thin("yolov8n"), trainers.Detect.save_model
@@ -255,6 +260,7 @@ def test_images_of_other_channels_are_refused_for_a_pruned_checkpoint_only(thin,
                 trainer.get_model(cfg=model.yaml, weights=model, verbose=False)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     "model, says",
     [("yolov8n.yaml", "holds no weights"), ("{fused}", "is fused"), ("{world}", "is a WorldModel; allowed")],
@@ -269,6 +275,7 @@ def test_what_has_no_widths_to_keep_is_refused(model, says, thin, data, tmp_path
         YOLO(model).train(trainer=train.trainer, data=data("detect"), project=str(tmp_path), **QUICK)
 
 
+@pytest.mark.command
 def test_a_checkpoint_of_an_older_version_gets_the_mark_when_it_is_trained(thin, data, tmp_path):
     model = checkpoint.load(thin("yolov8n"))
     model.yaml = model.yaml[BEFORE]
@@ -288,6 +295,7 @@ def test_what_an_earlier_training_left_on_the_module_is_not_carried_over(thin, d
     assert not kept.model[0]._forward_hooks
 
 
+@pytest.mark.command
 def test_importing_the_trainer_leaves_ultralytics_as_it_is():
     program = """
 import os, sys

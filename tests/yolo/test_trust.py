@@ -110,6 +110,7 @@ def test_a_zip_without_a_readable_pickle_is_no_checkpoint(data, tmp_path):
         load(tmp_path / "bad.pt")
 
 
+@pytest.mark.command
 def test_an_activation_that_is_code_is_not_evaluated(tmp_path, ran, checkpoint, dataset, monkeypatch, capsys):
     content = torch.load(checkpoint, weights_only=False)
     content["model"].yaml["activation"] = f"open({str(ran)!r}, 'w') and nn.SiLU()"
@@ -142,6 +143,7 @@ def own(tmp_path, monkeypatch, checkpoint) -> Path:
     del sys.modules["my_blocks"]
 
 
+@pytest.mark.command
 def test_a_block_of_the_users_own_goes_through_a_whole_run_with_trust(own, dataset, monkeypatch, capsys):
     """Pruned, trained, exported, and timed in another process; the user's own variable doesn't decide."""
     monkeypatch.chdir(own.parent)
@@ -157,6 +159,7 @@ def test_a_block_of_the_users_own_goes_through_a_whole_run_with_trust(own, datas
     assert results["blocks"]["model.4"] == "Doubled"
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("variable", ["true", "false"])
 def test_trust_ends_with_its_run_and_the_environment_does_not_grant_it(variable, own, dataset, monkeypatch, capsys):
     monkeypatch.chdir(own.parent)
@@ -170,6 +173,7 @@ def test_trust_ends_with_its_run_and_the_environment_does_not_grant_it(variable,
     assert os.environ["ULTRALYTICS_SAFE_LOAD"] == variable
 
 
+@pytest.mark.command
 def test_each_job_of_a_sweep_says_for_itself_whether_to_trust(own, dataset, monkeypatch, capsys):
     monkeypatch.chdir(own.parent)
     words = f"model={own}", f"data={dataset}", *QUICK
@@ -178,6 +182,7 @@ def test_each_job_of_a_sweep_says_for_itself_whether_to_trust(own, dataset, monk
     assert [path.parent.name for path in own.parent.glob("runs/sweep*/*/results.json")] == ["0"]
 
 
+@pytest.mark.command
 def test_processes_for_timing_trust_as_the_run_does(own):
     with trusted(True):
         assert fresh(load, own).model[4].__class__.__name__ == "Doubled"
@@ -198,6 +203,7 @@ def copied(dataset: Path, folder: Path) -> Path:
     return folder / dataset.name
 
 
+@pytest.mark.command
 def test_a_label_cache_that_comes_with_a_data_set_is_neither_read_nor_written(
     tmp_path, ran, dataset, checkpoint, monkeypatch, capsys
 ):
@@ -215,6 +221,7 @@ def test_a_label_cache_that_comes_with_a_data_set_is_neither_read_nor_written(
     assert ran.exists()
 
 
+@pytest.mark.command
 def test_a_label_cache_in_the_store_that_would_run_code_is_made_anew(
     tmp_path, ran, dataset, checkpoint, monkeypatch, capsys
 ):
@@ -252,6 +259,7 @@ def test_archives_and_addresses_are_not_unpacked(task, tmp_path):
             resolve(str(given), task)
 
 
+@pytest.mark.command
 def test_images_may_lie_elsewhere_and_nothing_is_written_there(tmp_path, dataset, checkpoint, monkeypatch, capsys):
     elsewhere = copied(dataset, tmp_path / "elsewhere").parent
     (tmp_path / "project").mkdir()
