@@ -23,7 +23,7 @@ from optimize.runtime.openvino import OpenVino
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 
-pytestmark = pytest.mark.command
+pytestmark = [pytest.mark.command, pytest.mark.usefixtures("no_image")]
 
 
 @pytest.fixture

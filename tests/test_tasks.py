@@ -20,6 +20,8 @@ from optimize.yolo.checkpoint import load
 from optimize.yolo.dataset import resolve
 from optimize.yolo.metrics import METRICS
 
+pytestmark = pytest.mark.usefixtures("no_image")
+
 
 @pytest.mark.command
 @pytest.mark.parametrize("task", TASKS)

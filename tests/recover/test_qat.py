@@ -92,7 +92,7 @@ print([name for name, _ in model.named_modules() if "quantizer" in name], type(m
     assert done.stdout.splitlines()[-1] == "[] Conv2d"
 
 
-@pytest.mark.command
+@pytest.mark.long
 @needs_modelopt
 def test_a_killed_training_goes_on_with_the_ranges_that_it_had(hard, data, tmp_path, monkeypatch, capsys):
     seen, save_model = [], train.Recovery.save_model

@@ -142,6 +142,7 @@ def test_equal_seeds_give_equal_weights_in_one_process(data, tmp_path):
     assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("distilled", [False, True])
 def test_a_killed_training_goes_on_and_keeps_the_architecture(distilled, data, tmp_path, monkeypatch):
     path, folder = thinned(tmp_path, "yolov8n"), tmp_path / "work"
@@ -164,6 +165,7 @@ def test_a_killed_training_goes_on_and_keeps_the_architecture(distilled, data, t
     assert shapes(done.path) == shapes(path)
 
 
+@pytest.mark.long
 def test_training_killed_after_its_last_epoch_is_not_repeated(data, tmp_path, monkeypatch):
     path = thinned(tmp_path, "yolov8n")
     first = run(path, data, tmp_path / "work")

@@ -74,7 +74,7 @@ def mixin(model: nn.Module, data: str, path: Path):
     return trainer
 
 
-@pytest.mark.command
+@pytest.mark.long
 @pytest.mark.parametrize("name", pruned.TASKS)
 def test_other_classes_change_the_last_layers_as_in_stock(name, data, folder, monkeypatch):
     """The oracle is stock's own network for a checkpoint at full width, which is made here as if it were pruned."""

@@ -23,6 +23,8 @@ from optimize.host.process import fresh
 from optimize.yolo.checkpoint import load, trusted
 from optimize.yolo.dataset import resolve
 
+pytestmark = pytest.mark.usefixtures("no_image")
+
 OWN = """
 from torch import nn
 
