@@ -182,7 +182,7 @@ def test_no_name_from_outside_becomes_markup(tmp_path):
     report = replace(
         report,
         stages=[report.stages[0] | {"layers": layers}],
-        disagreement=replace(seen, images=tuple(replace(p, name=hostile) for p in seen.images)),
+        disagreement=replace(seen, worst=tuple(replace(one, name=hostile) for one in seen.worst)),
     )
     (tmp_path / "images").mkdir()
     Image.new("RGB", (96, 64)).save(tmp_path / "images" / "0.jpg")

@@ -269,6 +269,7 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
     }
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input_is_one_sentence_and_leaves_nothing(case, monkeypatch, capsys, tmp_path, dataset, checkpoint):
     words, sentence = bad(tmp_path, dataset, checkpoint)[case]

@@ -55,6 +55,7 @@ def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch
     loaded.predict(next(tmp_path.glob("data/**/*.png")), imgsz=SIDE, verbose=False)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("task", TASKS)
 def test_the_loss_of_every_task_ranks_channels_and_layers(task, tmp_path):
     model = load(lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task]))

@@ -85,6 +85,7 @@ def test_a_bundle_measured_without_this_package_comes_back(runtime, weights, tmp
     assert '<th scope="row" class="word">a board | of mine</th>' in (run / "report.html").read_text()
 
 
+@pytest.mark.command
 def test_no_figure_of_this_host_changes_and_the_device_has_no_speed_up(tmp_path):
     before = reports.report()
     after = replace(before, measurements=(measurement(),))
@@ -107,6 +108,7 @@ def test_no_figure_of_this_host_changes_and_the_device_has_no_speed_up(tmp_path)
     assert "On devices" in (tmp_path / "after.html").read_text()
 
 
+@pytest.mark.command
 def test_the_image_shows_devices_below_the_charts_of_this_host(tmp_path):
     before = reports.report()
     chart_image.write(before, tmp_path / "before.png")

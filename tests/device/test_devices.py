@@ -139,7 +139,7 @@ def test_a_wrong_profile_is_one_sentence(change, sentence, tmp_path):
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(InputError) as error:
         load(str(path))
-    assert says(str(error.value), f"device_profile={path} {sentence}")
+    assert says(str(error.value), f"device_profile={path} ... {sentence}")
 
 
 @pytest.mark.parametrize("text", ["[1", "just words", "- 1"])

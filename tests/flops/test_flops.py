@@ -89,6 +89,7 @@ def test_published_figures_leave_out_the_products_of_attention(name, model):
     assert round(published(model[name], name) / 1e9, 1) == PUBLISHED[name]
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("family", LARGER)
 def test_published_figures_of_larger_scales_leave_out_the_same(family, unfilled):
     names = {scale: f"{family}{scale}" for scale in LARGER[family]}
@@ -135,6 +136,7 @@ def test_ultralytics_also_counts_the_norms_and_the_softmax_of_rtdetr():
     assert round(get_flops(fused, 640) * 1e9) == ours + 8 * norms + 2 * softmax
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name", [*PUBLISHED, "rtdetr-l"])
 def test_fvcore_counts_multiply_adds_and_some_that_are_none(name):
     pytest.importorskip("fvcore", reason="fvcore is not installed (pip install fvcore)")
@@ -310,7 +312,8 @@ def test_the_command_shows_models_and_sizes_side_by_side_and_writes_them(tmp_pat
     assert small["flops"] == sum(layer["flops"] for layer in small["layers"]) == 2 * small["macs"]
     assert small["trained"] == {"layers": 129, "parameters": 3_157_200, "gradients": 3_157_184}
     assert "softmax" in small["uncounted"]
-    rows = list(csv.DictReader(files[1].open()))
+    with files[1].open() as file:
+        rows = list(csv.DictReader(file))
     assert sum(int(row["flops"]) for row in rows) == sum(m["flops"] for m in models)
     assert [row["intensity"] for row in rows if row["kind"] == "Attention"] == [""] * 4
 

@@ -143,6 +143,7 @@ CPUS = {
 }
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("cpu", CPUS)
 def test_a_cpu_without_int8_instructions_is_remarked(cpu, dataset, checkpoint, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

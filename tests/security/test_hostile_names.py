@@ -131,6 +131,7 @@ def hostile_report(name: str):
 ALL = " ".join(name for name in HOSTILE if name != "\ud800")
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name", [ALL, *(name for name in HOSTILE if name[:2] in ("# ", "[x", "``", "a\n"))], ids=ascii)
 def test_a_whole_report_of_hostile_names_is_text(name, tmp_path, capsys):
     honest = hostile_report("honest")

@@ -110,6 +110,7 @@ def test_images_of_both_kinds_are_embedded_as_what_they_are(run):
     assert "data:image/png;base64," in (run / "report.html").read_text()
 
 
+@pytest.mark.command
 def test_every_field_is_checked_or_can_be_anything(run, monkeypatch):
     """Whatever is in a field, reading ends by one sentence, or the report can be written."""
     monkeypatch.chdir(run)

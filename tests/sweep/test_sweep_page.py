@@ -19,6 +19,7 @@ from optimize.sweep.summary import page
 HOSTILE = "</script><script>alert(1)</script>"
 
 
+@pytest.mark.command
 def test_who_reads_sees_the_old_files_or_the_new_ones(four, monkeypatch):
     page.write(four)
     before = (four.folder / "report.html").read_bytes()

@@ -75,7 +75,7 @@ BOMBS = {
     "system": ("posix.system", lambda path, ran, _: torch.save({"model": system(ran)}, path)),
     "eval": (
         "builtins.eval",
-        lambda path, ran, _: torch.save({"model": Bomb(builtins.eval, f"open({str(ran)!r}, 'w')")}, path),
+        lambda path, ran, _: torch.save({"model": Bomb(builtins.eval, f"open({str(ran)!r}, 'w').close()")}, path),
     ),
     "inside an allowed package": (
         "torch.utils.collect_env.run",
