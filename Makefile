@@ -1,17 +1,25 @@
-# make demo: a new environment, the install, and the default run.   make test: the same, with the tests.
+# make demo: a new environment, the install, and the default run.
+# make test-fast: the unit tests, at each change.   make test: those and whole commands, before a commit.
+# make test-long: real training, kills, launchers, fuzzing.
+# make test-standin: all tests where our files lack all that only Unix has, and the file system keeps Windows' rules.
 # make docs: --help and docs/keys.md, from the comments in conf/.
-# make test-standin: the tests where our files lack all that only Unix has, and the file system keeps Windows' rules.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-standin lint docs
+.PHONY: demo test-fast test test-long test-standin lint docs
 
 demo: .venv/installed
 	$(BIN)/python -m optimize prune=0.3 quant=int8
 
+test-fast: .venv/installed-dev
+	$(PYTEST) -m "not command and not long"
+
 test: .venv/installed-dev
-	$(PYTEST)
+	$(PYTEST) -m "not long"
+
+test-long: .venv/installed-dev
+	$(PYTEST) -m long
 
 test-standin: .venv/installed-dev
 	PYTHONPATH=$(CURDIR)/tests/standins STANDIN_FILES=1 $(PYTEST)

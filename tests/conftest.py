@@ -64,6 +64,12 @@ def stderr_stays_open():
         absl.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
+@pytest.fixture
+def no_image(monkeypatch):
+    """report.png is an empty file; to draw it takes a second, and most tests that run the pipeline never look at it."""
+    monkeypatch.setattr("optimize.report.chart_image.write", lambda report, path: path.touch())
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory) -> Path:
     """data.yaml of 8 + 8 images of 64 px with one bright or dark square each; two classes."""

@@ -7,6 +7,8 @@ import pytest
 
 from helpers import ROOT
 
+pytestmark = pytest.mark.command
+
 SCRIPT = ROOT / "benchmarks/aarch64.py"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from helpers.messages import like, says
 from optimize.config import CONF, build, typed
 from optimize.errors import InputError
 from optimize.limits import Limits
@@ -73,18 +74,17 @@ def test_values_are_converted_and_checked():
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"max_drop": -1}, "limits.max_drop=-1 is not allowed; give 0 or more, or null for no limit."),
-        ({"latency_ms": 0}, "limits.latency_ms=0 is not allowed; give more than 0, or null for no limit."),
-        ({"flops": -4e9}, "limits.flops=-4e+09 is not allowed; give more than 0, or null for no limit."),
-        ({"size_mb": float("nan")}, "limits.size_mb=nan is not allowed; give more than 0, or null for no limit."),
-        ({"latency_ms": "fast"}, "limits.latency_ms=fast is not allowed; give a number or null."),
-        ({"watts": 1}, "limits.watts is not a setting of Limits; allowed are flops, latency_ms, max_drop, size_mb."),
+        ({"max_drop": -1}, "limits.max_drop=-1 ... 0 or more ... null"),
+        ({"latency_ms": 0}, "limits.latency_ms=0 ... more than 0 ... null"),
+        ({"flops": -4e9}, "limits.flops=-4e+09 ... more than 0 ... null"),
+        ({"size_mb": float("nan")}, "limits.size_mb=nan ... more than 0 ... null"),
+        ({"latency_ms": "fast"}, "limits.latency_ms=fast ... a number or null"),
+        ({"watts": 1}, "limits.watts ... flops, latency_ms, max_drop, size_mb"),
     ],
 )
 def test_a_limit_that_is_none_is_one_sentence(given, sentence):
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match=like(sentence)):
         typed(Limits, OmegaConf.create(given), "limits")
-    assert str(error.value) == sentence
 
 
 def test_limits_are_optional_and_the_drop_may_be_zero():
@@ -96,31 +96,31 @@ def test_limits_are_optional_and_the_drop_may_be_zero():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"prune": 1.2}, "prune=1.2 is not allowed; give 0 <= prune < 1"),
-        ({"prune": -0.1}, "prune=-0.1 is not allowed"),
-        ({"prune": "abc"}, "prune=abc is not allowed; give a number."),
-        ({"imgsz": -64}, "imgsz=-64 is not allowed; give pixels, a multiple of the model's stride, e.g. 640, or null"),
-        ({"imgsz": 0}, "imgsz=0 is not allowed"),
-        ({"epochs": 1.5}, "epochs=1.5 is not allowed; give a whole number."),
-        ({"epochs": -1}, "epochs=-1 is not allowed; give 0 or more."),
-        ({"batch": 0}, "batch=0 is not allowed; give 1 or more."),
-        ({"rounds": 3}, "rounds=3 is not allowed; give 12 or more"),
-        ({"threads": 0}, "threads=0 is not allowed"),
-        ({"rivals": "yolov8n.pt"}, "rivals=yolov8n.pt is not allowed; give a list of texts, e.g. [a,b], or none."),
-        ({"rivals": None}, "rivals=None is not allowed; give a list of texts, e.g. [a,b], or none."),
-        ({"unknown": 1}, "unknown is not a setting of Settings"),
+        ({"prune": 1.2}, "prune=1.2 ... 0 <= prune < 1"),
+        ({"prune": -0.1}, "prune=-0.1 ... 0 <= prune < 1"),
+        ({"prune": "abc"}, "prune=abc ... a number"),
+        ({"imgsz": -64}, "imgsz=-64 ... pixels ... stride ... 640 ... null"),
+        ({"imgsz": 0}, "imgsz=0 ... pixels ... stride"),
+        ({"epochs": 1.5}, "epochs=1.5 ... a whole number"),
+        ({"epochs": -1}, "epochs=-1 ... 0 or more"),
+        ({"batch": 0}, "batch=0 ... 1 or more"),
+        ({"rounds": 3}, "rounds=3 ... 12 or more"),
+        ({"threads": 0}, "threads=0 ... 1 or more"),
+        ({"rivals": "yolov8n.pt"}, "rivals=yolov8n.pt ... a list ... [a,b], or none"),
+        ({"rivals": None}, "rivals=None ... a list ... [a,b], or none"),
+        ({"unknown": 1}, "unknown ... Settings"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(changes, sentence):
     with pytest.raises(InputError) as error:
         settings(**changes)
-    assert str(error.value).startswith(sentence)
+    assert says(str(error.value), sentence)
     assert "\n" not in str(error.value)
 
 
 def test_a_wrong_value_in_a_group_is_named_by_its_place():
     node = OmegaConf.create({"_target_": "optimize.quant.int8.Int8", "calibration_images": "abc", "seed": 0})
-    with pytest.raises(InputError, match=r"^quant\.calibration_images=abc is not allowed; give a whole number\.$"):
+    with pytest.raises(InputError, match=like("quant.calibration_images=abc ... a whole number")):
         build(node, "quant", data=None)
 
 
@@ -132,7 +132,5 @@ def test_a_list_of_texts_becomes_a_tuple_and_nothing_else_is_taken_for_one():
     }
     made = build(OmegaConf.create(node | {"protect": ["model.0.*", "model.22.*"]}), "pruner")
     assert made.protect == ("model.0.*", "model.22.*")
-    with pytest.raises(
-        InputError, match=r"^pruner\.protect=model\.0 is not allowed; give a list of texts, e\.g\. \[a,b\]"
-    ):
+    with pytest.raises(InputError, match=like("pruner.protect=model.0 ... a list ... [a,b]")):
         build(OmegaConf.create(node | {"protect": "model.0"}), "pruner")

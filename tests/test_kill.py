@@ -20,7 +20,7 @@ def told(folder: Path) -> str:
     return "".join(log.read_text() for log in folder.glob("runs/*/optimize.log"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_three_times_it_ends_like_an_unbroken_run(tmp_path, dataset, checkpoint):
     words = (
         f"model={checkpoint}",

@@ -8,7 +8,7 @@ import lint_imports
 
 WRONG = {
     "from optimize.pipeline import run": "pipeline, which does not lie below runtime",
-    "from optimize.data.digits import compose": "data, which does not lie below runtime",
+    "from optimize.judge import Judge": "judge, which does not lie below runtime",
     "import optimize.quant.int8": "quant, which does not lie below runtime",
     "from optimize import report": "report, which does not lie below runtime",
     "def open():\n    from optimize.cli import main": "cli, which does not lie below runtime",

@@ -5,8 +5,12 @@ import subprocess
 import sys
 import zipfile
 
+import pytest
+
 from helpers import ROOT
 from helpers.commands import python_path
+
+pytestmark = pytest.mark.command
 
 
 def test_the_wheel_carries_the_config_the_checkpoint_and_the_page(tmp_path):

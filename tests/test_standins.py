@@ -9,6 +9,8 @@ import pytest
 
 from helpers.commands import python_path
 
+pytestmark = pytest.mark.command
+
 TESTS = Path(__file__).parent
 STANDIN = TESTS / "standins"
 

@@ -82,6 +82,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bundle_finds_what_ultralytics_finds(kind, images, tmp_path):
     artefact, runtime, precision, task = exported(kind, tmp_path)
@@ -177,6 +178,7 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     assert "It misses the limits: 5 ms instead of 1 ms." in (bundle / "README.md").read_text()
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BUNDLED)
 def test_the_device_of_these_tests_has_what_pip_brings_there_and_nothing_else(runtime, tmp_path):
     if MOBILE.get(runtime, OnnxRuntime()).unavailable():
@@ -253,6 +255,7 @@ def test_a_task_that_no_bundle_decodes_is_refused(task):
     assert str(error.value).startswith(f"bundle=true is for detect and rtdetr models, model=a.pt is a {task} model;")
 
 
+@pytest.mark.command
 def test_a_run_leaves_its_bundle_and_prints_its_folder_last(
     monkeypatch, capsys, tmp_path, dataset, checkpoint, artefact
 ):
@@ -295,6 +298,7 @@ def test_a_sweep_has_no_bundle_and_says_so_before_any_work(monkeypatch, capsys, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     "case", ["missing", "text", "twice", "over", "sure", "out", "threads", "labels", "gone", "damaged", "runtime"]
 )
@@ -331,6 +335,7 @@ def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_pat
     assert not (tmp_path / "found").exists()
 
 
+@pytest.mark.command
 def test_one_image_that_can_not_be_read_does_not_cost_the_others(artefact, images, tmp_path):
     bundle = bundled(one_row(artefact, "onnxruntime"), tmp_path)
     (tmp_path / "text.png").write_text("hello")
@@ -344,6 +349,7 @@ def test_one_image_that_can_not_be_read_does_not_cost_the_others(artefact, image
     assert files == {"detections.json", *(path.name for path in images[:2])}
 
 
+@pytest.mark.command
 def test_a_class_that_the_terminal_can_not_show_is_found_all_the_same(artefact, images, tmp_path):
     bundle = bundled(one_row(artefact, "onnxruntime"), tmp_path)
     about = json.loads((bundle / "bundle.json").read_text())

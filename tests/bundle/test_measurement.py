@@ -57,6 +57,7 @@ RUNTIMES = [
 ]
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_bundle_measured_without_this_package_comes_back(runtime, weights, tmp_path, bring):
     run = tmp_path / "2026-11-22_12-00-00"
@@ -83,6 +84,7 @@ def test_a_bundle_measured_without_this_package_comes_back(runtime, weights, tmp
     assert '<th scope="row" class="word">a board | of mine</th>' in (run / "report.html").read_text()
 
 
+@pytest.mark.command
 def test_no_figure_of_this_host_changes_and_the_device_has_no_speed_up(tmp_path):
     before = reports.report()
     after = replace(before, measurements=(measurement(),))
@@ -105,6 +107,7 @@ def test_no_figure_of_this_host_changes_and_the_device_has_no_speed_up(tmp_path)
     assert 'id="devices"' in (tmp_path / "after.html").read_text()
 
 
+@pytest.mark.command
 def test_the_image_shows_devices_below_the_charts_of_this_host(tmp_path):
     before = reports.report()
     chart_image.write(before, tmp_path / "before.png")
@@ -169,6 +172,7 @@ def test_what_is_no_measurement_of_this_run_is_one_sentence_and_changes_nothing(
     assert not (tmp_path / "report.md").exists()
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", [one for one in RUNTIMES if one.id != "ncnn"])  # which names no kernels
 def test_the_arithmetic_of_int8_is_read_back_as_on_the_host(runtime, weights, tmp_path):
     images = write_blocks(tmp_path, 8, 0), write_blocks(tmp_path, 8, 1)
@@ -179,6 +183,7 @@ def test_the_arithmetic_of_int8_is_read_back_as_on_the_host(runtime, weights, tm
     assert arithmetic() == runtime.open(made, 1).arithmetic == "int8+fp32"
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("out", ["no/such/x.json", "folder", "tiny.onnx/x.json"])
 def test_bench_looks_where_it_will_write_before_it_measures(out, weights, tmp_path):
     report = one_row(OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), tmp_path).path, "onnxruntime")
@@ -190,6 +195,7 @@ def test_bench_looks_where_it_will_write_before_it_measures(out, weights, tmp_pa
     assert done.stderr == f"error: --out {out} can't be written; give a file in a folder that is there.\n"
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("case", ["shape", "count", "finite"])
 def test_bench_times_no_model_whose_output_is_wrong(case, weights, tmp_path):
     made = OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), tmp_path)
@@ -215,6 +221,7 @@ def test_bench_times_no_model_whose_output_is_wrong(case, weights, tmp_path):
     assert not (tmp_path / "measurement.json").exists()
 
 
+@pytest.mark.command
 def test_bench_refuses_an_artefact_that_is_not_the_one_described(weights, tmp_path):
     report = one_row(OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), tmp_path).path, "onnxruntime")
     bundle = bundled(report, tmp_path)

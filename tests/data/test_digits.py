@@ -150,7 +150,7 @@ def test_checkpoint_is_small_and_names_no_path_of_the_machine_that_trained_it():
     assert not [text for text in strings if text.startswith("/") or ":\\" in text]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_checkpoint_is_good_and_leaves_room_for_damage(tmp_path):
     data = digits.compose(tmp_path)
     scores = YOLO(DIGITS).val(

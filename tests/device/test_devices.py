@@ -9,6 +9,7 @@ import yaml
 
 from helpers import commands, reports
 from helpers.boards import device, figure
+from helpers.messages import is_error, like, says
 from optimize.device.device import BYTES, FOLDER, known, load, save
 from optimize.errors import InputError
 from optimize.report import markdown, page, results, table, words
@@ -68,12 +69,10 @@ def test_theoretical_peaks_and_bandwidths_follow_from_clock_and_width():
 
 
 def test_an_unknown_device_is_answered_with_the_list():
-    with pytest.raises(InputError) as error:
+    with pytest.raises(
+        InputError, match=like(f"device_profile=raspberry-pi-9 ... {', '.join(known())} ... docs/devices.md")
+    ):
         load("raspberry-pi-9")
-    assert str(error.value) == (
-        f"device_profile=raspberry-pi-9 is not known; give one of {', '.join(known())}, or the path of a yaml of your "
-        "own (docs/devices.md)."
-    )
 
 
 def without(path: str):
@@ -96,41 +95,41 @@ def put(path: str, value):
     return change
 
 
-MISSING = "give a number with its kind and source, and null as its value where it is not known (docs/devices.md)."
+MISSING = "... give a number with its kind and source ... null ... docs/devices.md"
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (without("memory"), f"lacks memory; {MISSING}"),
-        (without("bandwidth"), f"lacks bandwidth; {MISSING}"),
-        (without("bandwidth/cpu"), f"lacks bandwidth.cpu; {MISSING}"),
-        (without("cache/cpu"), f"lacks cache.cpu; {MISSING}"),
-        (without("peaks/cpu/fp32/value"), f"lacks peaks.cpu.fp32.value; {MISSING}"),
-        (without("peaks/cpu/fp32/source"), f"lacks peaks.cpu.fp32.source; {MISSING}"),
-        (put("peaks", {}), f"has no peak; {MISSING}"),
-        (put("memory", 8), f"has memory=8; {MISSING}"),
-        (put("peaks/cpu/fp32/value", "fast"), f"has peaks.cpu.fp32.value=fast; {MISSING}"),
-        (put("colour", 1), f"has colour, which is no key of a device; {MISSING}"),
+        (without("memory"), f"lacks memory {MISSING}"),
+        (without("bandwidth"), f"lacks bandwidth {MISSING}"),
+        (without("bandwidth/cpu"), f"lacks bandwidth.cpu {MISSING}"),
+        (without("cache/cpu"), f"lacks cache.cpu {MISSING}"),
+        (without("peaks/cpu/fp32/value"), f"lacks peaks.cpu.fp32.value {MISSING}"),
+        (without("peaks/cpu/fp32/source"), f"lacks peaks.cpu.fp32.source {MISSING}"),
+        (put("peaks", {}), f"has no peak {MISSING}"),
+        (put("memory", 8), f"has memory=8 {MISSING}"),
+        (put("peaks/cpu/fp32/value", "fast"), f"has peaks.cpu.fp32.value=fast {MISSING}"),
+        (put("colour", 1), f"has colour, which is no key of a device {MISSING}"),
         (
             put("peaks/cpu/int8/value", -3),
-            "has peaks.cpu.int8=-3; give more than 0, or null where it is not known.",
+            "has peaks.cpu.int8=-3 ... more than 0 ... null",
         ),
-        (put("bandwidth/cpu/value", 0), "has bandwidth.cpu=0; give more than 0, or null where it is not known."),
+        (put("bandwidth/cpu/value", 0), "has bandwidth.cpu=0 ... more than 0 ... null"),
         (
             put("bandwidth/cpu/value", math.nan),
-            "has bandwidth.cpu=nan; give more than 0, or null where it is not known.",
+            "has bandwidth.cpu=nan ... more than 0 ... null",
         ),
-        (put("cache/cpu/value", -1), "has cache.cpu=-1; give 0 or more, or null where it is not known."),
-        (put("memory/value", math.inf), "has memory=inf; give more than 0, or null where it is not known."),
-        (put("memory/kind", "guessed"), "calls memory guessed; a figure is one of theoretical, stated, measured."),
+        (put("cache/cpu/value", -1), "has cache.cpu=-1 ... 0 or more ... null"),
+        (put("memory/value", math.inf), "has memory=inf ... more than 0 ... null"),
+        (put("memory/kind", "guessed"), "memory guessed ... theoretical, stated, measured"),
         (
             put("memory/source", " "),
-            "gives no source for memory; name the document, and how the figure follows from it.",
+            "no source for memory ... name the document",
         ),
         (
             put("peaks/cpu/int4", {"value": 1, "kind": "stated", "source": "x"}),
-            "has peaks.cpu.int4; an arithmetic is one of fp32, bf16, fp16, int8.",
+            "has peaks.cpu.int4 ... fp32, bf16, fp16, int8",
         ),
     ],
 )
@@ -140,7 +139,7 @@ def test_a_wrong_profile_is_one_sentence(change, sentence, tmp_path):
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(InputError) as error:
         load(str(path))
-    assert str(error.value) == f"device_profile={path} {sentence}"
+    assert says(str(error.value), f"device_profile={path} ... {sentence}")
 
 
 @pytest.mark.parametrize("text", ["[1", "just words", "- 1"])
@@ -184,8 +183,8 @@ def test_what_is_not_known_of_a_device_is_said():
         memory=figure(None),
     )
     notes = shown.notes(some)
-    assert "No time bounds npu in fp16, since there is no peak with a source." in notes
-    assert "The bandwidth or the caches of npu are not known and bound nothing." in notes
+    assert any(says(note, "No time bounds npu in fp16 ... no peak") for note in notes)
+    assert any(says(note, "bandwidth ... caches of npu ... not known") for note in notes)
     assert shown.rows(reports.report(device=some))[0][2:4] == ("npu", "fp16")
     assert shown.rows(reports.report(device=some))[0][5:] == ("-", "-", "0.0", "-")
     assert shown.sources(some)[:2] == [
@@ -205,7 +204,7 @@ def test_a_run_refuses_an_unknown_device_before_any_work(monkeypatch, capsys, tm
     monkeypatch.chdir(tmp_path)
     code, out, error = commands.command(monkeypatch, capsys, "device_profile=raspberry-pi-9")
     assert (code, out) == (1, "")
-    assert error.startswith("error: device_profile=raspberry-pi-9 is not known; give one of hailo-8, ")
+    assert is_error(error, "device_profile=raspberry-pi-9 ... hailo-8, ")
     assert not list(tmp_path.glob("runs/20*"))
 
 

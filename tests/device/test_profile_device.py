@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from helpers.messages import like, says
 from optimize import profile_device
 from optimize.device.bound import bounds
 from optimize.device.device import load
@@ -46,7 +47,7 @@ def test_a_measured_profile_has_the_same_schema(monkeypatch, tmp_path, capsys):
     load_average = r"load average [\d.]+, " if hasattr(os, "getloadavg") else ""
     assert all(re.search(rf"2 threads, {load_average}\d{{4}}-\d\d-\d\d$", one.source) for one in kinds)
     assert re.search(r"openvino \d{4}\.", here.peaks["openvino"]["fp32"].source)
-    assert "openvino: 123.46 in fp32 (1e9 operations a second); 20 GB/s from memory" in capsys.readouterr().out
+    assert says(capsys.readouterr().out, "openvino ... 123.46 in fp32 ... operations a second ... 20 GB/s from memory")
 
 
 FIRST = Machine({"openvino": {"fp32": 100.0}}, {"openvino": 20.0}, {"openvino": 40.0})
@@ -85,24 +86,21 @@ def test_where_no_two_of_the_best_agree_no_profile_is_made(monkeypatch):
         "alone",
         lambda *_: replace(FIRST, bandwidth={"openvino": 1.2 ** next(speeds)}),
     )
-    with pytest.raises(MeasurementError) as error:
+    parts = "openvino from memory ... 137 ... 8 tries 114 billion bytes ... no profile ... again on a quiet machine"
+    with pytest.raises(MeasurementError, match=like(parts)):
         profile_device.profiled(threads=1)
-    assert str(error.value) == (
-        "openvino from memory reached 137 and at the next best of 8 tries 114 billion bytes a second; other work "
-        "disturbs, so no profile is written: run it again on a quiet machine."
-    )
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["{}/none/here.yaml"], "{}/none/here.yaml can't be written; give the path of a yaml in a folder that exists."),
-        (["{}/here.yaml", "--threads", "0"], "--threads 0 is not allowed; give 1 or more."),
+        (["{}/none/here.yaml"], "{}/none/here.yaml can't be written ... a folder that exists"),
+        (["{}/here.yaml", "--threads", "0"], "--threads 0 ... 1 or more"),
     ],
 )
 def test_a_profile_that_can_not_be_made_is_one_sentence(words, sentence, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["profile_device", *(word.format(tmp_path) for word in words)])
     with pytest.raises(InputError) as error:
         profile_device.main()
-    assert str(error.value) == sentence.format(tmp_path)
+    assert says(str(error.value), sentence.format(tmp_path))
     assert not list(tmp_path.iterdir())

@@ -16,6 +16,7 @@ from torch import nn
 from ultralytics.utils.torch_utils import get_flops, model_info
 
 from helpers.lively import lively
+from helpers.messages import like
 from optimize.errors import InputError, MeasurementError
 from optimize.flops import count
 from optimize.flops.__main__ import HELP, main, parse
@@ -88,6 +89,7 @@ def test_published_figures_leave_out_the_products_of_attention(name, model):
     assert round(published(model[name], name) / 1e9, 1) == PUBLISHED[name]
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("family", LARGER)
 def test_published_figures_of_larger_scales_leave_out_the_same(family, unfilled):
     names = {scale: f"{family}{scale}" for scale in LARGER[family]}
@@ -134,6 +136,7 @@ def test_ultralytics_also_counts_the_norms_and_the_softmax_of_rtdetr():
     assert round(get_flops(fused, 640) * 1e9) == ours + 8 * norms + 2 * softmax
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name", [*PUBLISHED, "rtdetr-l"])
 def test_fvcore_counts_multiply_adds_and_some_that_are_none(name):
     pytest.importorskip("fvcore", reason="fvcore is not installed (pip install fvcore)")
@@ -147,6 +150,7 @@ def test_fvcore_counts_multiply_adds_and_some_that_are_none(name):
     assert 2 * sum(found.values()) == count(f"{name}.yaml", 64).total.flops
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("yaml", ["yolov8n.yaml", "yolo26n.yaml"])
 def test_exported_graphs_have_the_same_figures_layer_by_layer(yaml, tmp_path):
     path = lively(yaml, tmp_path / "tiny.pt")
@@ -259,7 +263,7 @@ def test_a_graph_that_takes_no_single_image_is_refused(shape, imgsz, sentence, t
 
 def test_a_graph_that_multiplies_nothing_is_no_detector(tmp_path):
     path = _onnx(tmp_path, [1, 3, 64, 64], [helper.make_node("Relu", ["x"], ["y"])])
-    with pytest.raises(InputError, match="has no convolution and no matrix product, so it is no detector"):
+    with pytest.raises(InputError, match="no convolution and no matrix product"):
         count(path)
 
 
@@ -308,7 +312,8 @@ def test_the_command_shows_models_and_sizes_side_by_side_and_writes_them(tmp_pat
     assert small["flops"] == sum(layer["flops"] for layer in small["layers"]) == 2 * small["macs"]
     assert small["trained"] == {"layers": 129, "parameters": 3_157_200, "gradients": 3_157_184}
     assert "softmax" in small["uncounted"]
-    rows = list(csv.DictReader(files[1].open()))
+    with files[1].open() as file:
+        rows = list(csv.DictReader(file))
     assert sum(int(row["flops"]) for row in rows) == sum(m["flops"] for m in models)
     assert [row["intensity"] for row in rows if row["kind"] == "Attention"] == [""] * 4
 
@@ -316,27 +321,26 @@ def test_the_command_shows_models_and_sizes_side_by_side_and_writes_them(tmp_pat
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["yolo26n.pt"], "yolo26n.pt is not allowed; give key=value, e.g. model=yolo26n.pt."),
-        (["imgsz=64"], "model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.onnx]."),
-        (["model=a", "size=3"], "size is not a key; allowed are model, imgsz, out, trust."),
-        (["model=a", "imgsz=[a"], "imgsz=[a can't be read; lists look like [a,b], without spaces."),
+        (["yolo26n.pt"], "yolo26n.pt ... give key=value ... model=yolo26n.pt"),
+        (["imgsz=64"], "model is missing ... model=yolo26n.pt ... model=[a.pt,b.onnx]"),
+        (["model=a", "size=3"], "size is not a key ... model, imgsz, out, trust"),
+        (["model=a", "imgsz=[a"], "imgsz=[a ... [a,b], without spaces"),
         (
             ["model=yolov8n.yaml", "imgsz=100"],
-            "imgsz=100 is not allowed for yolov8n.yaml; give a multiple of its stride 32, e.g. 96 or 128.",
+            "imgsz=100 ... yolov8n.yaml ... stride 32, e.g. 96 or 128.",
         ),
         (
             ["model=yolov8n.yaml", "imgsz=0"],
-            "imgsz=0 is not allowed for yolov8n.yaml; give a multiple of its stride 32, e.g. 32.",
+            "imgsz=0 ... yolov8n.yaml ... stride 32, e.g. 32.",
         ),
-        (["model=yolov8n.yaml", "imgsz=big"], "imgsz=big is not allowed; give a whole number."),
-        (["model=yolov8n.yaml", "out=x.txt"], "out=x.txt is not allowed; give a .json or a .csv."),
-        (["model=yolov8n.yaml", "out=no/x.csv"], "out=no/x.csv lies in a folder that does not exist; make no first."),
+        (["model=yolov8n.yaml", "imgsz=big"], "imgsz=big ... a whole number"),
+        (["model=yolov8n.yaml", "out=x.txt"], "out=x.txt ... .json or a .csv"),
+        (["model=yolov8n.yaml", "out=no/x.csv"], "out=no/x.csv ... does not exist ... make no first"),
     ],
 )
 def test_bad_words_are_one_sentence(words, sentence):
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match=f"^{like(sentence)}.*$"):
         main(words)
-    assert str(error.value) == sentence
 
 
 def test_no_example_asks_a_graph_for_several_sizes():
@@ -349,6 +353,7 @@ def test_a_single_value_is_a_list_of_one():
     assert parse(["model=a.pt", "imgsz=64"]) == parse(["model=[a.pt]", "imgsz=[64]"])
 
 
+@pytest.mark.command
 def test_graphs_need_neither_torch_nor_ultralytics(checkpoint, tmp_path):
     for runtime in (OnnxRuntime(), OpenVino()):
         path = runtime.export(Variant(checkpoint, "torch", "fp32", 64), tmp_path).path

@@ -83,6 +83,7 @@ def child_of(parent: int) -> subprocess.Popen:
     )
 
 
+@pytest.mark.command
 def test_a_process_ends_with_its_parent_also_where_nobody_has_noted_that_end():
     parent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     child = child_of(parent.pid)
@@ -93,6 +94,7 @@ def test_a_process_ends_with_its_parent_also_where_nobody_has_noted_that_end():
     parent.wait()
 
 
+@pytest.mark.command
 def test_a_process_whose_parent_had_ended_before_it_looked_ends():
     parent = subprocess.Popen([sys.executable, "-c", ""])
     parent.wait()

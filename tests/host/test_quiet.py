@@ -15,6 +15,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
+from helpers.messages import says
 from optimize.host import quiet
 from optimize.host.quiet import away, timing, working
 from optimize.store.held import held
@@ -68,12 +69,14 @@ def until(log: Path, *wanted: str) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.command
 def test_two_work_at_once(folder):
     log = folder / "log"
     ended(*[begin(during, working, log, 0.5) for _ in range(2)])
     assert words(log) == ["+working", "+working", "-working", "-working"]
 
 
+@pytest.mark.command
 def test_who_times_is_alone(folder):
     log = folder / "log"
     kinds = [timing, working, timing, working, working]
@@ -85,6 +88,7 @@ def test_who_times_is_alone(folder):
     assert words(log).count("-timing") == 2 and words(log).count("-working") == 3
 
 
+@pytest.mark.command
 def test_who_waits_to_time_is_not_overtaken_by_new_work(folder):
     log = folder / "log"
     first = begin(during, working, log, 2.0)
@@ -105,6 +109,7 @@ def _work_then_time(log: Path) -> None:
                 note(log, "again")
 
 
+@pytest.mark.command
 def test_two_that_work_and_time_inside_it_do_not_wait_for_each_other_for_ever(folder):
     log = folder / "log"
     ended(*[begin(_work_then_time, log) for _ in range(2)])
@@ -135,6 +140,7 @@ def _time(log: Path) -> None:
     during(timing, log, 0.1)
 
 
+@pytest.mark.command
 def test_who_works_and_waits_for_what_another_makes_lets_others_time(folder):
     """Otherwise the first waits for the second, that for its turn behind the third, and the third for the first."""
     log = folder / "log"
@@ -149,6 +155,7 @@ def _time_twice(log: Path) -> None:
         during(timing, log, 0.1)
 
 
+@pytest.mark.command
 def test_work_that_is_away_lets_a_timing_in(folder):
     log = folder / "log"
     timer = begin(_time_twice, log)
@@ -167,6 +174,7 @@ def test_work_that_is_away_lets_a_timing_in(folder):
     assert words(log).count("-timing") == 2
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("kind", [working, timing])
 def test_the_locks_of_a_killed_process_vanish(kind, folder):
     log = folder / "log"
@@ -177,6 +185,7 @@ def test_the_locks_of_a_killed_process_vanish(kind, folder):
     assert words(log)[-1] == "-timing"
 
 
+@pytest.mark.command
 def test_waiting_is_told_once(folder, caplog):
     log = folder / "log"
     timer = begin(during, timing, log, 2.0)
@@ -185,9 +194,11 @@ def test_waiting_is_told_once(folder, caplog):
     with working():
         assert words(log)[-1] == "-timing"
     ended(timer)
-    assert caplog.messages == ["waiting for another run on this host to end its timing"]
+    (line,) = caplog.messages
+    assert says(line, "waiting ... another run on this host ... timing")
 
 
+@pytest.mark.command
 def test_short_waits_and_none_are_not_told(folder, caplog):
     log = folder / "log"
     timer = begin(during, timing, log, 0.3)
@@ -212,6 +223,7 @@ def test_any_user_may_open_the_files(folder):
     assert set(modes.values()) == {0o666}
 
 
+@pytest.mark.command
 def test_an_error_inside_leaves_nothing_locked(folder):
     for kind in (working, timing):
         with pytest.raises(ValueError), kind():
@@ -221,6 +233,7 @@ def test_an_error_inside_leaves_nothing_locked(folder):
     ended(begin(during, timing, folder / "log", 0))
 
 
+@pytest.mark.command
 def test_who_works_leaves_no_file_and_who_times_clears_away_those_of_killed_processes(folder):
     killed = begin(during, working, folder / "log", 60)
     until(folder / "log", "+working")
@@ -241,6 +254,7 @@ def _leave_a_child(log: Path) -> None:
         time.sleep(60)
 
 
+@pytest.mark.command
 @pytest.mark.skipif("fork" not in get_all_start_methods(), reason="this system forks no processes")
 def test_children_that_outlive_a_killed_process_hold_no_lock_of_its(folder):
     log = folder / "log"
@@ -262,7 +276,7 @@ def test_where_nothing_can_be_locked_a_run_says_so_once_and_goes_on(folder, monk
     with working(), timing(), away(), working():
         pass
     (said,) = caplog.messages
-    assert "so other runs on this host may work while this one times" in said and "not implemented" in said
+    assert says(said, "not implemented ... other runs on this host may work")
 
 
 def _unable(*_, **__):

@@ -63,6 +63,7 @@ def executed(variant: Variant) -> tuple[int, int]:
     return openvino_kernels.operations(compiled, network)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("subject", SUBJECTS, ids="-".join)
 def test_every_kernel_is_in_a_layer_of_the_model(subject, variants, profiles, model):
     layers = profiles[subject]
@@ -71,6 +72,7 @@ def test_every_kernel_is_in_a_layer_of_the_model(subject, variants, profiles, mo
     assert all(layer.milliseconds > 0 and layer.bytes > 0 for layer in layers.values() if layer.ops)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("subject", SUBJECTS, ids="-".join)
 def test_each_convolution_executes_what_it_costs(subject, profiles, counted):
     layers = profiles[subject]
@@ -83,6 +85,7 @@ def test_each_convolution_executes_what_it_costs(subject, profiles, counted):
     assert all(layers[name].ops == 8 * counted[name].flops for name in padded)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_layers_say_in_which_arithmetic_they_are_computed(name, profiles, variants):
     assert {layer.arithmetic for layer in profiles[name, "fp32"].values() if layer.ops} == {"fp32"}
@@ -93,6 +96,7 @@ def test_layers_say_in_which_arithmetic_they_are_computed(name, profiles, varian
     assert layers["model.22.cv2.0.2"].arithmetic == "fp32"
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("subject", SUBJECTS, ids="-".join)
 def test_bytes_are_those_of_the_types_that_ran(subject, profiles):
     """A 3x3 from 32 to 32 channels of 8 x 8; ONNX Runtime computes its SiLU in kernels of their own."""
@@ -106,6 +110,7 @@ def test_bytes_are_those_of_the_types_that_ran(subject, profiles):
     assert layer.bytes == size * (read + written + weights + silu) + 4 * biases + pairs
 
 
+@pytest.mark.command
 def test_bf16_is_told(variants):
     if not cpu_computes_bf16():
         pytest.skip("this CPU has no bf16 arithmetic")

@@ -52,6 +52,7 @@ def test_every_parameter_still_trains(case):
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
+@pytest.mark.command
 def test_saved_it_reloads_as_it_was(case, tmp_path):
     image = torch.rand(1, 3, IMGSZ, IMGSZ)
     with torch.no_grad():

@@ -15,6 +15,8 @@ from optimize.runtime.openvino import OpenVino
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import load, save
 
+pytestmark = pytest.mark.command
+
 LOSS = 3.0  # dB, twice the power of the error
 
 

@@ -23,6 +23,8 @@ from optimize.variant import Variant
 from optimize.yolo import checkpoint, train
 from optimize.yolo.trainers import KeepWidths
 
+pytestmark = pytest.mark.command
+
 IMGSZ = 64
 
 
@@ -140,6 +142,7 @@ def test_equal_seeds_give_equal_weights_in_one_process(data, tmp_path):
     assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("distilled", [False, True])
 def test_a_killed_training_goes_on_and_keeps_the_architecture(distilled, data, tmp_path, monkeypatch):
     path, folder = thinned(tmp_path, "yolov8n"), tmp_path / "work"
@@ -162,6 +165,7 @@ def test_a_killed_training_goes_on_and_keeps_the_architecture(distilled, data, t
     assert shapes(done.path) == shapes(path)
 
 
+@pytest.mark.long
 def test_training_killed_after_its_last_epoch_is_not_repeated(data, tmp_path, monkeypatch):
     path = thinned(tmp_path, "yolov8n")
     first = run(path, data, tmp_path / "work")
@@ -192,7 +196,7 @@ def test_the_users_augmentation_is_carried_over_and_their_schedule_is_not(data, 
     assert {key: used[key] for key in done.schedule} == done.schedule
     assert used["amp"] is False  # its check would download a model
     args = checkpoint.load(done.path).args
-    assert (args["lr0"], args["optimizer"]) == (5.0, "SGD"), "the checkpoint keeps the user's own training arguments"
+    assert (args["lr0"], args["optimizer"]) == (5.0, "SGD")  # the user's own training arguments
 
 
 def test_batchnorm_gets_the_mean_and_variance_of_its_input():

@@ -15,6 +15,8 @@ from helpers.lively import lively
 from optimize.recover import qat
 from optimize.yolo import checkpoint, resume, train
 
+pytestmark = pytest.mark.long
+
 EPOCHS, IMGSZ = 3, 64
 
 

@@ -16,6 +16,8 @@ from optimize.report import chart_image, classes, page, results, scenes
 from optimize.report.charts import blocks, front, look, roofline
 from optimize.verdict import pareto
 
+pytestmark = pytest.mark.command
+
 HOSTILE = "</script><script>alert(1)</script>"
 HALO, MITER = 3.5, 8  # pixels that Chromium adds to a box for the stroke: of paper around a name, of a mark
 CHARTS = ("flops", "latency", "block-flops", "block-time", "block-saved", "roofline")

@@ -96,6 +96,7 @@ def signed(exported, data, tmp_path_factory) -> Variant:
     return replace(source, path=target, precision="int8", tags=("int8",))
 
 
+@pytest.mark.command
 def test_layers_by_their_formulas_in_onnxruntime(tmp_path):
     """It has no integer kernel of a transposed convolution."""
     floats, integers = tmp_path / "x.onnx", tmp_path / "int8.onnx"
@@ -116,6 +117,7 @@ def test_layers_by_their_formulas_in_openvino():
     assert in_openvino(nncf.quantize(network, nncf.Dataset(images), subset_size=4)) == (OPERATIONS, 0)
 
 
+@pytest.mark.command
 def test_attention_that_is_fused_is_counted(tmp_path):
     """OpenVINO makes one kernel of RT-DETR's attention, ONNX Runtime puts transpositions into its products."""
     model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
@@ -124,6 +126,7 @@ def test_attention_that_is_fused_is_counted(tmp_path):
         assert executed(variant) == (0, runtime.count(variant).ops)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_good_int8_executes_what_its_file_says(name, exported, int8):
     for variant, share in ((exported[name], 0), (int8[name], 0.98)):
@@ -153,6 +156,7 @@ def alarms(found: Report) -> list[str]:
     return [sentence for name, sentence in gates.fired(found) if name == "int8 share"]
 
 
+@pytest.mark.command
 @pytest.mark.skipif(not X86, reason="other processors have integer kernels of signed activations")
 def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, signed, data, tmp_path, capsys):
     """ONNX Runtime on x86 leaves convolutions with signed activations in float."""
@@ -179,6 +183,7 @@ def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, s
         assert row["int_ops"] == row["graph"]["int_ops"] == result.graph.int_ops
 
 
+@pytest.mark.command
 def test_what_the_runtime_does_not_tell_is_not_invented(exported, model):
     """TensorRT tells no operations; nor is anything known of what was not timed."""
     found = measured([exported["onnxruntime"]], cost.count(deployed(load(model.path)), 64))

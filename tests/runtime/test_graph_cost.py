@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from helpers.layers import OPERATIONS, Layers
 from helpers.lively import lively
+from helpers.messages import like
 from optimize.errors import MeasurementError
 from optimize.runtime.onnx import cost as onnx_cost
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -19,6 +20,7 @@ from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("yaml", ["yolov8n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"])
 def test_exports_have_exactly_the_operations_and_parameters_that_torch_counts(yaml, tmp_path):
     path = lively(yaml, tmp_path / "tiny.pt")
@@ -142,7 +144,7 @@ def test_a_function_counts_wherever_it_is_called():
     assert [layer.weight_bytes for layer in onnx_cost.layers(model)] == [4 * 81] * 2
     assert onnx_cost.uncounted(model) == ("Constant", "Relu")
     model.functions[0].opset_import[0].version = 11
-    with pytest.raises(MeasurementError, match="Block is a function of another opset than the graph"):
+    with pytest.raises(MeasurementError, match=like("Block ... another opset")):
         onnx_cost.layers(model)
 
 

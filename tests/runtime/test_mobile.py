@@ -13,6 +13,7 @@ from ultralytics.nn.backends.base import BaseBackend
 
 from helpers.commands import command
 from helpers.lively import lively, write_blocks
+from helpers.messages import like, says
 from helpers.noise import signal_to_noise
 from helpers.quantized import quantized
 from helpers.runtimes import JUDGE
@@ -78,6 +79,7 @@ def noise(imgsz: int = 64) -> np.ndarray:
     return np.random.default_rng(0).random((1, 3, imgsz, imgsz), dtype=np.float32)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_an_export_computes_what_torch_computes(runtime, model, exported):
     (expected,) = Torch().open(model, threads=1)(noise())
@@ -91,6 +93,7 @@ def test_an_export_computes_what_torch_computes(runtime, model, exported):
     assert (session.arithmetic, session.int8_ops) == ("fp32", 0)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_the_file_has_the_operations_and_weights_of_the_model(runtime, model, exported):
     counted, found = cost.count(deployed(load(model.path)), 64), runtime.count(exported(runtime))
@@ -99,6 +102,7 @@ def test_the_file_has_the_operations_and_weights_of_the_model(runtime, model, ex
     assert found.weight_bytes == 4 * counted.parameters
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_stock_ultralytics_reads_the_file_and_finds_the_same(
     runtime, checkpoint, dataset, tmp_path, monkeypatch, capfd
@@ -113,6 +117,7 @@ def test_stock_ultralytics_reads_the_file_and_finds_the_same(
     assert (stock.box.map, stock.box.map50) == pytest.approx(tuple(ours.metrics.values()), abs=1e-4)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_int8_keeps_boxes_and_scores_and_is_int8_but_for_the_head_s_end(runtime, exported, data, tmp_path):
     source = exported(runtime)
@@ -128,6 +133,7 @@ def test_int8_keeps_boxes_and_scores_and_is_int8_but_for_the_head_s_end(runtime,
     assert found.weight_bytes < 0.28 * runtime.count(source).weight_bytes
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_a_layer_that_returns_to_float_brings_signal_back(runtime, exported, data, tmp_path):
     from optimize.quant.sensitivity import signal_to_noise as sqnr
@@ -148,6 +154,7 @@ def test_a_layer_that_returns_to_float_brings_signal_back(runtime, exported, dat
     assert counted[1].ops == counted[0].ops
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_segmentation_gives_rows_and_prototypes_in_that_order(runtime, tmp_path):
     model = Variant(lively("yolo11n-seg.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
@@ -158,6 +165,7 @@ def test_segmentation_gives_rows_and_prototypes_in_that_order(runtime, tmp_path)
         np.testing.assert_allclose(part, truth, atol=1e-4 * 64)
 
 
+@pytest.mark.command
 @ncnn_only
 def test_ncnn_s_files_are_read_and_written_to_the_byte(exported, tmp_path):
     source = exported(Ncnn()).path
@@ -169,6 +177,7 @@ def test_ncnn_s_files_are_read_and_written_to_the_byte(exported, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.command
 @ncnn_only
 def test_weights_that_ncnn_multiplies_by_winograd_have_6_bits(exported, data):
     made = NcnnInt8(exported(Ncnn()).path, calibration_images(data, 2, 0, 64), NCNN[0]).quantized.values()
@@ -194,6 +203,7 @@ def test_a_convolution_that_tells_little_has_ncnn_s_defaults(settings, narrow):
     assert ncnn_int8._by_winograd(ncnn_net.Layer("Convolution", "", (), (), settings)) is narrow
 
 
+@pytest.mark.command
 @ncnn_only
 def test_ncnn_s_arithmetic_is_read_from_its_numbers(exported, data, tmp_path):
     source = exported(Ncnn())
@@ -205,6 +215,7 @@ def test_ncnn_s_arithmetic_is_read_from_its_numbers(exported, data, tmp_path):
     assert ncnn_kernels.ran(made.path, floats, 64) == ("fp32", 0)
 
 
+@pytest.mark.command
 @ncnn_only
 def test_a_network_that_computes_in_bf16_is_not_taken_for_float32(exported):
     import ncnn
@@ -217,6 +228,7 @@ def test_a_network_that_computes_in_bf16_is_not_taken_for_float32(exported):
     assert "bf16" in arithmetic.split("+")
 
 
+@pytest.mark.command
 @ncnn_only
 def test_weights_that_cannot_be_told_apart_are_one_sentence(exported, tmp_path):
     source = exported(Ncnn()).path
@@ -228,7 +240,7 @@ def test_weights_that_cannot_be_told_apart_are_one_sentence(exported, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / ncnn_net.PARAM).write_text((source / ncnn_net.PARAM).read_text())
         (tmp_path / name / ncnn_net.BIN).write_bytes(content)
-        with pytest.raises(OptimizeError, match=rf"^the weights in \S*{name} can't be told apart: one of its layers"):
+        with pytest.raises(OptimizeError, match=rf"^the weights in \S*{name} "):
             ncnn_cost.count(tmp_path / name, 64)
 
 
@@ -245,17 +257,19 @@ def too_large(tmp_path) -> Path:
 def test_a_call_in_which_ncnn_fails_has_no_result(too_large, monkeypatch):
     monkeypatch.setattr(ncnn_kernels, "ran", lambda *_: ("fp32", 0))  # which would fail first
     session = Ncnn().open(Variant(too_large, "ncnn", "fp32", 64), threads=1)
-    with pytest.raises(OptimizeError, match=r"^ncnn failed to compute out0 \(error -100\); its log above says why\.$"):
+    with pytest.raises(OptimizeError, match=like("ncnn ... out0 ... error -100")):
         session(noise())
 
 
+@pytest.mark.command
 @ncnn_only
 def test_what_pnnx_cannot_translate_is_named(tmp_path):
     model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
-    with pytest.raises(OptimizeError, match=r"^pnnx \d+ can't translate .*torch\.topk to ncnn; leave runtime=ncnn out"):
+    with pytest.raises(OptimizeError, match=like("pnnx ... torch.topk ... leave runtime=ncnn out")):
         Ncnn().export(model, tmp_path)
 
 
+@pytest.mark.command
 @ncnn_only
 @pytest.mark.parametrize(("told", "quoted"), [("", "nothing"), ("echo pass_level2; echo ' bad op ' >&2;", "bad op")])
 def test_a_converter_that_dies_is_one_sentence_even_without_a_word(told, quoted, model, monkeypatch, tmp_path):
@@ -265,12 +279,9 @@ def test_a_converter_that_dies_is_one_sentence_even_without_a_word(told, quoted,
     program.write_text(f"#!/bin/sh\n{told} exit 139\n")
     program.chmod(0o755)
     monkeypatch.setattr(pnnx, "EXEC_PATH", str(program))
-    with pytest.raises(OptimizeError) as error:
+    parts = f"pnnx {pnnx.__version__} ... exit code 139 ... {quoted}) ... leave runtime=ncnn out"
+    with pytest.raises(OptimizeError, match=like(parts)):
         Ncnn().export(model, tmp_path)
-    assert str(error.value) == (
-        f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code 139; the last it told: {quoted}); "
-        "leave runtime=ncnn out for this model."
-    )
 
 
 def test_equal_metadata_are_equal_bytes(tmp_path):
@@ -292,11 +303,12 @@ def test_fp16_is_the_device_s_choice(tmp_path):
 def test_a_missing_package_is_named(monkeypatch):
     for name in ("ncnn", "litert"):
         monkeypatch.setattr(f"optimize.runtime.{name}.find_spec", lambda module: None)
-    assert Ncnn().unavailable() == "ncnn, pnnx are not installed (pip install 'yolo-optimize[ncnn]')"
+    assert says(Ncnn().unavailable(), "ncnn, pnnx ... not installed ... pip install 'yolo-optimize[ncnn]'")
     packages = "ai-edge-litert, ai-edge-quantizer, litert-torch"
-    assert LiteRT().unavailable() == f"{packages} are not installed (pip install 'yolo-optimize[litert]')"
+    assert says(LiteRT().unavailable(), f"{packages} ... not installed ... pip install 'yolo-optimize[litert]'")
     monkeypatch.setattr("optimize.runtime.ncnn.find_spec", lambda module: None if module == "pnnx" else object())
-    assert Ncnn().unavailable() == "pnnx is not installed (pip install 'yolo-optimize[ncnn]')"
+    assert says(Ncnn().unavailable(), "pnnx ... not installed ... pip install 'yolo-optimize[ncnn]'")
+    assert "ncnn, " not in Ncnn().unavailable()
 
 
 def test_a_run_without_the_packages_is_refused_in_one_sentence(checkpoint, dataset, monkeypatch, capsys, tmp_path):
@@ -305,10 +317,11 @@ def test_a_run_without_the_packages_is_refused_in_one_sentence(checkpoint, datas
         monkeypatch.setattr(f"optimize.runtime.{name}.find_spec", lambda module: None)
     code, _, err = command(monkeypatch, capsys, f"model={checkpoint}", f"data={dataset}", "runtime=[ncnn,litert]")
     assert code == 1
-    assert "error: runtime=[ncnn,litert] can't be used here: ncnn, pnnx are not installed" in err
+    assert says(err, "error: runtime=[ncnn,litert] ... ncnn, pnnx ... not installed")
     assert "Traceback" not in err
 
 
+@pytest.mark.command
 @ncnn_only
 def test_a_run_measures_ncnn_like_the_others(checkpoint, dataset, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)

@@ -19,6 +19,8 @@ from optimize.runtime.scope import onnx_decode, onnx_last, openvino_decode, open
 from optimize.runtime.tensorrt import TensorRT
 from optimize.variant import Variant
 
+pytestmark = pytest.mark.command
+
 Link = tuple[tuple[str, str], tuple[str, str]]
 
 FAMILIES = ("yolov8n", "yolo11n", "yolo26n")

@@ -20,6 +20,7 @@ from onnx import TensorProto
 from ultralytics.nn.backends.base import BaseBackend
 
 from helpers.lively import lively, write_blocks
+from helpers.messages import like, says
 from helpers.quantized import quantized
 from helpers.runtimes import JUDGE
 from optimize.dataset import Dataset
@@ -165,16 +166,17 @@ def test_an_install_without_its_libraries_or_too_old_is_named(installed, monkeyp
     old = installed(Fake())
     assert TensorRT().unavailable() is None
     old.__version__ = "8.6.1"
-    assert TensorRT().unavailable() == "tensorrt 8.6.1 is too old (pip install 'tensorrt>=10')"
+    assert says(TensorRT().unavailable(), "tensorrt 8.6.1 ... pip install 'tensorrt>=10'")
     monkeypatch.delitem(sys.modules, "tensorrt")
     (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.11: cannot open shared object file')")
     monkeypatch.syspath_prepend(tmp_path)
-    reason = "tensorrt is installed but can't be imported: libnvinfer.so.11: cannot open shared object file"
-    assert TensorRT().unavailable() == reason
-    with pytest.raises(RuntimeUnavailable, match=rf"^runtime=tensorrt can't be used here: {reason}; leave it out\.$"):
+    reason = "tensorrt ... can't be imported ... libnvinfer.so.11: cannot open shared object file"
+    assert says(TensorRT().unavailable(), reason)
+    with pytest.raises(RuntimeUnavailable, match=like(f"runtime=tensorrt ... {reason} ... leave it out")):
         _ = TensorRT().build
 
 
+@pytest.mark.command
 def test_nothing_is_imported_where_it_cannot_run(tmp_path):
     """In a process of its own, where an import would be seen."""
     (tmp_path / "tensorrt.py").write_text("raise SystemExit('imported')")
@@ -233,16 +235,13 @@ def test_times_that_tensorrt_refuses_are_taken_anew(installed, exported, tmp_pat
 @pytest.mark.parametrize(
     ("refuses", "message"),
     [
-        ("parse", r"^TensorRT 11\.4\.0 can't read original at /model\.0/Conv: no kernel for it; leave .* out\.\n"),
-        (
-            "build",
-            r"^TensorRT 11\.4\.0 could not build an engine for original; its log above says why; leave .* out\.\n",
-        ),
+        ("parse", "TensorRT 11.4.0 ... original ... /model.0/Conv: no kernel for it ... leave ... out"),
+        ("build", "TensorRT 11.4.0 ... build an engine for original ... log ... leave ... out"),
     ],
 )
 def test_what_tensorrt_cannot_build_is_one_sentence(refuses, message, installed, exported, tmp_path):
     installed(Fake(refuses))
-    with pytest.raises(OptimizeError, match=message):
+    with pytest.raises(OptimizeError, match=like(message)):
         apply(TensorRT().build, exported, tmp_path)
     assert not list(tmp_path.glob("*.timings"))
 
@@ -257,7 +256,7 @@ def engine(tmp_path) -> Variant:
 @pytest.mark.parametrize("refuses", ["load", "context"])
 def test_an_engine_from_elsewhere_is_one_sentence(refuses, installed, engine):
     installed(Fake(refuses))
-    with pytest.raises(OptimizeError, match=r"^TensorRT 11\.4\.0 can't load .*a\.engine: an engine runs only with"):
+    with pytest.raises(OptimizeError, match=like("TensorRT 11.4.0 can't load ... a.engine ... runs only with")):
         TensorRT().open(engine, threads=1)
 
 

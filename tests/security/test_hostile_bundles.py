@@ -82,6 +82,7 @@ WRONG = {
 }
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("script", ["bench.py", "run.py"])
 @pytest.mark.parametrize("case", WRONG)
 def test_what_no_bundle_says_is_one_sentence(case, script, honest, tmp_path):
@@ -95,6 +96,7 @@ def test_what_no_bundle_says_is_one_sentence(case, script, honest, tmp_path):
     assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in str(path)] == before
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("text", ["[" * 100_000, "null", "[]", "\xff", ""])
 def test_what_is_no_bundle_json_is_one_sentence(text, honest, tmp_path):
     bundle = changed(honest, tmp_path)
@@ -103,6 +105,7 @@ def test_what_is_no_bundle_json_is_one_sentence(text, honest, tmp_path):
     assert done.returncode == 1 and done.stderr.startswith("error: bundle.json") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.command
 def test_an_artefact_that_is_a_link_is_one_sentence(honest, tmp_path):
     bundle = changed(honest, tmp_path)
     (bundle / "tiny.onnx").rename(tmp_path / "elsewhere.onnx")
@@ -111,6 +114,7 @@ def test_an_artefact_that_is_a_link_is_one_sentence(honest, tmp_path):
     assert done.returncode == 1 and "is a link or no file; copy the bundle again" in done.stderr
 
 
+@pytest.mark.command
 def test_the_command_that_bench_prints_is_quoted(honest, tmp_path):
     bundle = changed(honest, tmp_path, run="x $(touch pwned); y")
     done = run(bundle, tmp_path, "bench.py", "--rounds", "12", "--threads", "1", "--device", "a \x1b[31mb")

@@ -2,7 +2,6 @@
 
 import os
 import struct
-import time
 import zlib
 from itertools import pairwise
 from pathlib import Path
@@ -12,22 +11,24 @@ import psutil
 import pytest
 from PIL import Image
 
+from helpers.hangs import ends
+from helpers.messages import says
 from helpers.tiny_tasks import write_dataset
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo import bounds, label_cache
 from optimize.yolo.dataset import resolve
 
-SECONDS, MEMORY = 30, 500 * 10**6  # bytes more than before
+MEMORY = 500 * 10**6  # bytes more than before
 
 
 @pytest.fixture(autouse=True)
 def bounded(tmp_path, monkeypatch):
     """Each test ends soon, takes little memory, and keeps its caches to itself."""
     monkeypatch.setenv(label_cache.FOLDER, str(tmp_path / "store"))
-    start, before = time.monotonic(), psutil.Process().memory_info().rss
-    yield
-    assert time.monotonic() - start < SECONDS
+    before = psutil.Process().memory_info().rss
+    with ends():
+        yield
     assert psutil.Process().memory_info().rss - before < MEMORY
 
 
@@ -108,7 +109,7 @@ def test_honest_aliases_are_read(tmp_path):
 @pytest.mark.parametrize("task", ["detect", "classify"])
 @pytest.mark.parametrize("data", ["https:/localhost:1/a.zip", "HTTP:/localhost:1/a", "ul:/a/b"])
 def test_an_address_with_one_slash_is_an_address(data, task):
-    with pytest.raises(InputError, match="is an archive or an address, and nothing is"):
+    with pytest.raises(InputError, match="is an archive or an address"):
         resolve(data, task)
 
 
@@ -121,7 +122,7 @@ def test_a_folder_that_links_to_itself_is_one_sentence(task, tmp_path):
     data = write_dataset(tmp_path / "data", task)
     for i in range(2):
         (images_of(data, task) / f"loop{i}").symlink_to("..")
-    with pytest.raises(InputError, match=r"loop[01]/?.* is a link to a folder that it lies in; fix it\.$"):
+    with pytest.raises(InputError, match=r"loop[01]/?.* is a link to a folder that it lies in.* fix "):
         resolve(str(data), task)
 
 
@@ -135,7 +136,7 @@ def test_links_that_double_at_every_step_are_one_sentence(task, tmp_path):
         for i in range(2):
             (step / f"{i}").symlink_to(after)
     (images_of(data, task) / "steps").symlink_to(steps[0])
-    with pytest.raises(InputError, match=r"lead to the same folders more than 1000 times; fix it\.$"):
+    with pytest.raises(InputError, match=r"same folders more than 1000 times.* fix "):
         resolve(str(data), task)
 
 
@@ -185,7 +186,8 @@ def test_images_of_far_too_many_pixels_are_left_out(task, tmp_path):
     page = Image.new("1", (2000, 2000))
     page.save(images / "b.tif", compression="group4", save_all=True, append_images=[page] * 200)
     assert (images / "a.png").stat().st_size < 50_000 and (images / "b.tif").stat().st_size < 500_000
-    assert reasons(resolve(str(data), task)) == {"it has far more pixels than so small a file can show": 2}
+    ((reason, count),) = reasons(resolve(str(data), task)).items()
+    assert says(reason, "more pixels ... small a file") and count == 2
 
 
 def test_what_a_header_only_claims_and_broken_images_are_left_out(tmp_path):
@@ -280,11 +282,11 @@ def test_lists_of_absurd_lines(tmp_path):
     (left,) = found.left_out
     assert left.images == 4 and all(example.isprintable() for example in left.examples) and left.sentence.isprintable()
     (data.parent / "list.txt").write_text("x" * 10**6 + ".png")
-    with pytest.raises(InputError, match=r"has a line that is longer than the path of an image; fix it\.$"):
+    with pytest.raises(InputError, match=r"a line that is longer.* fix "):
         resolve(str(data))
     with (data.parent / "list.txt").open("wb") as file:
         file.truncate(4 * 2**30)
-    with pytest.raises(InputError, match=r"is larger than a list of images; fix it\.$"):
+    with pytest.raises(InputError, match=r"larger than a list of images.* fix "):
         resolve(str(data))
 
 
@@ -312,7 +314,5 @@ def test_images_elsewhere_are_told_once(tmp_path):
             (yaml.parent / "images" / "val" / "0.png").unlink()
             (yaml.parent / "images" / "val" / "0.png").symlink_to(elsewhere / "images" / "val" / "0.png")
         yaml.write_text(text.replace("val: images/val", f"val: {val}"))
-        assert resolve(str(yaml)).remarks == (
-            f"data.yaml names images outside of its own folder, in {elsewhere / 'images' / 'val'}: see that you know "
-            "them before you hand on the report, which shows some.",
-        )
+        (remark,) = resolve(str(yaml)).remarks
+        assert says(remark, f"data.yaml ... outside ... {elsewhere / 'images' / 'val'}: ... report")

@@ -9,6 +9,7 @@ import pytest
 
 from helpers import ROOT
 from helpers.commands import command, python_path
+from helpers.messages import is_error, like, says
 from optimize.errors import InputError
 from optimize.host import quiet
 from optimize.host.process import quoted
@@ -45,11 +46,8 @@ def test_what_is_no_lock_is_one_sentence_before_anything_is_written(
     before = sorted(path.name for path in locks.parent.rglob("*"))
     monkeypatch.chdir(locks.parent)
     code, out, err = command(monkeypatch, capsys, f"model={checkpoint}", f"data={dataset}", *QUICK)
-    assert (code, out) == (1, "") and err.splitlines()[-1] == (
-        f"error: {locks / quiet.GATE} is no file of ours, so it can't be the lock that keeps this host quiet while "
-        "something is timed; delete it, or name another folder for such locks with the environment variable "
-        "YOLO_OPTIMIZE_LOCKS."
-    )
+    assert (code, out) == (1, "")
+    assert is_error(err.splitlines()[-1], f"{locks / quiet.GATE} ... lock ... delete it ... YOLO_OPTIMIZE_LOCKS")
     assert sorted(path.name for path in locks.parent.rglob("*")) == before
     if kind == "link to a file":
         assert (locks / "mine.txt").read_text() == "mine"
@@ -67,10 +65,11 @@ def test_another_place_for_locks_can_be_named(tmp_path, monkeypatch):
     monkeypatch.setenv(quiet.PLACE, str(tmp_path))
     assert quiet._shared_folder() == tmp_path
     monkeypatch.setattr(quiet, "FOLDER", tmp_path / "missing")
-    with pytest.raises(InputError, match=r"^YOLO_OPTIMIZE_LOCKS=.*missing is not a folder; give one that all who time"):
+    with pytest.raises(InputError, match=like("YOLO_OPTIMIZE_LOCKS= ... missing is not a folder")):
         quiet.check()
 
 
+@pytest.mark.command
 def test_the_folder_where_a_command_is_given_is_not_imported_from(tmp_path):
     """`python -m` puts it first, before the libraries; what a process starts would do so too."""
     for name in ("hydra", "omegaconf", "torch", "ultralytics", "pickle", "struct", "multiprocessing", "hydra_plugins"):
@@ -87,6 +86,7 @@ def test_the_folder_where_a_command_is_given_is_not_imported_from(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.command
 def test_a_users_own_program_keeps_its_path(tmp_path):
     (tmp_path / "mine.py").write_text(
         "import sys, optimize\nassert sys.path[0] == sys.argv[1], sys.path\nimport other\n"
@@ -97,20 +97,19 @@ def test_a_users_own_program_keeps_its_path(tmp_path):
     subprocess.run([sys.executable, "-m", "mine", str(tmp_path)], cwd=tmp_path, env=env, check=True)
 
 
+@pytest.mark.command
 def test_a_class_of_another_package_is_not_imported_without_trust(tmp_path, dataset, checkpoint, monkeypatch, capsys):
-    (tmp_path / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Own: ...\n")
+    (tmp_path / "theirs.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass Own: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     words = f"model={checkpoint}", f"data={dataset}", *QUICK, "quant._target_=theirs.Own"
     code, _, err = command(monkeypatch, capsys, *words)
-    assert code == 1 and err.splitlines()[-1] == (
-        "error: quant._target_=theirs.Own is not of this package, and to import it could run any code; leave it out, "
-        "or add trust=true, for a class whose maker you trust."
-    )
+    assert code == 1
+    assert is_error(err.splitlines()[-1], "quant._target_=theirs.Own ... any code ... leave it out ... trust=true")
     assert not (tmp_path / "ran").exists() and not (tmp_path / "runs").exists()
     code, _, err = command(monkeypatch, capsys, *words, "trust=true")
     assert (tmp_path / "ran").exists()
-    assert code == 1 and "quant._target_=theirs.Own is not a dataclass, so it has no settings" in err
+    assert code == 1 and says(err, "quant._target_=theirs.Own ... not a dataclass")
 
 
 @pytest.mark.parametrize("target", ["optimize.missing.Own", "optimize.quant.int8.missing", "optimize.quant.int8"])
@@ -118,4 +117,4 @@ def test_a_class_that_is_none_is_a_sentence(target, tmp_path, dataset, checkpoin
     monkeypatch.chdir(tmp_path)
     words = f"model={checkpoint}", f"data={dataset}", *QUICK, f"quant._target_={target}"
     code, _, err = command(monkeypatch, capsys, *words)
-    assert code == 1 and f"error: quant._target_={target} is no class that can be imported" in err
+    assert code == 1 and says(err, f"error: quant._target_={target} is no class")

@@ -133,6 +133,7 @@ def hostile_report(name: str):
 ALL = " ".join(name for name in HOSTILE if name != "\ud800")
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("name", [ALL, *(name for name in HOSTILE if name[:2] in ("# ", "[x", "``", "a\n"))], ids=ascii)
 def test_a_whole_report_of_hostile_names_is_text(name, tmp_path, capsys):
     honest = hostile_report("honest")
@@ -189,6 +190,7 @@ def test_errors_and_logs_are_one_line_without_escapes(capsys):
     assert stream.getvalue().startswith("x \\x1b[31mforged [red]\nTraceback") and "\x1b" not in stream.getvalue()
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("width", ["80"])
 def test_the_command_s_log_has_no_escapes_on_the_terminal(tmp_path, width):
     code = (

@@ -1,17 +1,13 @@
-"""Nothing that we did not make is ever deleted or overwritten, whatever goes wrong and whatever folder is given."""
+"""Nothing that we did not make is ever deleted or overwritten, whatever folder is given."""
 
-import errno
-import json
 import shutil
 import sys
-from hashlib import sha256
-from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from helpers import reports
-from helpers.commands import close_logs, command
+from helpers.messages import like
+from helpers.ownership import finished, put, snapshot
 from optimize import import_measurement, output, profile_device
 from optimize.begin import _locked
 from optimize.data.digits import compose
@@ -22,42 +18,6 @@ from optimize.sentences import one_sentence
 from optimize.store import __main__ as store_command
 from optimize.store import contents, manifest
 from optimize.store.manifest import RUN, STORE, SWEEP, placing
-
-QUICK = "rounds=12", "threads=1", "rivals=none", "quant=none", "runtime=[]", "prune=0"
-
-
-def snapshot(root: Path) -> dict[str, tuple]:
-    """Of everything below `root`: kind, time of change, and content."""
-    return {
-        path.relative_to(root).as_posix(): (
-            path.is_symlink(),
-            path.lstat().st_mtime_ns,
-            sha256(path.read_bytes()).hexdigest() if path.is_file() else None,
-        )
-        for path in sorted(root.rglob("*"))
-    }
-
-
-def put(folder: Path, name: str, text: str) -> None:
-    with placing(folder) as partial:
-        (partial / name).parent.mkdir(parents=True, exist_ok=True)
-        (partial / name).write_text(text)
-
-
-def finished(folder: Path, kind: str = RUN) -> Path:
-    """A folder of a run that has ended, with an artefact, a report and a log."""
-    manifest.begin(folder, kind)
-    put(folder, "artefacts/torch/pruned.pt", "weights")
-    put(folder, "report.md", "# report")
-    if kind == SWEEP:
-        (folder / "sweep.json").write_text(
-            json.dumps({"command": "a", "overrides": ["prune=0.9"], "total": 1, "began": 1.0, "cwd": str(folder)})
-        )
-    else:
-        (folder / "optimize.log").write_text("done")
-    manifest.finish(folder)
-    return folder
-
 
 # -- the manifest --
 
@@ -70,7 +30,7 @@ def test_only_what_is_as_we_wrote_it_is_replaced(tmp_path):
     (tmp_path / "results.json").write_text("mine too")
     before = snapshot(tmp_path)
     for name in ("report.md", "results.json"):
-        with pytest.raises(InputError, match=rf"{name} is not as this program wrote it, so it stays; move it"):
+        with pytest.raises(InputError, match=like(f"{name} is not as this program wrote it ... move it")):
             put(tmp_path, name, "newer")
     assert snapshot(tmp_path) == before
 
@@ -120,7 +80,7 @@ def test_a_damaged_manifest_proves_nothing(damage, tmp_path):
     assert manifest.read(tmp_path) is None
     with pytest.raises(InputError):
         put(tmp_path, "report.md", "y")
-    with pytest.raises(InputError, match=r"holds \.optimize\.json, which this command did not make"):
+    with pytest.raises(InputError, match=r"holds \.optimize\.json"):
         output.claim(tmp_path, RUN, overwrite=True)
 
 
@@ -138,10 +98,10 @@ def test_a_folder_is_new_or_empty_or_holds_no_name_of_ours(kind, tmp_path):
         (tmp_path / name).mkdir()
         with pytest.raises(InputError) as error:
             output.claim(tmp_path, kind, overwrite=True)
-        assert f"{output.KEYS[kind]}={tmp_path} holds {name}, which this command did not make" in str(error.value)
+        assert f"{output.KEYS[kind]}={tmp_path} holds {name}, " in str(error.value)
         (tmp_path / name).rmdir()
     (tmp_path / "thesis.txt").unlink()
-    with pytest.raises(InputError, match="is a file; give a folder"):
+    with pytest.raises(InputError, match=like("is a file ... give a folder")):
         (tmp_path / "file").touch()
         output.claim(tmp_path / "file", kind, overwrite=True)
 
@@ -149,26 +109,14 @@ def test_a_folder_is_new_or_empty_or_holds_no_name_of_ours(kind, tmp_path):
 @pytest.mark.parametrize(("there", "asked"), [(RUN, SWEEP), (SWEEP, RUN), (STORE, RUN), (STORE, SWEEP)])
 def test_a_folder_of_another_kind_is_refused(there, asked, tmp_path):
     manifest.begin(tmp_path, there)
-    with pytest.raises(InputError, match=rf"holds a {there}; give another folder for a {asked}"):
+    with pytest.raises(InputError, match=like(f"holds a {there} ... another folder for a {asked}")):
         output.claim(tmp_path, asked, overwrite=True)
-
-
-@pytest.mark.parametrize("key", output.FIXED)
-@pytest.mark.parametrize("mode", [[], ["-m"]])
-def test_hydra_gives_no_file_another_name(mode, key, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    code, _, err = command(
-        monkeypatch, capsys, *mode, "prune=0.3", f"{key}=photos" if "chdir" not in key else f"{key}=1"
-    )
-    assert code == 1
-    assert f"{key}=" in err and "is not allowed, since files could be overwritten; leave" in err
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_finished_run_is_replaced_only_when_told_and_only_whole(tmp_path):
     old = finished(tmp_path / "b")
     before = snapshot(old)
-    with pytest.raises(InputError, match=r"b holds a finished run; give another folder, or overwrite=true, which"):
+    with pytest.raises(InputError, match=like("b holds a finished run ... another folder ... overwrite=true")):
         output.claim(old, RUN, overwrite=False)
     new = output.claim(old, RUN, overwrite=True)
     assert new == tmp_path / "b.new" and not new.exists()
@@ -237,28 +185,6 @@ def test_a_run_that_ended_while_another_was_checked_is_not_touched(tmp_path):
         assert manifest.read(folder).finished
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        "hydra.job_logging.handlers.file.filename=thesis.txt",
-        "+hydra.job_logging.handlers.file.mode=w",
-        "hydra.hydra_logging.root.handlers=[console]",
-        "hydra/hydra_logging=default",
-        "~hydra.callbacks.run",
-        "~hydra/callbacks",
-        "--experimental-rerun=config.pickle",
-    ],
-)
-def test_hydra_opens_no_log_of_the_users_and_skips_no_check(word, tmp_path, monkeypatch, capsys):
-    (tmp_path / "thesis.txt").write_text("x")
-    before = snapshot(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    code, out, err = command(monkeypatch, capsys, "prune=0.3", word)
-    assert (code, out) == (1, "")
-    assert err == f"error: {word} is not allowed, since files could be overwritten; leave it out.\n"
-    assert snapshot(tmp_path) == before
-
-
 @pytest.mark.parametrize("change", ["edited", "added", None])
 def test_what_was_changed_in_the_store_is_not_cleared(change, tmp_path):
     (tmp_path / "runs").mkdir()
@@ -280,7 +206,7 @@ def test_a_finished_run_with_a_file_of_the_users_is_not_replaced(change, tmp_pat
         (old / name).symlink_to(tmp_path)
     else:
         (old / name).write_text("mine")
-    with pytest.raises(InputError, match=f"holds {name}, which is not as this command wrote it"):
+    with pytest.raises(InputError, match=f"holds {name}, "):
         output.claim(old, RUN, overwrite=True)
 
 
@@ -289,7 +215,7 @@ def test_a_run_that_is_changed_while_its_successor_is_made_is_kept_beside_it(tmp
     new = finished(tmp_path / "b.new")
     (old / "notes.txt").write_text("mine")
     before = snapshot(tmp_path)
-    with pytest.raises(InputError, match=r"b/notes\.txt was changed meanwhile, .* what was made lies in .*b\.new"):
+    with pytest.raises(InputError, match=like("b/notes.txt was changed ... b.new")):
         output.publish(new, old)
     assert snapshot(tmp_path) == before
 
@@ -303,26 +229,26 @@ def test_an_unfinished_run_goes_on_in_its_folder_without_what_it_had_left(tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == [manifest.NAME, "optimize.log"]
     put(tmp_path, "artefacts/torch/pruned.pt", "weights")
     (tmp_path / "artefacts" / "torch" / "pruned.pt").write_text("trained on by the user")
-    with pytest.raises(InputError, match=r"holds artefacts/torch/pruned\.pt, which is not as this command wrote it"):
+    with pytest.raises(InputError, match=r"holds artefacts/torch/pruned\.pt, "):
         output.claim(tmp_path, RUN, overwrite=True)
 
 
 def test_what_is_drawn_again_replaces_no_report_that_was_edited(tmp_path, monkeypatch, capsys):
-    for name in ("page", "image"):  # altair takes seconds, and which file it is makes no difference
+    for name in ("page", "chart_image"):  # altair takes seconds, and which file it is makes no difference
         monkeypatch.setattr(f"optimize.report.{name}.write", lambda report, path, *_: path.write_text("drawn"))
     write(reports.report(disagreement=None), tmp_path)
     first = (tmp_path / "report.md").read_text()
     draw(reports.report(disagreement=None), tmp_path)
     (tmp_path / "report.md").write_text(first + "my remarks")
     before = snapshot(tmp_path)
-    with pytest.raises(InputError, match=r"report\.md is not as this program wrote it"):
+    with pytest.raises(InputError, match=r"report\.md is not as"):
         draw(reports.report(disagreement=None), tmp_path)
     monkeypatch.setattr("optimize.import_measurement.added", lambda report, new: report)
     monkeypatch.setattr("optimize.bundle.measurement.read", lambda path: None)
     monkeypatch.setattr(sys, "argv", ["import_measurement", str(tmp_path), "measurement.json"])
     with pytest.raises(SystemExit):
         import_measurement.main()
-    assert "report.md is not as this program wrote it" in capsys.readouterr().err
+    assert "report.md is not as" in capsys.readouterr().err
     assert snapshot(tmp_path) == before
 
 
@@ -335,13 +261,13 @@ def test_a_store_is_new_empty_ours_or_holds_no_name_of_ours(tmp_path):
     (tmp_path / "thesis.txt").write_text("x")
     contents.check_store(tmp_path)
     (tmp_path / "0123456789abcdef").mkdir()
-    with pytest.raises(InputError, match=r"holds 0123456789abcdef, which this program did not make; give another"):
+    with pytest.raises(InputError, match=like("holds 0123456789abcdef, ... give another")):
         contents.check_store(tmp_path)
     (tmp_path / "0123456789abcdef" / "variant.json").write_text("{}")  # as an older version left it
     contents.check_store(tmp_path)
-    with pytest.raises(InputError, match="is a file; give a folder"):
+    with pytest.raises(InputError, match=like("is a file ... give a folder")):
         contents.check_store(tmp_path / "thesis.txt")
-    with pytest.raises(InputError, match="holds a run; give another folder"):
+    with pytest.raises(InputError, match=like("holds a run ... another folder")):
         contents.check_store(finished(tmp_path / "run"))
 
 
@@ -363,102 +289,9 @@ def test_a_single_file_is_always_new(tmp_path, monkeypatch):
         (tmp_path / name).write_text("mine")
     before = snapshot(tmp_path)
     for name in ("flops.csv", "flops.json"):
-        with pytest.raises(InputError, match=f"{name} exists, and nothing is overwritten; give another name"):
+        with pytest.raises(InputError, match=like(f"{name} exists ... give another name")):
             flops_files.check(tmp_path / name)
     monkeypatch.setattr(sys, "argv", ["profile_device", str(tmp_path / "here.yaml")])
-    with pytest.raises(InputError, match=r"here\.yaml exists, and nothing is overwritten; give another name"):
+    with pytest.raises(InputError, match=like("here.yaml exists ... give another name")):
         profile_device.main()
     assert snapshot(tmp_path) == before
-
-
-# -- every way to fail x every key that names a file or folder --
-
-
-@pytest.fixture(scope="module")
-def user(tmp_path_factory, dataset, checkpoint) -> Path:
-    """What a user has: documents, a data set that needs care, a checkpoint, and an earlier run that was edited."""
-    root = tmp_path_factory.mktemp("user")
-    (root / "documents" / "photos").mkdir(parents=True)
-    (root / "documents" / "thesis.txt").write_text("x")
-    (root / "documents" / "photos" / "0.png").write_bytes(b"png")
-    shutil.copytree(dataset.parent, root / "data", ignore=shutil.ignore_patterns("*.cache"))
-    (root / "data" / "labels" / "train.cache").write_bytes(b"somebody's")
-    image = root / "data" / "images" / "train" / "0.png"
-    Image.open(image).save(image.with_suffix(".jpg"), quality=95)
-    image.unlink()
-    truncated = image.with_suffix(".jpg")
-    truncated.write_bytes(truncated.read_bytes()[:-2])
-    shutil.copy(checkpoint, root / "tiny.pt")
-    earlier = finished(root / "earlier")
-    (earlier / "report.md").write_text("# report, with my remarks")
-    finished(root / "sweep", SWEEP)
-    return root
-
-
-FAILURES = {  # words, or what to break
-    "value": ["prune=2"],
-    "type": ["epochs=many"],
-    "key": ["nonsense=1"],
-    "choice": ["quant=int4"],
-    "model": ["model=missing.pt"],
-    "not a model": ["model=documents/thesis.txt"],
-    "data": ["data=missing.yaml"],
-    "not data": ["data=tiny.pt"],
-    "imgsz": ["imgsz=63"],
-    "rival": ["rivals=[missing.pt]"],
-    "device": ["device_profile=missing.yaml"],
-    "runtime": ["runtime=[tensorrt]"],
-    "limit": ["limits.latency_ms=-1"],
-    "tracking": ["tracking=nowhere"],
-    "finished": ["hydra.run.dir=earlier"],
-    "among images": ["hydra.run.dir=data/images/train"],
-    "disk": [],
-    "bug": [],
-    "killed": [],
-}
-PLACES = {
-    "documents": "hydra.run.dir=documents",
-    "here": "hydra.run.dir=.",
-    "data": "hydra.run.dir=data",
-    "images": "hydra.run.dir=data/images/val",
-    "earlier": "hydra.run.dir=earlier",
-    "replaced": "hydra.run.dir=earlier overwrite=true",
-    "other names": "hydra.run.dir=documents hydra.output_subdir=photos",
-    "the store": "hydra.run.dir=out store=out",
-    "store among images": "store=data/images/val hydra.run.dir=out",
-    "checkpoint": "hydra.run.dir=tiny.pt",
-    "sweep": "hydra.run.dir=sweep overwrite=true",
-    "store in documents": "store=documents hydra.run.dir=out",
-    "store in data": "store=data hydra.run.dir=out",
-    "store in a run": "store=earlier hydra.run.dir=out",
-    "store is a file": "store=tiny.pt hydra.run.dir=out",
-}
-LATE = {"disk": OSError(errno.ENOSPC, "full"), "bug": RuntimeError("a bug"), "killed": KeyboardInterrupt()}
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("failure", FAILURES)
-def test_no_failure_touches_what_the_user_has(failure, place, user, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(user)
-    before = snapshot(user)
-
-    def fail(plan, folder, keep):
-        raise LATE[failure]
-
-    if failure in LATE:
-        monkeypatch.setattr("optimize.pipeline.run", fail)
-    words = "model=tiny.pt", "data=data/data.yaml", *QUICK, *PLACES[place].split(), *FAILURES[failure]
-    code, _, err = command(monkeypatch, capsys, *words)
-    after = snapshot(user)
-    new = after.keys() - before.keys()
-    assert code in (1, 130), err
-    assert "Traceback" not in err
-    times = {path for path in before if (user / path).is_dir()} if failure in LATE else set()  # a log lies in it now
-    assert {path: after.get(path) for path in before.keys() - times} == {
-        path: told for path, told in before.items() if path not in times
-    }
-    if failure not in LATE:
-        assert new == set()
-    close_logs()
-    for path in sorted(new, reverse=True):
-        (user / path).rmdir() if (user / path).is_dir() else (user / path).unlink()

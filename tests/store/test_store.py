@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from helpers import ROOT
 from helpers.commands import command, python_path
+from helpers.messages import is_error, says
 from optimize.cli import one_sentence
 from optimize.store import __main__ as store_command
 from optimize.store.apply import apply
@@ -131,7 +132,7 @@ def test_the_table_adds_up_to_the_byte(runs, store, monkeypatch, capsys):
         ["lock", "2", "0.0", "0.0", "0.0"],
         ["all", "9", "8.6", "0.3", "8.3"],
     ]
-    assert "Not used by any of the runs (1) that say what they use: 8.3 MB" in out
+    assert says(out, "Not used by any of the runs (1) ... 8.3 MB")
 
 
 def test_the_oldest_use_is_when_a_run_last_noted_it(runs, store):
@@ -163,6 +164,7 @@ def half_made(store: Path) -> Path | None:
     return None
 
 
+@pytest.mark.command
 def test_work_that_goes_on_is_left_alone_and_cleared_once_it_was_killed(runs, store):
     (runs / "0").mkdir()
     run(runs / "1", "other")
@@ -259,6 +261,7 @@ def count(store: Path, counter: Path) -> None:
             counter.write_text(str(before + 1))
 
 
+@pytest.mark.command
 def test_a_lock_is_cleared_while_others_wait_for_it_and_never_held_twice(runs, store, tmp_path):
     run(runs / "0", "a")
     counter, cleared = tmp_path / "counter", 0
@@ -323,16 +326,17 @@ def test_a_run_counts_where_a_link_leads_to_it(runs, store, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--clear"], "no run lies below runs, so all of runs/store would go; give --runs, or delete it yourself."),
-        (["--store", "x"], "--store x does not exist; give the folder that runs had as their `store`."),
-        (["--clear", "--runs", "runs", "x"], "--runs x does not exist; give the folders below which runs lie."),
+        (["--clear"], "no run lies below runs ... runs/store ... give --runs"),
+        (["--store", "x"], "--store x does not exist ... `store`"),
+        (["--clear", "--runs", "runs", "x"], "--runs x does not exist ... folders below which runs lie"),
     ],
 )
 def test_where_clearing_would_be_a_guess_nothing_is_deleted(runs, store, monkeypatch, capsys, words, sentence):
     apply(Write("a"), ORIGINAL, store)
     before = files(store)
     capsys.readouterr()  # what was logged of the making, where an earlier test left the log on
-    assert said(monkeypatch, capsys, *words) == (1, f"error: {sentence}\n")
+    code, out = said(monkeypatch, capsys, *words)
+    assert code == 1 and is_error(out, sentence)
     assert files(store) == before
 
 
@@ -343,16 +347,16 @@ def test_a_run_of_an_older_version_forbids_clearing_until_told_otherwise(runs, s
     (runs / "old" / left).write_text(json.dumps({"schema": 2}))
     apply(Write("old"), ORIGINAL, store)
     before = files(store)
-    assert "runs/old doesn't say what it uses, since an older version made it." in said(monkeypatch, capsys)[1]
+    assert says(said(monkeypatch, capsys)[1], "runs/old doesn't say what it uses ... older version")
     code, out = said(monkeypatch, capsys, "--clear")
-    assert (code, out.count("\n")) == (1, 1)
-    assert out.startswith("error: runs/old doesn't say what it uses, since an older version made it, so nothing was")
+    assert code == 1 and is_error(out, "runs/old doesn't say what it uses ... older version ... nothing was deleted")
     assert files(store) == before
     code, out = said(monkeypatch, capsys, "--clear", "--forget-old")
-    assert code == 0 and out.startswith("Deleted 0.0 MB in 1 files and folders, and 2 locks; runs/store holds 0.0 MB")
+    assert code == 0 and says(out, "Deleted 0.0 MB in 1 files ... 2 locks ... runs/store holds 0.0 MB")
     assert [file.read_text() for file in store.glob("*/model")] == ["a"]
 
 
+@pytest.mark.command
 def test_after_clearing_a_run_finds_everything_again(runs, store, monkeypatch, capsys, dataset, checkpoint):
     given = [f"model={checkpoint}", f"data={dataset}", "rounds=12", "threads=1", "epochs=0", "rivals=none"]
     given += ["prune=0.3", "pruner=l2", "quant=none", "runtime=[onnxruntime]"]
@@ -371,7 +375,7 @@ def test_after_clearing_a_run_finds_everything_again(runs, store, monkeypatch, c
     run(runs / "other", "a")
     shutil.rmtree(runs / "other")
     code, out = said(monkeypatch, capsys, "--clear")
-    assert code == 0 and out.startswith("Deleted 0.0 MB in 1 files and folders, and ")
+    assert code == 0 and says(out, "Deleted 0.0 MB in 1 files")
     assert files(store) == kept
     monkeypatch.setattr("optimize.judge.validate", None)  # nothing may be validated again
     again, told = optimize("again")

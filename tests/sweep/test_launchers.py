@@ -10,6 +10,7 @@ import pytest
 
 from helpers import ROOT
 from helpers.commands import WAIT, command, python_path, send, start, until
+from helpers.messages import is_error, like
 from optimize.sweep import sweep
 from optimize.sweep.alive import STOPPED
 from optimize.sweep.sweep import Sweep
@@ -79,6 +80,7 @@ def numbers(found: Sweep) -> dict[int, list[tuple]]:
 results: dict[str, dict] = {}  # by launcher
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", ["basic", *WORKERS])
 def test_every_launcher_makes_the_same_and_each_stage_once(launcher, words, tmp_path):
     run = start(tmp_path, *words, "prune=0.2,0.2,1")
@@ -102,6 +104,7 @@ def test_every_launcher_makes_the_same_and_each_stage_once(launcher, words, tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"data", "weights", "runs", "s"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", WORKERS)
 def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes_on(launcher, words, tmp_path):
     run = start(tmp_path, *words, "prune=0.2,0.3")
@@ -125,6 +128,7 @@ def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes
     assert [one.state for one in read(tmp_path).jobs] == ["built", "built"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "ray"])
 def test_a_killed_job_is_a_failed_row(launcher, words, tmp_path):
     run = start(tmp_path, *words, "prune=0.2")
@@ -136,6 +140,7 @@ def test_a_killed_job_is_a_failed_row(launcher, words, tmp_path):
     assert "memory ran out" in said(err) and "Traceback" not in err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "ray"])
 @pytest.mark.parametrize("how", ["kill", "ctrl-c"])
 def test_no_job_outlives_its_sweep_and_nothing_is_timed(launcher, how, words, tmp_path):
@@ -168,20 +173,22 @@ def here(tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["prun=0.1,0.2"], "prun is not a key; "),
-        (["prune=0.1,0.2", "hydra/launcher=none"], "hydra/launcher=none is not allowed; give one of "),
-        (["prune=0.1,0.2", "hydra/launcher=slurm"], "the launcher failed with RuntimeError: Could not detect"),
+        (["prun=0.1,0.2"], "prun is not a key"),
+        (["prune=0.1,0.2", "hydra/launcher=none"], "hydra/launcher=none ... give one of"),
+        (["prune=0.1,0.2", "hydra/launcher=slurm"], "launcher ... RuntimeError: Could not detect"),
     ],
 )
 def test_what_fails_before_the_first_job_leaves_nothing_behind(here, words, said, tmp_path):
     code, last = here(*words)
-    assert (code, last[: len(said) + 7]) == (1, f"error: {said}")
+    assert code == 1 and is_error(last, said)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.command
 def test_a_launcher_that_is_not_installed_says_how_it_is(here, tmp_path, monkeypatch):
     from hydra.core.plugins import Plugins
 
@@ -190,19 +197,18 @@ def test_a_launcher_that_is_not_installed_says_how_it_is(here, tmp_path, monkeyp
         monkeypatch.delitem(known, name)
     code, last = here("prune=0.1,0.2", "hydra/launcher=joblib")
     assert code == 1
-    assert last == "error: hydra/launcher=joblib is not installed; `pip install 'yolo-optimize[joblib]'` brings it."
+    assert is_error(last, "hydra/launcher=joblib is not installed ... pip install 'yolo-optimize[joblib]'")
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.command
 def test_a_second_sweep_in_the_folder_of_one_that_runs_is_refused(here, tmp_path):
     from optimize.sweep.alive import alone_with
 
     lock = alone_with(tmp_path / "s")
     code, last = here("prune=0.1,0.2", "hydra.sweep.dir=s")
     assert code == 1
-    assert last == (
-        "error: the sweep in s is running; wait for its end, or give another folder, e.g. hydra.sweep.dir=b."
-    )
+    assert is_error(last, "sweep in s is running ... wait ... another folder ... hydra.sweep.dir=")
     lock.release()
 
 
@@ -212,5 +218,5 @@ def test_a_node_that_does_not_share_the_folder_says_so(tmp_path):
     assert sweep.home(tmp_path) == Path.cwd() == Path(told["cwd"])
     (tmp_path / "sweep.json").write_text(json.dumps(told | {"cwd": "/not/here"}))
     for folder, unseen in (tmp_path, "/not/here"), (tmp_path / "s", tmp_path / "s"):
-        with pytest.raises(sweep.InputError, match=f"does not see {unseen}; run a sweep over several machines"):
+        with pytest.raises(sweep.InputError, match=like(f"does not see {unseen} ... several machines")):
             sweep.home(folder)

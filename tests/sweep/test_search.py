@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from helpers import reports
 from helpers.commands import command
+from helpers.messages import is_error, like
 from optimize.errors import InputError
 from optimize.limits import Limits
 from optimize.report import results
@@ -47,14 +48,13 @@ def test_hydras_sweeps_become_a_space():
 @pytest.mark.parametrize(
     ("sweep", "sentence"),
     [
-        ("interval(0.6,0.1)", "prune=interval(0.6,0.1) is empty; give the smaller number first."),
-        ("range(1,1)", "prune=range(1,1) is empty; give at least one value."),
+        ("interval(0.6,0.1)", "prune=interval(0.6,0.1) is empty ... the smaller number first"),
+        ("range(1,1)", "prune=range(1,1) is empty ... at least one value"),
     ],
 )
 def test_a_sweep_of_nothing_is_one_sentence(sweep, sentence):
-    with pytest.raises(InputError) as error:
+    with pytest.raises(InputError, match=like(sentence)):
         spaced(prune=sweep)
-    assert str(error.value) == sentence
 
 
 def test_a_point_is_what_a_job_is_given_with_sizes_as_shares_of_the_original():
@@ -261,18 +261,18 @@ def test_a_search_of_everything_there_is_ends(tmp_path, judged):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["hydra.sweeper.trials=0"], "hydra.sweeper.trials=0 is not allowed; give one whole number from 1."),
-        (["hydra.sweeper.batch=a"], "hydra.sweeper.batch=a is not allowed; give one whole number from 1."),
-        (["seed=-1"], "hydra.sweeper.seed=-1 is not allowed; give one whole number from 0."),
-        (["prun=interval(0,1)"], "prun is not a key; `python -m optimize --help` lists all keys."),
-        (["pruner=l2,foo"], "pruner=foo is not allowed; give one of bn, l2, lamp, random, taylor."),
-        (["prune=interval(1,0)"], "prune=interval(1,0) is empty; give the smaller number first."),
+        (["hydra.sweeper.trials=0"], "hydra.sweeper.trials=0 ... whole number from 1."),
+        (["hydra.sweeper.batch=a"], "hydra.sweeper.batch=a ... whole number from 1."),
+        (["seed=-1"], "hydra.sweeper.seed=-1 ... whole number from 0."),
+        (["prun=interval(0,1)"], "prun is not a key ... --help"),
+        (["pruner=l2,foo"], "pruner=foo ... bn, l2, lamp, random, taylor"),
+        (["prune=interval(1,0)"], "prune=interval(1,0) is empty ... the smaller number first"),
     ],
 )
 def test_a_wrong_search_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, capsys, words, sentence):
     monkeypatch.chdir(tmp_path)
     code, out, err = command(monkeypatch, capsys, "experiment=search", *words)
-    assert (code, out, err) == (1, "", f"error: {sentence}\n")
+    assert (code, out) == (1, "") and is_error(err, sentence)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -281,10 +281,11 @@ def test_a_search_without_optuna_says_what_to_install(tmp_path, monkeypatch, cap
     monkeypatch.setattr(callback, "find_spec", lambda name: None)
     code, _, err = command(monkeypatch, capsys, "experiment=search")
     assert code == 1
-    assert err == "error: a search needs optuna, which is not installed; run pip install 'yolo-optimize[search]'.\n"
+    assert is_error(err, "optuna ... not installed ... pip install 'yolo-optimize[search]'")
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.command
 def test_hydra_finds_the_sweeper_without_importing_optuna_or_torch():
     code = (
         "import sys; from hydra.core.plugins import Plugins; "

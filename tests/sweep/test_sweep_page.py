@@ -19,6 +19,7 @@ from optimize.sweep.summary import page
 HOSTILE = "</script><script>alert(1)</script>"
 
 
+@pytest.mark.command
 def test_who_reads_sees_the_old_files_or_the_new_ones(four, monkeypatch):
     page.write(four)
     before = (four.folder / "report.html").read_bytes()
@@ -63,6 +64,7 @@ def test_twelve_jobs_make_a_page_under_3_mb_that_says_each_row_once_for_each_cha
     assert all(json.dumps(chart).count('"pruned+int8 with prune=0.6"') <= 2 * 10 for chart in charts.values())
 
 
+@pytest.mark.command
 @browsed
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_chart_is_drawn_inside_the_window(opened, four, width):
@@ -75,6 +77,7 @@ def test_every_chart_is_drawn_inside_the_window(opened, four, width):
     assert tab.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.command
 @browsed
 def test_the_table_is_sorted_and_filtered_also_by_what_was_set(opened, four):
     page.write(four, ended=True)
@@ -93,6 +96,7 @@ def test_the_table_is_sorted_and_filtered_also_by_what_was_set(opened, four):
     assert times == sorted(times)
 
 
+@pytest.mark.command
 @browsed
 def test_a_hostile_name_is_text_wherever_it_stands(opened, swept):
     report = made(0.1, "int8", failures=(Failure(HOSTILE, "openvino", HOSTILE),))

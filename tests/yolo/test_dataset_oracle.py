@@ -23,6 +23,8 @@ from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo.dataset import resolve
 
+pytestmark = pytest.mark.command
+
 SPLITS = ("train", "val")
 
 

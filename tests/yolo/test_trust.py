@@ -17,10 +17,13 @@ import torch
 import torch.utils.collect_env
 
 from helpers.commands import command
+from helpers.messages import like, says
 from optimize.errors import InputError
 from optimize.host.process import fresh
 from optimize.yolo.checkpoint import load, trusted
 from optimize.yolo.dataset import resolve
+
+pytestmark = pytest.mark.usefixtures("no_image")
 
 OWN = """
 from torch import nn
@@ -72,7 +75,7 @@ BOMBS = {
     "system": ("posix.system", lambda path, ran, _: torch.save({"model": system(ran)}, path)),
     "eval": (
         "builtins.eval",
-        lambda path, ran, _: torch.save({"model": Bomb(builtins.eval, f"open({str(ran)!r}, 'w')")}, path),
+        lambda path, ran, _: torch.save({"model": Bomb(builtins.eval, f"open({str(ran)!r}, 'w').close()")}, path),
     ),
     "inside an allowed package": (
         "torch.utils.collect_env.run",
@@ -93,12 +96,9 @@ def test_a_checkpoint_that_would_run_code_is_refused_by_name_and_runs_nothing(ki
     name, write = BOMBS[kind]
     path = tmp_path / "bad.pt"
     write(path, ran, checkpoint)
-    with pytest.raises(InputError) as error:
+    what = f"model={path} ... not allowed in a checkpoint ({name}) ... any code"
+    with pytest.raises(InputError, match=like(f"{what} ... trust=true ... give a .pt checkpoint")):
         load(path)
-    assert str(error.value) == (
-        f"model={path} holds a class that is not allowed in a checkpoint ({name}), since it could run any code "
-        "(trust=true loads it anyway, for a file whose maker you trust); give a .pt checkpoint of ultralytics 8."
-    )
     assert not ran.exists()
     with trusted(True), suppress(InputError):  # the bomb is real: trusted, it goes off
         load(path)
@@ -108,10 +108,11 @@ def test_a_checkpoint_that_would_run_code_is_refused_by_name_and_runs_nothing(ki
 @pytest.mark.parametrize("data", [pickle.dumps({"model": 1}, 4), b"text", b""])
 def test_a_zip_without_a_readable_pickle_is_no_checkpoint(data, tmp_path):
     zipped(tmp_path / "bad.pt", data)
-    with pytest.raises(InputError, match=r"bad\.pt is not a torch checkpoint; give a \.pt"):
+    with pytest.raises(InputError, match=like("bad.pt is not a torch checkpoint ... a .pt")):
         load(tmp_path / "bad.pt")
 
 
+@pytest.mark.command
 def test_an_activation_that_is_code_is_not_evaluated(tmp_path, ran, checkpoint, dataset, monkeypatch, capsys):
     content = torch.load(checkpoint, weights_only=False)
     content["model"].yaml["activation"] = f"open({str(ran)!r}, 'w') and nn.SiLU()"
@@ -121,7 +122,7 @@ def test_an_activation_that_is_code_is_not_evaluated(tmp_path, ran, checkpoint, 
     code, out, err = command(monkeypatch, capsys, *words)
     assert code == 0, err
     remarks = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())["provenance"]["remarks"]
-    assert remarks[0].startswith("model=bad.pt: the yaml inside the checkpoint can't be built (TypeError: unsupported")
+    assert says(remarks[0], "model=bad.pt ... yaml inside the checkpoint can't be built ... TypeError: unsupported")
     assert not ran.exists()
 
 
@@ -144,6 +145,7 @@ def own(tmp_path, monkeypatch, checkpoint) -> Path:
     del sys.modules["my_blocks"]
 
 
+@pytest.mark.command
 def test_a_block_of_the_users_own_goes_through_a_whole_run_with_trust(own, dataset, monkeypatch, capsys):
     """Pruned, trained, exported, and timed in another process; the user's own variable doesn't decide."""
     monkeypatch.chdir(own.parent)
@@ -159,19 +161,21 @@ def test_a_block_of_the_users_own_goes_through_a_whole_run_with_trust(own, datas
     assert results["blocks"]["model.4"] == "Doubled"
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("variable", ["true", "false"])
 def test_trust_ends_with_its_run_and_the_environment_does_not_grant_it(variable, own, dataset, monkeypatch, capsys):
     monkeypatch.chdir(own.parent)
     monkeypatch.setenv("ULTRALYTICS_SAFE_LOAD", variable)
     words = f"model={own}", f"data={dataset}", *QUICK
     code, _, err = command(monkeypatch, capsys, *words)
-    assert code == 1 and "(my_blocks.Doubled), since it could run any code (trust=true loads" in err
+    assert code == 1 and says(err, "(my_blocks.Doubled) ... any code ... trust=true")
     assert command(monkeypatch, capsys, *words, "trust=true")[0] == 0
     code, _, err = command(monkeypatch, capsys, *words)
-    assert code == 1 and "(my_blocks.Doubled), since it could run any code (trust=true loads" in err
+    assert code == 1 and says(err, "(my_blocks.Doubled) ... any code ... trust=true")
     assert os.environ["ULTRALYTICS_SAFE_LOAD"] == variable
 
 
+@pytest.mark.command
 def test_each_job_of_a_sweep_says_for_itself_whether_to_trust(own, dataset, monkeypatch, capsys):
     monkeypatch.chdir(own.parent)
     words = f"model={own}", f"data={dataset}", *QUICK
@@ -180,6 +184,7 @@ def test_each_job_of_a_sweep_says_for_itself_whether_to_trust(own, dataset, monk
     assert [path.parent.name for path in own.parent.glob("runs/sweep*/*/results.json")] == ["0"]
 
 
+@pytest.mark.command
 def test_processes_for_timing_trust_as_the_run_does(own):
     with trusted(True):
         assert fresh(load, own).model[4].__class__.__name__ == "Doubled"
@@ -190,10 +195,9 @@ def test_processes_for_timing_trust_as_the_run_does(own):
 def test_a_trusted_checkpoint_whose_module_is_not_here_names_it(own, monkeypatch):
     monkeypatch.setattr(sys, "path", [place for place in sys.path if "mine" not in place])
     monkeypatch.delitem(sys.modules, "my_blocks")
-    with trusted(True), pytest.raises(InputError) as error:
+    with trusted(True), pytest.raises(InputError, match=like("own.pt needs the module my_blocks ... PYTHONPATH")):
         load(own)
     monkeypatch.setitem(sys.modules, "my_blocks", None)
-    assert "own.pt needs the module my_blocks, which is not here (put its folder into PYTHONPATH); " in str(error.value)
 
 
 def copied(dataset: Path, folder: Path) -> Path:
@@ -201,6 +205,7 @@ def copied(dataset: Path, folder: Path) -> Path:
     return folder / dataset.name
 
 
+@pytest.mark.command
 def test_a_label_cache_that_comes_with_a_data_set_is_neither_read_nor_written(
     tmp_path, ran, dataset, checkpoint, monkeypatch, capsys
 ):
@@ -218,6 +223,7 @@ def test_a_label_cache_that_comes_with_a_data_set_is_neither_read_nor_written(
     assert ran.exists()
 
 
+@pytest.mark.command
 def test_a_label_cache_in_the_store_that_would_run_code_is_made_anew(
     tmp_path, ran, dataset, checkpoint, monkeypatch, capsys
 ):
@@ -238,7 +244,7 @@ def test_the_download_of_a_yaml_is_not_run(download, tmp_path, ran):
     yaml = tmp_path / "data.yaml"
     text = f"train: none\nval: none\nnames: [a]\ndownload: {json.dumps(download.format(str(ran)))}\n"
     yaml.write_text(text)
-    with pytest.raises(InputError, match=r"data\.yaml can't be used: Dataset '.*' images not found, missing path"):
+    with pytest.raises(InputError, match=like("data.yaml can't be used ... images not found")):
         resolve(str(yaml))
     assert not ran.exists()
 
@@ -251,11 +257,11 @@ def test_archives_and_addresses_are_not_unpacked(task, tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         archive.add(tmp_path / "a.txt", "../../a.txt")
     for given in (tmp_path / "a.zip", tmp_path / "a.tar", "https://localhost:1/a.zip"):
-        with pytest.raises(InputError) as error:
+        with pytest.raises(InputError, match=like(f"data={given} is an archive or an address")):
             resolve(str(given), task)
-        assert str(error.value).startswith(f"data={given} is an archive or an address, and nothing is unpacked")
 
 
+@pytest.mark.command
 def test_images_may_lie_elsewhere_and_nothing_is_written_there(tmp_path, dataset, checkpoint, monkeypatch, capsys):
     elsewhere = copied(dataset, tmp_path / "elsewhere").parent
     (tmp_path / "project").mkdir()
@@ -280,5 +286,5 @@ def test_images_may_lie_elsewhere_and_nothing_is_written_there(tmp_path, dataset
 
 def test_a_path_to_where_no_images_are_is_refused(tmp_path):
     (tmp_path / "data.yaml").write_text("train: ../../../../../../../etc\nval: /etc\nnames: [a]\n")
-    with pytest.raises(InputError, match=r"data\.yaml has no images in its train split \(/etc\); check the path"):
+    with pytest.raises(InputError, match=like("data.yaml has no images ... train ... (/etc) ... check the path")):
         resolve(str(tmp_path / "data.yaml"))
