@@ -124,6 +124,17 @@ def test_a_damaged_manifest_proves_nothing(damage, tmp_path):
         output.claim(tmp_path, RUN, overwrite=True)
 
 
+@pytest.mark.parametrize("end", [manifest.finish, manifest.rest])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"{")])
+def test_a_manifest_that_is_lost_during_the_work_is_said_and_not_made_anew(damage, end, tmp_path):
+    manifest.begin(tmp_path, RUN)
+    damage(tmp_path / manifest.NAME)
+    before = snapshot(tmp_path)
+    with pytest.raises(InputError, match=r"\.optimize\.json was deleted or changed during the work"):
+        end(tmp_path)
+    assert snapshot(tmp_path) == before
+
+
 # -- where a run may write --
 
 
@@ -308,7 +319,7 @@ def test_an_unfinished_run_goes_on_in_its_folder_without_what_it_had_left(tmp_pa
 
 
 def test_what_is_drawn_again_replaces_no_report_that_was_edited(tmp_path, monkeypatch, capsys):
-    for name in ("page", "image"):  # altair takes seconds, and which file it is makes no difference
+    for name in ("page", "chart_image"):  # altair takes seconds, and which file it is makes no difference
         monkeypatch.setattr(f"optimize.report.{name}.write", lambda report, path, *_: path.write_text("drawn"))
     write(reports.report(disagreement=None), tmp_path)
     first = (tmp_path / "report.md").read_text()
