@@ -34,7 +34,7 @@ def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> lis
     host = report.provenance.host
     here = device is None or _is(device, host.cpu, host.board, host.machine)
     brought = [m for m in report.measurements if device is None or _is(device, m.cpu, m.device, m.system)]
-    if not here and not brought:
+    if device is not None and not here and not brought:
         raise InputError(f"runs={run} was measured on {_elsewhere(host, device)}.")
     timed = [row for row in report.results if row.latency and here]
     runtimes = [*(row.variant.runtime for row in timed), *(one.runtime for one in brought)]
@@ -49,7 +49,9 @@ def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> lis
         if unit is None:
             continue
         same = [one for one in brought if one.artefact == (row.sha256, row.variant.runtime, row.variant.precision)]
-        times = [(one.device, one, gates.of_measurement(one, report)) for one in same]
+        times: list[tuple[str, Latency | Measurement, list[str]]] = [
+            (one.device, one, gates.of_measurement(one, report)) for one in same
+        ]
         if row.latency and here:
             times.insert(0, (host.name, row.latency, gates.of_timing(report)))
         for where, time, doubts in times:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class CalibrationImages:
     def __len__(self) -> int:
         return len(self.files)
 
-    def described(self) -> dict:
+    def described(self) -> dict[str, Any]:
         """For report.json: how many images, from where, by which seed, and how many of them show each class."""
         shown = [self.data.classes.get(file, frozenset()) for file in self.files]
         counts = Counter(i for classes in shown for i in classes)
@@ -69,7 +70,7 @@ def sample(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImage
     return CalibrationImages(tuple(Random(seed).sample(files, min(count, len(files)))), imgsz, data, seed)
 
 
-def _sentence(found: dict) -> str:
+def _sentence(found: dict[str, Any]) -> str:
     counts = found["images_by_class"].values()
     return (
         f"calibrating with {found['images']} images of {found['source']}, seed {found['seed']}: they show "

@@ -15,14 +15,31 @@ from optimize.yolo.train import Training, finetune
 class Settings(Protocol):
     """What every stage that trains has; the fields are those of `finetune`."""
 
-    data: Dataset
-    epochs: int
-    batch: int
-    device: str | None
-    seed: int
+    @property
+    def data(self) -> Dataset: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def device(self) -> str | None: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
-def train(settings: Settings, variant: Variant, folder: Path, said: dict[str, object], **how: object) -> Path:
+def train(
+    settings: Settings,
+    variant: Variant,
+    folder: Path,
+    said: dict[str, object],
+    *,
+    teacher: Path | None = None,
+    quantize: bool = False,
+) -> Path:
     """The checkpoint that `finetune` makes of `variant`, as `folder`/recovered.pt with report.json beside it.
 
     Args:
@@ -30,7 +47,7 @@ def train(settings: Settings, variant: Variant, folder: Path, said: dict[str, ob
         variant: a checkpoint.
         folder: of the stage.
         said: what the report begins with, after the epochs.
-        how: arguments of `finetune` that are not every stage's.
+        teacher, quantize: as in `finetune`.
     """
     training = finetune(
         variant.path,
@@ -41,7 +58,8 @@ def train(settings: Settings, variant: Variant, folder: Path, said: dict[str, ob
         batch=settings.batch,
         device=settings.device,
         seed=settings.seed,
-        **how,
+        teacher=teacher,
+        quantize=quantize,
     )
     path = folder / "recovered.pt"
     move(training.path, path)
