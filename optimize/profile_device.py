@@ -119,6 +119,7 @@ def device(found: Machine, threads: int, tries: int) -> Device:
     name, load = own or cpu.board() or "a CPU without a name", resources.load_average()
     said = [name, f"{threads} threads", *([] if load is None else [f"load average {load:.1f}"]), str(date.today())]
     here, caches, memory = ", ".join(said), cpu.caches(), resources.memory()
+    megabytes = None if caches is None else round(caches / 1e6, 3)
 
     def reached(value: float, what: str, runtime: str) -> Figure:
         source = (
@@ -139,9 +140,7 @@ def device(found: Machine, threads: int, tries: int) -> Device:
             r: reached(speed, "a tensor of 64 MiB, read and written", r) for r, speed in found.bandwidth.items()
         },
         cache={
-            runtime: Figure(
-                caches and round(caches / 1e6, 3), "measured", f"all data caches, as the system tells; {here}"
-            )
+            runtime: Figure(megabytes, "measured", f"all data caches, as the system tells; {here}")
             for runtime in found.peaks
         },
         memory=Figure(round(memory / 1e9, 3), "measured", f"all of it, as the system tells; {here}"),

@@ -77,7 +77,8 @@ def load(path: Path) -> dict:
 def save(prefix: str, path: Path, x: dict, version: str) -> None:
     """Keep the dictionary `x` that ultralytics would write to `path`, with its `version` in it."""
     x["version"] = version
-    _keep(*_place(path), text(x).encode())
+    folder, name = _place(path)
+    _keep(folder, name, text(x).encode())
 
 
 def _keep(folder: Path, name: str, content: bytes) -> None:

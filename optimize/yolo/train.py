@@ -242,7 +242,8 @@ def _train(task: str, overrides: dict[str, object]) -> None:
         if not job.ddp:  # the workers of several GPUs print ultralytics' own log
             job.add_callback("on_train_start", partial(_show_steps, stack))
             job.add_callback("on_train_epoch_start", _let_others_time)
-            job.add_callback("on_fit_epoch_end", partial(_say_epoch, *next(iter(METRICS[task].items()))))
+            metric, key = next(iter(METRICS[task].items()))
+            job.add_callback("on_fit_epoch_end", partial(_say_epoch, metric, key))
         job.train()
 
 

@@ -57,7 +57,7 @@ class Summary:
         return [cost for cost, best in self.fronts.items() if row in best]
 
     def is_best(self, row: Row) -> bool:
-        return any(found.row is row and found.verdict.best for found in self.findings)
+        return any(found.row is row and found.verdict.best is not None for found in self.findings)
 
     @property
     def worth(self) -> list[Row]:
