@@ -27,6 +27,7 @@ test-standin: .venv/installed-dev
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python tests/lint_portable.py
 	$(BIN)/python tests/lint_imports.py
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +20,11 @@ class Search(Sweeper):
     Its arguments are the keys of conf/hydra/sweeper/search.yaml, which explains them.
     """
 
-    def __init__(self, trials: int, batch: int, seed: int, params: Mapping[str, Any]):
+    config: DictConfig  # these are set before Hydra calls anything else
+    hydra_context: HydraContext
+    launcher: Launcher
+
+    def __init__(self, trials: int, batch: int, seed: int, params: Mapping[str, Any]) -> None:
         self.trials, self.batch, self.seed, self.params = trials, batch, seed, params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

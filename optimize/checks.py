@@ -46,8 +46,8 @@ def check_fit(given: str, model: nn.Module, data: Dataset, called: str, fix: str
         )
     if keypoints(model) != data.keypoints:
         raise InputError(
-            f"{given} has kpt_shape {list(keypoints(model))}, data={called} has "
-            f"{list(data.keypoints)}; give {fix.format('keypoints')}."
+            f"{given} has kpt_shape {list(keypoints(model) or ())}, data={called} has "
+            f"{list(data.keypoints or ())}; give {fix.format('keypoints')}."
         )
 
 

@@ -10,12 +10,13 @@ from multiprocessing import set_start_method
 from pathlib import Path
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from optimize.begin import Run, begun
-from optimize.config import CONF
+from optimize.config import CONF, plain
 from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described, during
 from optimize.host.own_path import leave_current_folder
 from optimize.host.process import end_with
@@ -65,15 +66,15 @@ def job(config: DictConfig) -> tuple[float, float | None] | float | None:
             manifest.rest(folder)
 
 
-def _attempt(config: DictConfig, settings: DictConfig, folder: Path) -> float | None:
+def _attempt(config: DictConfig, settings: HydraConf, folder: Path) -> float | None:
     if not watches:  # a worker of the launcher's
         set_start_method(None, force=True)  # joblib's own is unknown to the processes that start from here
         end_with(os.getppid())
     os.chdir(home(Path(settings.sweep.dir)))
-    logs = OmegaConf.to_container(settings.job_logging, resolve=True)
+    logs = plain(settings.job_logging, resolve=True)
     with alone_in(folder):
         manifest.begin(folder, manifest.RUN)
-        return attempt(config, settings.job.num, OmegaConf.to_container(settings.overrides.task), logs, folder).score
+        return attempt(config, settings.job.num, plain(settings.overrides.task), logs, folder).score
 
 
 @contextmanager
@@ -162,7 +163,9 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     if missed := [*report.missed, *([] if verdict.decide(report).best else [verdict.headline(report)])]:
         raise LimitMissed(" ".join(missed))
     best = verdict.chosen(report)
-    return best and (best.accuracy.score, best.latency and best.latency.median_ms)
+    if best is None:
+        return None
+    return best.accuracy.score, best.latency.median_ms if best.latency else None
 
 
 def _close_log() -> None:

@@ -51,14 +51,20 @@ def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) ->
     return given
 
 
+def plain(node: Any, resolve: bool = False) -> Any:
+    """A list or mapping of a configuration as Python's own; `${...}` in it stays as it is, unless `resolve`."""
+    return OmegaConf.to_container(node, resolve=resolve)
+
+
 def check_targets(config: DictConfig, trust: bool) -> None:
     """Look that every `_target_` names a class of this package, before one is imported: importing a module runs it.
 
     Raises:
         InputError: one is of another package, and there is no `trust`.
     """
-    for key, node in config.items():
+    for name, node in config.items():
         if isinstance(node, DictConfig):
+            key = str(name)
             target = str(node.get("_target_", OURS))
             if not trust and not target.startswith(OURS):
                 raise InputError(
@@ -95,7 +101,7 @@ def build(node: DictConfig, where: str, **objects: Any) -> Any:
 def typed(cls: type, node: DictConfig, where: str, **objects: Any) -> Any:
     """An instance of the dataclass `cls` with the values of `node`, each checked against its field's type."""
     names = {field.name for field in fields(cls) if field.init}
-    given = {key: node[key] for key in node if key != "_target_"}
+    given = {str(key): node[key] for key in node if key != "_target_"}
     nested = {key: build(value, f"{where}.{key}", **objects) for key, value in given.items() if _is_object(value)}
     plain = {key: value for key, value in given.items() if key not in nested}
     hints = get_type_hints(cls)
@@ -137,7 +143,8 @@ def _checked(hint: Any, value: Any, name: str) -> Any:
         value = literal(value)  # it was resolved already
     holder = OmegaConf.structured(make_dataclass("Holder", [("value", hint)]))
     try:
-        return OmegaConf.to_object(OmegaConf.merge(holder, {"value": value})).value
+        held: Any = OmegaConf.to_object(OmegaConf.merge(holder, {"value": value}))
+        return held.value
     except OmegaConfBaseException as error:
         allowed = " or ".join(WORDS.get(kind, "null") for kind in get_args(hint) or (hint,))
         raise InputError(f"{name}={value} is not allowed; give {allowed}.") from error

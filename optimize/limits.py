@@ -14,7 +14,7 @@ class Limits:
     flops: float | None = None
     size_mb: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             value, zero = getattr(self, field.name), field.name == "max_drop"
             if value is not None and not (value >= 0 if zero else value > 0):

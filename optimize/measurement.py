@@ -55,6 +55,6 @@ class Measurement:
         return self.sha256, self.runtime, self.precision
 
     @property
-    def place(self) -> tuple:
+    def place(self) -> tuple[str, str, str, str, int]:
         """Where: another measurement of the same artefact there takes its place."""
         return *self.artefact, self.device, self.threads

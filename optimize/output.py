@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from omegaconf import DictConfig, OmegaConf
 
+from optimize.config import plain
 from optimize.errors import InputError
 from optimize.host.files import move
 from optimize.store import manifest
@@ -51,7 +52,7 @@ def check_names(config: DictConfig) -> None:
     """
     for key, value in FIXED.items():
         parent, _, name = key.rpartition(".")
-        raw = OmegaConf.to_container(OmegaConf.select(config, parent), resolve=False)
+        raw = plain(OmegaConf.select(config, parent))
         if raw[name] != value:
             raise InputError(f"{key}={raw[name]} is not allowed, since files could be overwritten; leave {key} out.")
 

@@ -4,17 +4,17 @@ import os
 import platform
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from optimize.device.device import Device, Figure, load, save
 from optimize.errors import InputError, MeasurementError
 from optimize.host import cpu, resources
 from optimize.keys import meaning
 from optimize.measure import machine
-from optimize.measure.profile import CALLS
+from optimize.measure.profile import CALLS, OpenProfiler
 from optimize.measure.roofline import Machine
 from optimize.output import check_new
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -59,7 +59,7 @@ def profiled(threads: int) -> Device:
     Raises:
         MeasurementError: other work disturbs: what is measured too low would make a bound that is none.
     """
-    asked = {
+    asked: dict[str, tuple[OpenProfiler, set[str]]] = {
         OpenVino.info.name: (OpenVino().profiler, {"fp32", "int8", *(["bf16"] if cpu_computes_bf16() else [])}),
         OnnxRuntime.info.name: (OnnxRuntime().profiler, {"fp32", "int8"}),
     }
@@ -77,10 +77,14 @@ def profiled(threads: int) -> Device:
 
 def best(found: Sequence[Machine]) -> Machine:
     """The best of each figure."""
-    return Machine(*(_best([getattr(one, field.name) for one in found]) for field in fields(Machine)))
+    return Machine(
+        peaks=_best([one.peaks for one in found]),
+        bandwidth=_best([one.bandwidth for one in found]),
+        cache_bandwidth=_best([one.cache_bandwidth for one in found]),
+    )
 
 
-def _best(found: list[dict]) -> dict:
+def _best(found: list[dict[str, Any]]) -> dict[str, Any]:
     """Of each key the largest value, in nested dicts as well."""
     keys = dict.fromkeys(key for one in found for key in one)
     values = {key: [one[key] for one in found if key in one] for key in keys}
@@ -93,8 +97,12 @@ def unsure(found: Sequence[Machine]) -> list[tuple[str, float, float, str]]:
     for one in found:
         for what, value, unit in _figures(one):
             every.setdefault((what, unit), []).append(value)
-    two = [(what, *sorted([0.0, *values])[:-3:-1], unit) for (what, unit), values in every.items()]
-    return [figure for figure in two if figure[2] < (1 - ALIKE) * figure[1]]
+    apart = []
+    for (what, unit), values in every.items():
+        second, first = sorted([0.0, *values])[-2:]
+        if second < (1 - ALIKE) * first:
+            apart.append((what, first, second, unit))
+    return apart
 
 
 def _figures(one: Machine) -> Iterator[tuple[str, float, str]]:
@@ -112,6 +120,7 @@ def device(found: Machine, threads: int, tries: int) -> Device:
     name, load = own or cpu.board() or "a CPU without a name", resources.load_average()
     said = [name, f"{threads} threads", *([] if load is None else [f"load average {load:.1f}"]), str(date.today())]
     here, caches, memory = ", ".join(said), cpu.caches(), resources.memory()
+    megabytes = None if caches is None else round(caches / 1e6, 3)
 
     def reached(value: float, what: str, runtime: str) -> Figure:
         source = (
@@ -132,9 +141,7 @@ def device(found: Machine, threads: int, tries: int) -> Device:
             r: reached(speed, "a tensor of 64 MiB, read and written", r) for r, speed in found.bandwidth.items()
         },
         cache={
-            runtime: Figure(
-                caches and round(caches / 1e6, 3), "measured", f"all data caches, as the system tells; {here}"
-            )
+            runtime: Figure(megabytes, "measured", f"all data caches, as the system tells; {here}")
             for runtime in found.peaks
         },
         memory=Figure(round(memory / 1e9, 3), "measured", f"all of it, as the system tells; {here}"),

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec, Protocol, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -11,17 +12,26 @@ from optimize.texts import shown
 
 CONSOLE = Terminal(stderr=True, width=None if sys.stderr.isatty() else WIDTH_OF_A_FILE)
 
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+
+class Tick(Protocol):
+    """Wraps a function, so that each of its calls is a step of a bar."""
+
+    def __call__(self, function: Callable[Arguments, Answer], /) -> Callable[Arguments, Answer]: ...
+
 
 @contextmanager
-def bar(text: str, total: int) -> Iterator[Callable[[Callable], Callable]]:
+def bar(text: str, total: int) -> Iterator[Tick]:
     """A bar of `total` steps. What it yields wraps a function, so that each of its calls is a step."""
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
         task = progress.add_task(shown(text), total=total)
 
-        def tick(function: Callable) -> Callable:
-            def call(*args):
-                result = function(*args)
+        def tick(function: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+            def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+                result = function(*args, **kwargs)
                 progress.advance(task)
                 return result
 

@@ -118,7 +118,7 @@ def host() -> Host:
         machine=platform.machine(),
         cpu=cpu.name(),
         cpu_flags=tuple(cpu.flags()),
-        cores=os.cpu_count(),
+        cores=os.cpu_count() or resources.cores(),
         load_average=resources.load_average(),
         board=cpu.board(),
     )

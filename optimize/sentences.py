@@ -100,16 +100,19 @@ def _log(said: str, error: BaseException) -> None:
             handler.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, said, None, trace))
 
 
-def sentence(error: Exception) -> str | None:
+def sentence(error: BaseException) -> str | None:
     """What to tell the user of a mistake, or of a machine without room; None of everything else."""
     if isinstance(error, OptimizeError):
         return str(error)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         file = f" ({error.filename})" if error.filename else ""
-        known = "permission was denied" if isinstance(error, PermissionError) else NO_ROOM.get(error.errno)
-        return known and (
-            f"{known}{file}{_where(error)}; make room or run in another folder: what was finished is kept."
-        )
+        if isinstance(error, PermissionError):
+            known = "permission was denied"
+        elif error.errno in NO_ROOM:
+            known = NO_ROOM[error.errno]
+        else:
+            return None
+        return f"{known}{file}{_where(error)}; make room or run in another folder: what was finished is kept."
     text = str(error)
     if text.startswith("Config group override must be"):
         return f"a group takes one of its choices, and `none` turns it off, e.g. quant=none; {HELP} lists them."
@@ -129,8 +132,8 @@ def sentence(error: Exception) -> str | None:
         key = "hydra.sweep.dir" if folder[1] == "sweep" else "hydra.run.dir"
         reason = text.splitlines()[0]
         return f"{key} can't be read ({reason}): ${{...}} stands for a value there; give a folder without it."
-    if key := re.search(r"Could not override '([^']+)'", text):
-        return f"{key[1]} is not a key; {HELP} lists all keys."
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        return f"{unknown[1]} is not a key; {HELP} lists all keys."
     if choice := re.search(r"Could not (?:find|load) '(.+)/(.+)'", text):
         allowed = sorted(file.stem for file in (CONF / choice[1]).glob("*.yaml"))
         return f"{choice[1]}={choice[2]} is not allowed; give one of {', '.join(allowed)}."

@@ -31,7 +31,7 @@ class Settings:
     bundle: bool = False
     overwrite: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")
         _require(self.epochs >= 0, f"epochs={self.epochs}", "0 or more")
         _require(self.batch >= 1, f"batch={self.batch}", "1 or more")

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -14,7 +15,7 @@ WIDTH_OF_A_FILE = 180  # a pipe has no width, and a broken table is worse than a
 class Terminal(Console):
     """Shows every string as it is: cells, titles, notes."""
 
-    def render_str(self, text: str, **style: object) -> Text:
+    def render_str(self, text: str, **style: Any) -> Text:
         return super().render_str(shown(text), **style | {"markup": False, "emoji": False})
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from pathlib import PurePath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 LONGEST = 100_000  # characters of one text in a file of ours
 # Control characters, changes of the writing direction, halves of a character, and what no XML may hold: the drawing
@@ -33,12 +33,17 @@ def code(text: str) -> str:
     """`text` as a code span in markdown."""
     text = shown(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    space = " " * (len(fence) > 1)
+    space = " " if len(fence) > 1 else ""
     return f"{fence}{space}{text}{space}{fence}"
 
 
 def mapped(value: Anything, change: Callable[[str], str]) -> Anything:
     """`value`, a record or a collection of such, with every text and path in it changed, keys too."""
+    changed: Anything = _mapped(value, change)
+    return changed
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, PurePath):
@@ -47,7 +52,7 @@ def mapped(value: Anything, change: Callable[[str], str]) -> Anything:
         return {mapped(key, change): mapped(one, change) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(mapped(one, change) for one in value)
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         own = (field.name for field in fields(value) if field.init)
         return replace(value, **{name: mapped(getattr(value, name), change) for name in own})
     return value

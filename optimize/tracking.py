@@ -68,6 +68,7 @@ def _kept(write: Callable[..., None]) -> Callable[..., str | None]:
         except Exception as error:  # every kind of store fails in its own way
             log.debug("MLflow", exc_info=True)
             return f"the report is written, but not to MLflow at {_place()}: {described(error)}."
+        return None
 
     return kept
 
@@ -130,8 +131,8 @@ def metrics(report: Report) -> dict[str, float]:
             "points": points(row, report),
             "flops": row.flops,
             "size_mb": row.size_bytes / 1e6,
-            "median_ms": time and time.median_ms,
-            "speedup": time and time.speedup,
+            "median_ms": time.median_ms if time else None,
+            "speedup": time.speedup if time else None,
         }
         found |= {f"{row.variant.runtime}/{row.variant.name}/{name}": value for name, value in figures.items()}
     return {FORBIDDEN.sub("-", name): float(value) for name, value in found.items() if value is not None}

@@ -44,7 +44,7 @@ From Python, with ultralytics' own API:
 stops them."""
 
 
-def trainer(overrides: dict[str, Any], _callbacks: dict | None = None):
+def trainer(overrides: dict[str, Any], _callbacks: dict[str, Any] | None = None) -> Any:
     """ultralytics' own trainer of a checkpoint's task, with its widths kept: `YOLO(path).train(trainer=trainer)`.
 
     Args:

@@ -7,7 +7,8 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 EXACT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Count = Annotated[int, Field(ge=0, lt=10**18)]
-Before, After = Count, Count
+Before = Count
+After = Count
 
 
 @dataclass(frozen=True)

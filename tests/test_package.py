@@ -19,8 +19,14 @@ def test_the_wheel_carries_the_config_the_checkpoint_and_the_page(tmp_path):
     for yaml in (ROOT / "conf").rglob("*.yaml"):
         assert f"optimize/conf/{yaml.relative_to(ROOT / 'conf')}" in names
     assert "optimize/weights/digits.pt" in names
+    assert "optimize/py.typed" in names  # type checkers read our annotations
     assert "hydra_plugins/optimize_search.py" in names
-    templates = ("report/report.html.j2", "report/frame.html.j2", "report/controls.html.j2", "sweep/sweep.html.j2")
+    templates = (
+        "report/report.html.j2",
+        "report/frame.html.j2",
+        "report/controls.html.j2",
+        "sweep/summary/sweep.html.j2",
+    )
     assert {f"optimize/{name}" for name in (*templates, "report/page.css", "report/page.js")} <= set(names)
     device = "run.py", "bench.py", "runtimes.py", "README.md"
     assert {f"optimize/bundle/files/{name}" for name in device} <= set(names)

@@ -133,11 +133,12 @@ def _layers(candidate: Candidate, device: Device) -> Table:
         title_style="bold",
     )
     table.add_column("layer", no_wrap=True)
-    known = [b for b in candidate.bounds if b.layers is not None]
-    for name in ("MFLOPs", *(f"{b.unit} {b.arithmetic}, ms" for b in known)):
+    known = {f"{b.unit} {b.arithmetic}, ms": b.layers for b in candidate.bounds if b.layers is not None}
+    for name in ("MFLOPs", *known):
         table.add_column(name, justify="right", no_wrap=True)
     counted = [layer for layer in candidate.cost.layers if layer.flops]
-    for layer, *limits in zip(counted, *(b.layers for b in known), strict=True):
+    for i, layer in enumerate(counted):
+        limits = [layers[i] for layers in known.values()]
         times = (f"{limit.bound_ms:.4f}{'*' if limit.bound == 'memory' else ''}" for limit in limits)
         table.add_row(layer.name, f"{layer.flops / 1e6:.3f}", *times)
     return table

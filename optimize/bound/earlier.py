@@ -35,7 +35,7 @@ def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> lis
     host = report.provenance.host
     here = device is None or _is(device, host.cpu, host.board, host.machine)
     brought = [m for m in report.measurements if device is None or _is(device, m.cpu, m.device, m.system)]
-    if not here and not brought:
+    if device is not None and not here and not brought:
         raise InputError(f"runs={run} was measured on {_elsewhere(host, device)}.")
     if device:
         timed = [row for row in report.results if row.latency and here]

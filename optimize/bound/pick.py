@@ -87,8 +87,9 @@ def misses(cost: Cost, bound: Bound | None, limits: Limits) -> list[str]:
         found.append(f"{cost.flops / 1e9:.4g} instead of {limits.flops / 1e9:g} GFLOPs")
     if limits.size_mb is not None and size > limits.size_mb:
         found.append(f"at least {size:.4g} instead of {limits.size_mb:g} MB")
-    if bound and bound.layers and limits.latency_ms is not None and bound.winograd_ms > limits.latency_ms:
-        found.append(f"at least {bound.winograd_ms:.3g} instead of {limits.latency_ms:g} ms")
+    least = bound.winograd_ms if bound else None
+    if least is not None and limits.latency_ms is not None and least > limits.latency_ms:
+        found.append(f"at least {least:.3g} instead of {limits.latency_ms:g} ms")
     if bound and bound.fits is False:
         found.append(f"at least {bound.memory / 1e6:.4g} MB of memory, more than there is")
     return found
@@ -98,9 +99,10 @@ def said(cost: Cost, bound: Bound, limits: Limits) -> str:
     """What `limits` mean for a model in one arithmetic: ruled out, and why; or possible, and on what condition."""
     if missed := misses(cost, bound, limits):
         return f"ruled out: {', '.join(missed)}"
-    if bound.layers is None:
+    least = bound.bound_ms
+    if least is None:
         return f"not ruled out: no {bound.arithmetic} peak known"
-    slow = limits.latency_ms is not None and bound.bound_ms > limits.latency_ms
+    slow = limits.latency_ms is not None and least > limits.latency_ms
     return "only with Winograd" if slow else "not ruled out"
 
 
@@ -117,8 +119,9 @@ def verdict(candidates: Sequence[Candidate], limits: Limits, where: str) -> list
     found = []
     if possible and possible is not measured:
         kinds = ", ".join(map(_kind, possible.left(limits)))
+        left = f" ({kinds})" if kinds else ""
         found.append(
-            f"The largest model that can meet the limits{where}: {_called(possible)}{kinds and f' ({kinds})'}. "
+            f"The largest model that can meet the limits{where}: {_called(possible)}{left}. "
             + (
                 f"What was measured of it misses them; not measured: {kinds}."
                 if possible.sound

@@ -94,7 +94,8 @@ def scene(split: str, index: int) -> Scene:
             continue
         owner, canvas = after, _paint(canvas, ink, rng)
         sources.append(source)
-    canvas = gaussian_filter(canvas, (sigma := rng.uniform(0, 0.9), sigma, 0))
+    sigma = rng.uniform(0, 0.9)
+    canvas = gaussian_filter(canvas, (sigma, sigma, 0))
     canvas += rng.normal(0, rng.uniform(1, 7), canvas.shape)
     classes = tuple(int(_digits()[1][source]) for source in sources)
     return Scene(canvas.round().clip(0, 255).astype(np.uint8), owner, classes, tuple(sources))
@@ -105,7 +106,7 @@ def _background(rng: np.random.Generator, columns: slice) -> np.ndarray:
     photo = _photographs()[rng.integers(2)][:, columns]
     side = rng.integers(80, 240, endpoint=True)
     top, left = (rng.integers(0, size - side, endpoint=True) for size in photo.shape[:2])
-    crop = np.rot90(photo[top : top + side, left : left + side], rng.integers(4))
+    crop = np.rot90(photo[top : top + side, left : left + side], int(rng.integers(4)))
     resized = Image.fromarray(np.ascontiguousarray(crop)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     return np.array(resized, dtype=np.float64)
 

@@ -76,8 +76,8 @@ def _bound(cost: Cost, device: Device, unit: str, arithmetic: str) -> Bound:
     return Bound(
         unit=unit,
         arithmetic=arithmetic,
-        layers=roofs and tuple(limit(layer, roofs) for layer in counted),
-        winograd_ms=roofs and sum(limit(layer, roofs, winograd=True).bound_ms for layer in counted),
+        layers=tuple(limit(layer, roofs) for layer in counted) if roofs else None,
+        winograd_ms=sum(limit(layer, roofs, winograd=True).bound_ms for layer in counted) if roofs else None,
         memory=memory,
         fits=None if device.memory.value is None else memory <= device.memory.value * 1e9,
     )
@@ -86,8 +86,10 @@ def _bound(cost: Cost, device: Device, unit: str, arithmetic: str) -> Bound:
 def _roofs(device: Device, unit: str, arithmetic: str) -> Roofs | None:
     """None without a peak."""
     peak = device.peaks[unit][arithmetic].value
+    if peak is None:
+        return None
     cache, slow, fast = device.cache[unit].value, device.bandwidth[unit].value, device.cache_bandwidth.get(unit)
-    return peak and Roofs(
+    return Roofs(
         peak=peak,
         bandwidth=slow,
         cache_bandwidth=fast.value if fast else None,

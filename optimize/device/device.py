@@ -1,5 +1,6 @@
 """What a device can do at most: a yaml in devices/, one of the user's own, or one that `profile_device` measured."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
@@ -106,7 +107,7 @@ def _first(error: ValidationError) -> str:
     return f"has {place}={found['input']}" if place else "is no profile"
 
 
-def wrong(device: Device):
+def wrong(device: Device) -> Iterator[str]:
     """What can't be, one sentence each, without its end."""
     if not any(device.peaks.values()):
         yield f"has no peak; {MEND}"

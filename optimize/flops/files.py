@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from optimize.errors import InputError
 from optimize.flops.table import CONVENTION, Table
@@ -45,19 +46,19 @@ def write(tables: list[Table], file: Path) -> None:
         writer.writerows(rows)
 
 
-def _content(table: Table) -> dict:
+def _content(table: Table) -> dict[str, Any]:
     whole = _figures(table.total)
     sums = {key: value for key, value in whole.items() if key not in ("name", "kind")}
     return {
         "model": table.model,
         "imgsz": list(table.imgsz),
         **sums,
-        "trained": table.trained and asdict(table.trained),
-        "fused": table.fused and asdict(table.fused),
+        "trained": asdict(table.trained) if table.trained else None,
+        "fused": asdict(table.fused) if table.fused else None,
         "uncounted": list(table.uncounted),
         "layers": [_figures(layer) for layer in table.layers],
     }
 
 
-def _figures(layer: GraphLayer) -> dict:
+def _figures(layer: GraphLayer) -> dict[str, Any]:
     return asdict(layer) | {name: getattr(layer, name) for name in DERIVED}

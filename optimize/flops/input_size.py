@@ -14,12 +14,13 @@ def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) ->
     texts = ", ".join(f"({', '.join(map(str, shape))})" for shape in inputs) or "nothing"
     if [len(shape) for shape in inputs] != [4]:
         raise InputError(f"model={model} takes {texts}, so it is no detector; {ONE_IMAGE}.")
-    if not all(isinstance(dimension, int) for dimension in inputs[0]):
+    known = [dimension for dimension in inputs[0] if isinstance(dimension, int)]
+    if len(known) != 4:
         raise InputError(
             f"model={model} has the dynamic input {texts}, so its operations can't be counted; export it again with "
             "dynamic=False."
         )
-    batch, channels, height, width = inputs[0]
+    batch, channels, height, width = known
     if channels > min(height, width):
         raise InputError(f"model={model} takes {texts}, which is no image; {ONE_IMAGE}.")
     if batch != 1:

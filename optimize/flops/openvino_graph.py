@@ -1,6 +1,7 @@
 """The table of an OpenVINO model, without torch."""
 
 from pathlib import Path
+from typing import Any
 
 from optimize.errors import InputError, RuntimeUnavailable, described
 from optimize.flops.input_size import check
@@ -48,5 +49,5 @@ def table(path: Path, imgsz: int | None) -> Table:
     return Table(str(path), size, layers, openvino_cost.uncounted(network), None, None)
 
 
-def _shape(port) -> tuple[int | str, ...]:
+def _shape(port: Any) -> tuple[int | str, ...]:
     return tuple(int(str(dim)) if dim.is_static else str(dim) for dim in port.get_partial_shape())

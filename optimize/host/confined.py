@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from threading import local
+from types import FrameType
+from typing import Any
 
 REFUSED = {  # by module
     "socket": "connect bind sendto sendmsg getaddrinfo gethostbyname gethostbyaddr",
@@ -49,7 +51,7 @@ def _listen() -> None:
     sys.addaudithook(_refuse)
 
 
-def _refuse(event: str, arguments: tuple) -> None:
+def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     if not getattr(_thread, "on", False):
         return
     if (event in EVENTS or (event == "open" and _writes(*arguments[:3]))) and not _imports():
@@ -58,7 +60,7 @@ def _refuse(event: str, arguments: tuple) -> None:
 
 def _imports() -> bool:
     """Whether a module is being imported: what an installed library does then is not the file's doing."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
         frame = frame.f_back
     return frame is not None

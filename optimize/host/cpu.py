@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 X86 = ("avx", "amx", "fma", "sse4")  # how the flags begin that name vector instructions
@@ -86,11 +87,10 @@ def _sysctl(key: str) -> str | None:
 
 
 def _registry(key: str, value: str) -> str | None:
-    """What Windows' registry holds as `value` of `key`."""
-    import winreg
+    """What Windows' registry holds as `value` of `key`; None on another system."""
+    if sys.platform == "win32":
+        import winreg
 
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:
+        with suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:  # there may be none
             return str(winreg.QueryValueEx(opened, value)[0]).strip() or None
-    except OSError:  # there is no such key or value
-        return None
+    return None

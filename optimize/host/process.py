@@ -9,12 +9,14 @@ from functools import cache
 from multiprocessing import active_children, get_context
 from threading import Thread
 from time import sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
+Answer = TypeVar("Answer")
 
-def fresh(function: Callable, *arguments: Any) -> Any:
+
+def fresh(function: Callable[..., Answer], *arguments: Any) -> Answer:
     """`function(*arguments)` in a new process, so that no thread pool or memory of training and validation is in it.
 
     It ends with this one, and on Ctrl-C.

@@ -99,7 +99,7 @@ def away() -> Iterator[None]:
     behind one who times, who would wait for this work to end.
     """
     work = _work.get()
-    if work in (None, ALONE):
+    if work is None or isinstance(work, str):
         yield
         return
     _leave(work)

@@ -73,4 +73,5 @@ def leave_groups_out(images: Sequence[Seen], score: Callable[[list[Seen]], float
     if groups < 2:
         return ()
     scores = [score([seen for i, seen in enumerate(images) if i % groups != group]) for group in range(groups)]
-    return () if None in scores else tuple(scores)
+    known = [one for one in scores if one is not None]
+    return tuple(known) if len(known) == groups else ()

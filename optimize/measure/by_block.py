@@ -28,17 +28,33 @@ class Block:
 
 def blocks(costs: tuple[Cost, Cost], profiles: tuple[Profile | None, Profile | None]) -> tuple[Block, ...]:
     """All blocks that count something, in the order of the network, what belongs to none last."""
-    flops, times = (Counter(), Counter()), tuple(Counter() if profile else None for profile in profiles)
-    for i in range(2):
-        for layer in costs[i].layers:
-            flops[i][block(layer.name)] += layer.flops
-        for layer in profiles[i].layers if profiles[i] else ():
-            times[i][block(layer.name)] += layer.milliseconds
-    names = sorted({name for found in (*flops, *times) if found for name in found}, key=place)
-    rows = (
-        Block(n, (flops[0][n], flops[1][n]), tuple(None if time is None else time[n] for time in times)) for n in names
-    )
+    flops = _flops(costs[0]), _flops(costs[1])
+    times = _times(profiles[0]), _times(profiles[1])
+    names = sorted({name for sums in (*flops, *times) if sums for name in sums}, key=place)
+    rows = (Block(n, (flops[0][n], flops[1][n]), (_of(times[0], n), _of(times[1], n))) for n in names)
     return tuple(row for row in rows if any(row.flops) or any(row.milliseconds))
+
+
+def _flops(cost: Cost) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for layer in cost.layers:
+        sums[block(layer.name)] += layer.flops
+    return sums
+
+
+def _times(profile: Profile | None) -> dict[str, float] | None:
+    if profile is None:
+        return None
+    sums: dict[str, float] = {}
+    for layer in profile.layers:
+        name = block(layer.name)
+        sums[name] = sums.get(name, 0) + layer.milliseconds
+    return sums
+
+
+def _of(times: dict[str, float] | None, name: str) -> float | None:
+    """The time of a block; 0 where the model has none of that name."""
+    return None if times is None else times.get(name, 0)
 
 
 def block(layer: str) -> str:

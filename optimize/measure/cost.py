@@ -8,12 +8,14 @@ published tables of ultralytics; their names are part of the result. The formula
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
+from torch.utils.hooks import RemovableHandle
 
 from optimize.errors import MeasurementError
 
@@ -56,7 +58,7 @@ class Cost:
     weight_bytes: int = field(init=False)
     activation_bytes: int = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("flops", "parameters", "weight_bytes", "activation_bytes"):
             object.__setattr__(self, name, sum(getattr(layer, name) for layer in self.layers))
         object.__setattr__(self, "macs", self.flops // 2)
@@ -107,30 +109,36 @@ def _layer(name: str, module: nn.Module, work: "_Work") -> Layer:
 class _Work(TorchDispatchMode):
     """Adds up what every operator does, for the module that called it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.flops, self.written, self.uncounted = Counter(), Counter(), set()
-        self.into, self.out_of, self.winograd = Counter(), Counter(), Counter()
+        self.flops: Counter[str] = Counter()
+        self.winograd: Counter[str] = Counter()
+        self.written: Counter[str] = Counter()
+        self.into: Counter[str] = Counter()
+        self.out_of: Counter[str] = Counter()
+        self.uncounted: set[str] = set()
         self.calls = [""]
 
-    def follow(self, model: nn.Module) -> list:
+    def follow(self, model: nn.Module) -> list[RemovableHandle]:
         """Hooks that keep track of the module at work; one that stands in several places counts for its caller."""
         places = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
-        hooks = []
+        hooks: list[RemovableHandle] = []
         for name, module in model.named_modules():
             if places[id(module)] == 1:
                 hooks.append(module.register_forward_pre_hook(lambda *_, name=name: self.calls.append(name)))
                 hooks.append(module.register_forward_hook(self._leave))
         return hooks
 
-    def _leave(self, *_) -> None:
+    def _leave(self, *_: object) -> None:
         self.calls.pop()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # torch would import its compiler to keep it away from here, which takes a second
 
-    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, operator: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         result = operator(*args, **kwargs)
         name, packet = self.calls[-1], operator._overloadpacket
@@ -147,10 +155,19 @@ class _Work(TorchDispatchMode):
         if packet is aten.convolution and _small(*args):
             self.winograd[name] += flop_registry[packet](*args, **kwargs, out_val=result)
         if not view:
-            self.written[name] += sum(t.nbytes for t in tree_leaves(result) if isinstance(t, torch.Tensor))
+            self.written[name] += sum(t.nbytes for t in tree_leaves(result) if isinstance(t, Tensor))
         return result
 
 
-def _small(_image, weight, _bias, stride, _padding, dilation, transposed, *_) -> bool:
+def _small(
+    _image: Tensor,
+    weight: Tensor,
+    _bias: Tensor | None,
+    stride: list[int],
+    _padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    *_: object,
+) -> bool:
     """Whether a convolution is 3x3 with stride 1, as `aten.convolution` is called."""
     return tuple(weight.shape[2:]) == (3, 3) and {*stride, *dilation} == {1} and not transposed

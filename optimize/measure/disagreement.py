@@ -109,7 +109,8 @@ def compare(
     def rank(pair: Pair) -> tuple[float, int, str]:
         return -pair.disagreement, -pair.unmatched, name(pair.before.image)
 
-    images, agreeing, worst = 0, 0, []
+    images, agreeing = 0, 0
+    worst: list[Pair] = []
     for pair in (Pair(one, other) for one, other in zip(before, after, strict=True)):
         images += 1
         agreeing += pair.unmatched == 0

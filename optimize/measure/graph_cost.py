@@ -57,8 +57,9 @@ class GraphLayer:
 def total(name: str, kind: str, layers: Iterable[GraphLayer]) -> GraphLayer:
     """Several as one, with the sums of all that they count."""
     layers = tuple(layers)
-    sums = (sum(getattr(layer, field.name) for layer in layers) for field in fields(GraphLayer)[2:])
-    return GraphLayer(name, kind, *sums)
+    counted = [field.name for field in fields(GraphLayer) if field.name not in ("name", "kind")]
+    sums = {count: sum(getattr(layer, count) for layer in layers) for count in counted}
+    return GraphLayer(name, kind, **sums)
 
 
 @dataclass(frozen=True)

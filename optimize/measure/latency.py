@@ -17,15 +17,17 @@ from rich.progress import track
 from optimize.errors import MeasurementError, described
 from optimize.host.process import fresh
 from optimize.progress import CONSOLE
+from optimize.variant import Variant
 
 if TYPE_CHECKING:
     from optimize.runtime.session import Session
-from optimize.variant import Variant
 
 ALIKE = 0.05  # by experience with A/A checks, times that differ by a smaller share can't be told apart
 CALLS = 3
 STEADY = 0.05  # warm-up ends when the medians of the last two windows differ by less than this share
 WINDOW, MOST_WARM_UP = 5, 60
+
+Open = Callable[[Variant, int], "Session"]  # as `Runtime.open`
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Untimed(MeasurementError):
 
 
 def measure(
-    subjects: list[tuple[Callable, Variant]],
+    subjects: list[tuple[Open, Variant]],
     threads: int,
     rounds: int,
     seed: int,
@@ -110,7 +112,7 @@ def measure(
 
 
 def _measure(
-    subjects: list[tuple[Callable, Variant]],
+    subjects: list[tuple[Open, Variant]],
     threads: int,
     rounds: int,
     seed: int,
@@ -151,13 +153,13 @@ def _reference(variant: Variant, variants: list[Variant]) -> int:
     return next((i for i in same if variants[i].name == "original"), same[0])
 
 
-def _milliseconds(session: Callable, image: np.ndarray) -> float:
+def _milliseconds(session: "Session", image: np.ndarray) -> float:
     start = perf_counter()
     session(image)
     return (perf_counter() - start) * 1e3
 
 
-def _warm_up(session: Callable, image: np.ndarray) -> None:
+def _warm_up(session: "Session", image: np.ndarray) -> None:
     """Call until the times are steady: runtimes allocate, pack weights and choose kernels in their first calls."""
     times: list[float] = []
     while len(times) < MOST_WARM_UP:

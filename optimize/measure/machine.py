@@ -1,15 +1,15 @@
 """Peaks and bandwidths that a runtime really reaches here, by its own profile of graphs that do nothing else."""
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from optimize.host.process import fresh
-from optimize.measure.profile import Profile, interleaved
+from optimize.measure.profile import OpenProfiler, Profile, interleaved
 from optimize.measure.roofline import Machine
 from optimize.variant import Variant
 
@@ -20,7 +20,7 @@ MOVED = {"memory": (1, 4096, 64, 64), "cache": (1, 64, 64, 64)}  # tensors of 64
 
 
 def measure(
-    subjects: list[tuple[Callable, Variant]], threads: int
+    subjects: list[tuple[OpenProfiler, Variant]], threads: int
 ) -> tuple[tuple[Profile | None, ...], Machine | None]:
     """Profile each `(profiler, variant)`, see `Runtime.profiler`, and measure what their limits need, in a new process.
 
@@ -31,9 +31,10 @@ def measure(
 
 
 def _measure(
-    subjects: list[tuple[Callable, Variant]], threads: int
+    subjects: list[tuple[OpenProfiler, Variant]], threads: int
 ) -> tuple[tuple[Profile | None, ...], Machine | None]:
-    profiles, asked = interleaved(subjects, threads), {}
+    profiles = interleaved(subjects, threads)
+    asked: dict[str, tuple[OpenProfiler, set[str]]] = {}
     for (profiler, variant), profile in zip(subjects, profiles, strict=True):
         if profile:
             kinds = asked.setdefault(variant.runtime, (profiler, set()))[1]
@@ -41,12 +42,12 @@ def _measure(
     return profiles, machine(asked, threads) if asked else None
 
 
-def alone(asked: dict[str, tuple[Callable, set[str]]], threads: int, rounds: int) -> Machine:
+def alone(asked: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int) -> Machine:
     """`machine` in a new process."""
     return fresh(machine, asked, threads, rounds)
 
 
-def machine(asked: dict[str, tuple[Callable, set[str]]], threads: int, rounds: int = ROUNDS) -> Machine:
+def machine(asked: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int = ROUNDS) -> Machine:
     """Of each runtime, by name: its bandwidths, and its peaks in some arithmetics. Takes 1 to 2 s per runtime."""
     kinds = [(name, open_, kind) for name, (open_, found) in asked.items() for kind in (*sorted(found), *MOVED)]
     with TemporaryDirectory() as folder:
@@ -58,12 +59,15 @@ def machine(asked: dict[str, tuple[Callable, set[str]]], threads: int, rounds: i
                 convolutions(path, quantized=kind == "int8")
         subjects = [(open_, Variant(paths[kind], name, kind, SIZE)) for name, open_, kind in kinds]
         profiles = interleaved(subjects, threads, rounds, min)  # other work makes nothing faster
-    found = {(name, kind): profile for (name, _, kind), profile in zip(kinds, profiles, strict=True)}
-    peaks = {name: {k: peak(found[name, k], k) for k in sorted(own)} for name, (_, own) in asked.items()}
+    found = {(name, kind): profile for (name, _, kind), profile in zip(kinds, profiles, strict=True) if profile}
+    peaks = {(name, kind): peak(profile, kind) for (name, kind), profile in found.items() if kind not in MOVED}
     return Machine(
-        peaks={name: {kind: best for kind, best in own.items() if best is not None} for name, own in peaks.items()},
-        bandwidth={name: bandwidth(found[name, "memory"]) for name in peaks},
-        cache_bandwidth={name: bandwidth(found[name, "cache"]) for name in peaks},
+        peaks={
+            name: {kind: best for kind in sorted(own) if (best := peaks.get((name, kind))) is not None}
+            for name, (_, own) in asked.items()
+        },
+        bandwidth={name: bandwidth(profile) for (name, kind), profile in found.items() if kind == "memory"},
+        cache_bandwidth={name: bandwidth(profile) for (name, kind), profile in found.items() if kind == "cache"},
     )
 
 
@@ -129,7 +133,7 @@ def _save(path: Path, nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR), path)
 
 
-def _node(kind: str, read: list[str], written: str, **attributes) -> onnx.NodeProto:
+def _node(kind: str, read: list[str], written: str, **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(kind, read, [written], f"{written}_{kind}", **attributes)
 
 

@@ -15,6 +15,8 @@ from optimize.variant import Variant
 
 WARM_UP, ROUNDS, CALLS = 5, 8, 3
 
+Summary = Callable[[list[float]], float]
+
 
 @dataclass(frozen=True)
 class LayerTime:
@@ -72,11 +74,14 @@ class Profiler:
     """
 
     run: Callable[[bool], None]
-    kernels: Callable[[Callable], list[Kernel]]
+    kernels: Callable[[Summary], list[Kernel]]
+
+
+OpenProfiler = Callable[[Variant, int], Profiler | None]  # as `Runtime.profiler`
 
 
 def interleaved(
-    subjects: list[tuple[Callable, Variant]], threads: int, rounds: int = ROUNDS, summary: Callable = np.median
+    subjects: list[tuple[OpenProfiler, Variant]], threads: int, rounds: int = ROUNDS, summary: Summary = np.median
 ) -> tuple[Profile | None, ...]:
     """Profile each `(profiler, variant)`, see `Runtime.profiler`, in this process; None where the runtime can't."""
     opened = [profiler(variant, threads) for profiler, variant in subjects]
@@ -106,7 +111,9 @@ def by_layer(kernels: list[Kernel]) -> tuple[LayerTime, ...]:
 
 
 def _owners(kernels: list[Kernel]) -> list[str]:
-    owners, written, read = [], {}, {}
+    owners: list[str] = []
+    written: dict[str, str] = {}
+    read: dict[str, str] = {}
     for kernel in kernels:
         owner = kernel.module or next(filter(None, (written.get(tensor) for tensor in kernel.reads)), "")
         written |= dict.fromkeys(kernel.writes, owner)

@@ -82,7 +82,8 @@ class Limit:
     @property
     def bound(self) -> str:
         """The largest of `shares`."""
-        return max(self.shares, key=self.shares.get)
+        shares = self.shares
+        return max(shares, key=lambda part: shares[part])
 
 
 def limit(profile: Profile, runtime: str, machine: Machine, latency_ms: float) -> Limit | None:

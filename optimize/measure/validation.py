@@ -56,7 +56,7 @@ class Validation:
         return self.store / f"{self.key}.detections.jsonl"
 
 
-Validate = Callable[[Callable[[Detections], None]], Accuracy]
+Validate = Callable[[Callable[[Detections], object]], Accuracy]
 
 
 def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validation:

@@ -49,7 +49,7 @@ def blocks(trace: Trace) -> list[Block]:
     for index, use in enumerate(trace.uses):
         for position, label in enumerate(unit[use.ids].tolist()):
             places[label].append((index, position))
-    alike: dict[tuple, list[int]] = defaultdict(list)
+    alike: dict[tuple[tuple[int, ...], str], list[int]] = defaultdict(list)
     for label, where in places.items():
         alike[(tuple(use for use, _ in where), reasons.get(label, ""))].append(label)
     return [_block(uses, [places[label] for label in labels], reason) for (uses, reason), labels in alike.items()]

@@ -119,7 +119,7 @@ def cheapest(
     return Choice(kept, None)
 
 
-def _between(cost, wide: np.ndarray, narrow: np.ndarray, budget: float) -> np.ndarray:
+def _between(cost: Callable[[np.ndarray], float], wide: np.ndarray, narrow: np.ndarray, budget: float) -> np.ndarray:
     """Rounding makes many blocks jump at one ratio: let them jump one after the other, as far as that helps."""
     kept = wide.copy()
     for block in np.flatnonzero(wide != narrow):
@@ -130,7 +130,9 @@ def _between(cost, wide: np.ndarray, narrow: np.ndarray, budget: float) -> np.nd
     return kept
 
 
-def _polish(cost, options: list[np.ndarray], kept: np.ndarray, budget: float, tolerance: float) -> np.ndarray:
+def _polish(
+    cost: Callable[[np.ndarray], float], options: list[np.ndarray], kept: np.ndarray, budget: float, tolerance: float
+) -> np.ndarray:
     """Move single blocks by one step, the best move first, while that comes closer."""
     while (miss := abs(cost(kept) - budget)) > tolerance:
         trials = []

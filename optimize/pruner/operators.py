@@ -4,10 +4,16 @@ One function per operator. It takes the tracker, the inputs with known channels,
 under torch's names, marks the result, and returns whether it could follow the channels.
 """
 
-import numpy as np
-from torch import Tensor
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from optimize.pruner.trace import Term, axis_of
+import numpy as np
+from torch import Tensor, nn
+
+from optimize.pruner.trace import Followed, Term, axis_of
+
+if TYPE_CHECKING:
+    from optimize.pruner.tracker import Tracker
 
 # Each output channel depends on the same channel of the input only, whatever the number of channels.
 CHANNELWISE = {
@@ -19,7 +25,9 @@ LAYERS = {"conv2d", "conv_transpose2d", "linear", "batch_norm"}
 ELEMENTWISE = {"add", "sub", "mul", "div", "true_divide", "iadd", "imul", "radd", "rsub", "rmul"}
 
 
-def channelwise(tracker, tracked, result, input, *args, **kwargs) -> bool:
+def channelwise(
+    tracker: "Tracker", tracked: list[Followed], result: object, input: Tensor, *args: object, **kwargs: object
+) -> bool:
     axis = axis_of(input)
     if axis is None or not isinstance(result, Tensor) or result.shape[: axis.dim + 1] != input.shape[: axis.dim + 1]:
         return False
@@ -27,8 +35,10 @@ def channelwise(tracker, tracked, result, input, *args, **kwargs) -> bool:
     return True
 
 
-def elementwise(tracker, tracked, result, input, other, **kwargs) -> bool:
-    axis = axis_of(tracked[0])
+def elementwise(
+    tracker: "Tracker", tracked: list[Followed], result: Tensor, input: object, other: object, **kwargs: object
+) -> bool:
+    axis = tracked[0].axis
     for operand in (input, other):
         if not isinstance(operand, Tensor) or operand.ndim == 0:
             continue
@@ -36,25 +46,28 @@ def elementwise(tracker, tracked, result, input, other, **kwargs) -> bool:
             return False
         if axis_of(operand) is None and operand.shape[axis.dim] != 1:
             return False
-    wide = [axis_of(t).ids for t in tracked if t.shape[axis.dim] == result.shape[axis.dim]]
+    wide = [one.axis.ids for one in tracked if one.tensor.shape[axis.dim] == result.shape[axis.dim]]
     tracker.tie(*wide)
     tracker.mark(result, wide[0], axis.dim)
     return True
 
 
-def cat(tracker, tracked, result, tensors, dim=0) -> bool:
+def cat(tracker: "Tracker", tracked: list[Followed], result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> bool:
     dim %= result.ndim
-    if any(axis_of(tensor).dim != dim for tensor in tracked):
+    if any(one.axis.dim != dim for one in tracked):
         return False
     tracker.mark(result, np.concatenate([tracker.ids(tensor, dim) for tensor in tensors]), dim)
     return True
 
 
-def chunk(tracker, tracked, result, input, chunks, dim=0) -> bool:
+def chunk(
+    tracker: "Tracker", tracked: list[Followed], result: Sequence[Tensor], input: Tensor, chunks: int, dim: int = 0
+) -> bool:
     dim %= input.ndim
-    if axis_of(input).dim != dim or input.shape[dim] % chunks:
+    axis = axis_of(input)
+    if axis is None or axis.dim != dim or input.shape[dim] % chunks:
         return False
-    parts = np.split(axis_of(input).ids, chunks)
+    parts = np.split(axis.ids, chunks)
     # Chunks are equal by definition, so what leaves the one must leave the others.
     tracker.tie(*parts)
     for tensor, ids in zip(result, parts, strict=True):
@@ -62,47 +75,86 @@ def chunk(tracker, tracked, result, input, chunks, dim=0) -> bool:
     return True
 
 
-def split(tracker, tracked, result, input, sizes, dim=0) -> bool:
-    equal = isinstance(sizes, (list, tuple)) and len(set(sizes)) == 1
-    if not equal or not isinstance(tracker.running, tracker.halving):
+def split(
+    tracker: "Tracker",
+    tracked: list[Followed],
+    result: Sequence[Tensor],
+    input: Tensor,
+    sizes: int | Sequence[int],
+    dim: int = 0,
+) -> bool:
+    if not isinstance(sizes, list | tuple) or len(set(sizes)) != 1:
+        return False
+    if not isinstance(tracker.running, tracker.halving):
         return False
     return chunk(tracker, tracked, result, input, len(sizes), dim)
 
 
-def flatten(tracker, tracked, result, input, start_dim=0, end_dim=-1) -> bool:
+def flatten(
+    tracker: "Tracker", tracked: list[Followed], result: Tensor, input: Tensor, start_dim: int = 0, end_dim: int = -1
+) -> bool:
     axis = axis_of(input)
-    if start_dim % input.ndim != axis.dim or result.ndim != axis.dim + 1:
+    if axis is None or start_dim % input.ndim != axis.dim or result.ndim != axis.dim + 1:
         return False
     tracker.mark(result, np.repeat(axis.ids, result.shape[axis.dim] // len(axis.ids)), axis.dim)
     return True
 
 
-def batch_norm(tracker, tracked, result, input, running_mean, running_var, weight=None, *args, **kwargs) -> bool:
+def batch_norm(
+    tracker: "Tracker",
+    tracked: list[Followed],
+    result: Tensor,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    *args: object,
+    **kwargs: object,
+) -> bool:
     if id(weight) not in tracker.layers:
         return False
     tracker.use(tracker.layers[id(weight)], "both", tracker.ids(input))
     return channelwise(tracker, tracked, result, input)
 
 
-def convolution(tracker, tracked, result, input, weight, *args, **kwargs) -> bool:
+def convolution(
+    tracker: "Tracker",
+    tracked: list[Followed],
+    result: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    *args: object,
+    **kwargs: object,
+) -> bool:
     if id(weight) not in tracker.layers:
         return False
     name = tracker.layers[id(weight)]
-    conv, ids = tracker.modules[name], tracker.ids(input)
+    conv = tracker.modules[name]
+    if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+        return False
+    ids = tracker.ids(input)
     spatial = input.shape[2:] if conv.transposed else result.shape[2:]
     scale = spatial.numel() * weight.shape[2:].numel()
     if conv.groups == conv.in_channels == conv.out_channels and conv.groups > 1 and not conv.transposed:
         tracker.trace.terms.append(Term(name, scale, (tracker.use(name, "both", ids),)))
         tracker.mark(result, ids)
         return True
-    _matrix(tracker, name, ids, result, 1, scale / conv.groups)
+    made = _matrix(tracker, name, ids, result, 1, scale / conv.groups)
     if conv.groups > 1:
-        for side in (ids, axis_of(result).ids):
+        for side in (ids, made):
             tracker.freeze(side, f"{name} is a grouped convolution")
     return True
 
 
-def linear(tracker, tracked, result, input, weight, *args, **kwargs) -> bool:
+def linear(
+    tracker: "Tracker",
+    tracked: list[Followed],
+    result: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    *args: object,
+    **kwargs: object,
+) -> bool:
     if id(weight) not in tracker.layers:
         return False
     last = input.ndim - 1
@@ -110,16 +162,19 @@ def linear(tracker, tracked, result, input, weight, *args, **kwargs) -> bool:
     return True
 
 
-def _matrix(tracker, name: str, ids: np.ndarray, result: Tensor, dim: int, scale: float) -> None:
+def _matrix(tracker: "Tracker", name: str, ids: np.ndarray, result: Tensor, dim: int, scale: float) -> np.ndarray:
+    """The channels of the result."""
     read = tracker.use(name, "in", ids)
     made = tracker.seen.get((name, "out"))
     if made is None:
         made = tracker.use(name, "out", tracker.new(result.shape[dim]))
-    tracker.mark(result, tracker.trace.uses[made].ids, dim)
+    channels = tracker.trace.uses[made].ids
+    tracker.mark(result, channels, dim)
     tracker.trace.terms.append(Term(name, scale, (made, read)))
+    return channels
 
 
-OPERATORS = {
+OPERATORS: dict[str, Callable[..., bool]] = {
     **dict.fromkeys(CHANNELWISE, channelwise),
     **dict.fromkeys(ELEMENTWISE, elementwise),
     "cat": cat,

@@ -107,13 +107,13 @@ def _layers(
     changes = []
     for use, gone, reason in zip(chosen.trace.uses, chosen.removed(), chosen.reasons(), strict=True):
         if use.side == "out":
-            pair = [cost.get(use.layer) for cost in (old, new)]
+            was, now = old.get(use.layer), new.get(use.layer)
             changes.append(
                 LayerChange(
                     name=use.layer,
                     width=(len(use.ids), len(use.ids) - len(gone)),
-                    flops=tuple(layer.flops if layer else 0 for layer in pair),
-                    parameters=tuple(layer.parameters if layer else 0 for layer in pair),
+                    flops=(was.flops if was else 0, now.flops if now else 0),
+                    parameters=(was.parameters if was else 0, now.parameters if now else 0),
                     dense="" if len(gone) else reason or spared,
                 )
             )

@@ -83,9 +83,19 @@ def select(model: nn.Module, imgsz: int, settings: Pruning, cost: Cost, now: flo
     running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
     size = Size(traced, found, terms(goal.target, model, traced, running), now)
     check_reach(size, options, goal)
-    if settings.scope == "measured":
-        images = settings.data, settings.images, settings.seed, imgsz
-        choice = cheapest(size, options, rises(model, traced, found, options, ranks, *images), goal)
+    if settings.scope == "measured" and settings.data is not None:  # `Pruning` refuses the one without the other
+        risen = rises(
+            model,
+            traced,
+            found,
+            options,
+            ranks,
+            data=settings.data,
+            images=settings.images,
+            seed=settings.seed,
+            imgsz=imgsz,
+        )
+        choice = cheapest(size, options, risen, goal)
     else:
         choice = search(size, options, _removal(ranks, options, settings.scope), goal)
     keep = [_best(rank, count, block.units) for rank, count, block in zip(ranks, choice.kept, found, strict=True)]
@@ -133,6 +143,6 @@ def _removal(ranks: list[np.ndarray | None], options: list[np.ndarray], scope: s
 
 def _best(rank: np.ndarray | None, count: int, units: int) -> np.ndarray:
     keep = np.ones(units, bool)
-    if count < units:
+    if rank is not None:
         keep[rank.argsort(kind="stable")[: units - count]] = False
     return keep

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from optimize.dataset import Dataset
 from optimize.errors import MeasurementError
@@ -55,6 +55,9 @@ def rises(
 
         whole, found = measured(), []
         for block, option, rank, tried in zip(blocks, options, ranks, trials, strict=True):
+            if rank is None:  # nothing to score, so that it stays whole
+                found.append(np.zeros(len(option)))
+                continue
             rise = []
             for kept in option[tried]:
                 _zero(copy, trace, block, rank.argsort(kind="stable")[: block.units - kept])
@@ -77,9 +80,12 @@ def _zero(model: nn.Module, trace: Trace, block: Block, units: np.ndarray) -> No
         use, positions = trace.uses[part.use], torch.from_numpy(part.positions[:, units].ravel())
         if use.side != "none":
             layer = model.get_submodule(use.layer)
-            layer.weight.index_fill_(int((use.side == "in") != getattr(layer, "transposed", False)), positions, 0)
-            if use.side != "in" and layer.bias is not None:
-                layer.bias[positions] = 0
+            layer.get_parameter("weight").index_fill_(
+                int((use.side == "in") != getattr(layer, "transposed", False)), positions, 0
+            )
+            bias = layer.bias
+            if use.side != "in" and isinstance(bias, Tensor):
+                bias[positions] = 0
 
 
 def _monotone(rise: np.ndarray) -> np.ndarray:

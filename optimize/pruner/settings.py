@@ -36,7 +36,7 @@ class Pruning:
     images: int = 32
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require(0 <= self.share < 1, f"prune={self.share:g}", "0 <= prune < 1; give the share to remove")
         _require(self.target in TARGETS, f"pruner.target={self.target}", " or ".join(TARGETS))
         _require(self.scope in SCOPES, f"pruner.scope={self.scope}", " or ".join(SCOPES))

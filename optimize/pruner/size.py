@@ -72,7 +72,9 @@ def terms(target: str, model: nn.Module, trace: Trace, deployed: set[str]) -> li
 
 
 def _weights_per_pair(model: nn.Module, trace: Trace, term: Term) -> float:
-    return model.get_submodule(term.layer).weight.numel() / np.prod([len(trace.uses[use].ids) for use in term.uses])
+    return model.get_submodule(term.layer).get_parameter("weight").numel() / np.prod(
+        [len(trace.uses[use].ids) for use in term.uses]
+    )
 
 
 def _has_bias_when_fused(model: nn.Module, name: str) -> bool:

@@ -31,7 +31,7 @@ class Taylor:
     images: int = 128
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.images < 1:
             raise InputError(f"pruner.criterion.images={self.images} is out of range; give 1 or more, e.g. 128.")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,14 @@ class Axis:
 
     dim: int
     ids: np.ndarray
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A tensor whose channels are known."""
+
+    tensor: Tensor
+    axis: Axis
 
 
 def axis_of(tensor: object) -> Axis | None:

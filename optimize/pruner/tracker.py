@@ -10,6 +10,7 @@ implementation in torch-pruning can't express chunks with several readers, nor a
 from collections.abc import Callable, Iterable
 from functools import partial
 from inspect import signature
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from optimize.pruner.operators import LAYERS, OPERATORS
-from optimize.pruner.trace import Axis, Term, Trace, Use, axis_of
+from optimize.pruner.trace import Axis, Followed, Term, Trace, Use, axis_of
 
 Rule = Callable[["Tracker", nn.Module, Tensor], Tensor]
 LAYER_TYPES = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)
@@ -79,7 +80,7 @@ class Tracker(TorchFunctionMode):
     def mark(self, tensor: Tensor, ids: np.ndarray, dim: int = 1) -> Tensor:
         """Write on `tensor` which channels lie along `dim`."""
         assert tensor.shape[dim] == len(ids), (tensor.shape, dim, len(ids))
-        tensor.channel_axis = Axis(dim, ids)
+        tensor.channel_axis = Axis(dim, ids)  # type: ignore[attr-defined]  # our own mark, which axis_of reads
         return tensor
 
     def tie(self, first: np.ndarray, *others: np.ndarray) -> None:
@@ -107,27 +108,29 @@ class Tracker(TorchFunctionMode):
 
     # What torch calls -----------------------------------------------------------------------------------------------
 
-    def _enter(self, name: str, module: nn.Module, args: tuple) -> None:
+    def _enter(self, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
         self._stack.append(name)
 
-    def _leave(self, module: nn.Module, args: tuple, result: object) -> None:
+    def _leave(self, module: nn.Module, args: tuple[Any, ...], result: object) -> None:
         self._stack.pop()
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = func.__name__.strip("_")
-        tracked = [t for t in _tensors((args, kwargs)) if axis_of(t) is not None]
+        tracked = _followed(_tensors((args, kwargs)))
         outputs = _tensors(result)
         if (tracked or name in LAYERS) and (outputs or name == "setitem"):
             follow = OPERATORS.get(name)
             if not (follow and _fits(follow, args, kwargs) and follow(self, tracked, result, *args, **kwargs)):
-                for tensor in tracked:
-                    self.freeze(axis_of(tensor).ids, f"`{name}` in {self.here} is not known to keep channels apart")
+                for one in tracked:
+                    self.freeze(one.axis.ids, f"`{name}` in {self.here} is not known to keep channels apart")
         return result
 
 
-def _fits(follow: Callable, args: tuple, kwargs: dict) -> bool:
+def _fits(follow: Callable[..., bool], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether a call has the form that `follow` knows; `torch.cat(x, axis=1)` has not, so it counts as unknown."""
     try:
         signature(follow).bind(None, None, None, *args, **kwargs)
@@ -138,6 +141,11 @@ def _fits(follow: Callable, args: tuple, kwargs: dict) -> bool:
 
 def _tensors(tree: object) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _followed(tensors: Iterable[Tensor]) -> list[Followed]:
+    axes = ((tensor, axis_of(tensor)) for tensor in tensors)
+    return [Followed(tensor, axis) for tensor, axis in axes if axis is not None]
 
 
 def trace(
@@ -158,7 +166,6 @@ def trace(
         ids = tracker.new(3)
         tracker.freeze(ids, "the colours of the image")
         result = model(tracker.mark(image, ids))
-    for tensor in predictions(result):
-        if axis_of(tensor) is not None:
-            tracker.freeze(axis_of(tensor).ids, "output of the model")
+    for one in _followed(predictions(result)):
+        tracker.freeze(one.axis.ids, "output of the model")
     return tracker.trace

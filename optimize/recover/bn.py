@@ -40,7 +40,7 @@ class BatchNorm:
     images: int = 256
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.images < 1:
             raise InputError(f"recover.bn.images={self.images} is out of range; give 1 or more, 256 is the default.")
 

@@ -30,7 +30,7 @@ class Finetune:
     distill: bool = False
     original: Path | None = field(default=None, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.distill and self.original is None:
             raise InputError("distillation was asked for without a teacher; give the checkpoint of the unpruned model.")
 

@@ -43,7 +43,7 @@ class Qat:
     seed: int = 0
     modelopt: str = field(default="", init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.epochs and (reason := unavailable()):
             raise InputError(f"recover=qat can't train, since {reason}.")
         if self.epochs:

@@ -3,7 +3,7 @@
 from math import isfinite
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from optimize.dataset import Dataset
 from optimize.host.files import move
@@ -16,14 +16,31 @@ from optimize.yolo.train import finetune
 class Settings(Protocol):
     """What every stage that trains has; the fields are those of `finetune`."""
 
-    data: Dataset
-    epochs: int
-    batch: int
-    device: str | None
-    seed: int
+    @property
+    def data(self) -> Dataset: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def device(self) -> str | None: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
-def train(kind: Literal["finetune", "qat"], settings: Settings, variant: Variant, folder: Path, **how: Any) -> Path:
+def train(
+    kind: Literal["finetune", "qat"],
+    settings: Settings,
+    variant: Variant,
+    folder: Path,
+    *,
+    teacher: Path | None = None,
+    quantize: bool = False,
+) -> Path:
     """The checkpoint that `finetune` makes of `variant`, as `folder`/recovered.pt with report.json beside it.
 
     Args:
@@ -31,7 +48,7 @@ def train(kind: Literal["finetune", "qat"], settings: Settings, variant: Variant
         settings: the stage.
         variant: a checkpoint.
         folder: of the stage.
-        how: arguments of `finetune` that are not every stage's.
+        teacher, quantize: as in `finetune`.
     """
     training = finetune(
         variant.path,
@@ -42,7 +59,8 @@ def train(kind: Literal["finetune", "qat"], settings: Settings, variant: Variant
         batch=settings.batch,
         device=settings.device,
         seed=settings.seed,
-        **how,
+        teacher=teacher,
+        quantize=quantize,
     )
     path = folder / "recovered.pt"
     move(training.path, path)
@@ -50,7 +68,7 @@ def train(kind: Literal["finetune", "qat"], settings: Settings, variant: Variant
     trained = Trained(
         stage=kind,
         epochs=settings.epochs,
-        distilled=how.get("teacher") is not None,
+        distilled=teacher is not None,
         seconds=round(training.seconds, 1),
         resumed=training.resumed,
         schedule=training.schedule,

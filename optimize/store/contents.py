@@ -91,7 +91,7 @@ def is_store(folder: Path) -> bool:
 
 def _is_variant(path: Path) -> bool:
     ours = _ours(path)
-    return bool(ours) and KINDS[ours[2]] is None and (path / MANIFEST).is_file()
+    return ours is not None and KINDS[ours[2]] is None and (path / MANIFEST).is_file()
 
 
 def check_store(store: Path) -> None:
@@ -158,7 +158,7 @@ def size(path: Path) -> int:
     return total
 
 
-def _ours(path: Path) -> re.Match | None:
+def _ours(path: Path) -> re.Match[str] | None:
     """Name and ending of what runs put into a store; None for all else, and for a link, which leads out of it."""
     return None if is_link(path) else OURS.fullmatch(path.name)
 
@@ -184,7 +184,7 @@ def _made_by(path: Path) -> str:
     if path.name.startswith("digits"):
         return "data set"
     found = entry.read(path)
-    return re.match(r"(?:<bound method )?([\w.]*)", found.steps[-1])[1] if found else "damaged"
+    return re.split(r"[^\w.]", found.steps[-1].removeprefix("<bound method "), maxsplit=1)[0] if found else "damaged"
 
 
 def _is_held(store: Path, name: str) -> bool:

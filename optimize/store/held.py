@@ -62,15 +62,20 @@ def held(store: Path, name: str) -> Iterator[None]:
         yield
 
 
-def lock_of(file: Path, **settings: object) -> FileLock:
+def lock_of(file: Path, *, timeout: float = -1, blocking: bool = True) -> FileLock:
     """The lock in `file`, which may be missing; it is not acquired yet.
+
+    Args:
+        file: of the lock.
+        timeout: seconds to wait for it; -1 for as long as it takes.
+        blocking: wait at all.
 
     Raises:
         InputError: what lies there is no file, or leads to another one.
     """
     if os.path.lexists(file) and not (file.is_file() and is_plain(file)):
         raise InputError(f"{file} is a link or no file, so it is no lock of ours; delete it.")
-    return FileLock(file, **settings)
+    return FileLock(file, timeout=timeout, blocking=blocking)
 
 
 def _note(notes: Path | list[str] | None, *names: str) -> None:

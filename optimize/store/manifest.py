@@ -69,16 +69,32 @@ def begin(folder: Path, kind: str) -> None:
 
 
 def finish(folder: Path) -> None:
-    """Say that the work in `folder` has ended, and list the files that grew until now."""
-    rest(folder)
-    _write(folder, replace(read(folder), finished=True))
+    """Say that the work in `folder` has ended, and list the files that grew until now.
+
+    Raises:
+        InputError: the manifest was deleted or damaged meanwhile.
+    """
+    _write(folder, replace(_with_grown(folder), finished=True))
 
 
 def rest(folder: Path) -> None:
-    """List the files that grew until now, since nobody works in `folder` any more."""
+    """List the files that grew until now, since nobody works in `folder` any more.
+
+    Raises:
+        InputError: as `finish`.
+    """
+    _write(folder, _with_grown(folder))
+
+
+def _with_grown(folder: Path) -> Manifest:
     manifest = read(folder)
+    if manifest is None:
+        raise InputError(
+            f"{folder / NAME} was deleted or changed during the work, so nothing says which files there are ours; "
+            "leave it alone, and give the command again."
+        )
     grown = {name: _sha256(folder / name) for name in sorted(GROWING) if (folder / name).is_file()}
-    _write(folder, replace(manifest, files=manifest.files | grown))
+    return replace(manifest, files=manifest.files | grown)
 
 
 def seal(folder: Path) -> None:

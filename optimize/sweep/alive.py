@@ -71,7 +71,8 @@ def settle(folder: Path) -> bool:
         inside = folder / str(one.number)
         try:
             with _lock(inside):
-                if (found := job.read(inside)).state == job.RUNNING:
+                found = job.read(inside)
+                if found and found.state == job.RUNNING:
                     job.write(replace(found, state=job.FAILED, ended=time(), sentence=STOPPED), inside)
         except Timeout:
             works = True

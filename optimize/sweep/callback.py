@@ -8,8 +8,9 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, read_write
 
+from optimize.config import plain
 from optimize.errors import InputError
 from optimize.host import quiet
 from optimize.host.process import quoted
@@ -32,7 +33,7 @@ class Begin(Callback):
         with one_sentence():
             _check(config)
             target = Path(config.hydra.sweep.dir)
-            overrides = [typed(one, sweep=True) for one in OmegaConf.to_container(config.hydra.overrides.task)]
+            overrides = [typed(one, sweep=True) for one in plain(config.hydra.overrides.task)]
             known = told(target)
             same = known is not None and known.overrides == tuple(overrides)
             folder = claim(target, SWEEP, config.overwrite, same)
@@ -45,9 +46,7 @@ class Begin(Callback):
 
 def _fix(config: DictConfig, folder: str) -> None:
     """Launchers compose every job again, maybe in another folder or on another machine: it must find this one."""
-    kept = [
-        one for one in OmegaConf.to_container(config.hydra.overrides.hydra) if not one.startswith("hydra.sweep.dir=")
-    ]
+    kept = [one for one in plain(config.hydra.overrides.hydra) if not one.startswith("hydra.sweep.dir=")]
     with read_write(config):
         config.hydra.sweep.dir = folder
         config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir={QuotedString(folder, Quote.single).with_quotes()}"]
@@ -89,7 +88,7 @@ def _check_search(sweeper: DictConfig) -> None:
 def _swept(config: DictConfig) -> list[Override]:
     """The keys that differ between jobs."""
     params = config.hydra.sweeper.get("params") or {}
-    task = OmegaConf.to_container(config.hydra.overrides.task)
+    task = plain(config.hydra.overrides.task)
     given = [*(f"{key}={values}" for key, values in params.items()), *task]
     parsed = {one.get_key_element(): one for one in OverridesParser.create().parse_overrides(given)}
     return [one for one in parsed.values() if one.is_sweep_override()]

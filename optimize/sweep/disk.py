@@ -18,5 +18,6 @@ def stored(sweep: Sweep) -> int | None:
     stores = {Path(str(report.provenance.config.get("store", ""))) for report in sweep.reports.values()}
     notes = [content(file, MOST) or b"" for file in sweep.folder.glob(f"*/{NOTES}")]
     names = {name for text in notes for name in text.decode("utf-8", "replace").splitlines() if name}
-    there = stores and all(store.is_dir() for store in stores)
-    return sum(used(store, names) for store in stores) if there else None
+    if not stores or not all(store.is_dir() for store in stores):
+        return None
+    return sum(used(store, names) for store in stores)

@@ -70,7 +70,8 @@ def _here(report: Report, one: Job) -> Report:
 
 def _timed(reports: dict[int, Report]) -> dict[int, Report]:
     """By the job's number. Jobs that were set to be timed differently are timed apart."""
-    alike, done = defaultdict(list), {}
+    alike: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    done: dict[int, Report] = {}
     for number, report in reports.items():
         config = report.provenance.config
         alike[report.provenance.threads, config["rounds"], config["seed"]].append(number)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -13,10 +13,14 @@ from optimize.inside import content
 
 FILE = "job.json"
 RESULTS = "results.json"
-RUNNING, BUILT, FAILED = "running", "built", "failed"
+RUNNING: Final = "running"
+BUILT: Final = "built"
+FAILED: Final = "failed"
 MOST = 2**24  # bytes of job.json
 
 Seconds = Annotated[float, Field(ge=0, le=253_000_000_000)]  # since 1970, up to the year 9987
+
+State = Literal["running", "built", "failed"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Job:
 
     number: int
     overrides: tuple[str, ...]
-    state: Literal["running", "built", "failed"]
+    state: State
     host: str
     began: Seconds
     ended: Seconds | None = None

@@ -154,7 +154,9 @@ def jobs(folder: Path) -> tuple[Job, ...]:
 def told(folder: Path) -> Sweep | None:
     """What was asked for of the sweep in `folder`; None where there is none."""
     known = _asked(folder)
-    return known and Sweep(folder, known.command, known.overrides, known.total, known.began)
+    if known is None:
+        return None
+    return Sweep(folder, known.command, known.overrides, known.total, known.began)
 
 
 def _asked(folder: Path) -> Asked | None:
@@ -173,7 +175,7 @@ def _asked(folder: Path) -> Asked | None:
 
 
 def _work(folder: Path) -> tuple[Counter[str], Counter[str]]:
-    both = {"made": Counter(), "found": Counter()}
+    both: dict[str, Counter[str]] = {"made": Counter(), "found": Counter()}
     for file in folder.glob(f"*/{WORK}"):
         for line in (content(file, MOST) or b"").decode("utf-8", "replace").splitlines():
             how, _, what = line.partition(" ")

@@ -51,7 +51,8 @@ def timed(reports: Sequence[Report]) -> list[Report]:
 
 
 def _timed(reports: Sequence[Report], known: dict[str, Runtime]) -> list[Report]:
-    settings, broken = _settings(reports[0]), {}
+    threads, rounds, seed = _settings(reports[0])
+    broken: dict[Artefact, str] = {}
     while True:
         pairs = list(dict.fromkeys(pair for report in reports for pair in _pairs(report, broken).values()))
         variants = {_artefact(row): row.variant for report in reports for row in report.results}
@@ -61,7 +62,7 @@ def _timed(reports: Sequence[Report], known: dict[str, Runtime]) -> list[Report]
             own = [group.index(Pair(pair.reference, pair.reference)) for pair in group]
             try:
                 with quiet.timing():
-                    timing = latency.measure([subject[pair.artefact] for pair in group], *settings, own)
+                    timing = latency.measure([subject[pair.artefact] for pair in group], threads, rounds, seed, own)
             except Untimed as error:
                 log.exception("the others are timed again")
                 broken[group[error.index].artefact] = str(error)

@@ -25,7 +25,7 @@ SECONDS = 1.0  # between two looks
 class Watch:
     """Looks at the sweep's folder in a thread of its own until it is stopped."""
 
-    def __init__(self, sweep: Sweep, target: Path, lock: FileLock, new: Sequence[Path]):
+    def __init__(self, sweep: Sweep, target: Path, lock: FileLock, new: Sequence[Path]) -> None:
         """Look at what happens from now on.
 
         Args:
@@ -56,14 +56,15 @@ class Watch:
             while going:
                 going = not self._stopped.wait(SECONDS)
                 known = self.seen()
-                states, left = Counter(found.state for found in known), self._left(known)
+                states: Counter[job.State] = Counter(found.state for found in known)
+                left = self._left(known)
                 said = f"{states[job.RUNNING]} running, {states[job.FAILED]} failed{left}"
                 progress.update(bar, completed=states[job.BUILT] + states[job.FAILED], left=said)
-                ended = [found for found in known if found.ended and found.number not in told]
-                for found in ended:
+                ended = [(found, found.ended) for found in known if found.ended and found.number not in told]
+                for found, end in ended:
                     told.add(found.number)
                     total = f" of {self.sweep.total}" if self.sweep.total else ""
-                    CONSOLE.print(f"{len(told)}{total}: {self._said(found)} ({said})", highlight=False)
+                    CONSOLE.print(f"{len(told)}{total}: {self._said(found, end)} ({said})", highlight=False)
                 if ended:
                     from optimize.sweep.summary import page
 
@@ -80,7 +81,7 @@ class Watch:
         minutes = (time() - self._begun) / ended * (self.sweep.total - ended) / 60
         return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
 
-    def _said(self, found: Job) -> str:
+    def _said(self, found: Job, ended: float) -> str:
         own = [override for override in found.overrides if override not in self.sweep.overrides]
-        how = f"failed: {found.sentence}" if found.sentence else f"built in {found.ended - found.began:.0f} s"
+        how = f"failed: {found.sentence}" if found.sentence else f"built in {ended - found.began:.0f} s"
         return " ".join((str(found.number), *own, how))

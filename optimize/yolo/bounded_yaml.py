@@ -45,7 +45,9 @@ def check(path: Path) -> None:
 
 
 def _check_events(path: Path, events: Iterator[yaml.Event]) -> None:
-    total, sizes, around = 0, {}, []  # by anchor, what it stands for; around an event, each anchor and where it begins
+    total = 0
+    sizes: dict[str | None, int] = {}  # by anchor, what it stands for
+    around: list[tuple[str | None, int]] = []  # around an event: each anchor, and where it begins
     for event in events:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
 from ultralytics.nn import tasks
 from ultralytics.nn.modules import TorchVision
 
@@ -21,7 +20,7 @@ class TooLarge(ValueError):
     """A yaml describes more than any network in use has."""
 
 
-def build(kind: type[nn.Module], yaml: dict[str, Any], channels: int) -> nn.Module:
+def build(kind: type[tasks.BaseModel], yaml: dict[str, Any], channels: int) -> tasks.BaseModel:
     """`kind(yaml, ch=channels)`, without the weights that some layers would fetch.
 
     Args:

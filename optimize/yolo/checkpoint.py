@@ -12,7 +12,7 @@ from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn import tasks
 from ultralytics.nn.autobackend import check_class_names
-from ultralytics.nn.tasks import RTDETRDetectionModel, load_checkpoint
+from ultralytics.nn.tasks import BaseModel, RTDETRDetectionModel, load_checkpoint
 from ultralytics.utils import downloads
 from ultralytics.utils.checks import check_imgsz
 
@@ -48,7 +48,7 @@ def trusted(trust: bool) -> Iterator[None]:
         tasks.SAFE_LOAD, os.environ[SAFE] = before
 
 
-def read(path: Path) -> tuple[nn.Module, dict]:
+def read(path: Path) -> tuple[BaseModel, dict]:
     """The float32 module of a checkpoint, without the quantizers of `yolo train quantize=8`, and what is beside it."""
     if tasks.SAFE_LOAD:
         stranger.check_archive(path)
@@ -61,7 +61,7 @@ def without_quantizers() -> AbstractContextManager:
     return patch.object(tasks, "restore_qat", lambda model, state: None)
 
 
-def load(path: Path, key: str = "model") -> nn.Module:
+def load(path: Path, key: str = "model") -> BaseModel:
     """The float32 model of a checkpoint: unfused, on the CPU, in eval mode, every parameter trainable.
 
     One of `yolo train quantize=8` gives its float weights; each runtime gets ranges of its own. `key` is where it was
@@ -88,43 +88,43 @@ def load(path: Path, key: str = "model") -> nn.Module:
     return model.requires_grad_(True)
 
 
-def task(model: nn.Module) -> str:
+def task(model: BaseModel) -> str:
     """`detect`, `segment`, `pose`, `obb`, `classify` as ultralytics says, or `rtdetr`, which has its own validator."""
     return "rtdetr" if isinstance(model, RTDETRDetectionModel) else model.task
 
 
-def architecture(model: nn.Module) -> str:
+def architecture(model: BaseModel) -> str:
     """The name of the yaml that it was built from, e.g. `yolo11n`; of its class where it doesn't say."""
     return Path(model.yaml.get("yaml_file", type(model).__name__)).stem
 
 
-def names(model: nn.Module) -> tuple[str, ...]:
+def names(model: BaseModel) -> tuple[str, ...]:
     """Class names in the order of their ids; the codes of ImageNet's classes are given as names."""
     found = check_class_names(model.names)
     return tuple(found[i] for i in sorted(found))
 
 
-def keypoints(model: nn.Module) -> tuple[int, ...] | None:
+def keypoints(model: BaseModel) -> tuple[int, ...] | None:
     """How many keypoints a pose model finds and the numbers of each; None for other tasks."""
     return tuple(model.model[-1].kpt_shape) if model.task == "pose" else None
 
 
-def blocks(model: nn.Module) -> dict[str, str]:
+def blocks(model: BaseModel) -> dict[str, str]:
     """Kind of every top-level module, in order, e.g. `{"model.2": "C2f"}`."""
     return {f"model.{i}": type(block).__name__ for i, block in enumerate(model.model)}
 
 
-def channels(model: nn.Module) -> int:
+def channels(model: BaseModel) -> int:
     """Channels of the images that the model takes; 3 is RGB."""
     return model.yaml.get("channels", model.yaml.get("ch", 3))  # `ch` in older files
 
 
-def stride(model: nn.Module) -> int:
+def stride(model: BaseModel) -> int:
     """What the side of an input must be a multiple of, in pixels; as ultralytics trains and validates, at least 32."""
     return max(32, int(max(model.stride)))
 
 
-def usual_size(model: nn.Module) -> int:
+def usual_size(model: BaseModel) -> int:
     """Side of the square input in pixels that the checkpoint was trained at.
 
     Raises:
@@ -133,7 +133,7 @@ def usual_size(model: nn.Module) -> int:
     return check_imgsz(claims.trained_size(model.args), stride(model), max_dim=1)
 
 
-def check_size(called: str, model: nn.Module, imgsz: int) -> None:
+def check_size(called: str, model: BaseModel, imgsz: int) -> None:
     """An input must be one that the network can halve as often as it does.
 
     Raises:
@@ -148,7 +148,7 @@ def check_size(called: str, model: nn.Module, imgsz: int) -> None:
         )
 
 
-def save(model: nn.Module, path: Path, *, half: bool = False) -> None:
+def save(model: BaseModel, path: Path, *, half: bool = False) -> None:
     """Write `model` as a checkpoint that stock `YOLO(path)` loads; names and task travel inside the module.
 
     Intermediate checkpoints keep float32. `half` stores float16, as `yolo train` leaves its own, for a checkpoint
@@ -173,7 +173,7 @@ def save(model: nn.Module, path: Path, *, half: bool = False) -> None:
     )
 
 
-def deployed(model: nn.Module) -> nn.Module:
+def deployed(model: BaseModel) -> BaseModel:
     """A fused eval copy with only the head that is deployed: what FLOPs, accuracy, export and latency all see.
 
     YOLO10 and YOLO26 carry two heads; ultralytics 8.4 validates and exports the one-to-many head unless told

@@ -22,7 +22,7 @@ class Unusable(Exception):
     """What a checkpoint says of itself can't be; as the end of a sentence."""
 
 
-def check(model: nn.Module) -> None:
+def check(model: Any) -> None:
     """Raises Unusable where `model` is no network of ultralytics, or says of itself what can't be."""
     if not isinstance(model, tasks.BaseModel) or not isinstance(getattr(model, "model", None), nn.Sequential):
         raise Unusable("is not a YOLO checkpoint")
@@ -55,7 +55,7 @@ def trained_size(args: Mapping[str, Any]) -> int | list[int]:
     Raises:
         InputError: what stands there is none.
     """
-    size = args.get("imgsz")
+    size: Any = args.get("imgsz")
     sides = size if isinstance(size, list | tuple) else [size]
     if not 1 <= len(sides) <= 2 or not all(type(side) is int and SIZES[0] <= side <= SIZES[1] for side in sides):
         raise InputError(

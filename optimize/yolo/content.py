@@ -61,7 +61,9 @@ def _is_own_method(owner: Any, key: Any, value: Any) -> bool:
     """What fusing leaves (`conv.forward = conv.forward_fuse`) and older heads keep (`head.detect = Detect.forward`)."""
     if isinstance(value, MethodType):
         return key == "forward" and value.__self__ is owner and value.__name__ in ("forward", "forward_fuse")
-    heads = [kind for kind in vars(tasks).values() if isinstance(kind, type) and issubclass(kind, tasks.Detect)]
+    heads: list[Any] = [
+        kind for kind in vars(tasks).values() if isinstance(kind, type) and issubclass(kind, tasks.Detect)
+    ]
     return key == "detect" and any(value is kind.forward for kind in heads)
 
 

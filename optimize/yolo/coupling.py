@@ -14,7 +14,7 @@ from ultralytics.nn.modules import C2, C2PSA, PSA, C2f, RepConv, RepNCSPELAN4, R
 from ultralytics.nn.modules.block import AAttn, Attention
 
 if TYPE_CHECKING:
-    from optimize.pruner.tracker import Tracker
+    from optimize.pruner.tracker import Rule, Tracker
 
 # These hold half the width of cv1 as `.c` and may split by it.
 HALVING = (C2, C2f, C2PSA, PSA, RepNCSPELAN4)
@@ -58,14 +58,16 @@ def area_attention(tracker: "Tracker", module: AAttn, x: Tensor) -> Tensor:
     return _attend(tracker, module, x, q, v, positions * positions // module.area)
 
 
-def _attend(tracker: "Tracker", module: nn.Module, x: Tensor, q: np.ndarray, v: np.ndarray, pairs: int) -> Tensor:
+def _attend(
+    tracker: "Tracker", module: Attention | AAttn, x: Tensor, q: np.ndarray, v: np.ndarray, pairs: int
+) -> Tensor:
     tracker.product("qk", q.ravel(), pairs)
     tracker.product("av", v.ravel(), pairs)
     values = tracker.mark(torch.empty(x.shape[0], v.size, *x.shape[2:], device=x.device), v.ravel())
     return module.proj(values + module.pe(values))
 
 
-RULES = {Attention: attention, AAttn: area_attention}
+RULES: dict[type, "Rule"] = {Attention: attention, AAttn: area_attention}
 
 
 def unfused_names(model: nn.Module) -> dict[str, str]:
@@ -97,17 +99,25 @@ def refresh(model: nn.Module) -> None:
         elif isinstance(module, RepVGGDW):
             module.dim = module.conv.conv.out_channels
         elif type(module) is Attention:
-            module.head_dim = module.pe.conv.out_channels // module.num_heads
-            keys = module.qkv.conv.out_channels - module.pe.conv.out_channels
-            _rescale_queries(module, module.key_dim, keys // (2 * module.num_heads))
-            module.key_dim = keys // (2 * module.num_heads)
-            module.scale = module.key_dim**-0.5
+            _refresh_attention(module)
         elif type(module) is AAttn:
-            width = module.pe.conv.out_channels
-            _rescale_queries(module, module.head_dim, width // module.num_heads)
-            module.head_dim, module.all_head_dim = width // module.num_heads, width
+            _refresh_area_attention(module)
 
 
-def _rescale_queries(module: nn.Module, before: int, after: int) -> None:
+def _refresh_attention(module: Attention) -> None:
+    module.head_dim = module.pe.conv.out_channels // module.num_heads
+    keys = module.qkv.conv.out_channels - module.pe.conv.out_channels
+    _rescale_queries(module, module.key_dim, keys // (2 * module.num_heads))
+    module.key_dim = keys // (2 * module.num_heads)
+    module.scale = module.key_dim**-0.5
+
+
+def _refresh_area_attention(module: AAttn) -> None:
+    width = module.pe.conv.out_channels
+    _rescale_queries(module, module.head_dim, width // module.num_heads)
+    module.head_dim, module.all_head_dim = width // module.num_heads, width
+
+
+def _rescale_queries(module: Attention | AAttn, before: int, after: int) -> None:
     for parameter in (module.qkv.bn.weight, module.qkv.bn.bias):
         parameter.view(module.num_heads, -1)[:, :after] *= (after / before) ** 0.5

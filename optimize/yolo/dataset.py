@@ -71,7 +71,8 @@ def _labelled(data: str, task: str, single_cls: bool) -> Dataset:
         )
     if "bg_class_idx" in info:
         raise InputError(f"data={data} has bg_class_idx, which ultralytics keeps for itself; take it out of the yaml.")
-    keypoints, settings = _keypoints(data, info, task), ()
+    keypoints = _keypoints(data, info, task)
+    settings: tuple[Any, ...] = ()
     if single_cls:
         info |= {"names": {0: "item"}, "nc": 1}  # as ultralytics' trainer does
     names = _names(data, info["names"], info["nc"])
@@ -130,7 +131,7 @@ def _names(data: str, names: object, count: int) -> tuple[str, ...]:
 
 def _keypoints(data: str, info: dict, task: str) -> tuple[int, ...] | None:
     """How many an object has and the numbers of each, for `pose`; ultralytics reads it for the other tasks as well."""
-    shape = info.get("kpt_shape")
+    shape: Any = info.get("kpt_shape")
     if "kpt_shape" not in info and task != "pose":
         return None
     fits = isinstance(shape, list) and len(shape) == 2 and all(type(number) is int for number in shape)
@@ -180,7 +181,7 @@ def _read(read: Callable[[], Split], data: str, where: str, remedy: str) -> Spli
     return found
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     """ultralytics' own words, without its links, and with one of the images that it leaves out instead of all."""
     first, *issues = (line.strip() for line in str(error).split("\nSee ")[0].split("\n"))
     hint = f" (without ./ it is looked for in the working directory, {Path.cwd()})" if "[Errno 2]" in str(error) else ""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn.modules.block import DFL
+from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.export.engine import _NormalizeCoords
 
 from optimize.yolo.checkpoint import deployed
@@ -30,7 +31,7 @@ class _ContiguousDFL(DFL):
         return ((self.conv.weight.view(1, 1, 1, self.c1) @ e) / e.sum(2, keepdim=True)).view(b, 4, anchors)
 
 
-def traceable(model: nn.Module) -> nn.Module:
+def traceable(model: BaseModel) -> BaseModel:
     """`deployed(model)` that returns only its predictions: one tensor, or (predictions, prototypes) for segmentation.
 
     Heads of ultralytics return their raw maps as well unless `export` is set.
@@ -44,7 +45,7 @@ def traceable(model: nn.Module) -> nn.Module:
     return module
 
 
-def in_shares(module: nn.Module, imgsz: int) -> nn.Module:
+def in_shares(module: BaseModel, imgsz: int) -> nn.Module:
     """`module` with boxes and keypoints in shares of the image, as ultralytics reads them from a .tflite file."""
     task, head = module.task, type(module.model[-1]).__name__
     if task not in ("detect", "segment", "pose", "obb") or head == "RTDETRDecoder":
@@ -66,7 +67,7 @@ def in_pixels(found: dict, outputs: list[np.ndarray]) -> list[np.ndarray]:
     return outputs
 
 
-def example_input(model: nn.Module, imgsz: int) -> torch.Tensor:
+def example_input(model: BaseModel, imgsz: int) -> torch.Tensor:
     """Zeros of the one static shape that is exported: (1, channels, imgsz, imgsz), float32."""
     return torch.zeros(1, model.yaml.get("channels", 3), imgsz, imgsz)
 
@@ -79,7 +80,7 @@ def traced(module: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
         return torch.jit.trace(module, example, strict=False, check_trace=False)
 
 
-def metadata(model: nn.Module, imgsz: int) -> dict:
+def metadata(model: BaseModel, imgsz: int) -> dict:
     """What stock ultralytics reads from an exported file, so that `YOLO(file).val()` needs nothing else."""
     found = {
         "description": "YOLO model exported by yolo-optimize",
@@ -102,7 +103,7 @@ def metadata(model: nn.Module, imgsz: int) -> dict:
     return found
 
 
-def to_onnx(model: nn.Module, imgsz: int, path: Path, opset: int = OPSET) -> None:
+def to_onnx(model: BaseModel, imgsz: int, path: Path, opset: int = OPSET) -> None:
     """Write the deployed graph of `model` as ONNX: float32, static shape, batch 1, constants folded."""
     module, example = traceable(model), example_input(model, imgsz)
     with torch.no_grad(), warnings.catch_warnings():

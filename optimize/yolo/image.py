@@ -39,9 +39,18 @@ def validation_image(path: Path, imgsz: int, task: str = "detect") -> np.ndarray
 def write_small_copy(path: Path, target: Path, task: str = "detect") -> tuple[int, int]:
     """Write `path` as the validator sees it, upright and in colour, but small; return its width and height in pixels.
 
-    `path` was validated, so it can be read. The copy is a JPEG whose longer side is at most `COPY` pixels.
+    The copy is a JPEG whose longer side is at most `COPY` pixels.
+
+    Raises:
+        InputError: the file, which was validated, has gone or changed meanwhile.
     """
-    pixels = _read(path, task)[..., ::-1]
+    image = _read(path, task)
+    if image is None:
+        raise InputError(
+            f"{path} can't be read as an image any more; leave the data set as it is during a run, and start the "
+            "command again."
+        )
+    pixels = image[..., ::-1]
     copy = Image.fromarray(np.ascontiguousarray(pixels.clip(0, 255), dtype=np.uint8))
     copy.thumbnail((COPY, COPY))
     copy.save(target)

@@ -48,8 +48,9 @@ def keep_in(store: Path | None) -> None:
     """
     before = os.environ.get(FOLDER)
     os.environ[FOLDER] = str(store.absolute()) if store else _temporary_folder()
-    for file in Path(before).glob(f"*{SUFFIX}") if store and before in _temporary else ():
-        _keep(store, file.stem, file.read_bytes())
+    if store and before and before in _temporary:
+        for file in Path(before).glob(f"*{SUFFIX}"):
+            _keep(store, file.stem, file.read_bytes())
 
 
 def load(path: Path) -> dict:
@@ -76,7 +77,8 @@ def load(path: Path) -> dict:
 def save(prefix: str, path: Path, x: dict, version: str) -> None:
     """Keep the dictionary `x` that ultralytics would write to `path`, with its `version` in it."""
     x["version"] = version
-    _keep(*_place(path), text(x).encode())
+    folder, name = _place(path)
+    _keep(folder, name, text(x).encode())
 
 
 def _keep(folder: Path, name: str, content: bytes) -> None:

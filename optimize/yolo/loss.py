@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Subset
 from ultralytics.cfg import get_cfg
 from ultralytics.data.utils import check_cls_dataset, check_det_dataset
 from ultralytics.engine.validator import BaseValidator
+from ultralytics.nn.tasks import BaseModel
 
 from optimize.dataset import Dataset
 from optimize.errors import MeasurementError
@@ -33,7 +34,7 @@ def batches(data: Dataset, count: int, size: int, seed: int, imgsz: int) -> list
 
 
 @contextmanager
-def losing(model: nn.Module, data: Dataset) -> Iterator[nn.Module]:
+def losing(model: BaseModel, data: Dataset) -> Iterator[BaseModel]:
     """`model` in training mode and with all that ultralytics' losses ask for; afterwards it is as it was, in eval mode.
 
     A loss reads its gains from the arguments, of which a checkpoint need not hold all; RT-DETR's reads the classes.
@@ -53,13 +54,13 @@ def losing(model: nn.Module, data: Dataset) -> Iterator[nn.Module]:
         model.args, model.criterion = args, criterion
 
 
-def loss(model: nn.Module, batch: dict[str, Tensor], seed: int) -> Tensor:
+def loss(model: BaseModel, batch: dict[str, Tensor], seed: int) -> Tensor:
     """The loss of a batch, summed over its images; `model` is one that `losing` gave."""
     torch.manual_seed(seed)  # RT-DETR adds noise to its queries
     return model.loss(dict(batch))[0].sum()
 
 
-def gradients(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int) -> None:
+def gradients(model: BaseModel, data: Dataset, count: int, seed: int, imgsz: int) -> None:
     """Leave in `.grad` of every parameter the root mean square of its gradients over up to `count` training images.
 
     The square is that of the gradient of a few images: a trained model lies near a minimum, where the sum over all
@@ -86,9 +87,10 @@ def gradients(model: nn.Module, data: Dataset, count: int, seed: int, imgsz: int
 
         for batch in given:
             add(batch)
-    for parameter, total in squares.items():
-        parameter.grad = (total / len(given)).sqrt()
-    if not all(parameter.grad.isfinite().all() for parameter in squares):
+    roots = {parameter: (total / len(given)).sqrt() for parameter, total in squares.items()}
+    for parameter, root in roots.items():
+        parameter.grad = root
+    if not all(root.isfinite().all() for root in roots.values()):
         raise MeasurementError("the gradients of the loss are not finite, so no channel can be judged by them.")
 
 

@@ -55,7 +55,7 @@ def _repairing(read: Read) -> Read:
         if content is None:
             return read(filename, flags)
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-        return image[..., None] if image.ndim == 2 else image
+        return image[..., None] if image is not None and image.ndim == 2 else image
 
     return read_repaired
 

@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from torch import nn
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.models.yolo.classify import ClassificationTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
@@ -18,6 +17,7 @@ from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn import tasks
+from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.torch_utils import unwrap_model
 
 from optimize.errors import InputError
@@ -52,13 +52,15 @@ FIXED = {"amp": False, "plots": False, "exist_ok": True, "deterministic": True}
 class Recovery(KeepWidths):
     """Mixin before a task's trainer: it can go on bit for bit, and trains the head that is deployed."""
 
-    def get_model(self, cfg=None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+    last: Path  # last.pt, set by ultralytics
+
+    def get_model(self, cfg=None, weights: BaseModel | None = None, verbose: bool = True) -> BaseModel:
         """The module of the checkpoint.
 
         Raises:
             InputError: it is fused, or its classes are not those of the data.
         """
-        if len(weights.names) != self.data["nc"]:
+        if weights is not None and len(weights.names) != self.data["nc"]:
             raise InputError(
                 f"model={self.args.model} has {len(weights.names)} classes and data={self.args.data} has "
                 f"{self.data['nc']}; give data with the classes that the model was trained on."
@@ -88,7 +90,8 @@ class Recovery(KeepWidths):
 
     def save_model(self) -> bool:
         """Write last.pt beside its place and rename it, since a kill while it is written would leave half a file."""
-        last, self.last = self.last, self.last.with_name("writing.pt")
+        last: Path = self.last
+        self.last = last.with_name("writing.pt")
         saved = super().save_model()
         move(self.last, last)
         self.last = last
@@ -220,7 +223,7 @@ def finetune(
     return Training(result, history, ours, _seconds(history), resumed=0 < done < epochs)
 
 
-def _carried(model: nn.Module) -> dict[str, object]:
+def _carried(model: BaseModel) -> dict[str, object]:
     """Of `augmentations`, which name classes for albumentations, only those of a trusted checkpoint."""
     keys = [key for key in CARRIED if key in model.args and model.args[key] is not None]
     if "augmentations" in keys and tasks.SAFE_LOAD:
@@ -239,11 +242,12 @@ def _train(task: str, overrides: dict[str, object]) -> None:
         if not job.ddp:  # the workers of several GPUs print ultralytics' own log
             job.add_callback("on_train_start", partial(_show_steps, stack))
             job.add_callback("on_train_epoch_start", _let_others_time)
-            job.add_callback("on_fit_epoch_end", partial(_say_epoch, *next(iter(METRICS[task].items()))))
+            metric, key = next(iter(METRICS[task].items()))
+            job.add_callback("on_fit_epoch_end", partial(_say_epoch, metric, key))
         job.train()
 
 
-def _student(last: Path) -> nn.Module:
+def _student(last: Path) -> BaseModel:
     """The model that was trained, without its teacher and the hooks that read its features."""
     trained, _ = checkpoint.read(last)
     trained = getattr(trained, "student_model", trained)
@@ -265,9 +269,9 @@ def _let_others_time(trainer) -> None:
 
 
 def _say_epoch(metric: str, key: str, trainer) -> None:
-    score, left = trainer.metrics[key], (trainer.epochs - trainer.epoch - 1) * trainer.epoch_time
-    progress = trainer.epoch + 1, trainer.epochs
-    log.info("epoch %d of %d: %s %.4f on validation, %d s left", *progress, metric, score, left)
+    epoch, score = trainer.epoch + 1, trainer.metrics[key]
+    left = (trainer.epochs - epoch) * trainer.epoch_time
+    log.info("epoch %d of %d: %s %.4f on validation, %d s left", epoch, trainer.epochs, metric, score, left)
 
 
 def _history(results: Path) -> tuple[dict[str, float], ...]:

@@ -154,7 +154,7 @@ def _check_unfinished(path: Path) -> None:
         )
 
 
-def _check_resumed(start: nn.Module) -> None:
+def _check_resumed(start: tasks.BaseModel) -> None:
     """What a checkpoint itself asks a training to load, and the command line doesn't show."""
     if not tasks.SAFE_LOAD:
         return

@@ -7,6 +7,7 @@ layers where the data has other classes, and then, as in stock, the weights that
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from ultralytics.engine.trainer import BaseTrainer
@@ -19,6 +20,7 @@ from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn import tasks
 from ultralytics.nn.modules import Classify as ClassifyHead
 from ultralytics.nn.modules import RTDETRDecoder
+from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.torch_utils import strip_qat
 
 from optimize.errors import InputError
@@ -29,10 +31,10 @@ from optimize.yolo import (
 from optimize.yolo.widths import is_pruned, set_classes_of_yaml, stop_stock_training
 
 
-class KeepWidths:
+class KeepWidths(BaseTrainer):
     """Mixin before a task's trainer."""
 
-    def get_model(self, cfg=None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+    def get_model(self, cfg=None, weights: BaseModel | None = None, verbose: bool = True) -> BaseModel:
         """The network to train.
 
         Raises:
@@ -119,7 +121,7 @@ def check_kind(model: nn.Module, given: str) -> None:
         )
 
 
-def check_fit(model: nn.Module, given: str, channels: int, keypoints: Sequence[int] | None) -> None:
+def check_fit(model: BaseModel, given: str, channels: int, keypoints: Sequence[int] | None) -> None:
     """Look whether a network whose widths are kept takes the images and finds the keypoints of the data.
 
     Args:
@@ -131,9 +133,9 @@ def check_fit(model: nn.Module, given: str, channels: int, keypoints: Sequence[i
     Raises:
         InputError: it doesn't, so some layer would need another width.
     """
-    pairs = {"channels": (checkpoint.channels(model), channels)}
+    pairs: dict[str, tuple[Any, Any]] = {"channels": (checkpoint.channels(model), channels)}
     if model.task == "pose":
-        pairs["kpt_shape"] = list(checkpoint.keypoints(model)), list(keypoints)
+        pairs["kpt_shape"] = list(checkpoint.keypoints(model) or ()), list(keypoints or ())
     for key, (has, asked) in pairs.items():
         if has != asked:
             raise InputError(
@@ -142,7 +144,7 @@ def check_fit(model: nn.Module, given: str, channels: int, keypoints: Sequence[i
             )
 
 
-def set_classes(model: nn.Module, classes: int) -> None:
+def set_classes(model: BaseModel, classes: int) -> None:
     """Give `model`, in place, new last layers for another number of classes, initialized as ultralytics does.
 
     It also initializes other layers anew, so the weights must be loaded afterwards.
@@ -166,7 +168,7 @@ def set_classes(model: nn.Module, classes: int) -> None:
     return head.bias_init()
 
 
-def _copy(weights: nn.Module) -> nn.Module:
+def _copy(weights: BaseModel) -> BaseModel:
     """What a stock trainer would have built: without what an earlier training left on the module."""
     model = deepcopy(weights).requires_grad_(True)
     strip_qat(model)

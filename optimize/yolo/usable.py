@@ -73,11 +73,11 @@ def check_computes(called: str, path: Path, model: nn.Module) -> None:
 
 def _blocks(error: Exception) -> Iterator[str]:
     """The modules in which it was raised, from the inside out, e.g. `model.6.m.0.attn (AAttn)`."""
-    modules, trace = [], error.__traceback__
+    owners, trace = [], error.__traceback__
     while trace:
-        modules.append(trace.tb_frame.f_locals.get("self"))
+        owners.append(trace.tb_frame.f_locals.get("self"))
         trace = trace.tb_next
-    modules = [module for module in modules if isinstance(module, nn.Module)]
+    modules = [owner for owner in owners if isinstance(owner, nn.Module)]
     names = {id(module): name for name, module in modules[0].named_modules()} if modules else {}
     for module in reversed(modules):
         if names.get(id(module)):

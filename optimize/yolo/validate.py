@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,8 +90,9 @@ def validate(
         images = _watch(validator, data, keep)
         found = validator(model=_Shim(session, data.names, imgsz))
     metrics = {name: float(found[key]) for name, key in METRICS[data.task].items()}
-    judged = _classified if task == "classify" else _detected
-    return Accuracy(metrics, len(images), *judged(validator, data, images))
+    judge = _classified if task == "classify" else _detected
+    classes, objects, folds = judge(validator, data, images)
+    return Accuracy(metrics, len(images), classes, objects, folds)
 
 
 @contextmanager
@@ -108,10 +110,11 @@ def _watch(validator: BaseValidator, data: Dataset, keep: Callable[[Detections],
 
     Neither outlives ultralytics' validation, and its callbacks don't see what was found.
     """
-    images, update = [], validator.update_metrics
+    images: list[dict[str, Any]] = []
+    update = validator.update_metrics
     positions = {os.path.abspath(image): i for i, image in enumerate(data.val)}
 
-    def update_metrics(found: torch.Tensor | list[dict], batch: dict) -> None:
+    def update_metrics(found: Any, batch: dict) -> None:  # a tensor, or a list of one dict
         update(found, batch)
         if data.task == "classify":
             file = validator.dataloader.dataset.samples[len(images)][0]
@@ -134,11 +137,12 @@ def _detected(validator: DetectionValidator, data: Dataset, images: list[dict]) 
     objects = dict(zip(data.titles, validator.metrics.nt_per_class.tolist(), strict=True))
 
     def mean_average_precision(some: list[dict]) -> float | None:
-        names = hits, "conf", "pred_cls", "target_cls"
-        stats = [np.concatenate([image[name] for image in some]) for name in names]
+        hit, confidence, predicted, labelled = (
+            np.concatenate([image[name] for image in some]) for name in (hits, "conf", "pred_cls", "target_cls")
+        )
         metric = Metric()
-        metric.update(ap_per_class(*stats)[2:])
-        return float(metric.map) if stats[-1].size else None  # ultralytics calls it 0 where nothing is labelled
+        metric.update(ap_per_class(hit, confidence, predicted, labelled)[2:])
+        return float(metric.map) if labelled.size else None  # ultralytics calls it 0 where nothing is labelled
 
     return classes, objects, leave_groups_out(images, mean_average_precision)
 

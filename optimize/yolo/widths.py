@@ -13,6 +13,7 @@ from copy import deepcopy
 
 import torch
 from torch import nn
+from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils import LOGGER
 
 from optimize.errors import InputError, MeasurementError, described
@@ -27,7 +28,7 @@ STOP = (
 )
 
 
-def stop_stock_training(model: nn.Module) -> None:
+def stop_stock_training(model: BaseModel) -> None:
     """Give a pruned `model`, in place, a yaml that can't be built; every checkpoint saved of it from now on has it."""
     if BEFORE in model.yaml:
         return
@@ -38,13 +39,13 @@ def stop_stock_training(model: nn.Module) -> None:
     model.yaml = marked | {BEFORE: model.yaml}
 
 
-def set_classes_of_yaml(model: nn.Module, classes: int) -> None:
+def set_classes_of_yaml(model: BaseModel, classes: int) -> None:
     """Write the number of classes into the yaml of `model`, in place."""
     for yaml in (model.yaml, model.yaml.get(BEFORE, {})):
         yaml["nc"] = classes
 
 
-def rebuilt(model: nn.Module) -> nn.Module:
+def rebuilt(model: BaseModel) -> BaseModel:
     """What stock training would make of `model` on data of the same classes. Draws no random number of the process.
 
     Raises:
@@ -61,16 +62,17 @@ def rebuilt(model: nn.Module) -> nn.Module:
     return new
 
 
-def parameters_of_yaml(model: nn.Module) -> tuple[int, int]:
+def parameters_of_yaml(model: BaseModel) -> tuple[int, int]:
     """Parameters that `model` has, and that stock training would give it; fewer means it was pruned before.
 
     Raises:
         InputError: the yaml inside names what can't be built here.
     """
-    return tuple(sum(p.numel() for p in m.parameters()) for m in (model, rebuilt(model)))
+    stock = rebuilt(model)
+    return sum(p.numel() for p in model.parameters()), sum(p.numel() for p in stock.parameters())
 
 
-def is_pruned(model: nn.Module) -> bool | None:
+def is_pruned(model: BaseModel) -> bool | None:
     """Whether stock training would change the shapes of `model`; None where its yaml can't be built here."""
     if BEFORE in model.yaml:
         return True

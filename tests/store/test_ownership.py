@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,17 @@ def test_a_damaged_manifest_proves_nothing(damage, tmp_path):
         put(tmp_path, "report.md", "y")
     with pytest.raises(InputError, match=r"holds \.optimize\.json"):
         output.claim(tmp_path, RUN, overwrite=True)
+
+
+@pytest.mark.parametrize("end", [manifest.finish, manifest.rest])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"{")])
+def test_a_manifest_that_is_lost_during_the_work_is_said_and_not_made_anew(damage, end, tmp_path):
+    manifest.begin(tmp_path, RUN)
+    damage(tmp_path / manifest.NAME)
+    before = snapshot(tmp_path)
+    with pytest.raises(InputError, match=r"\.optimize\.json was deleted or changed during the work"):
+        end(tmp_path)
+    assert snapshot(tmp_path) == before
 
 
 # -- where a run may write --

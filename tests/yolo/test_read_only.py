@@ -24,7 +24,7 @@ from optimize.checks import check_unchanged
 from optimize.data.calibration import calibration_images
 from optimize.errors import InputError
 from optimize.store.contents import begin_store, contents
-from optimize.yolo import label_cache
+from optimize.yolo import label_cache, read_only
 from optimize.yolo.dataset import resolve
 from optimize.yolo.image import validation_image, write_small_copy
 from optimize.yolo.loss import batches
@@ -118,6 +118,16 @@ def test_a_repaired_jpeg_has_the_pixels_of_ultralytics_repaired_file(tmp_path):
         stock = cv2.imread(str(jpeg))
         assert np.array_equal(detected, stock) and np.array_equal(classified, stock)
         assert repaired(jpeg) is None  # it ends as it must now
+
+
+def test_an_image_that_can_not_be_decoded_or_has_gone_is_no_traceback(tmp_path, monkeypatch):
+    jpeg = tmp_path / "a.jpg"
+    append_to_jpeg(Image.new("RGB", (48, 64)), jpeg)
+    monkeypatch.setattr(read_only, "repaired", lambda path: b"no image")
+    assert read_image(jpeg) is None
+    jpeg.unlink()
+    with pytest.raises(InputError, match=r"a\.jpg can't be read as an image any more"):
+        write_small_copy(jpeg, tmp_path / "small.jpg")
 
 
 @pytest.mark.command

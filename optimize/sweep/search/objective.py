@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from optimize.limits import Limits
+from optimize.measure.latency import Latency
 from optimize.result import Report, Result
 from optimize.sweep.timing import timed
 from optimize.verdict import verdict
@@ -48,7 +49,7 @@ def worth(
         speed: the `clock` of an earlier call, to which times are brought; None to start with this call's.
     """
     if not others:
-        return [], speed
+        return [], speed or {}
     alone = replace(first, results=tuple(_originals(first)))
     joined = [replace(other, results=(*alone.results, *asked(other))) for other in others]  # compared with the former
     timed_first, *timed_others = timed([alone, *joined])
@@ -74,22 +75,23 @@ def _originals(report: Report) -> list[Result]:
 def _worth(joined: Report, count: int, speed: dict[str, float]) -> Worth | None:
     originals, own = joined.results[:-count], joined.results[-count:]
     comparable = {row.variant.runtime for row in originals if row.latency} & set(speed)
-    rows = [_at(row, speed) for row in own if row.latency and row.variant.runtime in comparable]
-    if not rows:
-        return None
+    rows = [_at(row, row.latency, speed) for row in own if row.latency and row.variant.runtime in comparable]
     told = replace(joined, results=(*originals, *rows))
     found = verdict.decide(told, rows)
     best = found.best or found.nearest
-    return Worth(called(best), best.accuracy.score, best.latency.median_ms, _excess(best, told, found.limits))
+    if best is None or best.latency is None:  # nothing could be timed
+        return None
+    milliseconds = best.latency.median_ms
+    return Worth(called(best), best.accuracy.score, milliseconds, _excess(best, milliseconds, told, found.limits))
 
 
-def _at(row: Result, speed: dict[str, float]) -> Result:
+def _at(row: Result, latency: Latency, speed: dict[str, float]) -> Result:
     """The row with the time that it takes at the given speed of the machine."""
-    return replace(row, latency=replace(row.latency, median_ms=speed[row.variant.runtime] / row.latency.speedup))
+    return replace(row, latency=replace(latency, median_ms=speed[row.variant.runtime] / latency.speedup))
 
 
-def _excess(row: Result, told: Report, limits: Limits) -> dict[str, float]:
-    values = {"latency_ms": row.latency.median_ms, "flops": row.flops, "size_mb": row.size_bytes / 1e6}
+def _excess(row: Result, milliseconds: float, told: Report, limits: Limits) -> dict[str, float]:
+    values = {"latency_ms": milliseconds, "flops": row.flops, "size_mb": row.size_bytes / 1e6}
     shares = {name: value / getattr(limits, name) - 1 for name, value in values.items() if getattr(limits, name)}
     lost = {} if limits.max_drop is None else {"max_drop": -points(row, told) - limits.max_drop}
     return lost | shares

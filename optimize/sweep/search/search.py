@@ -16,6 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optimize.report import results
@@ -23,12 +24,12 @@ from optimize.result import Report
 from optimize.sweep import job
 from optimize.sweep.job import BUILT, RESULTS
 from optimize.sweep.search.objective import Worth, worth
-from optimize.sweep.search.space import Size, Space, neat, overrides
+from optimize.sweep.search.space import Distribution, Size, Space, neat, overrides
 
 log = logging.getLogger(__name__)
 
 FILE = "optuna.log"  # in the sweep's folder; `optuna-dashboard optuna.log` shows it
-DIRECTIONS = ("maximize", "minimize")  # accuracy, latency
+DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)  # accuracy, latency
 BLIND = 5  # jobs that are drawn at random, before there is something to learn from
 TRIES = 100  # random points, before all are taken to be known
 
@@ -84,8 +85,8 @@ def run(asked: Asked, folder: Path, launch: Callable[[list[Overrides], int], Non
         start = len(study.trials)
         launch([asked.fixed | overrides(point, size) for point in points], start)
         reports = [_built(folder, start + i) for i in range(len(points))]
-        found, _ = worth(first, [report for report in reports if report], study.trials[0].user_attrs["speed"])
-        left = iter(found)
+        worths, _ = worth(first, [report for report in reports if report], study.trials[0].user_attrs["speed"])
+        left = iter(worths)
         for point, report in zip(points, reports, strict=True):
             study.add_trial(_trial(next(left) if report else None, point, asked.space))
 
@@ -101,26 +102,32 @@ def anchor(asked: Asked) -> Overrides:
 def each_choice(asked: Asked) -> list[Overrides]:
     """The first job once for every choice that there is, to check them all."""
     first = _origin(asked)
-    choices = [(key, value) for key, one in asked.space.items() if _is_choice(one) for value in one.choices]
+    choices = [
+        (key, value)
+        for key, one in asked.space.items()
+        if isinstance(one, CategoricalDistribution)
+        for value in one.choices
+    ]
     return [anchor(asked), *(asked.fixed | overrides(first | {key: value}, None) for key, value in choices)]
 
 
 def _origin(asked: Asked) -> Point:
     """Where the first job is: at the first value of everything, but with nothing pruned and nothing quantized."""
-    point = {key: one.choices[0] if _is_choice(one) else one.low for key, one in asked.space.items()}
-    point |= {"prune": "0" if _is_choice(asked.space.get("prune")) else 0.0, "quant": "none"}
+    point: Point = {key: _first(one) for key, one in asked.space.items()}
+    point |= {"prune": "0" if isinstance(asked.space.get("prune"), CategoricalDistribution) else 0.0, "quant": "none"}
     return {key: value for key, value in point.items() if asked.fixed.get(key) != value}  # as all jobs have it
 
 
-def _is_choice(one: BaseDistribution | None) -> bool:
-    return isinstance(one, CategoricalDistribution)
+def _first(one: Distribution) -> Any:
+    return one.choices[0] if isinstance(one, CategoricalDistribution) else one.low
 
 
 def _inside(point: Point, space: Space) -> bool:
-    return point.keys() == space.keys() and all(
-        point[key] in one.choices if _is_choice(one) else one.low <= point[key] <= one.high
-        for key, one in space.items()
-    )
+    return point.keys() == space.keys() and all(_holds(one, point[key]) for key, one in space.items())
+
+
+def _holds(one: Distribution, value: Any) -> bool:
+    return value in one.choices if isinstance(one, CategoricalDistribution) else one.low <= value <= one.high
 
 
 def _built(folder: Path, number: int) -> Report | None:
@@ -132,11 +139,18 @@ def _built(folder: Path, number: int) -> Report | None:
 
 def _trial(found: Worth | None, point: Point, space: Space, **more: Any) -> FrozenTrial:
     """What Optuna keeps of a job that has ended; one outside of the space has no point, so nothing is learned of it."""
-    at = {"params": point, "distributions": space} if _inside(point, space) else {}
+    learned = _inside(point, space)
+    params = point if learned else {}
+    distributions: dict[str, BaseDistribution] = dict(space) if learned else {}
     if found is None:
-        return create_trial(state=TrialState.FAIL, user_attrs=more, **at)
-    told = {"values": (found.score, found.milliseconds), "constraints": found.excess}
-    return create_trial(user_attrs={"row": found.row, **more}, **told, **at)
+        return create_trial(state=TrialState.FAIL, params=params, distributions=distributions, user_attrs=more)
+    return create_trial(
+        values=(found.score, found.milliseconds),
+        params=params,
+        distributions=distributions,
+        constraints=found.excess,
+        user_attrs={"row": found.row, **more},
+    )
 
 
 def _next(ended: list[FrozenTrial], asked: Asked, size: Size) -> list[Point]:
@@ -157,13 +171,13 @@ def _next(ended: list[FrozenTrial], asked: Asked, size: Size) -> list[Point]:
 
 def _draw(known: list[FrozenTrial], drawn: list[Point], asked: Asked, number: int, size: Size) -> Point | None:
     """A point at which no job was yet; None where none is found."""
-    running = [create_trial(state=TrialState.RUNNING, params=point, distributions=asked.space) for point in drawn]
+    running = [create_trial(state=TrialState.RUNNING, params=point, distributions=dict(asked.space)) for point in drawn]
     history = [trial for trial in known if trial.params] + running
     taken = {_settings(trial.params, size) for trial in history}
     for sampler in _samplers(asked.seed, number):
         study = optuna.create_study(sampler=sampler, directions=DIRECTIONS)
         study.add_trials(history)
-        point = neat(study.ask(asked.space).params)
+        point = neat(study.ask(dict(asked.space)).params)
         if _settings(point, size) not in taken:
             return point
     return None

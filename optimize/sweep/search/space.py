@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hydra.core.override_parser.types import IntervalSweep, Override
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from optimize.errors import InputError
 
-Space = dict[str, BaseDistribution]
+Distribution = CategoricalDistribution | FloatDistribution
+Space = dict[str, Distribution]
 
 
 class Size(NamedTuple):
@@ -29,16 +30,16 @@ def space(sweeps: Sequence[Override]) -> Space:
     return {sweep.get_key_element(): _distribution(sweep) for sweep in sweeps}
 
 
-def _distribution(sweep: Override) -> BaseDistribution:
+def _distribution(sweep: Override) -> Distribution:
     given = sweep.value()
     if isinstance(given, IntervalSweep):
-        if not given.start < given.end:
+        if given.start is None or given.end is None or not given.start < given.end:
             raise InputError(f"{sweep.input_line} is empty; give the smaller number first.")
         return FloatDistribution(given.start, given.end)
     values = list(sweep.sweep_string_iterator())
     if not values:
         raise InputError(f"{sweep.input_line} is empty; give at least one value.")
-    if not sweep.is_range_sweep() or len(values) == 1:
+    if not isinstance(given, RangeSweep) or len(values) == 1:
         return CategoricalDistribution(values)
     low, high = sorted((float(values[0]), float(values[-1])))
     return FloatDistribution(low, round(high, 10), step=abs(given.step))

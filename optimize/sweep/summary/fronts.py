@@ -5,9 +5,14 @@ from collections.abc import Callable, Sequence
 from optimize.sweep.summary.rows import Row, groups
 from optimize.verdict.pareto import front
 
+
+def _milliseconds(row: Row) -> float | None:
+    return row.result.latency.median_ms if row.result.latency else None
+
+
 COSTS: dict[str, Callable[[Row], float | None]] = {
     "FLOPs": lambda row: row.result.flops,
-    "latency": lambda row: row.result.latency and row.result.latency.median_ms,
+    "latency": _milliseconds,
     "size": lambda row: row.result.size_bytes,
 }
 
@@ -18,5 +23,6 @@ def fronts(known: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def _front(group: Sequence[Row], of: Callable[[Row], float | None]) -> list[Row]:
-    measured = [row for row in group if of(row) is not None]
-    return [measured[i] for i in front([(of(row), row.result.accuracy.score) for row in measured])]
+    costs = ((row, of(row)) for row in group)
+    measured = [(row, cost) for row, cost in costs if cost is not None]
+    return [measured[i][0] for i in front([(cost, row.result.accuracy.score) for row, cost in measured])]

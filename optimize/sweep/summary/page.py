@@ -86,7 +86,7 @@ def _alarms(found: Summary) -> list[tuple[str, str, str]]:
     return jobs + [(*gate, f"jobs: {table.jobs(numbers, sweep)}") for gate, numbers in alarms(sweep).items()]
 
 
-def _charts(rows: list[Row]) -> dict[str, dict]:
+def _charts(rows: list[Row]) -> dict[str, dict[str, Any]]:
     """Vega-Lite by the id of its place in the page; rows that can't be compared have charts of their own."""
     charts = {}
     for i, group in enumerate(groups(rows)):
@@ -157,8 +157,7 @@ def _notes(sweep: Sweep) -> list[str]:
     reports = list(sweep.reports.values())
     if not reports:
         return []
-    noisy = [report for report in reports if report.noise is not None]
-    noise = max((report.noise for report in noisy), default=None)
-    spread = max((report.noise_spread for report in noisy), default=None)
+    noise = max((report.noise for report in reports if report.noise is not None), default=None)
+    spread = max((report.noise_spread for report in reports if report.noise_spread is not None), default=None)
     every = [words.notes(replace(report, noise=noise, noise_spread=spread)) for report in reports]
     return list(dict.fromkeys(note for notes in every for note in notes))

@@ -62,7 +62,7 @@ def rows(sweep: Sweep, told: dict[int, dict[str, str]]) -> list[Row]:
         told: `overrides` of its jobs.
     """
     compared = against_the_largest(sweep.reports)
-    found: dict[tuple, list[tuple[int, Result]]] = {}
+    found: dict[tuple[object, ...], list[tuple[int, Result]]] = {}
     for number, (own, report) in compared.items():
         for result in own:
             found.setdefault(_identity(result, report), []).append((number, result))
@@ -105,13 +105,13 @@ def with_(told: dict[str, str]) -> str:
 
 def groups(known: Iterable[Row]) -> list[list[Row]]:
     """Rows that can be compared with each other; one group, but in a sweep over data sets or threads."""
-    found: dict[tuple, list[Row]] = {}
+    found: dict[tuple[str, str, int], list[Row]] = {}
     for row in known:
         found.setdefault(row.peers, []).append(row)
     return list(found.values())
 
 
-def _identity(result: Result, report: Report) -> tuple:
+def _identity(result: Result, report: Report) -> tuple[object, ...]:
     variant, original, made = result.variant, report.results[0], report.provenance
     what = result.sha256, variant.runtime, variant.precision, variant.imgsz
     return *what, original.sha256, original.variant.imgsz, made.fingerprint, made.threads

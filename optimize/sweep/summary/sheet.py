@@ -2,6 +2,7 @@
 
 import csv
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from optimize.sweep.summary import artefacts, rows, table
@@ -38,7 +39,7 @@ def _overrides(given: dict[int, dict[str, str]], jobs: tuple[int, ...]) -> dict[
     return {f"override.{key}": value for key, value in rows.shared([given[number] for number in jobs]).items()}
 
 
-def _line(row: Row, summary: Summary, copies: dict) -> dict[str, Any]:
+def _line(row: Row, summary: Summary, copies: dict[Row, Path]) -> dict[str, Any]:
     result, report, time = row.result, row.report, row.result.latency
     told = {
         "jobs": _joined(row.jobs),
@@ -69,7 +70,7 @@ def _line(row: Row, summary: Summary, copies: dict) -> dict[str, Any]:
     }
     timed = ("median_ms", "q1_ms", "q3_ms", "p95_ms", "arithmetic", "threads")
     told |= {name: getattr(time, name) if time else None for name in timed}
-    paired = time and original(report, result.variant.runtime)
+    paired = original(report, result.variant.runtime) if time else None
     told |= {name: getattr(time, name) if paired else None for name in ("speedup", "speedup_low", "speedup_high")}
     files = {"sha256": result.sha256, "artefact": result.variant.path, "copy": copies.get(row)}
     return told | files | {"data": report.provenance.data}

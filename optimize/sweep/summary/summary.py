@@ -57,7 +57,7 @@ class Summary:
         return [cost for cost, best in self.fronts.items() if row in best]
 
     def is_best(self, row: Row) -> bool:
-        return any(found.row is row and found.verdict.best for found in self.findings)
+        return any(found.row is row and found.verdict.best is not None for found in self.findings)
 
     @property
     def worth(self) -> list[Row]:
@@ -88,7 +88,7 @@ def alarms(sweep: Sweep) -> dict[gates.Gate, list[int]]:
 
 def progress(sweep: Sweep) -> str:
     """E.g. `5 of 12 jobs built, 1 failed, 2 running, 4 not begun; not timed yet`."""
-    states = Counter(one.state for one in sweep.jobs)
+    states: Counter[job.State] = Counter(one.state for one in sweep.jobs)
     total = f" of {sweep.total}" if sweep.total else ""
     begun = f"{states[job.BUILT]}{total} jobs built"
     others = (states[job.FAILED], "failed"), (states[job.RUNNING], "running"), (not_begun(sweep), "not begun")
