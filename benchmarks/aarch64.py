@@ -29,6 +29,7 @@ from helpers.bundles import one_row
 from helpers.quantized import quantized
 from optimize.bundle import make
 from optimize.data.digits import compose
+from optimize.input_size import square
 from optimize.prepare import start
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
@@ -104,7 +105,7 @@ def main() -> None:
         if why:
             print(f"| {runtime.info.name} | - | not run: {why} |||||||")
             continue
-        exported = apply(runtime.export, start(model, given.imgsz), store)
+        exported = apply(runtime.export, start(model, square(given.imgsz)), store)
         for variant in (exported, int8(exported, data, folder)):
             bundle = bundled(variant, folder)
             here = detections([sys.executable], bundle, images)

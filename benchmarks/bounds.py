@@ -17,6 +17,7 @@ from optimize.device.bound import bounds
 from optimize.device.device import Device
 from optimize.host.quiet import timing
 from optimize.host.resources import cores
+from optimize.input_size import square
 from optimize.measure import latency
 from optimize.measure.cost import count
 from optimize.prepare import start
@@ -32,11 +33,11 @@ RUNTIMES = OnnxRuntime(), OpenVino()
 
 def rows(path: Path, imgsz: int, here: Device, given: argparse.Namespace):
     """The table's cells of one model, runtime by runtime, and whether its bound holds."""
-    model = start(path, imgsz)
+    model = start(path, square(imgsz))
     subjects = [(runtime.open, apply(runtime.export, model, given.folder)) for runtime in RUNTIMES]
     with timing():
         times = latency.measure(subjects, given.threads, given.rounds, seed=0).latencies
-    found = {b.unit: b for b in bounds(count(deployed(load(path)), imgsz), here) if b.arithmetic == "fp32"}
+    found = {b.unit: b for b in bounds(count(deployed(load(path)), square(imgsz)), here) if b.arithmetic == "fp32"}
     for (_, variant), time in zip(subjects, times, strict=True):
         own = found[variant.runtime]
         cells = [

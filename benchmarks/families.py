@@ -19,6 +19,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from optimize.input_size import square
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import prune
 from optimize.pruner.settings import Pruning
@@ -39,7 +40,7 @@ def row(name: str, share: float, imgsz: int, folder: Path) -> tuple[str, ...]:
     error = difference(raw(case.pruned, size), raw(masked(case), size))
     model = build(name).float()
     began = perf_counter()
-    report = prune(model, imgsz, settings)
+    report = prune(model, square(imgsz), settings)
     seconds = perf_counter() - began
     checkpoint.save(model, folder / "model.pt")
     return (
@@ -63,7 +64,7 @@ def parity(model: nn.Module, imgsz: int, folder: Path) -> float:
 
     RT-DETR's queries are compared by their sorted scores, since equal scores come in any order.
     """
-    to_onnx(model, imgsz, folder / "model.onnx")
+    to_onnx(model, square(imgsz), folder / "model.onnx")
     image = torch.rand(1, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = traceable(model)(image)

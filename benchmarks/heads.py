@@ -23,6 +23,7 @@ from helpers.quantized import quantized
 from helpers.tiny_tasks import CLASSES, SIDE, write_dataset
 from optimize.data.calibration import CalibrationImages
 from optimize.dataset import Dataset
+from optimize.input_size import square
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.variant import Variant
@@ -46,7 +47,7 @@ def trained(name: str, data: Dataset, epochs: int, folder: Path) -> Variant:
     start = lively(f"{name}.yaml", folder / "start.pt", classes=len(data.names), imgsz=SIDE)
     epochs *= SLOW_LEARNERS.get(data.task, 1)
     settings = {"epochs": epochs, "imgsz": SIDE, "batch": BATCH, "device": "cpu", "seed": 0}
-    return Variant(finetune(start, data.yaml, folder, **settings).path, "torch", "fp32", SIDE)
+    return Variant(finetune(start, data.yaml, folder, **settings).path, "torch", "fp32", square(SIDE))
 
 
 def rows(name: str, task: str, epochs: int, folder: Path):
@@ -59,7 +60,7 @@ def rows(name: str, task: str, epochs: int, folder: Path):
         source = runtime.export(model, folder / runtime.info.name / "float")
         variant = quantized(source, data, folder / runtime.info.name / "int8")
         with stdout_to_stderr():
-            before, after = (validate(runtime.open(v, threads=1), data, SIDE) for v in (source, variant))
+            before, after = (validate(runtime.open(v, threads=1), data, square(SIDE)) for v in (source, variant))
         images = CalibrationImages(data.val[:16], SIDE, data, 0)
         noise = signal_to_noise(variant, source, images, task, CLASSES[task])
         worst = min(noise, key=noise.get)

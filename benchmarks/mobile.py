@@ -16,6 +16,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from optimize.dataset import Dataset
+from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.prepare import start
 from optimize.quant.int8 import Int8
@@ -34,7 +35,7 @@ HEAD = ("model", "runtime", "arithmetic", "metric", "points", "MB", "in int8", "
 
 def rows(path: Path, data: Dataset, imgsz: int, runtimes: tuple[Runtime, ...], judge: Judge):
     """The table's cells of one model, runtime by runtime."""
-    model = start(path, imgsz)
+    model = start(path, square(imgsz))
     made, said = [], []
     for runtime in runtimes:
         exported = apply(runtime.export, model, judge.store)

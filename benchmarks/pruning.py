@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 
 from optimize.dataset import Dataset
+from optimize.input_size import square
 from optimize.measure import accuracy
 from optimize.measure.cost import count
 from optimize.prepare import shrink
@@ -59,7 +60,7 @@ class Baseline:
         from ultralytics import YOLO
 
         model = YOLO(variant.path)
-        settings = {"imgsz": variant.imgsz, "batch": 16, "seed": 0, "device": "cpu", "amp": False, "plots": False}
+        settings = {"imgsz": variant.imgsz.side, "batch": 16, "seed": 0, "device": "cpu", "amp": False, "plots": False}
         model.train(data=self.data.yaml, epochs=self.epochs, project=folder, name="train", exist_ok=True, **settings)
         return replace(variant, path=folder / "train/weights/last.pt")
 
@@ -73,7 +74,7 @@ class TrainOn:
     seed: int
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
-        settings = {"imgsz": variant.imgsz, "batch": 16, "device": "cpu", "seed": self.seed}
+        settings = {"imgsz": variant.imgsz.side, "batch": 16, "device": "cpu", "seed": self.seed}
         done = finetune(variant.path, self.data.yaml, folder, epochs=self.epochs, **settings)
         return replace(variant, path=done.path)
 
@@ -161,16 +162,16 @@ def _smaller(imgsz: int, share: float) -> list[int]:
 def measure(row: Row, baseline: Path, data: Dataset, work: Path) -> dict:
     """Make the row's variant, or find it, and validate it as it is deployed."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    variant = Variant(baseline, "torch", "fp32", row.imgsz, steps=(digest(baseline), f"imgsz={row.imgsz}"))
+    variant = Variant(baseline, "torch", "fp32", square(row.imgsz), steps=(digest(baseline), f"imgsz={row.imgsz}"))
     seconds = 0.0
     for stage in row.stages:
         variant = apply(stage, variant, work)
         report = variant.path.parent / "report.json"
         seconds += json.loads(report.read_text(encoding="utf-8"))["seconds"] if report.is_file() else 0
-    cost = count(checkpoint.deployed(checkpoint.load(variant.path)), row.imgsz)
+    cost = count(checkpoint.deployed(checkpoint.load(variant.path)), square(row.imgsz))
     session = Torch().open(variant, 1)
     identity = (digest(variant.path), str(row.imgsz), data.fingerprint)
-    found = accuracy.once(work, identity, lambda: validate(session, data, row.imgsz))
+    found = accuracy.once(work, identity, lambda: validate(session, data, square(row.imgsz)))
     return {**asdict(replace(row, stages=())), "flops": cost.flops, "map": found.score, "seconds": round(seconds)}
 
 
@@ -216,7 +217,7 @@ def main() -> None:
     data = resolve(str(args.data))
     baseline = args.baseline
     if baseline is None:
-        start = Variant(args.weights, "torch", "fp32", args.imgsz, steps=(digest(args.weights),))
+        start = Variant(args.weights, "torch", "fp32", square(args.imgsz), steps=(digest(args.weights),))
         baseline = apply(Baseline(data, args.baseline_epochs), start, args.work).path
     jobs = [r for r in rows(baseline, data, args.imgsz, args.epochs, args.seeds) if args.only in r.name or not r.stages]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the jobs, which inherit it

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from optimize.input_size import StoredSize
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -30,7 +32,7 @@ class Measurement:
     sha256: str
     runtime: str
     precision: str
-    imgsz: int
+    imgsz: StoredSize
     device: str
     cpu: str
     system: str

@@ -20,6 +20,7 @@ from optimize.device.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
 from optimize.host.cpu import computes_int8
 from optimize.host.resources import cores
+from optimize.input_size import Size, square
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.plan import Plan
@@ -72,7 +73,7 @@ def prepare(config: DictConfig) -> Plan:
     check_device(settings.device)
     path, model = open_model(settings.model)
     check_model(f"model={settings.model}", model)
-    imgsz = settings.imgsz or usual_size(model)
+    imgsz = square(settings.imgsz) if settings.imgsz else usual_size(model)
     check_size(f"model={settings.model}", model, imgsz)
     data = _data(settings, model)
     check_apart(f"store={settings.store}", settings.store, data)
@@ -131,12 +132,12 @@ def runtimes(config: dict[str, Any]) -> list[Runtime]:
     return [Torch(), *_chosen(OmegaConf.create(config), "runtime")]
 
 
-def start(path: Path, imgsz: int) -> Variant:
+def start(path: Path, imgsz: Size) -> Variant:
     """The checkpoint as all work begins with it; its identity holds the versions, which decide over results."""
     return Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions())))
 
 
-def _rivals(settings: Settings, imgsz: int, data: Dataset, precisions: Sequence[str]) -> tuple[Variant, ...] | None:
+def _rivals(settings: Settings, imgsz: Size, data: Dataset, precisions: Sequence[str]) -> tuple[Variant, ...] | None:
     """The checkpoints to compare with, each of which does the same job as the model."""
     if settings.rivals is None:
         return None

@@ -12,6 +12,7 @@ from typing import Any
 from optimize.dataset import Dataset
 from optimize.host import cpu, resources
 from optimize.host.process import quoted
+from optimize.input_size import Size, StoredSize
 
 LIBRARIES = (
     "torch",
@@ -66,7 +67,7 @@ class Provenance:
         data: path of the data.yaml.
         fingerprint: of the data set's content.
         train_images, val_images: images of each split.
-        imgsz: side of the square input in pixels.
+        imgsz: of the input.
         stride: of the model; every size of an input is a multiple of it.
         threads: CPU threads of every runtime.
         host: where it ran.
@@ -82,7 +83,7 @@ class Provenance:
     fingerprint: str
     train_images: int
     val_images: int
-    imgsz: int
+    imgsz: StoredSize
     threads: int
     host: Host
     versions: dict[str, str]
@@ -91,7 +92,7 @@ class Provenance:
 
 
 def gather(
-    config: dict[str, Any], data: Dataset, imgsz: int, stride: int, threads: int, remarks: tuple[str, ...]
+    config: dict[str, Any], data: Dataset, imgsz: Size, stride: int, threads: int, remarks: tuple[str, ...]
 ) -> Provenance:
     """Ask the machine, the libraries and the command line."""
     return Provenance(

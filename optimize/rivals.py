@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+from optimize.input_size import square
 from optimize.measure import cost
 from optimize.measure.cost import Cost
 from optimize.variant import Variant
@@ -38,10 +39,11 @@ def smaller(original: Variant, flops: int) -> tuple[Variant, Cost] | None:
     """
     network, nearest = deployed(load(original.path)), None
     step = stride(network)
-    for imgsz in range(original.imgsz - step, 0, -step):
+    for side in range(original.imgsz.side - step, 0, -step):
+        imgsz = square(side)
         found = cost.count(network, imgsz)
         if nearest and abs(found.flops - flops) >= abs(nearest[1].flops - flops):
             break  # the cost falls with the size, so all further ones lie further off
-        name = f"{imgsz}px"
+        name = f"{side}px"
         nearest = replace(original, imgsz=imgsz, tags=(name,)).after(name), found
     return nearest

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from optimize.input_size import StoredSize
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -13,7 +15,7 @@ class Variant:
         path: the file, or the folder where the format of the runtime needs several files.
         runtime: name of what reads it, e.g. `torch`, `onnxruntime` and `openvino`.
         precision: name of what it was made for, e.g. `fp32` and `int8`.
-        imgsz: height and width of the input in pixels (square).
+        imgsz: of the input.
         tags: what was done to the original, in order, e.g. `("pruned", "int8")`.
         steps: the settings of every stage so far, after the identity of the original; they decide the key.
     """
@@ -21,7 +23,7 @@ class Variant:
     path: Path
     runtime: str
     precision: str
-    imgsz: int
+    imgsz: StoredSize
     tags: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
 

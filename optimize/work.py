@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
+from optimize.input_size import StoredSize
+
 EXACT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Count = Annotated[int, Field(ge=0, lt=10**18)]
 Before = Count
@@ -57,7 +59,7 @@ class Pruned:
     parameters: tuple[Before, After]
     ratio: float | None
     seconds: float
-    imgsz: Count
+    imgsz: StoredSize
     criterion: str
     scope: str
     round_to: Count

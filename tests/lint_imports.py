@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "optimize"
 LAYERS = [  # from the ground up
     "errors texts literal",
-    "variant measurement limits dataset settings precision runtime_info work inside",  # records; what paths may be
+    "input_size settings dataset limits precision runtime_info inside",
+    "variant measurement work",  # records; what paths may be
     "config terminal stage",
     "host",
     "progress provenance sentences keys",

@@ -12,6 +12,7 @@ from helpers.commands import command
 from helpers.messages import says
 from optimize.errors import InputError
 from optimize.failures import noted
+from optimize.input_size import square
 from optimize.measure import latency
 from optimize.measure.latency import Timing, Untimed
 from optimize.pipeline import timed
@@ -110,7 +111,7 @@ def test_what_ends_the_run_is_not_a_row():
 
 
 def test_the_variant_that_cannot_be_timed_is_named_across_processes(checkpoint):
-    good, bad = (Variant(path, "torch", "fp32", 32) for path in (checkpoint, Path("none.pt")))
+    good, bad = (Variant(path, "torch", "fp32", square(32)) for path in (checkpoint, Path("none.pt")))
     with pytest.raises(Untimed) as error:
         latency.measure([(Torch().open, good), (Torch().open, bad), (Torch().open, good)], 1, 12, 0)
     assert error.value.index == 1

@@ -16,6 +16,7 @@ from helpers.commands import command
 from helpers.messages import is_error, like
 from optimize.checks import check_unchanged
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.measure import validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import Box, Detections
@@ -149,7 +150,7 @@ def written(variant: Variant, folder: Path) -> Variant:
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b"{}"])
 def test_a_damaged_manifest_is_no_variant(damage, tmp_path):
-    original = Variant(tmp_path / "a.pt", "torch", "fp32", 64, steps=("a",))
+    original = Variant(tmp_path / "a.pt", "torch", "fp32", square(64), steps=("a",))
     made = apply(written, original, tmp_path)
     (made.path.parent / MANIFEST).write_bytes(damage)
     assert apply(written, original, tmp_path) == made

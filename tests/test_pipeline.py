@@ -13,6 +13,7 @@ from ultralytics import YOLO
 from helpers.commands import command
 from helpers.messages import is_error, says
 from optimize.config import CONF
+from optimize.input_size import square
 from optimize.prepare import prepare, shrink
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import Prune
@@ -149,7 +150,7 @@ def test_int8_is_learned_once_after_all_steps(position, dataset, monkeypatch):
 
 def test_a_pruned_model_is_pruned_further_and_the_report_says_so(tmp_path, monkeypatch, dataset, checkpoint):
     monkeypatch.chdir(tmp_path)
-    made = Prune(Pruning(0.3, L2(), round_to=4))(Variant(checkpoint, "torch", "fp32", 64), tmp_path)
+    made = Prune(Pruning(0.3, L2(), round_to=4))(Variant(checkpoint, "torch", "fp32", square(64)), tmp_path)
     remarks = []
     for model in (checkpoint, made.path):
         with initialize_config_dir(str(CONF.resolve()), version_base=None):

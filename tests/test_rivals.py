@@ -15,6 +15,7 @@ from helpers.commands import command
 from helpers.lively import lively
 from helpers.messages import is_error, says
 from optimize import rivals
+from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.measure import cost
 from optimize.measure.detections import Detections
@@ -29,10 +30,10 @@ pytestmark = pytest.mark.usefixtures("no_image")
 
 @pytest.mark.parametrize("share", [0.9, 0.7, 0.4, 0.01])
 def test_the_smaller_input_is_the_one_whose_flops_are_nearest(share, checkpoint):
-    original = Variant(checkpoint, "torch", "fp32", 160, steps=("original",))
+    original = Variant(checkpoint, "torch", "fp32", square(160), steps=("original",))
     network = deployed(load(checkpoint))
-    flops = {imgsz: cost.count(network, imgsz).flops for imgsz in (32, 64, 96, 128, 160)}
-    wanted = share * flops.pop(160)
+    flops = {square(side): cost.count(network, square(side)).flops for side in (32, 64, 96, 128, 160)}
+    wanted = share * flops.pop(square(160))
     found, counted = rivals.smaller(original, wanted)
     assert found.imgsz == min(flops, key=lambda imgsz: abs(flops[imgsz] - wanted))
     assert counted.flops == flops[found.imgsz]
@@ -41,7 +42,7 @@ def test_the_smaller_input_is_the_one_whose_flops_are_nearest(share, checkpoint)
 
 
 def test_there_is_nothing_smaller_than_the_stride(checkpoint):
-    assert rivals.smaller(Variant(checkpoint, "torch", "fp32", 32), 1) is None
+    assert rivals.smaller(Variant(checkpoint, "torch", "fp32", square(32)), 1) is None
 
 
 def test_no_rival_is_taken_for_another_row():
@@ -55,7 +56,7 @@ def test_no_rival_is_taken_for_another_row():
         "pruned+int8.pt",
         "yolo11n-2.pt",
     )
-    assert rivals.names([(Path(path), "yolo11n") for path in given]) == [
+    assert rivals.names([(Path(path), "yolo11n") for path in given], ("int8", "bf16", "fp16")) == [
         *("yolo11n", "yolo11n-2", "yolov8n", "original-2", "int8-2", "96px-2", "pruned-int8", "yolo11n-2-2")
     ]
 
@@ -73,8 +74,8 @@ def test_one_checkpoint_at_two_inputs_is_validated_twice(dataset, checkpoint, tm
     monkeypatch.setattr("optimize.judge.validate", validate)
     judge = Judge(resolve(str(dataset)), (Torch(),), tmp_path, threads=1, rounds=12, seed=0)
     for imgsz in (64, 32, 64):
-        judge.score(Variant(checkpoint, "torch", "fp32", imgsz))
-    assert seen == [64, 32]
+        judge.score(Variant(checkpoint, "torch", "fp32", square(imgsz)))
+    assert seen == [square(64), square(32)]
 
 
 @pytest.mark.command
@@ -111,8 +112,8 @@ def test_rivals_are_made_and_measured_in_every_runtime_and_precision(
 
 
 def test_off_is_off_and_where_nothing_was_pruned_there_is_no_smaller_input(checkpoint):
-    original = Variant(checkpoint, "torch", "fp32", 64, steps=("original",))
-    whole = Model(original, cost.count(deployed(load(checkpoint)), 64))
+    original = Variant(checkpoint, "torch", "fp32", square(64), steps=("original",))
+    whole = Model(original, cost.count(deployed(load(checkpoint)), square(64)))
     pruned = replace(whole, cost=replace(whole.cost, layers=whole.cost.layers[:20]))
     other = replace(original, tags=("other",))
 

@@ -13,6 +13,7 @@ from helpers.messages import like, says
 from helpers.tiny_tasks import CLASSES, SIDE, TASKS, write_dataset
 from optimize.dataset import LeftOut
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.pruner.prune import prune
 from optimize.pruner.settings import Pruning
 from optimize.pruner.taylor import Taylor
@@ -61,7 +62,9 @@ def test_the_loss_of_every_task_ranks_channels_and_layers(task, tmp_path):
     model = load(lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task]))
     data = resolve(str(write_dataset(tmp_path / "data", task)), task)
     report = prune(
-        model, SIDE, Pruning(0.3, Taylor(data, images=4), round_to=16, scope="measured", data=data, images=4)
+        model,
+        square(SIDE),
+        Pruning(0.3, Taylor(data, images=4), round_to=16, scope="measured", data=data, images=4),
     )
     assert report.reached == pytest.approx(0.3, abs=0.01)
 

@@ -16,9 +16,10 @@ import pytest
 
 from helpers import reports, sweeps
 from helpers.bundles import bundled, one_row
-from optimize.bundle import make
+from optimize.input_size import square
 from optimize.measure import validation
 from optimize.measure.accuracy import Accuracy
+from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.store import contents
 from optimize.store.apply import MANIFEST, apply
 from optimize.store.held import held
@@ -88,8 +89,8 @@ def accuracy() -> Accuracy:
 def test_the_store_makes_finds_and_clears_what_it_has(ruled, tmp_path):
     store = tmp_path / "store"
     store.mkdir()
-    made = apply(Write(), Variant(Path("a.pt"), "torch", "fp32", 64, steps=("a",)), store)
-    assert apply(Write(), Variant(Path("a.pt"), "torch", "fp32", 64, steps=("a",)), store) == made
+    made = apply(Write(), Variant(Path("a.pt"), "torch", "fp32", square(64), steps=("a",)), store)
+    assert apply(Write(), Variant(Path("a.pt"), "torch", "fp32", square(64), steps=("a",)), store) == made
     manifest = json.loads((made.path.parents[1] / MANIFEST).read_text(encoding="utf-8"))
     assert manifest["path"] == "inside/model", "the same on every system"
     for _ in range(2):
@@ -134,7 +135,7 @@ def test_what_others_read_meanwhile_is_replaced(ruled, tmp_path, four, monkeypat
 def test_a_bundle_takes_the_place_of_the_one_before(ruled, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"model")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(make, "metadata_of", lambda _: {"names": {0: "a"}, "end2end": False})
+        patch.setattr(OnnxRuntime, "metadata", lambda self, path: {"names": {0: "a"}, "end2end": False})
         for _ in range(2):
             made = bundled(one_row(tmp_path / "model.onnx", "onnxruntime"), tmp_path)
     assert made.is_dir() and sorted(path.name for path in tmp_path.iterdir()) == [NAME, "bundle", "model.onnx"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from optimize.bound.pick import Measured
 from optimize.device.device import Device
 from optimize.errors import InputError
+from optimize.input_size import Size
 from optimize.measure.latency import Latency
 from optimize.measurement import Measurement
 from optimize.provenance import Host
@@ -17,7 +18,7 @@ from optimize.runtime_info import RuntimeInfo
 from optimize.verdict import gates
 
 
-def rows(run: str, sha256: str | None, imgsz: int, device: Device | None) -> list[Measured]:
+def rows(run: str, sha256: str | None, imgsz: Size, device: Device | None) -> list[Measured]:
     """The rows of `run` that are the checkpoint with `sha256` at `imgsz` px, in every runtime and precision.
 
     Those that were measured where the run was, and those that bench.py measured elsewhere and that were brought back.
@@ -87,7 +88,7 @@ def _check_units(run: str, runtimes: list[RuntimeInfo], device: Device) -> None:
         )
 
 
-def _made_of(report: Report, sha256: str | None, imgsz: int) -> Iterator[tuple[Result, Result]]:
+def _made_of(report: Report, sha256: str | None, imgsz: Size) -> Iterator[tuple[Result, Result]]:
     """The checkpoint itself in torch, with every row that it became without being pruned or trained."""
     for own in report.results:
         if (own.variant.runtime, own.sha256, own.variant.imgsz) == ("torch", sha256, imgsz):

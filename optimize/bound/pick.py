@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optimize.device.bound import Bound
+from optimize.input_size import Size
 from optimize.limits import Limits
 from optimize.measure.cost import Cost
 from optimize.verdict.plain import change
@@ -53,7 +54,7 @@ class Candidate:
     """A model to choose from: what it costs, its bounds on the device (none without one), what was measured there."""
 
     name: str
-    imgsz: int
+    imgsz: Size
     cost: Cost
     bounds: tuple[Bound, ...]
     measured: tuple[Measured, ...]

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def described(row: Result, report: Report, runtime: Runtime, run: str) -> dict[s
         "precision": variant.precision,
         "artefact": variant.path.name,
         "sha256": row.sha256,
-        "imgsz": variant.imgsz,
+        "imgsz": asdict(variant.imgsz),
         "head": "rtdetr" if transformer else "end2end" if inside["end2end"] else "one2many",
         "letterbox": None if transformer else LETTERBOX,
         "nms": NMS,

@@ -52,7 +52,10 @@ def _possible(found: Measurement) -> bool:
         all(map(isfinite, (found.p95_ms, found.q3_ms, found.noise, found.noise_spread, *told)))
         and 0 < found.q1_ms <= found.median_ms <= found.q3_ms <= found.p95_ms
         and min(found.noise, found.noise_spread) >= 0
-        and all(1 <= count < PLACE for count in (found.runs, found.threads, found.cores, found.imgsz))
+        and all(
+            1 <= count < PLACE
+            for count in (found.runs, found.threads, found.cores, found.imgsz.height, found.imgsz.width)
+        )
         and all(abs(value) < PLACE for value in (found.p95_ms, found.noise, found.noise_spread, *told))
         and found.q1_ms >= 1e-9
         and found.device.strip() != ""

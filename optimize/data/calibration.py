@@ -12,6 +12,7 @@ import numpy as np
 
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.input_size import Size
 from optimize.work import Calibration
 from optimize.yolo.image import validation_image
 
@@ -20,17 +21,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CalibrationImages:
-    """Iterates over (1, 3, imgsz, imgsz) float32 arrays in 0..1; read anew each time, so memory holds one image.
+    """Iterates over (1, 3, height, width) float32 arrays in 0..1; read anew each time, so memory holds one image.
 
     Attributes:
         files: images of the training split of `data`.
-        imgsz: side of the arrays in pixels.
+        imgsz: of the arrays.
         data: the data set that they are from.
         seed: what chose them.
     """
 
     files: tuple[Path, ...]
-    imgsz: int
+    imgsz: Size
     data: Dataset
     seed: int
 
@@ -53,7 +54,7 @@ class CalibrationImages:
         )
 
 
-def calibration_images(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImages:
+def calibration_images(data: Dataset, count: int, seed: int, imgsz: Size) -> CalibrationImages:
     """`count` images of the training split, or all where there are fewer, so that every class is seen.
 
     Raises:
@@ -64,7 +65,7 @@ def calibration_images(data: Dataset, count: int, seed: int, imgsz: int) -> Cali
     return chosen
 
 
-def sample(data: Dataset, count: int, seed: int, imgsz: int) -> CalibrationImages:
+def sample(data: Dataset, count: int, seed: int, imgsz: Size) -> CalibrationImages:
     """As `calibration_images`, but every image is as likely: for statistics of the data as they are."""
     files = sorted(_training(data))
     return CalibrationImages(tuple(Random(seed).sample(files, min(count, len(files)))), imgsz, data, seed)

@@ -36,7 +36,7 @@ def write(tables: list[Table], file: Path) -> None:
         )
         return
     rows = [
-        {"model": table.model, "height": table.imgsz[0], "width": table.imgsz[1]} | _figures(layer)
+        {"model": table.model, "height": table.imgsz.height, "width": table.imgsz.width} | _figures(layer)
         for table in tables
         for layer in table.layers
     ]
@@ -51,7 +51,7 @@ def _content(table: Table) -> dict[str, Any]:
     sums = {key: value for key, value in whole.items() if key not in ("name", "kind")}
     return {
         "model": table.model,
-        "imgsz": list(table.imgsz),
+        "imgsz": [table.imgsz.height, table.imgsz.width],
         **sums,
         "trained": asdict(table.trained) if table.trained else None,
         "fused": asdict(table.fused) if table.fused else None,

@@ -1,12 +1,13 @@
 """What an exported graph takes must be one image of a known size."""
 
 from optimize.errors import InputError
+from optimize.input_size import Size
 
 ONE_IMAGE = "give a graph with one input (1, channels, height, width)"
 
 
-def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) -> tuple[int, int]:
-    """Height and width of the one image that a graph with these input shapes takes; a text is an open dimension.
+def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) -> Size:
+    """The one image that a graph with these input shapes takes; a text is an open dimension.
 
     Raises:
         InputError: it takes anything else, or not an image of `imgsz`.
@@ -30,4 +31,4 @@ def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) ->
             f"model={model} takes images of {height}x{width}, not of imgsz={imgsz}; leave imgsz out, or export it "
             "again."
         )
-    return height, width
+    return Size(height, width)

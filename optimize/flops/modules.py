@@ -7,14 +7,16 @@ from torch import nn
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
 from optimize.flops.table import Table
+from optimize.input_size import Size, square
 from optimize.measure import cost
 from optimize.measure.graph_cost import GraphLayer
 from optimize.yolo import bounded_yaml  # noqa: F401  replaces what reads a yaml
 from optimize.yolo.checkpoint import channels, check_size, deployed, trusted, usual_size
-from optimize.yolo.size import Size, build, size, without_numbers
+from optimize.yolo.size import Size as ModelSize
+from optimize.yolo.size import build, size, without_numbers
 from optimize.yolo.usable import open_model
 
-OF_A_YAML = 640
+OF_A_YAML = square(640)
 # Parameters times pixels from which on following the shapes is faster than computing: torch's meta device takes a
 # second to import, a YOLOv8s at 640 px nearly as long to compute on one thread.
 HEAVY = 5 * 10**12
@@ -24,15 +26,15 @@ def tables(model: str, sizes: Sequence[int | None], trust: bool) -> list[Table]:
     """See `count`; one table for each of `sizes`."""
     with trusted(trust):
         module, usual, _ = loaded(model)
-    sides = [usual if side is None else side for side in sizes]
-    for side in sides:
-        check_size(model, module, side)
+    inputs = [usual if side is None else square(side) for side in sizes]
+    for imgsz in inputs:
+        check_size(model, module, imgsz)
     whole, fused = size(module), deployed(module)
-    return [_table(model, side, whole, fused) for side in sides]
+    return [_table(model, imgsz, whole, fused) for imgsz in inputs]
 
 
-def loaded(model: str) -> tuple[nn.Module, int, Path | None]:
-    """The model of a checkpoint or of a yaml, the side in pixels that it is made for, and the checkpoint if it is one.
+def loaded(model: str) -> tuple[nn.Module, Size, Path | None]:
+    """The model of a checkpoint or of a yaml, the input that it is made for, and the checkpoint if it is one.
 
     Raises:
         InputError: there is no such model, or it can't be loaded.
@@ -43,13 +45,13 @@ def loaded(model: str) -> tuple[nn.Module, int, Path | None]:
     return module, usual_size(module), path
 
 
-def _table(model: str, side: int, whole: Size, fused: nn.Module) -> Table:
+def _table(model: str, imgsz: Size, whole: ModelSize, fused: nn.Module) -> Table:
     small = size(fused)
-    heavy = small.parameters * side**2 > HEAVY
-    counted = cost.count(without_numbers(fused) if heavy else fused, side, channels(fused))
+    heavy = small.parameters * imgsz.pixels > HEAVY
+    counted = cost.count(without_numbers(fused) if heavy else fused, imgsz, channels(fused))
     layers = tuple(_layer(layer) for layer in counted.layers if layer.flops or layer.parameters)
     uncounted = sorted({name.removeprefix("aten.").strip("_") for name in counted.uncounted})  # silu_ works in place
-    return Table(model, (side, side), layers, tuple(uncounted), whole, small)
+    return Table(model, imgsz, layers, tuple(uncounted), whole, small)
 
 
 def _layer(layer: cost.Layer) -> GraphLayer:

@@ -34,7 +34,9 @@ def _models(tables: list[Table]) -> Grid:
     names = ("model", "input", "GFLOPs", "GMACs", "parameters", "weights MB", "activations MB", "FLOPs/byte", "int8")
     grid = _grid("Side by side", names, texts=2)
     for table in tables:
-        grid.add_row(table.model, "{}x{}".format(*table.imgsz), *_figures(table.total, 1e3), _int8(table.total))
+        grid.add_row(
+            table.model, f"{table.imgsz.height}x{table.imgsz.width}", *_figures(table.total, 1e3), _int8(table.total)
+        )
     return grid
 
 

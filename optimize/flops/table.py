@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optimize.input_size import Size
 from optimize.measure.graph_cost import GraphLayer, total
 
 if TYPE_CHECKING:  # the table of a graph needs neither torch nor ultralytics
-    from optimize.yolo.size import Size
+    from optimize.yolo.size import Size as ModelSize
 
 CONVENTION = (
     "FLOPs are floating-point operations for one image, 2 per multiply-add (MACs are half), of convolutions, linear "
@@ -23,7 +24,7 @@ class Table:
 
     Attributes:
         model: as it was given.
-        imgsz: height and width of the input in pixels.
+        imgsz: of the input.
         layers: all that multiply and add or hold parameters, in the order of the network; named by their modules where
             the file tells.
         uncounted: the other operators, which count nothing by the convention.
@@ -31,11 +32,11 @@ class Table:
     """
 
     model: str
-    imgsz: tuple[int, int]
+    imgsz: Size
     layers: tuple[GraphLayer, ...]
     uncounted: tuple[str, ...]
-    trained: Size | None
-    fused: Size | None
+    trained: ModelSize | None
+    fused: ModelSize | None
 
     @property
     def total(self) -> GraphLayer:
@@ -44,4 +45,4 @@ class Table:
     @property
     def name(self) -> str:
         """E.g. `yolo26n.pt 640x640`."""
-        return f"{self.model} {self.imgsz[0]}x{self.imgsz[1]}"
+        return f"{self.model} {self.imgsz.height}x{self.imgsz.width}"

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 from torch.utils.hooks import RemovableHandle
 
 from optimize.errors import MeasurementError
+from optimize.input_size import Size
 
 # in the name of every operator that needs a formula
 MULTIPLY_ADD = ("conv", "mm", "mv", "matmul", "attention", "einsum", "linear")
@@ -64,8 +65,8 @@ class Cost:
         object.__setattr__(self, "macs", self.flops // 2)
 
 
-def count(model: nn.Module, imgsz: int, channels: int = 3) -> Cost:
-    """Count the fused eval graph `model` on one `(1, channels, imgsz, imgsz)` image, on the device that it lies on.
+def count(model: nn.Module, imgsz: Size, channels: int = 3) -> Cost:
+    """Count the fused eval graph `model` on one `(1, channels, height, width)` image, on the device that it lies on.
 
     On torch's `meta` device nothing is computed, only shapes are followed; the operations are the same.
 
@@ -73,7 +74,7 @@ def count(model: nn.Module, imgsz: int, channels: int = 3) -> Cost:
         MeasurementError: an operator that multiplies and adds has no formula, so a total would be too small.
     """
     device = next((parameter.device for parameter in model.parameters()), None)
-    work, image = _Work(), torch.zeros(1, channels, imgsz, imgsz, device=device)
+    work, image = _Work(), torch.zeros(1, channels, imgsz.height, imgsz.width, device=device)
     hooks = work.follow(model)
     try:
         with torch.no_grad(), work:

@@ -120,7 +120,9 @@ def _measure(
 ) -> Timing:
     reference = references or [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
     twin = len(subjects)
-    images = [np.random.default_rng(seed).random((1, 3, v.imgsz, v.imgsz), dtype=np.float32) for _, v in subjects]
+    images = [
+        np.random.default_rng(seed).random((1, 3, v.imgsz.height, v.imgsz.width), dtype=np.float32) for _, v in subjects
+    ]
     images.append(images[-1])
     sessions = []
     for i, (open_, variant) in enumerate([*subjects, subjects[-1]]):

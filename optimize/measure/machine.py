@@ -9,6 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from optimize.host.process import fresh
+from optimize.input_size import square
 from optimize.measure.profile import OpenProfiler, Profile, interleaved
 from optimize.measure.roofline import Machine
 from optimize.variant import Variant
@@ -57,7 +58,7 @@ def machine(asked: dict[str, tuple[OpenProfiler, set[str]]], threads: int, round
                 moves(path, MOVED[kind])
             else:
                 convolutions(path, quantized=kind == "int8")
-        subjects = [(open_, Variant(paths[kind], name, kind, SIZE)) for name, open_, kind in kinds]
+        subjects = [(open_, Variant(paths[kind], name, kind, square(SIZE))) for name, open_, kind in kinds]
         profiles = interleaved(subjects, threads, rounds, min)  # other work makes nothing faster
     found = {(name, kind): profile for (name, _, kind), profile in zip(kinds, profiles, strict=True) if profile}
     peaks = {(name, kind): peak(profile, kind) for (name, kind), profile in found.items() if kind not in MOVED}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch_pruning as tp
 from torch import nn
 
+from optimize.input_size import Size
+
 
 @dataclass(frozen=True)
 class BN:
@@ -14,5 +16,5 @@ class BN:
     models that were trained with sparse BatchNorm, and little about those whose BatchNorm was folded away once.
     """
 
-    def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
+    def __call__(self, model: nn.Module, imgsz: Size) -> tp.importance.Importance:
         return tp.importance.BNScaleImportance()

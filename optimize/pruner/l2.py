@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch_pruning as tp
 from torch import nn
 
+from optimize.input_size import Size
+
 
 @dataclass(frozen=True)
 class L2:
@@ -13,5 +15,5 @@ class L2:
     Li et al., Pruning Filters for Efficient ConvNets (ICLR 2017), over coupled layers as in DepGraph (CVPR 2023).
     """
 
-    def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
+    def __call__(self, model: nn.Module, imgsz: Size) -> tp.importance.Importance:
         return tp.importance.GroupMagnitudeImportance(p=2)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch_pruning as tp
 from torch import nn
 
+from optimize.input_size import Size
+
 
 @dataclass(frozen=True)
 class LAMP:
@@ -14,5 +16,5 @@ class LAMP:
     global scope it takes mostly from wide layers.
     """
 
-    def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
+    def __call__(self, model: nn.Module, imgsz: Size) -> tp.importance.Importance:
         return tp.importance.LAMPImportance()

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from optimize.errors import MeasurementError
+from optimize.input_size import Size
 from optimize.measure.cost import Cost, count
 from optimize.pruner.budget import Goal
 from optimize.pruner.cut import cut
@@ -47,8 +48,8 @@ class Prune:
         return replace(variant, path=folder / "pruned.pt", tags=tags)
 
 
-def prune(model: nn.Module, imgsz: int, settings: Pruning) -> Pruned:
-    """Prune `model` at `imgsz` x `imgsz` pixels, in place.
+def prune(model: nn.Module, imgsz: Size, settings: Pruning) -> Pruned:
+    """Prune `model` for an input of `imgsz`, in place.
 
     What is left is made of the same ultralytics modules. FLOPs are those of the deployed graph: fused, with one head.
 
@@ -89,7 +90,7 @@ def prune(model: nn.Module, imgsz: int, settings: Pruning) -> Pruned:
     )
 
 
-def _measured(model: nn.Module, imgsz: int, target: str) -> tuple[int, Cost]:
+def _measured(model: nn.Module, imgsz: Size, target: str) -> tuple[int, Cost]:
     fused = deployed(model)
     cost = count(fused, imgsz)
     return amount(target, fused, cost), cost

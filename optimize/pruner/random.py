@@ -6,6 +6,8 @@ import torch
 import torch_pruning as tp
 from torch import nn
 
+from optimize.input_size import Size
+
 
 @dataclass(frozen=True)
 class Random:
@@ -13,6 +15,6 @@ class Random:
 
     seed: int = 0
 
-    def __call__(self, model: nn.Module, imgsz: int) -> tp.importance.Importance:
+    def __call__(self, model: nn.Module, imgsz: Size) -> tp.importance.Importance:
         torch.manual_seed(self.seed)
         return tp.importance.RandomImportance()

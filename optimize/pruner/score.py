@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 from torch_pruning.dependency import Dependency, Group, Node
 
+from optimize.input_size import Size
 from optimize.pruner.blocks import Block
 from optimize.pruner.cut import cutter
 from optimize.pruner.trace import Trace
@@ -17,10 +18,10 @@ Importance = Callable[[Group], Tensor | None]
 class Criterion(Protocol):
     """Says which channels matter. Its fields are its settings; a new criterion is one file with one such class."""
 
-    def __call__(self, model: nn.Module, imgsz: int) -> Importance:
+    def __call__(self, model: nn.Module, imgsz: Size) -> Importance:
         """A scorer for groups of `model`: a higher score stays longer, None if it can't score a group.
 
-        What it needs of the whole model at `imgsz` x `imgsz` pixels (gradients) it prepares here; the caller clears it.
+        What it needs of the whole model at `imgsz` (gradients) it prepares here; the caller clears it.
         """
         ...
 

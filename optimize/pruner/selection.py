@@ -8,13 +8,14 @@ import numpy as np
 from torch import nn
 
 from optimize.errors import InputError
+from optimize.input_size import Size
 from optimize.measure.cost import Cost
 from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import Goal, allowed, cheapest, check_reach, search
 from optimize.pruner.score import Importance, scores
 from optimize.pruner.sensitivity import rises
 from optimize.pruner.settings import Pruning
-from optimize.pruner.size import Size, terms
+from optimize.pruner.size import Remaining, terms
 from optimize.pruner.trace import Trace
 from optimize.pruner.tracker import trace
 from optimize.yolo import coupling
@@ -57,7 +58,7 @@ class Selection:
         return why
 
 
-def select(model: nn.Module, imgsz: int, settings: Pruning, cost: Cost, now: float, goal: Goal) -> Selection:
+def select(model: nn.Module, imgsz: Size, settings: Pruning, cost: Cost, now: float, goal: Goal) -> Selection:
     """Choose what to remove from `model` to reach `goal`.
 
     Args:
@@ -81,7 +82,7 @@ def select(model: nn.Module, imgsz: int, settings: Pruning, cost: Cost, now: flo
             dense[i] = dense[i] or f"too narrow to shrink in steps of {settings.round_to}"
     names = coupling.unfused_names(model)
     running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
-    size = Size(traced, found, terms(goal.target, model, traced, running), now)
+    size = Remaining(traced, found, terms(goal.target, model, traced, running), now)
     check_reach(size, options, goal)
     if settings.scope == "measured" and settings.data is not None:  # `Pruning` refuses the one without the other
         risen = rises(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from optimize.dataset import Dataset
 from optimize.errors import MeasurementError
+from optimize.input_size import Size
 from optimize.progress import bar
 from optimize.pruner.blocks import Block
 from optimize.pruner.trace import Trace
@@ -26,7 +27,7 @@ def rises(
     data: Dataset,
     images: int,
     seed: int,
-    imgsz: int,
+    imgsz: Size,
 ) -> list[np.ndarray]:
     """For each block the rise of the loss per image at each of its `options`; 0 at the last, which is all its units.
 

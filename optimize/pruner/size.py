@@ -10,7 +10,7 @@ from optimize.pruner.trace import Term, Trace
 TARGETS = ("flops", "params", "channels")
 
 
-class Size:
+class Remaining:
     """A sum over the deployed layers of a traced model: FLOPs, parameters or channels.
 
     The width of a layer is linear in the units that its blocks keep, and a convolution costs the product of its two

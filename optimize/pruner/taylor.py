@@ -8,6 +8,7 @@ from torch_pruning.dependency import Group
 
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.input_size import Size
 from optimize.pruner.score import Importance
 from optimize.yolo.loss import gradients
 
@@ -35,7 +36,7 @@ class Taylor:
         if self.images < 1:
             raise InputError(f"pruner.criterion.images={self.images} is out of range; give 1 or more, e.g. 128.")
 
-    def __call__(self, model: nn.Module, imgsz: int) -> Importance:
+    def __call__(self, model: nn.Module, imgsz: Size) -> Importance:
         gradients(model, self.data, self.images, self.seed, imgsz)
         absolute = tp.importance.GroupTaylorImportance(normalizer=None)
 

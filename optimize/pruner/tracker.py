@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from optimize.input_size import Size
 from optimize.pruner.operators import LAYERS, OPERATORS
 from optimize.pruner.trace import Axis, Followed, Term, Trace, Use, axis_of
 
@@ -150,19 +151,19 @@ def _followed(tensors: Iterable[Tensor]) -> list[Followed]:
 
 def trace(
     model: nn.Module,
-    imgsz: int,
+    imgsz: Size,
     rules: dict[type, Rule],
     halving: tuple[type, ...],
     predictions: Callable[[object], Iterable[Tensor]],
 ) -> Trace:
-    """Follow one image of `imgsz` x `imgsz` pixels through `model`, a copy on the device `meta` that is used up.
+    """Follow one image of `imgsz` through `model`, a copy on the device `meta` that is used up.
 
     Args:
         predictions: picks from what the model returns the tensors whose width others rely on.
     """
     tracker = Tracker(model, rules, halving)
     with torch.no_grad(), tracker:
-        image = torch.empty(1, 3, imgsz, imgsz, device="meta")
+        image = torch.empty(1, 3, imgsz.height, imgsz.width, device="meta")
         ids = tracker.new(3)
         tracker.freeze(ids, "the colours of the image")
         result = model(tracker.mark(image, ids))

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -51,7 +51,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
     name, began = getattr(stage, "__qualname__", type(stage).__name__), perf_counter()
     with held(store, key):
         made = read(final)
-        if made is not None and _is_what_was(asked, made):
+        if made is not None and _is_what_was(asked, made, stage):
             log.info("%s: %s for %s is in the store", name, made.name, made.runtime)
             worked("found", name)
             return made
@@ -74,10 +74,18 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         return replace(made, path=final / made.path.relative_to(partial))
 
 
-def _is_what_was(asked: Variant, made: Variant) -> bool:
-    """Whether `made`, as a store tells it, can be what a stage makes of a variant, `asked` with that step more."""
-    begins = made.tags[: len(asked.tags)]
-    return (made.steps, made.imgsz, begins) == (asked.steps, asked.imgsz, asked.tags)
+def _is_what_was(asked: Variant, made: Variant, stage: Stage) -> bool:
+    """Whether `made`, as a store tells it, can be what `stage` makes of a variant, `asked` with that step more.
+
+    Only `export`, a method of a runtime, makes a variant of another runtime, its own; and only a stage that adds its
+    tag makes one of another precision.
+    """
+    begins, runtime = made.tags[: len(asked.tags)], getattr(getattr(stage, "__self__", None), "info", None)
+    return (
+        (made.steps, made.imgsz, begins) == (asked.steps, asked.imgsz, asked.tags)
+        and made.runtime in (asked.runtime, getattr(runtime, "name", asked.runtime))
+        and made.precision in (asked.precision, *made.tags[-1:])
+    )
 
 
 def _write(variant: Variant, folder: Path) -> None:
@@ -85,7 +93,7 @@ def _write(variant: Variant, folder: Path) -> None:
         "path": variant.path.relative_to(folder).as_posix(),
         "runtime": variant.runtime,
         "precision": variant.precision,
-        "imgsz": variant.imgsz,
+        "imgsz": asdict(variant.imgsz),
         "tags": variant.tags,
         "steps": variant.steps,
         "sha256": digest(variant.path),

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from optimize.input_size import Size
 from optimize.inside import content, is_relative
 from optimize.work import WORK, Work
 
@@ -45,7 +46,7 @@ class Entry:
     path: Annotated[str, AfterValidator(_relative)]
     runtime: Name
     precision: Name
-    imgsz: Annotated[int, Field(gt=0, lt=10**6)]
+    imgsz: Size
     tags: tuple[Name, ...]
     steps: Annotated[tuple[str, ...], Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from optimize.host import quiet
+from optimize.input_size import Size
 from optimize.measure import latency
 from optimize.measure.latency import Latency, Timing, Untimed
 from optimize.prepare import runtimes
@@ -24,7 +25,7 @@ class Artefact(NamedTuple):
     sha256: str
     runtime: str
     precision: str
-    imgsz: int
+    imgsz: Size
 
 
 class Pair(NamedTuple):

@@ -18,6 +18,7 @@ from ultralytics.utils.checks import check_imgsz
 
 from optimize.errors import InputError
 from optimize.host.confined import confined
+from optimize.input_size import Size, square
 from optimize.yolo import claims, stranger
 from optimize.yolo.foreign import reason, what_instead
 
@@ -124,24 +125,24 @@ def stride(model: BaseModel) -> int:
     return max(32, int(max(model.stride)))
 
 
-def usual_size(model: BaseModel) -> int:
-    """Side of the square input in pixels that the checkpoint was trained at.
+def usual_size(model: BaseModel) -> Size:
+    """The square input that the checkpoint was trained at.
 
     Raises:
         InputError: it says no size.
     """
-    return check_imgsz(claims.trained_size(model.args), stride(model), max_dim=1)
+    return square(check_imgsz(claims.trained_size(model.args), stride(model), max_dim=1))
 
 
-def check_size(called: str, model: BaseModel, imgsz: int) -> None:
+def check_size(called: str, model: BaseModel, imgsz: Size) -> None:
     """An input must be one that the network can halve as often as it does.
 
     Raises:
         InputError: `imgsz` is no multiple of the stride; ultralytics would round it up.
     """
     step = stride(model)
-    if imgsz < step or imgsz % step:
-        below = max(imgsz, 0) // step * step
+    if any(side < step or side % step for side in (imgsz.height, imgsz.width)):
+        below = max(imgsz.height, 0) // step * step
         near = " or ".join(str(size) for size in (below, below + step) if size > 0)
         raise InputError(
             f"imgsz={imgsz} is not allowed for {called}; give a multiple of its stride {step}, e.g. {near}."

@@ -12,6 +12,7 @@ from ultralytics.nn.modules.block import DFL
 from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.export.engine import _NormalizeCoords
 
+from optimize.input_size import Size
 from optimize.yolo.checkpoint import deployed
 
 OPSET = 18  # ONNX Runtime's static quantization rejects 21 and later; torch's TorchScript exporter ends at 20
@@ -45,13 +46,13 @@ def traceable(model: BaseModel) -> BaseModel:
     return module
 
 
-def in_shares(module: BaseModel, imgsz: int) -> nn.Module:
+def in_shares(module: BaseModel, imgsz: Size) -> nn.Module:
     """`module` with boxes and keypoints in shares of the image, as ultralytics reads them from a .tflite file."""
     task, head = module.task, type(module.model[-1]).__name__
     if task not in ("detect", "segment", "pose", "obb") or head == "RTDETRDecoder":
         return module
     keypoints = module.model[-1].kpt_shape if task == "pose" else None
-    return _NormalizeCoords(module, imgsz, imgsz, task, len(module.names), keypoints)
+    return _NormalizeCoords(module, imgsz.height, imgsz.width, task, len(module.names), keypoints)
 
 
 def in_pixels(found: dict, outputs: list[np.ndarray]) -> list[np.ndarray]:
@@ -67,9 +68,9 @@ def in_pixels(found: dict, outputs: list[np.ndarray]) -> list[np.ndarray]:
     return outputs
 
 
-def example_input(model: BaseModel, imgsz: int) -> torch.Tensor:
-    """Zeros of the one static shape that is exported: (1, channels, imgsz, imgsz), float32."""
-    return torch.zeros(1, model.yaml.get("channels", 3), imgsz, imgsz)
+def example_input(model: BaseModel, imgsz: Size) -> torch.Tensor:
+    """Zeros of the one static shape that is exported: (1, channels, height, width), float32."""
+    return torch.zeros(1, model.yaml.get("channels", 3), imgsz.height, imgsz.width)
 
 
 def traced(module: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
@@ -80,7 +81,7 @@ def traced(module: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
         return torch.jit.trace(module, example, strict=False, check_trace=False)
 
 
-def metadata(model: BaseModel, imgsz: int) -> dict:
+def metadata(model: BaseModel, imgsz: Size) -> dict:
     """What stock ultralytics reads from an exported file, so that `YOLO(file).val()` needs nothing else."""
     found = {
         "description": "YOLO model exported by yolo-optimize",
@@ -90,7 +91,7 @@ def metadata(model: BaseModel, imgsz: int) -> dict:
         "head": type(model.model[-1]).__name__,
         "stride": int(max(model.stride)),
         "batch": 1,
-        "imgsz": [imgsz, imgsz],
+        "imgsz": [imgsz.height, imgsz.width],
         "names": dict(enumerate(model.names)) if isinstance(model.names, list) else dict(model.names),
         "channels": model.yaml.get("channels", 3),
         "end2end": bool(getattr(model, "end2end", False)),
@@ -103,7 +104,7 @@ def metadata(model: BaseModel, imgsz: int) -> dict:
     return found
 
 
-def to_onnx(model: BaseModel, imgsz: int, path: Path, opset: int = OPSET) -> None:
+def to_onnx(model: BaseModel, imgsz: Size, path: Path, opset: int = OPSET) -> None:
     """Write the deployed graph of `model` as ONNX: float32, static shape, batch 1, constants folded."""
     module, example = traceable(model), example_input(model, imgsz)
     with torch.no_grad(), warnings.catch_warnings():

@@ -10,13 +10,14 @@ from ultralytics.data.augment import LetterBox, classify_transforms
 from ultralytics.data.dataset import ClassificationDataset
 
 from optimize.errors import InputError
+from optimize.input_size import Size
 from optimize.yolo.read_only import read_image
 
 COPY = 480
 
 
-def validation_image(path: Path, imgsz: int, task: str = "detect") -> np.ndarray:
-    """`path` as (1, 3, imgsz, imgsz) float32 in 0..1, RGB: the pixels of the task's validator with `rect=False`.
+def validation_image(path: Path, imgsz: Size, task: str = "detect") -> np.ndarray:
+    """`path` as (1, 3, height, width) float32 in 0..1, RGB: the pixels of the task's validator with `rect=False`.
 
     `classify` resizes the shorter side and cuts out the middle, `rtdetr` stretches, all others keep the proportions
     and pad.
@@ -31,9 +32,9 @@ def validation_image(path: Path, imgsz: int, task: str = "detect") -> np.ndarray
         raise InputError(f"{path} holds {image.dtype} pixels; only images of 8 or 16 bits can be used, so convert it.")
     if task == "classify":
         rgb = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-        return classify_transforms(imgsz)(rgb).numpy()[None]
-    square = _stretched(image, imgsz) if task == "rtdetr" else _letterboxed(image, imgsz)
-    return np.ascontiguousarray(square[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+        return classify_transforms(imgsz.side)(rgb).numpy()[None]
+    fitted = _stretched(image, imgsz) if task == "rtdetr" else _letterboxed(image, imgsz)
+    return np.ascontiguousarray(fitted[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
 
 
 def write_small_copy(path: Path, target: Path, task: str = "detect") -> tuple[int, int]:
@@ -62,17 +63,17 @@ def _read(path: Path, task: str) -> np.ndarray | None:
     return ClassificationDataset.imread(str(path)) if task == "classify" else read_image(path)
 
 
-def _stretched(image: np.ndarray, imgsz: int) -> np.ndarray:
-    if image.shape[:2] == (imgsz, imgsz):
+def _stretched(image: np.ndarray, imgsz: Size) -> np.ndarray:
+    if image.shape[:2] == (imgsz.height, imgsz.width):
         return image
-    return cv2.resize(image, (imgsz, imgsz), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(image, (imgsz.width, imgsz.height), interpolation=cv2.INTER_LINEAR)
 
 
-def _letterboxed(image: np.ndarray, imgsz: int) -> np.ndarray:
-    """The longer side is scaled to `imgsz` (the shorter one rounded up), then grey padding makes it square."""
+def _letterboxed(image: np.ndarray, imgsz: Size) -> np.ndarray:
+    """Scaled to fit into `imgsz` (the side that does not fill it is rounded up); grey padding fills the rest."""
     height, width = image.shape[:2]
-    scale = imgsz / max(height, width)
+    scale = min(imgsz.height / height, imgsz.width / width)
     if scale != 1:
-        size = (min(math.ceil(width * scale), imgsz), min(math.ceil(height * scale), imgsz))
+        size = (min(math.ceil(width * scale), imgsz.width), min(math.ceil(height * scale), imgsz.height))
         image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    return LetterBox((imgsz, imgsz), scaleup=False)(image=image)
+    return LetterBox((imgsz.height, imgsz.width), scaleup=False)(image=image)

@@ -16,6 +16,7 @@ from ultralytics.nn.tasks import BaseModel
 
 from optimize.dataset import Dataset
 from optimize.errors import MeasurementError
+from optimize.input_size import Size
 from optimize.progress import bar
 from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set
 from optimize.yolo.validate import VALIDATORS
@@ -23,7 +24,7 @@ from optimize.yolo.validate import VALIDATORS
 FEW = 4  # images whose gradients are summed before they are squared
 
 
-def batches(data: Dataset, count: int, size: int, seed: int, imgsz: int) -> list[dict[str, Tensor]]:
+def batches(data: Dataset, count: int, size: int, seed: int, imgsz: Size) -> list[dict[str, Tensor]]:
     """Up to `count` training images with their labels in batches of `size`, prepared as for validation."""
     with TemporaryDirectory() as folder:
         validator = _validator(data, imgsz, Path(folder))
@@ -60,7 +61,7 @@ def loss(model: BaseModel, batch: dict[str, Tensor], seed: int) -> Tensor:
     return model.loss(dict(batch))[0].sum()
 
 
-def gradients(model: BaseModel, data: Dataset, count: int, seed: int, imgsz: int) -> None:
+def gradients(model: BaseModel, data: Dataset, count: int, seed: int, imgsz: Size) -> None:
     """Leave in `.grad` of every parameter the root mean square of its gradients over up to `count` training images.
 
     The square is that of the gradient of a few images: a trained model lies near a minimum, where the sum over all
@@ -94,12 +95,19 @@ def gradients(model: BaseModel, data: Dataset, count: int, seed: int, imgsz: int
         raise MeasurementError("the gradients of the loss are not finite, so no channel can be judged by them.")
 
 
-def _validator(data: Dataset, imgsz: int, folder: Path) -> BaseValidator:
+def _validator(data: Dataset, imgsz: Size, folder: Path) -> BaseValidator:
     """ultralytics' validator of the task: it knows how images and labels become a batch."""
     task = "detect" if data.task == "rtdetr" else data.task
-    settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "rect": False, "device": "cpu"}
+    settings = {
+        "task": task,
+        "mode": "val",
+        "data": str(data.yaml),
+        "imgsz": imgsz.side,
+        "rect": False,
+        "device": "cpu",
+    }
     settings |= {"single_cls": data.single_cls, "plots": False, "verbose": False}
     made = VALIDATORS[data.task](save_dir=folder, args=settings)
     made.data = (check_cls_dataset if task == "classify" else check_det_dataset)(str(data.yaml))
-    made.device, made.stride, made.names = torch.device("cpu"), imgsz, dict(enumerate(data.names))
+    made.device, made.stride, made.names = torch.device("cpu"), imgsz.side, dict(enumerate(data.names))
     return made

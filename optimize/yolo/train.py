@@ -23,6 +23,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from optimize.errors import InputError
 from optimize.host.files import move
 from optimize.host.quiet import away
+from optimize.input_size import Size
 from optimize.progress import bar
 from optimize.yolo import (
     checkpoint,
@@ -173,7 +174,7 @@ def finetune(
     folder: Path,
     *,
     epochs: int,
-    imgsz: int,
+    imgsz: Size,
     batch: int,
     device: str | None,
     seed: int,
@@ -191,7 +192,7 @@ def finetune(
         data: the data.yaml.
         folder: keeps the state of a killed call.
         epochs: at least 1; the schedule follows from it.
-        imgsz: side of the square input in pixels.
+        imgsz: of the input, a square.
         batch: images per step, over all devices.
         device: as in ultralytics, e.g. `cpu`, `0` or `0,1`.
         seed: equal seeds give equal weights on one machine.
@@ -208,7 +209,14 @@ def finetune(
     last = run / "weights" / "last.pt"
     done = resume.epochs_done(last.parent)
     if done < epochs:
-        given = {"data": str(data), "epochs": epochs, "imgsz": imgsz, "batch": batch, "device": device, "seed": seed}
+        given = {
+            "data": str(data),
+            "epochs": epochs,
+            "imgsz": imgsz.side,
+            "batch": batch,
+            "device": device,
+            "seed": seed,
+        }
         task_and_model = {"task": start.task, "mode": "train", "model": str(path), "save_dir": str(run)}
         overrides = _carried(start) | ours | task_and_model | given | FIXED
         if teacher:

@@ -21,6 +21,7 @@ from ultralytics.models.yolo.segment import SegmentationValidator
 from ultralytics.utils.metrics import ClassifyMetrics, Metric, ap_per_class
 
 from optimize.dataset import Dataset
+from optimize.input_size import Size
 from optimize.measure.accuracy import Accuracy, leave_groups_out
 from optimize.measure.detections import Detections
 from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set
@@ -51,11 +52,11 @@ MAIN = {"segment": ("seg", "tp_m"), "pose": ("pose", "tp_p")}
 class _Shim(nn.Module):
     """A session that looks like a model of someone else's to ultralytics' AutoBackend, which would round the size."""
 
-    def __init__(self, session: Callable[[np.ndarray], list[np.ndarray]], names: tuple[str, ...], imgsz: int):
+    def __init__(self, session: Callable[[np.ndarray], list[np.ndarray]], names: tuple[str, ...], imgsz: Size):
         super().__init__()
         self.session = session
         self.names = dict(enumerate(names))
-        self.stride = torch.tensor([imgsz])
+        self.stride = torch.tensor([imgsz.side])
         self.end2end = False
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
@@ -66,13 +67,13 @@ class _Shim(nn.Module):
 def validate(
     session: Callable[[np.ndarray], list[np.ndarray]],
     data: Dataset,
-    imgsz: int,
+    imgsz: Size,
     keep: Callable[[Detections], object] = lambda detections: None,
 ) -> Accuracy:
     """Accuracy of a session, judged as `data.task` is.
 
-    The session takes (1, 3, imgsz, imgsz) float32 in 0..1 and returns what the exported graph does: [(1, 4 + classes +
-    angle or keypoints, anchors)]; for `segment` mask coefficients in it and prototypes (1, 32, imgsz / 4, imgsz / 4)
+    The session takes (1, 3, height, width) float32 in 0..1 and returns what the exported graph does: [(1, 4 + classes +
+    angle or keypoints, anchors)]; for `segment` mask coefficients in it and prototypes (1, 32, height / 4, width / 4)
     beside it; [(1, classes)] for `classify`; [(1, queries, 6)] for `rtdetr`.
 
     The settings are those of `yolo val` for an exported file, for every variant alike: batch 1, and where they apply
@@ -82,7 +83,7 @@ def validate(
     `keep` is called with what was found in each image that could be read, in the same order for every session.
     """
     task = "detect" if data.task == "rtdetr" else data.task
-    settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz, "batch": 1, "rect": False}
+    settings = {"task": task, "mode": "val", "data": str(data.yaml), "imgsz": imgsz.side, "batch": 1, "rect": False}
     settings |= {"single_cls": data.single_cls, "device": "cpu", "plots": False, "verbose": False}
     # ultralytics insists on a folder, and puts nothing there that we need
     with TemporaryDirectory() as folder, _same_threads():

@@ -17,6 +17,7 @@ from optimize.cli import one_sentence
 from optimize.device.bound import bounds
 from optimize.device.device import known, load
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.limits import Limits
 from optimize.measure.cost import Cost, Layer
 from optimize.report import results
@@ -209,7 +210,7 @@ def test_limits_name_the_largest_or_end_with_3(capsys, own, checkpoint):
 def test_an_earlier_run_on_the_device_decides(capsys, own, checkpoint, tmp_path):
     report = reports.report()
     first = report.results[0]
-    mine = replace(first, sha256=digest(checkpoint), variant=replace(first.variant, imgsz=64))
+    mine = replace(first, sha256=digest(checkpoint), variant=replace(first.variant, imgsz=square(64)))
     report = replace(report, results=(mine, *report.results[1:]))
     (tmp_path / "run").mkdir()
     results.write(report, tmp_path / "run" / "results.json")
@@ -235,7 +236,7 @@ def test_an_earlier_run_on_the_device_decides(capsys, own, checkpoint, tmp_path)
 def test_what_was_brought_back_from_the_device_decides_though_the_run_was_elsewhere(capsys, checkpoint, tmp_path):
     report = reports.report()
     first = report.results[0]
-    mine = replace(first, sha256=digest(checkpoint), variant=replace(first.variant, imgsz=64))
+    mine = replace(first, sha256=digest(checkpoint), variant=replace(first.variant, imgsz=square(64)))
     arm = measurement(system="Linux-6.12.47-aarch64-with-glibc2.41")
     brought = replace(arm, device="Raspberry Pi 5 Model B Rev 1.0", median_ms=21.5)
     other = replace(arm, device="Raspberry Pi 4 Model B Rev 1.4", median_ms=20.0)

@@ -21,6 +21,7 @@ from helpers.lively import lively
 from helpers.runtimes import ALL
 from optimize.bundle import make
 from optimize.errors import InputError, VariantFailed
+from optimize.input_size import square
 from optimize.limits import Limits
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
@@ -55,7 +56,12 @@ def exported(kind: str, folder: Path) -> tuple[Path, str, str, str]:
     """An artefact, its runtime, its precision and its task."""
     if kind == "rtdetr":
         weights = lively("yolov8n-rtdetr.yaml", folder / "tiny.pt", classes=3)
-        return OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), folder).path, "onnxruntime", "fp32", kind
+        return (
+            OnnxRuntime().export(Variant(weights, "torch", "fp32", square(64)), folder).path,
+            "onnxruntime",
+            "fp32",
+            kind,
+        )
     weights = lively(f"{'yolov8n' if kind == 'yolov8n' else 'yolo26n'}.yaml", folder / "tiny.pt", classes=3)
     if kind == "end2end":  # as other exporters leave it; ours deploys the one-to-many head
         model = load(weights)
@@ -64,7 +70,7 @@ def exported(kind: str, folder: Path) -> tuple[Path, str, str, str]:
         save(model, weights)
         made = YOLO(weights).export(format="onnx", imgsz=64, end2end=True, verbose=False)
         return Path(made), "onnxruntime", "fp32", "detect"
-    variant = Variant(weights, "torch", "fp32", 64)
+    variant = Variant(weights, "torch", "fp32", square(64))
     if kind in MOBILE:
         return MOBILE[kind].export(variant, folder).path, kind, "fp32", "detect"
     if kind == "openvino":  # stock ultralytics leaves the arithmetic to OpenVINO, which takes bf16 where it can
@@ -133,7 +139,7 @@ def test_images_are_resized_as_opencv_does_it_to_the_last_bit(run_py):
 def artefact(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("artefact")
     weights = lively("yolov8n.yaml", folder / "tiny.pt", classes=3)
-    return OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), folder).path
+    return OnnxRuntime().export(Variant(weights, "torch", "fp32", square(64)), folder).path
 
 
 def test_an_image_is_read_upright_in_colour_and_with_the_upper_bits(run_py, tmp_path):
@@ -158,7 +164,8 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     assert files == {*make.SCRIPTS, "device.py", "README.md", "bundle.json", "labels.txt", artefact.name}
     about = json.loads((bundle / "bundle.json").read_text())
     assert about["sha256"] == digest(bundle / about["artefact"])
-    assert (about["run"], about["imgsz"], about["task"]) == (tmp_path.name, 64, "detect")
+    assert (about["run"], about["task"]) == (tmp_path.name, "detect")
+    assert about["imgsz"] == {"height": 64, "width": 64}
     assert about["nms"] == {"confidence": 0.25, "iou": 0.7, "max_detections": 300}
     assert about["names"] == (bundle / "labels.txt").read_text().split() == ["class0", "class1", "class2"]
     readme = (bundle / "README.md").read_text()
@@ -185,7 +192,7 @@ def test_the_device_of_these_tests_has_what_pip_brings_there_and_nothing_else(ru
         pytest.skip(f"{runtime} is not installed")
     weights = lively("yolov8n.yaml", tmp_path / "tiny.pt", classes=3)
     (tmp_path / "exported").mkdir()
-    made = ALL[runtime].export(Variant(weights, "torch", "fp32", 64), tmp_path / "exported")
+    made = ALL[runtime].export(Variant(weights, "torch", "fp32", square(64)), tmp_path / "exported")
     bundle = bundled(one_row(made.path, runtime), tmp_path)
     module = {"litert": "ai_edge_litert"}.get(runtime, runtime)
     (bundle / "tell.py").write_text(

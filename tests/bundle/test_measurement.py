@@ -3,7 +3,7 @@
 import json
 import runpy
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import onnx
@@ -17,6 +17,7 @@ from helpers.quantized import quantized
 from helpers.reports import measurement
 from optimize import import_measurement
 from optimize.dataset import Dataset
+from optimize.input_size import square
 from optimize.report import chart_image, markdown, page, results
 from optimize.report.charts import front
 from optimize.runtime.litert import LiteRT
@@ -62,7 +63,7 @@ RUNTIMES = [
 def test_a_bundle_measured_without_this_package_comes_back(runtime, weights, tmp_path, bring):
     run = tmp_path / "2026-11-22_12-00-00"
     run.mkdir()
-    report = one_row(runtime.export(Variant(weights, "torch", "fp32", 64), tmp_path).path, runtime.info.name)
+    report = one_row(runtime.export(Variant(weights, "torch", "fp32", square(64)), tmp_path).path, runtime.info.name)
     with placing(run) as partial:
         results.write(report, partial / "results.json")
     bundle = bundled(report, run)
@@ -163,7 +164,7 @@ def test_what_is_no_measurement_of_this_run_is_one_sentence_and_changes_nothing(
     if isinstance(content, str):
         file.write_text(content)
     elif content is not None:
-        whole = vars(measurement()) | content
+        whole = asdict(measurement()) | content
         file.write_text(json.dumps({key: value for key, value in whole.items() if value is not ...}))
     code, out, err = bring(tmp_path, file)
     assert (code, out) == (1, "")
@@ -178,7 +179,7 @@ def test_the_arithmetic_of_int8_is_read_back_as_on_the_host(runtime, weights, tm
     images = write_blocks(tmp_path, 8, 0), write_blocks(tmp_path, 8, 1)
     data = Dataset(tmp_path / "x.yaml", ("class0", "class1", "class2"), *images, "f00d")
     (tmp_path / "int8").mkdir()
-    made = quantized(runtime.export(Variant(weights, "torch", "fp32", 64), tmp_path), data, tmp_path / "int8")
+    made = quantized(runtime.export(Variant(weights, "torch", "fp32", square(64)), tmp_path), data, tmp_path / "int8")
     _, arithmetic = runpy.run_path(str(runtime.device_file))["open_model"](made.path, "int8", 1)
     assert arithmetic() == runtime.open(made, 1).arithmetic == "int8+fp32"
 
@@ -186,7 +187,7 @@ def test_the_arithmetic_of_int8_is_read_back_as_on_the_host(runtime, weights, tm
 @pytest.mark.command
 @pytest.mark.parametrize("out", ["no/such/x.json", "folder", "tiny.onnx/x.json"])
 def test_bench_looks_where_it_will_write_before_it_measures(out, weights, tmp_path):
-    report = one_row(OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), tmp_path).path, "onnxruntime")
+    report = one_row(OnnxRuntime().export(Variant(weights, "torch", "fp32", square(64)), tmp_path).path, "onnxruntime")
     bundle = bundled(report, tmp_path)
     (tmp_path / "folder").mkdir()
     (bundle / "tiny.onnx").unlink()  # so it can't have looked at the model before
@@ -198,7 +199,7 @@ def test_bench_looks_where_it_will_write_before_it_measures(out, weights, tmp_pa
 @pytest.mark.command
 @pytest.mark.parametrize("case", ["shape", "count", "finite"])
 def test_bench_times_no_model_whose_output_is_wrong(case, weights, tmp_path):
-    made = OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), tmp_path)
+    made = OnnxRuntime().export(Variant(weights, "torch", "fp32", square(64)), tmp_path)
     model, sentence = onnx.load(made.path), "an output of shape (1, 7, 84) is none of a one2many head with 2 classes."
     output = model.graph.output[0].name
     if case == "count":
@@ -223,7 +224,7 @@ def test_bench_times_no_model_whose_output_is_wrong(case, weights, tmp_path):
 
 @pytest.mark.command
 def test_bench_refuses_an_artefact_that_is_not_the_one_described(weights, tmp_path):
-    report = one_row(OnnxRuntime().export(Variant(weights, "torch", "fp32", 64), tmp_path).path, "onnxruntime")
+    report = one_row(OnnxRuntime().export(Variant(weights, "torch", "fp32", square(64)), tmp_path).path, "onnxruntime")
     bundle = bundled(report, tmp_path)
     with (bundle / report.results[1].variant.path.name).open("ab") as file:
         file.write(b"x")

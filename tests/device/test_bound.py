@@ -9,6 +9,7 @@ from torch import nn
 from helpers.boards import device, figure
 from optimize.device.bound import WINOGRAD, Roofs, bounds, limit
 from optimize.device.device import load
+from optimize.input_size import square
 from optimize.measure.cost import Cost, Layer, count
 from optimize.yolo.checkpoint import deployed
 
@@ -27,7 +28,7 @@ def test_what_no_software_can_avoid_is_counted_at_convolutions_and_linear_layers
             maps = self.point(self.dilated(self.strided(nn.functional.silu(self.small(image)))))
             return self.linear(maps.flatten(2)) @ torch.ones(5, 2)
 
-    found = {layer.name: layer for layer in count(Network(), 8).layers}
+    found = {layer.name: layer for layer in count(Network(), square(8)).layers}
     moved = {name: (layer.read_bytes, layer.written_bytes, layer.winograd_flops) for name, layer in found.items()}
     product = moved.pop("", None)
     assert moved == {
@@ -92,7 +93,7 @@ def test_a_model_fits_where_its_weights_and_its_largest_layer_do(memory, fits):
 
 
 def test_the_bound_is_the_flops_over_the_peak_where_the_caches_hold_every_layer(yolo11n):
-    cost = count(deployed(yolo11n), 64)
+    cost = count(deployed(yolo11n), square(64))
     (bound,) = [b for b in bounds(cost, load("raspberry-pi-5")) if b.arithmetic == "fp32"]
     assert bound.bound_ms == pytest.approx(cost.flops / 153.6e6)
     assert bound.winograd_ms < bound.bound_ms

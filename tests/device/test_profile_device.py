@@ -11,6 +11,7 @@ from optimize import profile_device
 from optimize.device.bound import bounds
 from optimize.device.device import load
 from optimize.errors import InputError, MeasurementError
+from optimize.input_size import square
 from optimize.measure import machine
 from optimize.measure.cost import count
 from optimize.measure.roofline import Machine
@@ -21,7 +22,7 @@ def test_a_measured_profile_bounds_each_runtime_by_its_own_figures(yolo11n, monk
     monkeypatch.setattr(profile_device.cpu, "caches", lambda: 1e9)
     peaks, speeds = {"openvino": {"fp32": 100.0}, "onnxruntime": {"fp32": 80.0}}, {"openvino": 9e9, "onnxruntime": 9e9}
     found = Machine(peaks, speeds, speeds)
-    cost = count(deployed(yolo11n), 64)
+    cost = count(deployed(yolo11n), square(64))
     fast, slow = bounds(cost, profile_device.device(found, threads=1, tries=2))
     assert (fast.unit, fast.bound_ms) == ("openvino", pytest.approx(cost.flops / 100e6))
     assert (slow.unit, slow.bound_ms) == ("onnxruntime", pytest.approx(cost.flops / 80e6))

@@ -20,6 +20,7 @@ from helpers.messages import like
 from optimize.errors import InputError, MeasurementError
 from optimize.flops import count
 from optimize.flops.__main__ import HELP, main, parse
+from optimize.input_size import Size, square
 from optimize.measure import cost
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
@@ -74,7 +75,7 @@ def published(module: nn.Module, name: str) -> int:
     for layer in fused.modules():
         if isinstance(layer, nn.Upsample):
             layer.register_forward_hook(lambda _, __, output: upsampled.append(output.numel()))
-    table = cost.count(fused, 640)
+    table = cost.count(fused, square(640))
     return table.flops - products(table) + 2 * sum(upsampled) - (GROUPED if name.startswith("yolov9") else 0)
 
 
@@ -99,7 +100,7 @@ def test_published_figures_of_larger_scales_leave_out_the_same(family, unfilled)
 
 @pytest.mark.parametrize("name", RTDETR)
 def test_rtdetr_was_published_before_it_is_fused(name, unfilled):
-    assert round(cost.count(without_numbers(build(Path(f"{name}.yaml"))), 640).flops / 1e9) == RTDETR[name]
+    assert round(cost.count(without_numbers(build(Path(f"{name}.yaml"))), square(640)).flops / 1e9) == RTDETR[name]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -119,11 +120,11 @@ def test_before_fusing_ultralytics_adds_eight_for_each_element_that_batchnorm_ta
         for module in model[name].modules()
         if isinstance(module, nn.BatchNorm2d)
     ]
-    unfused = cost.count(model[name], 64)
+    unfused = cost.count(model[name], square(64))
     for hook in hooks:
         hook.remove()
     assert round(get_flops(model[name], 64) * 1e9) == unfused.flops + 8 * sum(elements)
-    fused = cost.count(deployed(model[name]), 64).flops
+    fused = cost.count(deployed(model[name]), square(64)).flops
     assert (unfused.flops > fused) == (name == "yolo26n")
 
 
@@ -156,8 +157,8 @@ def test_exported_graphs_have_the_same_figures_layer_by_layer(yaml, tmp_path):
     path = lively(yaml, tmp_path / "tiny.pt")
     torch_layers = _without_dfl(count(path, 64))
     for runtime in (OnnxRuntime(), OpenVino()):
-        graph = count(runtime.export(Variant(path, "torch", "fp32", 64), tmp_path).path)
-        assert graph.imgsz == (64, 64)
+        graph = count(runtime.export(Variant(path, "torch", "fp32", square(64)), tmp_path).path)
+        assert graph.imgsz == square(64)
         assert _without_dfl(graph) == torch_layers
         assert graph.trained is graph.fused is None
 
@@ -180,7 +181,7 @@ def test_a_layer_by_its_formulas():
 def test_following_shapes_gives_the_operations_of_computing():
     for name in ("yolo12n", "yolo26n-seg", "yolov8n-rtdetr"):
         fused = deployed(build(Path(f"{name}.yaml")))
-        followed, computed = cost.count(without_numbers(fused), 64), cost.count(fused, 64)
+        followed, computed = cost.count(without_numbers(fused), square(64)), cost.count(fused, square(64))
         assert computed.uncounted == followed.uncounted
         for one, other in zip(computed.layers, followed.layers, strict=True):
             # BatchNorm says on `meta` only that it would also write its statistics
@@ -240,7 +241,7 @@ def _onnx(tmp_path: Path, shape: list, nodes: list | None = None, **weights) -> 
 def test_an_operator_of_a_graph_without_a_name_is_called_by_its_output(tmp_path):
     table = count(_onnx(tmp_path, [1, 3, 32, 64]))
     (layer,) = table.layers
-    assert (layer.name, layer.kind, table.imgsz) == ("y", "Conv", (32, 64))
+    assert (layer.name, layer.kind, table.imgsz) == ("y", "Conv", Size(32, 64))
     assert layer.flops == 2 * 27 * 4 * 30 * 62
 
 
@@ -356,7 +357,7 @@ def test_a_single_value_is_a_list_of_one():
 @pytest.mark.command
 def test_graphs_need_neither_torch_nor_ultralytics(checkpoint, tmp_path):
     for runtime in (OnnxRuntime(), OpenVino()):
-        path = runtime.export(Variant(checkpoint, "torch", "fp32", 64), tmp_path).path
+        path = runtime.export(Variant(checkpoint, "torch", "fp32", square(64)), tmp_path).path
         code = (
             f"import sys; from optimize.flops.__main__ import main; main(['model={path}']); "
             "sys.exit(len({'torch', 'ultralytics'} & set(sys.modules)))"

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from helpers import reports
 from helpers.runtimes import ALL
 from optimize.bundle import make
+from optimize.input_size import square
 from optimize.result import Report
 from optimize.store.apply import digest
 
@@ -20,7 +21,7 @@ def one_row(artefact: Path, runtime: str, precision: str = "fp32", task: str = "
     """The made-up report with nothing but its original and `artefact`."""
     report = reports.report(provenance=reports.provenance(task=task))
     made = reports.row("pruned", runtime, precision, 0.7, 0.595, 5.0)
-    variant = replace(made.variant, path=artefact, imgsz=imgsz)
+    variant = replace(made.variant, path=artefact, imgsz=square(imgsz))
     return replace(report, results=(report.results[0], replace(made, variant=variant, sha256=digest(artefact))))
 
 

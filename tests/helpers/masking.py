@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.random_models import build
+from optimize.input_size import square
 from optimize.measure.cost import count
 from optimize.pruner.budget import Goal
 from optimize.pruner.cut import cut
@@ -27,8 +28,8 @@ class Case:
 def pruned(name: str, imgsz: int, settings: Pruning) -> Case:
     """A random model of the family before and after; both float64."""
     dense = build(name)
-    cost = count(deployed(dense), imgsz)
-    chosen = select(dense, imgsz, settings, cost, cost.flops, Goal("flops", cost.flops, settings.share))
+    cost = count(deployed(dense), square(imgsz))
+    chosen = select(dense, square(imgsz), settings, cost, cost.flops, Goal("flops", cost.flops, settings.share))
     model = deepcopy(dense)
     cut(model, chosen.trace.uses, chosen.removed())
     coupling.refresh(model)

@@ -8,6 +8,7 @@ from ultralytics import RTDETR, YOLO
 from ultralytics.utils import DEFAULT_CFG_DICT
 
 from helpers import tiny_tasks
+from optimize.input_size import square
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
@@ -46,7 +47,7 @@ def whole(name: str, folder: Path) -> Path:
 
 
 def pruned(name: str, folder: Path) -> Path:
-    made = Prune(Pruning(0.2, L2(), round_to=8))(Variant(whole(name, folder), "torch", "fp32", IMGSZ), folder)
+    made = Prune(Pruning(0.2, L2(), round_to=8))(Variant(whole(name, folder), "torch", "fp32", square(IMGSZ)), folder)
     return made.path.rename(folder / f"{name}.pt")
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from helpers.runtimes import ALL, PRECISIONS
+from optimize.input_size import square
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost, Layer
@@ -59,7 +60,7 @@ def measurement(**changes) -> Measurement:
         sha256="0123456789abcdef" * 4,
         runtime="openvino",
         precision="int8",
-        imgsz=96,
+        imgsz=square(96),
         device="Raspberry Pi 5",
         cpu="Cortex-A76",
         system="Linux",
@@ -93,8 +94,9 @@ def row(name, runtime, precision, ops, score, milliseconds, reference=20.0) -> R
     ]
     profile = Profile((LayerTime("", 0.1 * milliseconds, 0, 10_000, precision), *times), calls=20)
     speedup = reference / milliseconds
+    path = Path(f"artefacts/{runtime}/{name}{'_openvino_model' if runtime == 'openvino' else ''}")
     return Result(
-        variant=Variant(Path(f"artefacts/{runtime}/{name}"), runtime, precision, 64 if name == "64px" else 96, tags),
+        variant=Variant(path, runtime, precision, square(64 if name == "64px" else 96), tags),
         runtime=ALL[runtime].info,
         precision=PRECISIONS[precision],
         sha256="0123456789abcdef" * 4,
@@ -142,7 +144,7 @@ def provenance(**changes) -> Provenance:
         fingerprint="0123456789abcdef",
         train_images=8,
         val_images=8,
-        imgsz=96,
+        imgsz=square(96),
         threads=2,
         host=Host("Linux", "x86_64", "a CPU", ("avx2",), 2, 0.5),
         versions={"python": "3.11", "torch": "2.14"},
@@ -162,7 +164,7 @@ def pruned(**changes) -> Pruned:
         parameters=(4000, 2800),
         ratio=None,
         seconds=1.0,
-        imgsz=96,
+        imgsz=square(96),
         criterion="L2()",
         scope="local",
         round_to=16,

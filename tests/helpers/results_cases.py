@@ -8,6 +8,7 @@ from typing import Any
 from helpers import reports
 from optimize.dataset import LeftOut
 from optimize.device.device import load
+from optimize.input_size import square
 from optimize.limits import Limits
 from optimize.report import results
 from optimize.result import Failure, Report
@@ -30,7 +31,10 @@ def whole() -> Report:
     """Rows of two models in torch and OpenVINO, and something of everything that a report may hold."""
     report = reports.report()
     first, *others = report.results
-    rows = [first, *(row for row in others if row.variant.runtime == "openvino" and row.variant.imgsz == 96)]
+    rows = [
+        first,
+        *(row for row in others if row.variant.runtime == "openvino" and row.variant.imgsz == square(96)),
+    ]
     rows[2] = replace(rows[2], quantization=QUANTIZATION)
     return replace(
         report,

@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers.tiny_tasks import TASKS, write_dataset
 from optimize.dataset import LeftOut
+from optimize.input_size import square
 from optimize.measure.accuracy import Accuracy, leave_groups_out
 from optimize.measure.detections import Box, Detections
 from optimize.measure.validation import once
@@ -84,7 +85,7 @@ def test_a_fold_is_what_a_validation_without_its_images_finds(task, tmp_path, mo
     )
     data = resolve(str(write_dataset(tmp_path / "data", task)), task)
     seen = []
-    whole = validate(guessing(task), data, 64, seen.append)
+    whole = validate(guessing(task), data, square(64), seen.append)
     assert given == [whole.score]
     assert whole.score > 0 and whole.error > 0
     assert len(whole.folds) == whole.images == len(data.val)
@@ -93,7 +94,7 @@ def test_a_fold_is_what_a_validation_without_its_images_finds(task, tmp_path, mo
     assert [image.image for image in seen] == list(range(len(data.val)))
     for position, left_out in list(enumerate(data.val))[:2]:
         shutil.move(left_out, tmp_path / left_out.name)
-        rest = validate(guessing(task), resolve(str(data.yaml), task), 64)
+        rest = validate(guessing(task), resolve(str(data.yaml), task), square(64))
         assert rest.score == whole.folds[position]
         shutil.move(tmp_path / left_out.name, left_out)
 
@@ -139,7 +140,7 @@ def test_what_is_found_lies_in_the_pixels_of_the_original_image(task, tmp_path):
     data = resolve(str(yaml), task)
     for imgsz in (64, 96):  # a variant with a smaller input is compared as well
         seen = []
-        validate(constant(task, imgsz), data, imgsz, seen.append)
+        validate(constant(task, imgsz), data, square(imgsz), seen.append)
         assert len(seen) == len(data.val)
         for image in seen:
             (found,), (truth,) = image.found, image.truth
@@ -162,7 +163,7 @@ def test_unreadable_unlabelled_and_unused_are_counted_as_they_are(dataset, tmp_p
     seen = []
     nothing = np.zeros((1, 7, 1), np.float32)
     torch.set_num_threads(3)
-    found = validate(lambda images: [nothing], data, 64, seen.append)
+    found = validate(lambda images: [nothing], data, square(64), seen.append)
     assert torch.get_num_threads() == 3  # what is pruned next must not depend on whether this ran before it
     assert found.images == len(found.folds) == 7
     assert found.objects == {"dark": 3, "bright": 3, "never": 0}
@@ -179,14 +180,16 @@ def test_there_is_no_error_where_all_labels_may_be_left_out(dataset, tmp_path):
     shutil.copytree(dataset.parent, tmp_path / "data", ignore=shutil.ignore_patterns("*.cache"))
     for i in range(7):
         (tmp_path / "data" / "labels" / "val" / f"{i}.txt").unlink()
-    found = validate(lambda images: [np.zeros((1, 6, 1), np.float32)], resolve(str(tmp_path / "data/data.yaml")), 64)
+    found = validate(
+        lambda images: [np.zeros((1, 6, 1), np.float32)], resolve(str(tmp_path / "data/data.yaml")), square(64)
+    )
     assert (found.images, found.objects, found.folds, found.error) == (8, {"dark": 0, "bright": 1}, (), None)
 
 
 def test_a_box_that_lies_nowhere_is_no_detection(dataset):
     boxes = np.array([[np.nan, 32, 8, 8, 0.9, 0], [32, 32, 8, 8, 0.9, 0]], np.float32).T[None]
     seen = []
-    validate(lambda images: [boxes], resolve(str(dataset)), 64, seen.append)
+    validate(lambda images: [boxes], resolve(str(dataset)), square(64), seen.append)
     assert {len(image.found) for image in seen} == {1}
 
 
@@ -199,7 +202,7 @@ def test_images_in_linked_folders_are_validated_too(dataset, tmp_path):
         (root / kind / "val" / "linked").symlink_to(tmp_path / kind)
     data = resolve(str(root / "data.yaml"))
     assert [image.parent.name for image in data.val] == 8 * ["linked"]
-    assert validate(lambda images: [np.zeros((1, 6, 1), np.float32)], data, 64).images == 8
+    assert validate(lambda images: [np.zeros((1, 6, 1), np.float32)], data, square(64)).images == 8
 
 
 FOUND = Accuracy({"mAP50-95": 0.5}, 2, {"dark": 0.5}, {"dark": 2}, (0.4, 0.6))
@@ -250,6 +253,6 @@ def test_images_of_classes_are_validated_in_their_order_whatever_the_seed(tmp_pa
     for seed in (1, 2):
         torch.manual_seed(seed)
         seen = []
-        validate(constant("classify", 64), data, 64, seen.append)
+        validate(constant("classify", 64), data, square(64), seen.append)
         assert [data.val[image.image].parent.name for image in seen] == [p.truth[0].label for p in seen]
         assert [image.image for image in seen] == list(range(len(data.val)))

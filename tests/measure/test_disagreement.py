@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torchvision.ops import box_iou
 
+from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.measure.detections import Box, Detections
 from optimize.measure.disagreement import OVERLAP, WORST, Pair, alone, compare
@@ -172,7 +173,7 @@ class Finding(Torch):
 
 def artefact(path: Path, *boxes: tuple, imgsz: int) -> Variant:
     np.savetxt(path, boxes)
-    return Variant(path, "torch", "fp32", imgsz, () if path.stem == "original" else (path.stem,))
+    return Variant(path, "torch", "fp32", square(imgsz), () if path.stem == "original" else (path.stem,))
 
 
 def test_images_of_the_same_name_are_told_apart_and_boxes_fit_the_copies(tmp_path):

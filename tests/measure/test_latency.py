@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from optimize.input_size import square
 from optimize.measure import latency
 from optimize.variant import Variant
 
@@ -31,7 +32,7 @@ def clock(monkeypatch):
 
 def subjects(clock, *given):
     return [
-        (lambda variant, threads, ms=ms: Session(clock, ms), Variant(None, runtime, "fp32", 32, tags=tags))
+        (lambda variant, threads, ms=ms: Session(clock, ms), Variant(None, runtime, "fp32", square(32), tags=tags))
         for runtime, tags, ms in given
     ]
 

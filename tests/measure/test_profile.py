@@ -9,6 +9,7 @@ import pytest
 from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
 from optimize.dataset import Dataset
+from optimize.input_size import square
 from optimize.measure import cost, profile
 from optimize.measure.profile import CALLS, ROUNDS, WARM_UP, Kernel, LayerTime, by_layer, interleaved
 from optimize.runtime.onnxruntime import OnnxRuntime, device
@@ -27,12 +28,12 @@ SUBJECTS = [(name, precision) for name in RUNTIMES for precision in ("fp32", "in
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Variant:
-    return Variant(lively("yolov8n.yaml", tmp_path_factory.mktemp("model") / "tiny.pt"), "torch", "fp32", 64)
+    return Variant(lively("yolov8n.yaml", tmp_path_factory.mktemp("model") / "tiny.pt"), "torch", "fp32", square(64))
 
 
 @pytest.fixture(scope="module")
 def counted(model):
-    return {layer.name: layer for layer in cost.count(deployed(load(model.path)), 64).layers}
+    return {layer.name: layer for layer in cost.count(deployed(load(model.path)), square(64)).layers}
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_bytes_are_those_of_the_types_that_ran(subject, profiles):
 def test_bf16_is_told(variants):
     if not cpu_computes_bf16():
         pytest.skip("this CPU has no bf16 arithmetic")
-    variant = Variant(variants["openvino", "fp32"].path, "openvino", "bf16", 64)
+    variant = Variant(variants["openvino", "fp32"].path, "openvino", "bf16", square(64))
     (found,) = interleaved([(OpenVino().profiler, variant)], threads=1)
     assert {layer.arithmetic for layer in found.layers if layer.name == "model.2.cv1.conv"} == {"bf16"}
 

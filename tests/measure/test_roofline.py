@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from helpers import reports
+from optimize.input_size import square
 from optimize.measure import machine
 from optimize.measure.by_block import Block, block, blocks
 from optimize.measure.cost import Cost, Layer
@@ -76,7 +77,7 @@ def test_without_the_peak_there_is_no_limit():
 def test_the_benchmark_runs_in_the_arithmetic_that_it_asks_for(name, quantized, tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "SIZE", 16)
     machine.convolutions(tmp_path / "x.onnx", quantized=quantized)
-    subject = (RUNTIMES[name].profiler, Variant(tmp_path / "x.onnx", name, "fp32", 16))
+    subject = (RUNTIMES[name].profiler, Variant(tmp_path / "x.onnx", name, "fp32", square(16)))
     (found,) = interleaved([subject], threads=1)
     layers = [layer for layer in found.layers if layer.ops]
     one = 2 * 64 * 64 * 9 * 16 * 16
@@ -90,7 +91,7 @@ def test_the_benchmark_runs_in_the_arithmetic_that_it_asks_for(name, quantized, 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_bandwidth_is_that_of_a_tensor_which_is_read_and_written(name, tmp_path):
     machine.moves(tmp_path / "x.onnx", (1, 64, 64, 64))
-    subject = (RUNTIMES[name].profiler, Variant(tmp_path / "x.onnx", name, "fp32", 64))
+    subject = (RUNTIMES[name].profiler, Variant(tmp_path / "x.onnx", name, "fp32", square(64)))
     (found,) = interleaved([subject], threads=1)
     write, read = found.layers
     assert write.bytes == 2 * 2**20
@@ -104,13 +105,18 @@ def test_a_machine_is_what_the_profiles_ask_for(monkeypatch, tmp_path):
     path = tmp_path / "x.onnx"
     machine.convolutions(path, quantized=False)
     names = [("openvino", kind) for kind in ("fp32", "bf16" if cpu_computes_bf16() else "fp32")]
-    subjects = [(RUNTIMES[name].profiler, Variant(path, name, kind, 16)) for name, kind in names]
-    profiles, found = machine._measure([*subjects, (Torch().profiler, Variant(path, "torch", "fp32", 16))], threads=1)
+    subjects = [(RUNTIMES[name].profiler, Variant(path, name, kind, square(16))) for name, kind in names]
+    profiles, found = machine._measure(
+        [*subjects, (Torch().profiler, Variant(path, "torch", "fp32", square(16)))], threads=1
+    )
     assert [known is not None for known in profiles] == [True, True, False]
     assert found.peaks.keys() == found.bandwidth.keys() == found.cache_bandwidth.keys() == {"openvino"}
     assert found.peaks["openvino"].keys() == {kind for _, kind in names}
     assert all(peak > 0 for peak in found.peaks["openvino"].values())
-    assert machine._measure([(Torch().profiler, Variant(path, "torch", "fp32", 16))], threads=1) == ((None,), None)
+    assert machine._measure([(Torch().profiler, Variant(path, "torch", "fp32", square(16)))], threads=1) == (
+        (None,),
+        None,
+    )
 
 
 def test_blocks_add_up_operations_and_times_of_their_layers():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from optimize.errors import InputError, TargetOutOfReach
+from optimize.input_size import square
 from optimize.pruner.blocks import blocks
 from optimize.pruner.bn import BN
 from optimize.pruner.l2 import L2
@@ -26,7 +27,7 @@ IMGSZ = 64
 
 @pytest.mark.parametrize("criterion", [L2(), BN(), LAMP(), Random(1)])
 def test_every_criterion_meets_the_target(yolo11n, criterion):
-    report = prune(deepcopy(yolo11n), IMGSZ, Pruning(0.4, criterion, round_to=4))
+    report = prune(deepcopy(yolo11n), square(IMGSZ), Pruning(0.4, criterion, round_to=4))
     assert report.reached == pytest.approx(0.4, abs=0.01)
     assert report.criterion == repr(criterion)
 
@@ -39,7 +40,7 @@ def test_the_smallest_channels_go_first(yolo11n, criterion, scaled):
         getattr(model.model[1], scaled).weight[tiny] *= 1e-4
         model.model[1].bn.weight[tiny] *= 1e-4
         model.model[2].cv1.conv.weight[:, tiny] *= 1e-4
-    prune(model, IMGSZ, Pruning(0.2, criterion, round_to=4))
+    prune(model, square(IMGSZ), Pruning(0.2, criterion, round_to=4))
     scales = model.model[1].bn.weight.abs()
     assert 16 <= len(scales) < 32
     assert int((scales > 1e-3).sum()) == 16
@@ -48,9 +49,9 @@ def test_the_smallest_channels_go_first(yolo11n, criterion, scaled):
 def test_taylor_is_the_change_of_the_loss_to_first_order(dataset, checkpoint):
     """The channels that it calls least important are those whose absence changes the loss least."""
     model, data = load(checkpoint), resolve(str(dataset))
-    scorer = Taylor(data, images=4)(model, IMGSZ)
+    scorer = Taylor(data, images=4)(model, square(IMGSZ))
     gradient = model.model[4].cv1.conv.weight.grad.clone()
-    traced = trace(coupling.traceable(model), IMGSZ, coupling.RULES, coupling.HALVING, coupling.predictions)
+    traced = trace(coupling.traceable(model), square(IMGSZ), coupling.RULES, coupling.HALVING, coupling.predictions)
     uses = [use.layer for use in traced.uses]
     block = next(b for b in blocks(traced) if not b.frozen and uses[b.parts[0].use] == "model.3.conv")
     found = scores(scorer, model, traced, block)
@@ -65,7 +66,7 @@ def test_taylor_sees_the_images_that_its_seed_draws(dataset, checkpoint):
     for images, seed in ((4, 0), (4, 0), (4, 1), (8, 0)):
         model = load(checkpoint)
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        Taylor(data, images, seed)(model, IMGSZ)
+        Taylor(data, images, seed)(model, square(IMGSZ))
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
         assert not model.training
         gradients.append(model.model[0].conv.weight.grad)
@@ -75,7 +76,7 @@ def test_taylor_sees_the_images_that_its_seed_draws(dataset, checkpoint):
 
 def test_taylor_prunes_to_the_target_and_leaves_no_gradient(dataset, checkpoint):
     model = load(checkpoint)
-    report = prune(model, IMGSZ, Pruning(0.3, Taylor(resolve(str(dataset)), 8), round_to=4))
+    report = prune(model, square(IMGSZ), Pruning(0.3, Taylor(resolve(str(dataset)), 8), round_to=4))
     assert report.reached == pytest.approx(0.3, abs=0.01)
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -89,7 +90,7 @@ def test_random_channels_follow_the_seed(yolo11n):
     kept = []
     for seed in (1, 1, 2):
         model = deepcopy(yolo11n)
-        prune(model, IMGSZ, Pruning(0.3, Random(seed), round_to=4))
+        prune(model, square(IMGSZ), Pruning(0.3, Random(seed), round_to=4))
         kept.append(torch.cat([p.flatten() for p in model.parameters()]))
     assert torch.equal(kept[0], kept[1])
     assert kept[0].shape != kept[2].shape or not torch.equal(kept[0], kept[2])
@@ -99,7 +100,7 @@ def test_weights_that_are_not_finite_are_refused(yolo11n):
     model = deepcopy(yolo11n)
     model.model[0].conv.weight.data[0] = torch.nan
     with pytest.raises(InputError, match="not finite"):
-        prune(model, IMGSZ, Pruning(0.3, L2()))
+        prune(model, square(IMGSZ), Pruning(0.3, L2()))
 
 
 @dataclass(frozen=True)
@@ -112,4 +113,4 @@ class Blind:
 
 def test_what_a_criterion_can_not_score_stays(yolo11n):
     with pytest.raises(TargetOutOfReach, match=r"at most 0\.000"):
-        prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, Blind()))
+        prune(deepcopy(yolo11n), square(IMGSZ), Pruning(0.3, Blind()))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.messages import says
+from optimize.input_size import square
 from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import prune
@@ -29,7 +30,7 @@ class Toy(nn.Module):
 
 
 def follow(model: nn.Module) -> tuple[list[Block], list[str]]:
-    traced = trace(model.to("meta"), 8, {}, (), lambda result: [result])
+    traced = trace(model.to("meta"), square(8), {}, (), lambda result: [result])
     return blocks(traced), [use.layer for use in traced.uses]
 
 
@@ -108,7 +109,7 @@ def test_a_block_nobody_knows_is_left_dense_and_named(yolo11n):
     mixer.i, mixer.f, mixer.type = 1, -1, "Mixer"
     model.model[1] = nn.Sequential(model.model[1], mixer)
     model.model[1].i, model.model[1].f = 1, -1
-    report = prune(model, IMGSZ, Pruning(0.3, L2(), round_to=4))
+    report = prune(model, square(IMGSZ), Pruning(0.3, L2(), round_to=4))
     layer = next(layer for layer in report.layers if layer.name == "model.1.0.conv")
     assert layer.width == (32, 32)
     assert says(layer.dense, "`reshape` in model.1.1 (Mixer) ... channels")

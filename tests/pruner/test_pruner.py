@@ -20,6 +20,7 @@ from optimize.data.digits import SIDE
 from optimize.data.digits import compose as compose_digits
 from optimize.dataset import Dataset
 from optimize.errors import InputError, TargetOutOfReach
+from optimize.input_size import square
 from optimize.measure.cost import count
 from optimize.pruner.blocks import Block, Part, blocks
 from optimize.pruner.budget import Goal, allowed, cheapest, check_reach, search
@@ -81,18 +82,18 @@ def test_the_cheapest_cuts_are_made_first():
 
 def test_the_sensitivity_of_a_block_is_the_loss_without_its_least_important_channels(digits):
     model, data = load(DIGITS), digits
-    traced = trace(coupling.traceable(model), SIDE, coupling.RULES, coupling.HALVING, coupling.predictions)
+    traced = trace(coupling.traceable(model), square(SIDE), coupling.RULES, coupling.HALVING, coupling.predictions)
     found = blocks(traced)
     options = [np.array([block.units]) for block in found]
     ranks: list[np.ndarray | None] = [None] * len(found)
     index = next(i for i, b in enumerate(found) if [traced.uses[p.use].layer for p in b.parts][:1] == ["model.1.conv"])
     options[index], ranks[index] = np.array([16, 32]), np.arange(32.0)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    rise = rises(model, traced, found, options, ranks, data, 8, 0, SIDE)
+    rise = rises(model, traced, found, options, ranks, data, 8, 0, square(SIDE))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert [len(r) for r in rise] == [len(o) for o in options] and all(r[-1] == 0 for r in rise)
 
-    (batch,) = batches(data, 8, 16, 0, SIDE)
+    (batch,) = batches(data, 8, 16, 0, square(SIDE))
     with torch.no_grad(), losing(model, data):
         whole = float(loss(model, batch, 0))
         for weights in (model.model[1].conv.weight, model.model[1].bn.weight, model.model[1].bn.bias):
@@ -107,10 +108,10 @@ def test_measured_ratios_meet_the_share_and_spare_the_sensitive(digits):
     left = {}
     for scope in ("local", "measured"):
         model = load(DIGITS)
-        report = prune(model, SIDE, Pruning(0.4, L2(), scope=scope, data=digits, images=16))
+        report = prune(model, square(SIDE), Pruning(0.4, L2(), scope=scope, data=digits, images=16))
         assert report.reached == pytest.approx(0.4, abs=0.01)
         left[scope] = model
-    (batch,) = batches(digits, 16, 16, 1, SIDE)  # other images than those that were measured on
+    (batch,) = batches(digits, 16, 16, 1, square(SIDE))  # other images than those that were measured on
     losses = {}
     for scope, model in left.items():
         with torch.no_grad(), losing(model, digits):
@@ -137,9 +138,9 @@ def test_a_target_out_of_reach_names_the_largest_that_is_not():
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.6])
 def test_the_share_is_met_at_the_default_rounding(yolo11n, share, scope):
     model = deepcopy(yolo11n)
-    before = count(deployed(model), 160)
-    report = prune(model, 160, Pruning(share, L2(), scope=scope))
-    after = count(deployed(model), 160)
+    before = count(deployed(model), square(160))
+    report = prune(model, square(160), Pruning(share, L2(), scope=scope))
+    after = count(deployed(model), square(160))
     assert report.reached == pytest.approx(share, abs=0.01)
     assert report.reached == 1 - after.flops / before.flops
     assert report.flops == (before.flops, after.flops)
@@ -154,9 +155,9 @@ def test_the_share_is_met_at_the_default_rounding(yolo11n, share, scope):
 @pytest.mark.parametrize("name", ["yolo11n", "yolov10n", "yolo26n-seg", "yolov8n-cls"])
 def test_a_share_of_parameters_is_met_and_counted(name):
     model = build(name).float()
-    before = count(deployed(model), IMGSZ).parameters
-    report = prune(model, IMGSZ, Pruning(0.3, L2(), target="params", round_to=4))
-    after = count(deployed(model), IMGSZ).parameters
+    before = count(deployed(model), square(IMGSZ)).parameters
+    report = prune(model, square(IMGSZ), Pruning(0.3, L2(), target="params", round_to=4))
+    after = count(deployed(model), square(IMGSZ)).parameters
     assert report.parameters == (before, after) and report.reached == 1 - after / before
     assert report.reached == pytest.approx(0.3, abs=0.01)
 
@@ -166,7 +167,7 @@ def test_a_share_of_channels_is_met_and_counted(yolo11n):
         return sum(m.out_channels for m in deployed(model).modules() if isinstance(m, nn.Conv2d))
 
     model, before = deepcopy(yolo11n), channels(yolo11n)
-    report = prune(model, IMGSZ, Pruning(0.3, L2(), target="channels", round_to=4))
+    report = prune(model, square(IMGSZ), Pruning(0.3, L2(), target="channels", round_to=4))
     assert report.reached == 1 - channels(model) / before
     assert report.reached == pytest.approx(0.3, abs=0.01)
 
@@ -174,14 +175,18 @@ def test_a_share_of_channels_is_met_and_counted(yolo11n):
 def test_a_floor_keeps_layers_wide(yolo11n):
     narrowest = []
     for min_width in (1, 48):
-        report = prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, L2(), round_to=4, min_width=min_width))
+        report = prune(deepcopy(yolo11n), square(IMGSZ), Pruning(0.3, L2(), round_to=4, min_width=min_width))
         narrowest.append(min(new for layer in report.layers for old, new in [layer.width] if new < old))
     assert narrowest[0] < 48 <= narrowest[1]
 
 
 def test_protected_layers_keep_their_channels_and_say_why(yolo11n):
-    report = prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, L2(), round_to=4, protect=("model.1.*", "model.4.cv?.conv")))
-    free = {layer.name: layer for layer in prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, L2(), round_to=4)).layers}
+    report = prune(
+        deepcopy(yolo11n), square(IMGSZ), Pruning(0.3, L2(), round_to=4, protect=("model.1.*", "model.4.cv?.conv"))
+    )
+    free = {
+        layer.name: layer for layer in prune(deepcopy(yolo11n), square(IMGSZ), Pruning(0.3, L2(), round_to=4)).layers
+    }
     for layer in report.layers:
         for name, pattern in (("model.1.conv", "model.1.*"), ("model.4.cv2.conv", "model.4.cv?.conv")):
             if layer.name == name:
@@ -192,20 +197,20 @@ def test_protected_layers_keep_their_channels_and_say_why(yolo11n):
 
 def test_a_protected_name_that_fits_no_layer_is_refused(yolo11n):
     with pytest.raises(InputError, match=like("pruner.protect=backbone.* ... no layer ... names ... model.0.conv")):
-        prune(deepcopy(yolo11n), IMGSZ, Pruning(0.3, L2(), protect=("backbone.*",)))
+        prune(deepcopy(yolo11n), square(IMGSZ), Pruning(0.3, L2(), protect=("backbone.*",)))
 
 
 def test_steps_refer_to_the_original(yolo11n, tmp_path):
     save(yolo11n, tmp_path / "dense.pt")
-    whole, model = count(deployed(yolo11n), IMGSZ).flops, deepcopy(yolo11n)
+    whole, model = count(deployed(yolo11n), square(IMGSZ)).flops, deepcopy(yolo11n)
     for share in (0.2, 0.4):
-        report = prune(model, IMGSZ, Pruning(share, L2(), tmp_path / "dense.pt", round_to=4))
-        assert report.reached == 1 - count(deployed(model), IMGSZ).flops / whole
+        report = prune(model, square(IMGSZ), Pruning(share, L2(), tmp_path / "dense.pt", round_to=4))
+        assert report.reached == 1 - count(deployed(model), square(IMGSZ)).flops / whole
         assert report.reached == pytest.approx(share, abs=0.01)
 
 
 def test_training_only_layers_cost_nothing():
-    report = prune(build("yolo26n-pose").float(), IMGSZ, Pruning(0.3, L2(), round_to=4))
+    report = prune(build("yolo26n-pose").float(), square(IMGSZ), Pruning(0.3, L2(), round_to=4))
     second_head = [layer for layer in report.layers if "one2one" in layer.name or "sigma" in layer.name]
     assert second_head and all(layer.flops == (0, 0) for layer in second_head)
 
@@ -217,7 +222,7 @@ def test_training_only_layers_cost_nothing():
 def variant(tmp_path_factory, yolo11n) -> Variant:
     path = tmp_path_factory.mktemp("dense") / "dense.pt"
     save(yolo11n, path)
-    return Variant(path, "torch", "fp32", IMGSZ)
+    return Variant(path, "torch", "fp32", square(IMGSZ))
 
 
 def test_nothing_to_prune_returns_the_variant_itself(variant, tmp_path):
@@ -229,11 +234,11 @@ def test_the_stage_writes_a_checkpoint_and_a_report(variant, tmp_path):
     made = Prune(Pruning(0.3, L2(), round_to=4))(variant, tmp_path)
     assert made.path == tmp_path / "pruned.pt" and made.tags == ("pruned",) and made.name == "pruned"
     report = json.loads((tmp_path / "report.json").read_text())
-    flops = [count(deployed(load(path)), IMGSZ).flops for path in (variant.path, made.path)]
+    flops = [count(deployed(load(path)), square(IMGSZ)).flops for path in (variant.path, made.path)]
     assert report["flops"] == flops
     assert report["asked"] == 0.3 and report["target"] == "flops" and report["reached"] == 1 - flops[1] / flops[0]
     # A pruned model is pruned further like any other.
-    twice = prune(load(made.path), IMGSZ, Pruning(0.2, L2(), round_to=4))
+    twice = prune(load(made.path), square(IMGSZ), Pruning(0.2, L2(), round_to=4))
     assert twice.flops[0] == flops[1] and twice.reached == pytest.approx(0.2, abs=0.01)
 
 

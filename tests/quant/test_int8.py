@@ -21,6 +21,7 @@ from helpers.runtimes import ALL
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
 from optimize.quant.int8 import Int8
@@ -54,7 +55,7 @@ def hard(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(hard, tmp_path_factory) -> dict[str, Variant]:
-    model = Variant(hard, "torch", "fp32", 64, steps=("hard",))
+    model = Variant(hard, "torch", "fp32", square(64), steps=("hard",))
     return {name: runtime.export(model, tmp_path_factory.mktemp(name)) for name, runtime in RUNTIMES.items()}
 
 
@@ -112,7 +113,7 @@ def made(variant: Variant, folder: Path, **settings) -> tuple[Variant, dict]:
 def test_noise_names_the_layers_that_int8_hurts(name, exported, data, tmp_path):
     source = exported[name]
     quantizer = RUNTIMES[name].quantizer(
-        source.path, calibration_images(data, 8, 0, 64), RUNTIMES[name].int8_recipes()[0]
+        source.path, calibration_images(data, 8, 0, square(64)), RUNTIMES[name].int8_recipes()[0]
     )
     assert hard_layers_in_int8(quantized(source, data, tmp_path)) == 10  # bottlenecks of yolov8n
     ranked = rank(quantizer, source.path)
@@ -147,7 +148,7 @@ def test_a_layer_that_returned_computes_as_in_float(name, exported, data, tmp_pa
     """All of them back: nothing is left of int8, nor of what the quantizer did to the biases."""
     source = exported[name]
     quantizer = RUNTIMES[name].quantizer(
-        source.path, calibration_images(data, 8, 0, 64), RUNTIMES[name].int8_recipes()[0]
+        source.path, calibration_images(data, 8, 0, square(64)), RUNTIMES[name].int8_recipes()[0]
     )
     back = replace(source, path=tmp_path / source.path.name)
     quantizer.write(back.path, quantizer.layers)
@@ -181,7 +182,7 @@ def test_a_search_keeps_the_fastest_that_holds(exported, data, tmp_path, monkeyp
 
 def test_what_int8_is_compared_with_is_part_of_its_identity(data):
     """One that was trained for int8 may have to hold what it lost before that training, or only since."""
-    one, other = (Variant(Path("x"), "openvino", "fp32", 64, steps=(step,)) for step in "ab")
+    one, other = (Variant(Path("x"), "openvino", "fp32", square(64), steps=(step,)) for step in "ab")
     stages = [Int8(data, Judge(), reference=reference) for reference in (None, one, other)]
     assert len({repr(stage) for stage in stages}) == 3
 
@@ -209,7 +210,7 @@ def test_a_model_is_trained_for_int8_where_it_loses_too_much(exported, data, har
             return replace(variant, path=folder / "trained.pt", tags=(*variant.tags, "qat"))
 
     monkeypatch.setattr("optimize.quant.int8.toward_float", lambda first, *rest: iter([first]))
-    model = Variant(hard, "torch", "fp32", 64, steps=("hard",))
+    model = Variant(hard, "torch", "fp32", square(64), steps=("hard",))
     for trained, name in ((0.01, "qat+int8"), (-0.01, "int8")):
         stage = Int8(data, Judge(trained=trained), max_drop=5)
         plan = SimpleNamespace(qat=Training(), judge=stage.judge, store=tmp_path / name)

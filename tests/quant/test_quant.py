@@ -19,6 +19,7 @@ from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError, OptimizeError
 from optimize.flops import count
+from optimize.input_size import square
 from optimize.measure.graph_cost import GraphLayer
 from optimize.quant.bf16 import Bf16
 from optimize.quant.fp16 import Fp16
@@ -49,7 +50,7 @@ def data(tmp_path_factory) -> Dataset:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> dict[str, Variant]:
     path = lively("yolov8n.yaml", tmp_path_factory.mktemp("model") / "tiny.pt")
-    model = Variant(path, "torch", "fp32", 64)
+    model = Variant(path, "torch", "fp32", square(64))
     return {name: runtime.export(model, tmp_path_factory.mktemp(name)) for name, runtime in RUNTIMES.items()}
 
 
@@ -66,7 +67,7 @@ def kept(variant: Variant, reference: Variant, data: Dataset) -> dict[str, float
 
 
 def unseen(data: Dataset) -> list[np.ndarray]:
-    return [validation_image(file, 64, data.task) for file in data.val]
+    return [validation_image(file, square(64), data.task) for file in data.val]
 
 
 @pytest.mark.command
@@ -88,7 +89,7 @@ def moved(layer: GraphLayer) -> tuple[int, int, int]:
 def test_int8_keeps_boxes_and_scores_where_a_naive_int8_loses_the_scores(name, exported, int8, data, tmp_path):
     assert min(kept(int8[name], exported[name], data).values()) > BOUND  # 26 and more were seen
     source, target = exported[name], tmp_path / "naive.onnx"
-    reader = _Reader("images", calibration_images(data, 8, 0, 64), lambda function: function)
+    reader = _Reader("images", calibration_images(data, 8, 0, square(64)), lambda function: function)
     activations = {"onnxruntime": QuantType.QUInt8, "tensorrt": QuantType.QInt8}[name]
     quantize_static(source.path, target, reader, per_channel=True, activation_type=activations)
     assert kept(replace(source, path=target), source, data)["scores"] < 0  # more noise than signal
@@ -107,7 +108,7 @@ def test_int8_keeps_boxes_and_scores_in_openvino_with_the_decode_in_float(export
         return [op for op in fakes if op.input_value(0).get_node().get_friendly_name() in decode]
 
     assert not quantized_results(read(int8["openvino"].path))
-    images = nncf.Dataset(calibration_images(data, 8, 0, 64))
+    images = nncf.Dataset(calibration_images(data, 8, 0, square(64)))
     assert quantized_results(nncf.quantize(network, images, subset_size=8))
 
 
@@ -116,7 +117,7 @@ def test_int8_keeps_boxes_and_scores_in_openvino_with_the_decode_in_float(export
 def test_int8_keeps_every_output_of_every_task(task, tmp_path):
     data = resolve(str(write_dataset(tmp_path / "data", task)), task)
     path = lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task])
-    source = OnnxRuntime().export(Variant(path, "torch", "fp32", 64), tmp_path)
+    source = OnnxRuntime().export(Variant(path, "torch", "fp32", square(64)), tmp_path)
     (tmp_path / "int8").mkdir()
     noise = signal_to_noise(
         quantized(source, data, tmp_path / "int8"), source, unseen(data), task, classes=CLASSES[task]
@@ -155,7 +156,7 @@ def test_tensorrt_gets_symmetric_pairs_around_weighted_operators_and_float_biase
 
 @pytest.mark.command
 def test_torch_variants_and_quant_none_stay_as_they_are(data, exported, tmp_path):
-    model = Variant(tmp_path / "tiny.pt", "torch", "fp32", 64)
+    model = Variant(tmp_path / "tiny.pt", "torch", "fp32", square(64))
     assert all(stage(model, tmp_path) is model for stage in (NoQuant(), Int8(data, JUDGE), Fp16(JUDGE), Bf16(JUDGE)))
     assert NoQuant()(exported["openvino"], tmp_path) is exported["openvino"]
     assert Bf16(JUDGE)(exported["onnxruntime"], tmp_path) is exported["onnxruntime"]
@@ -221,7 +222,7 @@ def test_the_decode_is_the_same_whatever_the_nodes_are_called(exported):
 @pytest.mark.command
 @pytest.mark.parametrize(("yaml", "classes"), [("yolov8n.yaml", 1), ("yolo26n.yaml", 16)])
 def test_both_exporters_have_the_same_decode_down_to_the_last_convolutions(yaml, classes, tmp_path):
-    model = Variant(lively(yaml, tmp_path / "tiny.pt", classes=classes), "torch", "fp32", 64)
+    model = Variant(lively(yaml, tmp_path / "tiny.pt", classes=classes), "torch", "fp32", square(64))
     graph = onnx.load(OnnxRuntime().export(model, tmp_path).path)
     _, decode, _ = onnx_cut(graph)
     shapes = [tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in decode.graph.input]
@@ -253,9 +254,9 @@ def test_bad_calibration_is_one_sentence(data, tmp_path):
     with pytest.raises(InputError, match=r"quant\.calibration_images=0 must be at least 1"):
         Int8(data, None, calibration_images=0)
     with pytest.raises(InputError, match="no images to calibrate"):
-        calibration_images(replace(data, train=()), 8, 0, 64)
+        calibration_images(replace(data, train=()), 8, 0, square(64))
     broken = tmp_path / "broken.png"
     broken.write_text("no image")
     for file in (broken, tmp_path / "missing.png"):
         with pytest.raises(InputError, match=rf"{file.name} can't be read as an image"):
-            next(iter(calibration_images(replace(data, train=(file,)), 8, 0, 64)))
+            next(iter(calibration_images(replace(data, train=(file,)), 8, 0, square(64))))

@@ -17,6 +17,7 @@ from helpers.quantized import quantized
 from optimize.data import digits
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.recover import qat
 from optimize.recover.qat import Qat
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -51,7 +52,10 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 @pytest.fixture(scope="module")
 def trained(hard, data, tmp_path_factory) -> tuple[Variant, Path]:
-    variant, folder = Variant(hard, "torch", "fp32", IMGSZ, ("pruned",)), tmp_path_factory.mktemp("trained")
+    variant, folder = (
+        Variant(hard, "torch", "fp32", square(IMGSZ), ("pruned",)),
+        tmp_path_factory.mktemp("trained"),
+    )
     return Qat(data, epochs=1, batch=8, device="cpu")(variant, folder), folder
 
 
@@ -105,7 +109,7 @@ def test_a_killed_training_goes_on_with_the_ranges_that_it_had(hard, data, tmp_p
             raise KeyboardInterrupt
 
     monkeypatch.setattr(train.Recovery, "save_model", killed_after_two)
-    variant, stage = Variant(hard, "torch", "fp32", IMGSZ), Qat(data, epochs=3, batch=8, device="cpu")
+    variant, stage = Variant(hard, "torch", "fp32", square(IMGSZ)), Qat(data, epochs=3, batch=8, device="cpu")
     with pytest.raises(KeyboardInterrupt):
         stage(variant, tmp_path)
     interrupted = tmp_path / "train/weights/last.pt"
@@ -129,7 +133,7 @@ def test_a_killed_training_goes_on_with_the_ranges_that_it_had(hard, data, tmp_p
 
 
 def test_no_epochs_train_nothing(data, tmp_path):
-    variant = Variant(tmp_path / "absent.pt", "torch", "fp32", IMGSZ)
+    variant = Variant(tmp_path / "absent.pt", "torch", "fp32", square(IMGSZ))
     assert Qat(data, epochs=0)(variant, tmp_path) is variant
 
 

@@ -16,6 +16,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from optimize.dataset import Dataset
 from optimize.errors import InputError, MeasurementError
+from optimize.input_size import square
 from optimize.recover import bn
 from optimize.recover.bn import BatchNorm, reestimate
 from optimize.recover.finetune import Finetune
@@ -223,7 +224,7 @@ def test_a_smaller_last_batch_is_left_out(monkeypatch):
 
 def test_every_batchnorm_of_both_heads_is_measured(data, tmp_path):
     path = thinned(tmp_path, "yolo26n")
-    made = BatchNorm(data, images=8)(Variant(path, "torch", "fp32", IMGSZ, ("pruned",)), tmp_path)
+    made = BatchNorm(data, images=8)(Variant(path, "torch", "fp32", square(IMGSZ), ("pruned",)), tmp_path)
     norms = [m for m in checkpoint.load(made.path).modules() if isinstance(m, nn.BatchNorm2d)]
     assert all(norm.num_batches_tracked == 1 for norm in norms)
     assert json.loads((tmp_path / "report.json").read_text())["images"] == 8
@@ -231,12 +232,12 @@ def test_every_batchnorm_of_both_heads_is_measured(data, tmp_path):
 
 @pytest.mark.parametrize("stage", [BatchNorm, lambda data: Finetune(data, epochs=1)])
 def test_a_variant_that_was_not_pruned_is_returned_as_it_is(stage, data, tmp_path):
-    variant = Variant(tmp_path / "absent.pt", "torch", "fp32", IMGSZ)
+    variant = Variant(tmp_path / "absent.pt", "torch", "fp32", square(IMGSZ))
     assert stage(data)(variant, tmp_path) is variant
 
 
 def test_finetune_reports_and_cleans_up(data, tmp_path):
-    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", IMGSZ, ("pruned",))
+    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", square(IMGSZ), ("pruned",))
     folder = tmp_path / "work"
     folder.mkdir()
     made = Finetune(data, epochs=2, batch=8)(variant, folder)
@@ -248,7 +249,7 @@ def test_finetune_reports_and_cleans_up(data, tmp_path):
 
 
 def test_distillation_says_so_and_hides_the_path_of_the_teacher_from_its_identity(data, tmp_path):
-    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", IMGSZ, ("pruned",))
+    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", square(IMGSZ), ("pruned",))
     stage = Finetune(data, epochs=1, batch=8, distill=True, original=full_width(tmp_path))
     assert repr(stage) == repr(Finetune(data, epochs=1, batch=8, distill=True, original=tmp_path / "elsewhere.pt"))
     made = stage(variant, tmp_path)
@@ -263,12 +264,12 @@ def test_distillation_without_a_teacher_is_refused(data):
 
 
 def test_no_epochs_train_nothing(data, tmp_path):
-    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", IMGSZ, ("pruned",))
+    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", square(IMGSZ), ("pruned",))
     assert Finetune(data, epochs=0)(variant, tmp_path) is variant
 
 
 def test_batchnorm_changes_nothing_but_batchnorm(data, tmp_path):
-    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", IMGSZ, ("pruned",))
+    variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", square(IMGSZ), ("pruned",))
     made = BatchNorm(data)(variant, tmp_path)
     before, after = checkpoint.load(variant.path).state_dict(), checkpoint.load(made.path).state_dict()
     changed = {name.rpartition(".")[2] for name in before if not torch.equal(before[name].half().float(), after[name])}

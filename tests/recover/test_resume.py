@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from helpers.lively import lively
+from optimize.input_size import square
 from optimize.recover import qat
 from optimize.yolo import checkpoint, resume, train
 
@@ -26,7 +27,7 @@ class Killed(BaseException): ...
 def recovery(path: Path, data: Path, folder: Path, kind: str) -> train.Training:
     folder.mkdir(exist_ok=True)
     how = {"teacher": path if kind == "distill" else None, "quantize": kind == "qat"}
-    return train.finetune(path, data, folder, epochs=EPOCHS, imgsz=IMGSZ, batch=4, device="cpu", seed=3, **how)
+    return train.finetune(path, data, folder, epochs=EPOCHS, imgsz=square(IMGSZ), batch=4, device="cpu", seed=3, **how)
 
 
 def dies(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:

@@ -21,6 +21,7 @@ from helpers.quantized import quantized
 from optimize import report
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
+from optimize.input_size import square
 from optimize.measure import cost, latency
 from optimize.measure.accuracy import Accuracy
 from optimize.report import words
@@ -65,7 +66,7 @@ def data(tmp_path_factory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Variant:
-    return Variant(lively("yolov8n.yaml", tmp_path_factory.mktemp("model") / "tiny.pt"), "torch", "fp32", 64)
+    return Variant(lively("yolov8n.yaml", tmp_path_factory.mktemp("model") / "tiny.pt"), "torch", "fp32", square(64))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def signed(exported, data, tmp_path_factory) -> Variant:
     quantize_static(
         source.path,
         target,
-        _Reader("images", calibration_images(data, 4, 0, 64), lambda function: function),
+        _Reader("images", calibration_images(data, 4, 0, square(64)), lambda function: function),
         per_channel=True,
         activation_type=QuantType.QInt8,
         op_types_to_quantize=["Conv"],
@@ -120,7 +121,7 @@ def test_layers_by_their_formulas_in_openvino():
 @pytest.mark.command
 def test_attention_that_is_fused_is_counted(tmp_path):
     """OpenVINO makes one kernel of RT-DETR's attention, ONNX Runtime puts transpositions into its products."""
-    model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
+    model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", square(64))
     for runtime in RUNTIMES.values():
         variant = runtime.export(model, tmp_path)
         assert executed(variant) == (0, runtime.count(variant).ops)
@@ -161,7 +162,7 @@ def alarms(found: Report) -> list[str]:
 def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, signed, data, tmp_path, capsys):
     """ONNX Runtime on x86 leaves convolutions with signed activations in float."""
     good = replace(int8["onnxruntime"], tags=("pruned", "int8"))
-    found = measured([exported["onnxruntime"], signed, good], cost.count(deployed(load(model.path)), 64))
+    found = measured([exported["onnxruntime"], signed, good], cost.count(deployed(load(model.path)), square(64)))
     original, bad, good = found.results
     assert bad.int_ops > 0.99 * bad.flops
     assert original.int8_share == 0
@@ -186,7 +187,7 @@ def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, s
 @pytest.mark.command
 def test_what_the_runtime_does_not_tell_is_not_invented(exported, model):
     """TensorRT tells no operations; nor is anything known of what was not timed."""
-    found = measured([exported["onnxruntime"]], cost.count(deployed(load(model.path)), 64))
+    found = measured([exported["onnxruntime"]], cost.count(deployed(load(model.path)), square(64)))
     (result,) = (replace(r, variant=replace(r.variant, precision="int8")) for r in found.results)
     untold = replace(result, latency=replace(result.latency, int8_ops=None))
     none_ran = replace(result, latency=replace(result.latency, int8_ops=0))

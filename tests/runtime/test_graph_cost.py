@@ -12,6 +12,7 @@ from helpers.layers import OPERATIONS, Layers
 from helpers.lively import lively
 from helpers.messages import like
 from optimize.errors import MeasurementError
+from optimize.input_size import square
 from optimize.runtime.onnx import cost as onnx_cost
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, save
@@ -33,7 +34,7 @@ def test_exports_have_exactly_the_operations_and_parameters_that_torch_counts(ya
         module(torch.zeros(1, 3, 64, 64))
     parameters = sum(parameter.numel() for parameter in module.parameters())
     for runtime in (OnnxRuntime(), OpenVino()):
-        cost = runtime.count(runtime.export(Variant(path, "torch", "fp32", 64), tmp_path))
+        cost = runtime.count(runtime.export(Variant(path, "torch", "fp32", square(64)), tmp_path))
         assert cost.float_ops == cost.ops == counter.get_total_flops()
         assert cost.int_ops == 0
         assert cost.parameters == parameters

@@ -20,6 +20,7 @@ from helpers.runtimes import JUDGE
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import OptimizeError
+from optimize.input_size import square
 from optimize.measure import cost
 from optimize.quant.fp16 import Fp16
 from optimize.runtime.litert import LiteRT
@@ -52,7 +53,7 @@ BOTH = [pytest.param(runtime, marks=needs(runtime), id=runtime.info.name) for ru
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Variant:
-    return Variant(lively("yolov8n.yaml", tmp_path_factory.mktemp("model") / "tiny.pt"), "torch", "fp32", 64)
+    return Variant(lively("yolov8n.yaml", tmp_path_factory.mktemp("model") / "tiny.pt"), "torch", "fp32", square(64))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def test_an_export_computes_what_torch_computes(runtime, model, exported):
 @pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_the_file_has_the_operations_and_weights_of_the_model(runtime, model, exported):
-    counted, found = cost.count(deployed(load(model.path)), 64), runtime.count(exported(runtime))
+    counted, found = cost.count(deployed(load(model.path)), square(64)), runtime.count(exported(runtime))
     assert (found.float_ops, found.int_ops) == (counted.flops, 0)
     assert found.parameters == counted.parameters
     assert found.weight_bytes == 4 * counted.parameters
@@ -108,12 +109,12 @@ def test_stock_ultralytics_reads_the_file_and_finds_the_same(
     runtime, checkpoint, dataset, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.chdir(tmp_path)
-    made = runtime.export(Variant(checkpoint, "torch", "fp32", 64), tmp_path)
+    made = runtime.export(Variant(checkpoint, "torch", "fp32", square(64)), tmp_path)
     backend = SimpleNamespace(dynamic=False)
     BaseBackend.apply_metadata(backend, BaseBackend.read_metadata(made.path))
     assert (backend.task, backend.stride, backend.imgsz, backend.end2end) == ("detect", 32, [64, 64], False)
     stock = YOLO(made.path, task="detect").val(data=str(dataset), imgsz=64, plots=False, verbose=False)
-    ours = validate(runtime.open(made, threads=1), resolve(str(dataset)), 64)
+    ours = validate(runtime.open(made, threads=1), resolve(str(dataset)), square(64))
     assert (stock.box.map, stock.box.map50) == pytest.approx(tuple(ours.metrics.values()), abs=1e-4)
 
 
@@ -122,7 +123,7 @@ def test_stock_ultralytics_reads_the_file_and_finds_the_same(
 def test_int8_keeps_boxes_and_scores_and_is_int8_but_for_the_head_s_end(runtime, exported, data, tmp_path):
     source = exported(runtime)
     made = quantized(source, data, tmp_path)
-    unseen = [validation_image(file, 64, data.task) for file in data.val]
+    unseen = [validation_image(file, square(64), data.task) for file in data.val]
     assert min(signal_to_noise(made, source, unseen, "detect", 2).values()) > BOUND
     session, found = runtime.open(made, threads=1), runtime.count(made)
     assert session.arithmetic == "int8+fp32"
@@ -139,13 +140,13 @@ def test_a_layer_that_returns_to_float_brings_signal_back(runtime, exported, dat
     from optimize.quant.sensitivity import signal_to_noise as sqnr
 
     source = exported(runtime)
-    quantizer = runtime.quantizer(source.path, calibration_images(data, 8, 0, 64), runtime.int8_recipes()[0])
+    quantizer = runtime.quantizer(source.path, calibration_images(data, 8, 0, square(64)), runtime.int8_recipes()[0])
     assert len(quantizer.layers) == 57  # of 63 convolutions without the six that feed the decode
     files = {count: tmp_path / str(count) / source.path.name for count in (0, 57)}
     for count, file in files.items():
         file.parent.mkdir()
         quantizer.write(file, quantizer.layers[:count])
-    image = validation_image(data.val[0], 64, data.task)
+    image = validation_image(data.val[0], square(64), data.task)
     expected = quantizer.logits(source.path)(image)
     gained = {count: sqnr(expected, quantizer.logits(file)(image)) for count, file in files.items()}
     assert gained[57] > gained[0] + 3
@@ -157,7 +158,7 @@ def test_a_layer_that_returns_to_float_brings_signal_back(runtime, exported, dat
 @pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_segmentation_gives_rows_and_prototypes_in_that_order(runtime, tmp_path):
-    model = Variant(lively("yolo11n-seg.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
+    model = Variant(lively("yolo11n-seg.yaml", tmp_path / "tiny.pt"), "torch", "fp32", square(64))
     expected = Torch().open(model, threads=1)(noise())
     found = runtime.open(runtime.export(model, tmp_path), threads=1)(noise())
     assert [part.shape for part in found] == [(1, 4 + 2 + 32, ANCHORS), (1, 32, 16, 16)]
@@ -180,7 +181,7 @@ def test_ncnn_s_files_are_read_and_written_to_the_byte(exported, tmp_path):
 @pytest.mark.command
 @ncnn_only
 def test_weights_that_ncnn_multiplies_by_winograd_have_6_bits(exported, data):
-    made = NcnnInt8(exported(Ncnn()).path, calibration_images(data, 2, 0, 64), NCNN[0]).quantized.values()
+    made = NcnnInt8(exported(Ncnn()).path, calibration_images(data, 2, 0, square(64)), NCNN[0]).quantized.values()
     for layer in made:
         narrow = (layer.number(1), layer.number(3)) == (3, 1)
         assert np.abs(layer.arrays[0]).max() == (31 if narrow else 127)
@@ -241,7 +242,7 @@ def test_weights_that_cannot_be_told_apart_are_one_sentence(exported, tmp_path):
         (tmp_path / name / ncnn_net.PARAM).write_text((source / ncnn_net.PARAM).read_text())
         (tmp_path / name / ncnn_net.BIN).write_bytes(content)
         with pytest.raises(OptimizeError, match=rf"^the weights in \S*{name} "):
-            ncnn_cost.count(tmp_path / name, 64)
+            ncnn_cost.count(tmp_path / name, square(64))
 
 
 @pytest.fixture
@@ -256,7 +257,7 @@ def too_large(tmp_path) -> Path:
 @ncnn_only
 def test_a_call_in_which_ncnn_fails_has_no_result(too_large, monkeypatch):
     monkeypatch.setattr(ncnn_kernels, "ran", lambda *_: ("fp32", 0))  # which would fail first
-    session = Ncnn().open(Variant(too_large, "ncnn", "fp32", 64), threads=1)
+    session = Ncnn().open(Variant(too_large, "ncnn", "fp32", square(64)), threads=1)
     with pytest.raises(OptimizeError, match=like("ncnn ... out0 ... error -100")):
         session(noise())
 
@@ -264,7 +265,7 @@ def test_a_call_in_which_ncnn_fails_has_no_result(too_large, monkeypatch):
 @pytest.mark.command
 @ncnn_only
 def test_what_pnnx_cannot_translate_is_named(tmp_path):
-    model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", 64)
+    model = Variant(lively("yolov8n-rtdetr.yaml", tmp_path / "tiny.pt"), "torch", "fp32", square(64))
     with pytest.raises(OptimizeError, match=like("pnnx ... torch.topk ... leave runtime=ncnn out")):
         Ncnn().export(model, tmp_path)
 
@@ -296,7 +297,7 @@ def test_equal_metadata_are_equal_bytes(tmp_path):
 
 def test_fp16_is_the_device_s_choice(tmp_path):
     for name in ("ncnn", "litert"):
-        variant = Variant(tmp_path / "a", name, "fp32", 64)
+        variant = Variant(tmp_path / "a", name, "fp32", square(64))
         assert Fp16(JUDGE)(variant, tmp_path) is variant
 
 

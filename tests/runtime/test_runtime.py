@@ -12,6 +12,7 @@ from ultralytics.nn.backends.base import BaseBackend
 from helpers.lively import lively
 from helpers.messages import like
 from optimize.errors import RuntimeUnavailable
+from optimize.input_size import square
 from optimize.runtime import tensorrt
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
@@ -27,7 +28,7 @@ EXPORTING = (OnnxRuntime(), OpenVino())
 @pytest.fixture(scope="module", params=["yolov8n.yaml", "yolo26n.yaml"])
 def model(request, tmp_path_factory) -> Variant:
     path = lively(request.param, tmp_path_factory.mktemp("model") / "tiny.pt")
-    return Variant(path, "torch", "fp32", 64)
+    return Variant(path, "torch", "fp32", square(64))
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +83,9 @@ def test_exports_have_one_static_shape(exported):
 @pytest.mark.command
 def test_stock_ultralytics_validates_an_export_and_finds_the_same(checkpoint, dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    variant = OnnxRuntime().export(Variant(checkpoint, "torch", "fp32", 64), tmp_path)
+    variant = OnnxRuntime().export(Variant(checkpoint, "torch", "fp32", square(64)), tmp_path)
     stock = YOLO(variant.path).val(data=str(dataset), plots=False, verbose=False)  # task, size and names from the file
-    ours = validate(OnnxRuntime().open(variant, threads=1), resolve(str(dataset)), 64)
+    ours = validate(OnnxRuntime().open(variant, threads=1), resolve(str(dataset)), square(64))
     assert (stock.box.map, stock.box.map50) == tuple(ours.metrics.values())
     assert stock.names == {0: "dark", 1: "bright"}
 
@@ -94,7 +95,7 @@ def test_a_bf16_variant_is_the_same_file_under_another_hint(exported):
     if not cpu_computes_bf16():
         pytest.skip("this CPU has no bf16 arithmetic")
     fp32 = exported["openvino"]
-    session = OpenVino().open(Variant(fp32.path, "openvino", "bf16", 64), threads=1)
+    session = OpenVino().open(Variant(fp32.path, "openvino", "bf16", square(64)), threads=1)
     assert "bf16" in session.arithmetic.split("+")
 
 

@@ -12,6 +12,7 @@ from ultralytics import YOLO
 from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
 from optimize.dataset import Dataset
+from optimize.input_size import square
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.runtime.openvino.device import read
@@ -74,7 +75,7 @@ def exported(tmp_path_factory) -> Callable[[str, str], Variant]:
             return made[model, runtime]
         folder = tmp_path_factory.mktemp(f"{model}-{runtime}")
         if runtime == "torch":
-            made[model, runtime] = Variant(lively(f"{model}.yaml", folder / "tiny.pt"), runtime, "fp32", 64)
+            made[model, runtime] = Variant(lively(f"{model}.yaml", folder / "tiny.pt"), runtime, "fp32", square(64))
         else:
             made[model, runtime] = RUNTIMES[runtime].export(export(model, "torch"), folder)
         return made[model, runtime]
@@ -157,5 +158,5 @@ def test_int8_rounds_nothing_of_the_decode_of_an_end_to_end_head(model, exported
     assert decode <= set(onnx_decode(graph))
     assert len(onnx_last(graph)) == LAST[model.partition("-")[2]]
     (tmp_path / "int8").mkdir()
-    made = quantized(Variant(path, "onnxruntime", "fp32", 64), data, tmp_path / "int8")
+    made = quantized(Variant(path, "onnxruntime", "fp32", square(64)), data, tmp_path / "int8")
     assert not rounded(onnx_links(made.path), decode)

@@ -25,6 +25,7 @@ from helpers.quantized import quantized
 from helpers.runtimes import JUDGE
 from optimize.dataset import Dataset
 from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
+from optimize.input_size import square
 from optimize.quant.fp16 import Fp16
 from optimize.runtime import tensorrt
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -45,7 +46,7 @@ def data(tmp_path_factory) -> Dataset:
 def model(tmp_path_factory) -> Variant:
     """Segmentation, for it has residuals, a ConvTranspose and two outputs."""
     path = lively("yolov8n-seg.yaml", tmp_path_factory.mktemp("model") / "tiny.pt")
-    return Variant(path, "torch", "fp32", 64)
+    return Variant(path, "torch", "fp32", square(64))
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +251,7 @@ def test_what_tensorrt_cannot_build_is_one_sentence(refuses, message, installed,
 def engine(tmp_path) -> Variant:
     path = tmp_path / "a.engine"
     path.write_bytes((2).to_bytes(4, "little") + b"{}plan")
-    return Variant(path, "tensorrt", "fp32", 64)
+    return Variant(path, "tensorrt", "fp32", square(64))
 
 
 @pytest.mark.parametrize("refuses", ["load", "context"])

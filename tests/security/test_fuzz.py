@@ -14,6 +14,7 @@ from fuzz import COUNT, FORMATS
 from helpers import ROOT
 from helpers.commands import python_path
 from helpers.results_cases import MEASUREMENT, content, whole
+from optimize.input_size import square
 from optimize.yolo import checkpoint as checkpoints
 from optimize.yolo.export import to_onnx
 
@@ -30,7 +31,7 @@ def honest(tmp_path_factory, dataset, checkpoint) -> Path:
     folder = tmp_path_factory.mktemp("fuzz") / "honest"
     shutil.copytree(dataset.parent, folder, ignore=shutil.ignore_patterns("*.cache"))
     shutil.copy(checkpoint, folder / "model.pt")
-    to_onnx(checkpoints.deployed(checkpoints.load(checkpoint)), 64, folder / "model.onnx")
+    to_onnx(checkpoints.deployed(checkpoints.load(checkpoint)), square(64), folder / "model.onnx")
     ov.save_model(ov.convert_model(folder / "model.onnx"), folder / "model.xml", compress_to_fp16=True)
     content(whole(), folder)
     (folder / "measurement.json").write_text(json.dumps(asdict(MEASUREMENT), indent=1))

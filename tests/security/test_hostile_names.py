@@ -17,6 +17,7 @@ from helpers.results_cases import MEASUREMENT, whole
 from optimize import texts
 from optimize.flops import show
 from optimize.flops.table import Table
+from optimize.input_size import square
 from optimize.measure.graph_cost import GraphLayer
 from optimize.report import draw, table
 from optimize.result import Failure
@@ -168,7 +169,7 @@ def test_a_sweep_s_page_and_table_show_names_as_text(swept, tmp_path, capsys):
 
 def test_layer_names_of_a_graph_reach_the_terminal_as_text(capsys):
     layers = tuple(GraphLayer(name, name, 10, 0, 1, 4, 4, 4) for name in HOSTILE if name != "\ud800")
-    one = Table("[red]m\x1b[2J", (64, 64), layers, ("Op\x1b[2J",), None, None)
+    one = Table("[red]m\x1b[2J", square(64), layers, ("Op\x1b[2J",), None, None)
     show.show([one])
     show.show([one, one])
     out = capsys.readouterr().out

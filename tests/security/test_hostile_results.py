@@ -17,6 +17,7 @@ from helpers.messages import says
 from helpers.results_cases import content, places, whole
 from optimize.bound import earlier
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.report import draw, markdown, results
 from optimize.sweep import job, sweep
 from optimize.sweep.summary import page
@@ -196,7 +197,7 @@ def test_what_is_no_results_json_ends_every_command_by_one_sentence(run, text):
         assert done.returncode == 1, (module, done.stderr)
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, (module, done.stderr)
     with pytest.raises(InputError):
-        earlier.rows(str(run), "0" * 64, 96, None)
+        earlier.rows(str(run), "0" * 64, square(96), None)
 
 
 SWEEPS = {

@@ -11,17 +11,19 @@ import pytest
 from helpers.messages import like
 from optimize.data import digits
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.measure import validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import Detections
 from optimize.sentences import one_sentence
 from optimize.store import __main__ as store_command
-from optimize.store.apply import apply, said
+from optimize.store.apply import apply, report_of
 from optimize.store.held import held
 from optimize.store.manifest import STORE, begin
 from optimize.variant import Variant
+from optimize.work import Reestimated
 
-ORIGINAL = Variant(Path("a.pt"), "torch", "fp32", 64, steps=("a",))
+ORIGINAL = Variant(Path("a.pt"), "torch", "fp32", square(64), steps=("a",))
 PRECIOUS = "PRECIOUS-MARKER"
 DEEP = "[" * 100_000
 calls: list[str] = []
@@ -34,7 +36,7 @@ class Write:
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         calls.append(self.text)
         (folder / "model").write_text(self.text)
-        (folder / "report.json").write_text('{"seconds": 1.0}')
+        (folder / "report.json").write_text('{"stage": "batchnorm", "images": 1, "seconds": 1.0}')
         return replace(variant, path=folder / "model", tags=(*variant.tags, "written"))
 
 
@@ -96,7 +98,7 @@ def test_a_manifest_or_report_that_is_none_is_made_again(name, text, store):
     made = apply(Write("x"), ORIGINAL, store)
     (made.path.parent / name).write_text(text)
     again = apply(Write("x"), ORIGINAL, store)
-    assert (calls, said(again)) == (["x", "x"], {"seconds": 1.0})
+    assert (calls, report_of(again)) == (["x", "x"], Reestimated(1, 1.0))
 
 
 @pytest.mark.parametrize("linked", ["entry", "model", "variant.json", "report.json"])

@@ -8,6 +8,7 @@ import pytest
 from optimize import judge, provenance
 from optimize.dataset import Dataset
 from optimize.host import cpu
+from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.measure.accuracy import Accuracy
 from optimize.quant.bf16 import Bf16
@@ -79,7 +80,7 @@ def validated(data, tmp_path, monkeypatch):
     monkeypatch.setattr(judge, "validate", validate)
     monkeypatch.setattr(Judge, "open", lambda self, variant: lambda images: [])
     (tmp_path / "model.onnx").write_bytes(b"model")
-    variant = Variant(tmp_path / "model.onnx", "onnxruntime", "fp32", 64)
+    variant = Variant(tmp_path / "model.onnx", "onnxruntime", "fp32", square(64))
 
     def count(threads: int = 1, **changes) -> int:
         Judge(data, (Torch(), OnnxRuntime()), tmp_path / "store", threads, 6, 0).score(replace(variant, **changes))

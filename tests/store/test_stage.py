@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from optimize.input_size import square
 from optimize.store.apply import apply
 from optimize.variant import Variant
 
@@ -34,7 +35,7 @@ calls: list[str] = []
 @pytest.fixture
 def original(tmp_path) -> Variant:
     calls.clear()
-    return Variant(tmp_path / "a.pt", "torch", "fp32", 64, steps=("a",))
+    return Variant(tmp_path / "a.pt", "torch", "fp32", square(64), steps=("a",))
 
 
 def test_equal_work_is_done_once(original, tmp_path):

@@ -19,13 +19,14 @@ from helpers import ROOT
 from helpers.commands import command, python_path
 from helpers.messages import is_error, says
 from optimize.cli import one_sentence
+from optimize.input_size import square
 from optimize.store import __main__ as store_command
 from optimize.store.apply import apply
 from optimize.store.contents import clear, contents, size
 from optimize.store.held import held, noting
 from optimize.variant import Variant
 
-ORIGINAL = Variant(Path("a.pt"), "torch", "fp32", 64, steps=("a",))
+ORIGINAL = Variant(Path("a.pt"), "torch", "fp32", square(64), steps=("a",))
 KEY = "0123456789abcdef"
 
 

@@ -18,6 +18,7 @@ from helpers import reports
 from helpers.commands import command
 from helpers.messages import is_error, like
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.limits import Limits
 from optimize.report import results
 from optimize.sweep import callback, job
@@ -25,7 +26,7 @@ from optimize.sweep.job import BUILT, FAILED, RESULTS, Job
 from optimize.sweep.search import objective, search
 from optimize.sweep.search.objective import Worth, asked, worth
 from optimize.sweep.search.search import Asked
-from optimize.sweep.search.space import Size, neat, overrides, space
+from optimize.sweep.search.space import Original, neat, overrides, space
 from optimize.verdict.plain import points
 
 GRID = {"prune": "range(0,0.5,0.1)", "pruner": "choice(l2,bn)", "quant": "none,int8", "imgsz": "choice(1,0.5)"}
@@ -59,18 +60,22 @@ def test_a_sweep_of_nothing_is_one_sentence(sweep, sentence):
 
 def test_a_point_is_what_a_job_is_given_with_sizes_as_shares_of_the_original():
     point = neat({"prune": 0.123456, "epochs": 4.0, "quant": "int8", "imgsz": "0.8"})
-    assert overrides(point, Size(640, 32)) == {"prune": "0.1235", "epochs": "4", "quant": "int8", "imgsz": "512"}
+    assert overrides(point, Original(square(640), 32)) == {
+        "prune": "0.1235",
+        "epochs": "4",
+        "quant": "int8",
+        "imgsz": "512",
+    }
     given = {"1": "160", "null": "160", "0.7": "128", "0.01": "32", "320": "320"}
-    assert {size: overrides({"imgsz": size}, Size(160, 32))["imgsz"] for size in given} == given
-    assert overrides({"imgsz": "0.8"}, Size(640, 64)) == {"imgsz": "512"}
-    assert overrides({"imgsz": "0.01"}, Size(640, 64)) == {"imgsz": "64"}
+    assert {size: overrides({"imgsz": size}, Original(square(160), 32))["imgsz"] for size in given} == given
+    assert overrides({"imgsz": "0.8"}, Original(square(640), 64)) == {"imgsz": "512"}
+    assert overrides({"imgsz": "0.01"}, Original(square(640), 64)) == {"imgsz": "64"}
     assert overrides({"imgsz": "1"}, None) == {"imgsz": "null"}
 
 
-def made(quant="Int8", **changes):
-    config = {**reports.provenance().config, "quant": {"_target_": f"optimize.quant.x.{quant}"}, "trust": False}
-    config |= {"rounds": 12, "pruner": {}, "tracking": "none"}
-    return reports.report(provenance=reports.provenance(config=config), **changes)
+def made(quant="int8", **changes):
+    config = {**reports.provenance().config, "trust": False, "rounds": 12, "pruner": {}, "tracking": "none"}
+    return reports.report(provenance=reports.provenance(config=config), quant=quant, **changes)
 
 
 def test_a_job_is_judged_by_what_it_asked_for_and_not_by_what_all_jobs_have():
@@ -80,10 +85,10 @@ def test_a_job_is_judged_by_what_it_asked_for_and_not_by_what_all_jobs_have():
     both = [("pruned+int8", "onnxruntime"), ("pruned+int8", "openvino")]
     assert names(made()) == both
     pruned = [("pruned", "torch"), ("pruned", "onnxruntime"), ("pruned+int8", "onnxruntime")]
-    assert names(made("NoQuant"))[:3] == pruned
+    assert names(made(None))[:3] == pruned
     untouched = [row for row in made().results if "pruned" not in row.variant.name]
     assert names(made(results=tuple(untouched))) == [("int8", "onnxruntime"), ("int8", "openvino")]
-    assert names(made("Fp16")) == []
+    assert names(made("fp16")) == []
 
 
 def slowed(by):
@@ -117,7 +122,7 @@ def test_times_are_those_of_the_first_clock_however_slow_the_machine_is_meanwhil
 
 
 def test_the_points_lost_are_those_against_the_first_jobs_original_and_not_against_a_smaller_one(monkeypatch):
-    small = [replace(row, variant=replace(row.variant, imgsz=64)) for row in made().results if not row.rival]
+    small = [replace(row, variant=replace(row.variant, imgsz=square(64))) for row in made().results if not row.rival]
     lower = [replace(row, accuracy=replace(row.accuracy, metrics={"mAP50-95": 0.5})) for row in small]
     monkeypatch.setattr(objective, "timed", slowed(1))
     (found,), _ = worth(made(), [made(results=tuple(lower))])
@@ -196,6 +201,16 @@ def test_the_first_job_is_the_original_and_no_two_jobs_are_the_same(tmp_path, ju
     ]
     assert told[0].params == {"prune": 0.0, "pruner": "l2", "quant": "none", "imgsz": "1"}
     assert told[1].constraints == {"max_drop": 100 * float(ran[1]["prune"]) ** 2 - 1}
+
+
+@pytest.mark.parametrize(("given", "inside"), [("0", True), ("0.00", True), ("0.3", False)])
+def test_the_first_job_lies_in_the_space_where_what_is_fixed_is_what_it_has(given, inside, tmp_path, judged):
+    """The first job prunes nothing: with all jobs at 0 it has a point like any other, with all at 0.3 it has none."""
+    sweeps = {key: value for key, value in GRID.items() if key != "prune"}
+    ran = {}
+    search.run(ask(trials=2, batch=1, fixed={"prune": given}, sweeps=sweeps), tmp_path, launcher(tmp_path, ran))
+    assert float(ran[0]["prune"]) == 0
+    assert trials(tmp_path)[0].params == ({"pruner": "l2", "quant": "none", "imgsz": "1"} if inside else {})
 
 
 def test_equal_seeds_ask_for_equal_jobs_and_others_for_others(tmp_path, judged, monkeypatch):

@@ -10,6 +10,7 @@ from helpers import reports
 from helpers.commands import command
 from helpers.messages import is_error, like, says
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.measure import latency
 from optimize.measure.latency import Timing, Untimed
 from optimize.sweep import job, sweep, timing
@@ -95,7 +96,9 @@ def test_what_several_jobs_made_is_timed_once_and_with_its_own_original(monkeypa
 def test_equal_bytes_at_another_input_are_another_artefact(monkeypatch):
     monkeypatch.setattr(latency, "measure", clock := Clock())
     small = built("original")
-    small = replace(small, results=tuple(replace(row, variant=replace(row.variant, imgsz=64)) for row in small.results))
+    small = replace(
+        small, results=tuple(replace(row, variant=replace(row.variant, imgsz=square(64))) for row in small.results)
+    )
     timing.timed([built("original"), small])
     assert len(clock.groups[0]) == 4
 

@@ -11,7 +11,9 @@ from helpers import reports
 from helpers.messages import says
 from helpers.sweeps import lines, made
 from optimize.errors import LimitMissed
+from optimize.input_size import square
 from optimize.limits import Limits
+from optimize.quant.bf16 import Bf16
 from optimize.result import Failure
 from optimize.store.manifest import placing
 from optimize.sweep import disk, end
@@ -40,8 +42,9 @@ def test_an_artefact_of_several_jobs_is_one_row_that_names_them(four):
 
 def test_the_same_file_in_another_arithmetic_or_at_another_size_is_another_row(swept):
     first, *others = made(0.1, "none").results
-    variants = (replace(first.variant, precision="bf16"), replace(first.variant, imgsz=64, tags=("64px",)))
-    rows = (first, *(replace(first, variant=variant) for variant in variants), *others)
+    bf16 = replace(first, precision=Bf16.precision, variant=replace(first.variant, precision="bf16"))
+    small = replace(first, variant=replace(first.variant, imgsz=square(64), tags=("64px",)))
+    rows = (first, bf16, small, *others)
     assert len({row.sha256 for row in rows[:3]}) == 1
     found = swept({0: ("prune=0.1", replace(made(0.1, "none"), results=rows)), 1: ("prune=0.2", made(0.2, "none"))})
     assert [row.jobs for row in summary.summarize(found).rows][:3] == [(0, 1), (0,), (0,)]
@@ -249,14 +252,16 @@ def test_what_is_worth_taking_lies_in_the_sweeps_folder_under_telling_names(four
 
 
 def test_copies_have_names_that_are_files_and_no_two_the_same():
-    result = SimpleNamespace(variant=Variant(Path("a.onnx"), "onnxruntime", "fp32", 64, ("pruned",)), rival=False)
+    result = SimpleNamespace(
+        variant=Variant(Path("a.onnx"), "onnxruntime", "fp32", square(64), ("pruned",)), rival=False
+    )
     told = ("../../a/b.pt", "..:..:a:b.pt", "x" * 300)
     rows = [summary.Row(result, None, (i,), {"model": model}) for i, model in enumerate(told)]
     names = [str(place) for place in artefacts.places(rows).values()]
     assert names[:2] == ["onnxruntime/pruned_model=..-..-a-b.pt.onnx", "onnxruntime/pruned_model=..-..-a-b.pt-2.onnx"]
     assert len(names[2]) < 200
     for runtime in ("openvino", "ncnn"):  # ultralytics knows a folder by how its name ends
-        variant = Variant(Path(f"0.5_{runtime}_model"), runtime, "fp32", 64, ("pruned",))
+        variant = Variant(Path(f"0.5_{runtime}_model"), runtime, "fp32", square(64), ("pruned",))
         row = summary.Row(SimpleNamespace(variant=variant, rival=False), None, (0,), {"prune": "0.5"})
         assert str(artefacts.places([row])[row]) == f"{runtime}/pruned_prune=0.5_{runtime}_model"
 
@@ -274,14 +279,14 @@ def test_a_job_at_a_smaller_input_is_compared_with_the_original_at_the_largest(s
     halved = [
         replace(
             row,
-            variant=replace(row.variant, imgsz=48),
+            variant=replace(row.variant, imgsz=square(48)),
             sha256=row.sha256[::-1],
             accuracy=replace(row.accuracy, metrics={"mAP50-95": row.accuracy.score - 0.1, "mAP50": 0.5}),
             latency=replace(row.latency, median_ms=row.latency.median_ms / 4),
         )
         for row in small.results
     ]
-    small = replace(small, results=tuple(halved), provenance=reports.provenance(imgsz=48))
+    small = replace(small, results=tuple(halved), provenance=reports.provenance(imgsz=square(48)))
     sweep = swept({0: ("imgsz=96", large), 1: ("imgsz=48", small)}, 2)
     found = {row.called: row for row in summary.summarize(sweep).rows}
     row = found["pruned on OpenVINO with imgsz=48"]
@@ -300,11 +305,11 @@ def test_a_sweep_misses_its_limits_where_only_a_smaller_input_hides_what_it_cost
     limits = Limits(max_drop=1, latency_ms=3)
     large = made(0.3, "none", limits=limits)  # its fastest row takes 5.6 ms
     quick = [
-        replace(row, variant=replace(row.variant, imgsz=48), latency=replace(row.latency, median_ms=2.0))
+        replace(row, variant=replace(row.variant, imgsz=square(48)), latency=replace(row.latency, median_ms=2.0))
         for row in large.results
     ]
     worse = [replace(row, accuracy=replace(row.accuracy, metrics={"mAP50-95": 0.4, "mAP50": 0.6})) for row in quick]
-    small = replace(large, results=tuple(worse), provenance=reports.provenance(imgsz=48))
+    small = replace(large, results=tuple(worse), provenance=reports.provenance(imgsz=square(48)))
     assert verdict.decide(small).best  # against its own original it lost nothing
     found = summary.summarize(swept({0: ("imgsz=96", large), 1: ("imgsz=48", small)}, 2))
     with pytest.raises(LimitMissed) as error:

@@ -10,6 +10,7 @@ import pytest
 from helpers import reports
 from helpers.lively import lively
 from optimize import report as writer
+from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.measure import latency
 from optimize.result import Failure, Report, Result
@@ -49,7 +50,7 @@ def measured(subjects: list[tuple[Callable, Variant]]) -> Report:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Variant:
-    return Variant(lively("yolov8n.yaml", tmp_path_factory.mktemp("model") / "tiny.pt"), "torch", "fp32", 64)
+    return Variant(lively("yolov8n.yaml", tmp_path_factory.mktemp("model") / "tiny.pt"), "torch", "fp32", square(64))
 
 
 def test_a_healthy_report_has_no_alarm():
@@ -75,7 +76,7 @@ def test_a_timing_that_differs_from_itself(taking):
     def open_(variant: Variant, threads: int) -> Session:
         return taking(next(waits))
 
-    found = measured([(open_, Variant(Path("x"), "torch", "fp32", 32))])
+    found = measured([(open_, Variant(Path("x"), "torch", "fp32", square(32)))])
     assert found.noise > latency.ALIKE
     (sentence,) = fired(found, "A/A")
     assert sentence.startswith(
@@ -119,7 +120,10 @@ def test_what_each_precision_may_run_in(precision, ran, alarm):
 
 def test_an_artefact_that_is_slower_than_what_it_was_made_of(taking):
     subjects = [
-        (lambda variant, threads, time=time: taking(time), Variant(Path("x"), "onnxruntime", "fp32", 32, tags=tags))
+        (
+            lambda variant, threads, time=time: taking(time),
+            Variant(Path("x"), "onnxruntime", "fp32", square(32), tags=tags),
+        )
         for tags, time in (((), 0.002), (("pruned",), 0.004))
     ]
     found = replace(measured(subjects), noise=0.01, noise_spread=0.03)
@@ -156,7 +160,7 @@ def test_an_accuracy_near_zero(dataset, checkpoint, tmp_path):
     """Of random weights, really validated."""
     data = resolve(str(dataset))
     judge = Judge(data, (Torch(),), tmp_path, threads=1, rounds=12, seed=0)
-    random = judge.score(Variant(checkpoint, "torch", "fp32", 64))
+    random = judge.score(Variant(checkpoint, "torch", "fp32", square(64)))
     first, second, *others = reports.report().results
     (sentence,) = fired(reports.report(results=(first, replace(second, accuracy=random), *others)))
     assert sentence.startswith(f"pruned on PyTorch has mAP50-95 {random.score:.4f} where the original has 0.6000")

@@ -18,6 +18,7 @@ from optimize.checks import check_fit
 from optimize.data.calibration import calibration_images
 from optimize.dataset import LeftOut, titles
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.report import results, words
 from optimize.sweep.summary.summary import alarms
 from optimize.verdict import gates
@@ -63,7 +64,7 @@ def test_it_is_kept_in_results_json_and_old_files_are_read(tmp_path):
     results.write(report, tmp_path / "results.json")
     assert results.read(tmp_path / "results.json").left_out == report.left_out
     content = json.loads((tmp_path / "results.json").read_text())
-    assert (content["schema"], content["gates"][0]["name"]) == (3, "left out")
+    assert (content["schema"], content["alarms"][0]["name"]) == (4, "left out")
     del content["left_out"]
     (tmp_path / "results.json").write_text(json.dumps(content))
     assert results.read(tmp_path / "results.json").left_out == ()
@@ -106,11 +107,14 @@ def test_two_classes_of_one_name_are_two_rows_everywhere(task, tmp_path):
         box = np.array([[32, 32, 59, 59, 0.9, 0.0, *([1] * 32 if task == "segment" else [])]], np.float32).T[None]
         return [box, np.ones((1, 32, 16, 16), np.float32)] if task == "segment" else [box]
 
-    accuracy = validate(session, data, 64, seen.append)
+    accuracy = validate(session, data, square(64), seen.append)
     assert accuracy.objects == {"class0 (0)": 4, "class0 (1)": 4}
     assert accuracy.classes["class0 (0)"] > 0.3 and accuracy.classes["class0 (1)"] == 0
     assert {box.label for one in seen for box in one.truth} == {"class0 (0)", "class0 (1)"}
-    assert calibration_images(data, 8, 0, 64).described()["images_by_class"] == {"class0 (0)": 4, "class0 (1)": 4}
+    assert calibration_images(data, 8, 0, square(64)).described().images_by_class == {
+        "class0 (0)": 4,
+        "class0 (1)": 4,
+    }
 
 
 def test_the_first_class_that_differs_is_named(checkpoint, dataset):

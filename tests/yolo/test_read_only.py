@@ -23,6 +23,7 @@ from helpers.tiny_tasks import CLASSES, write_dataset
 from optimize.checks import check_unchanged
 from optimize.data.calibration import calibration_images
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.store.contents import begin_store, contents
 from optimize.yolo import label_cache, read_only
 from optimize.yolo.dataset import resolve
@@ -72,9 +73,9 @@ def test_nothing_of_the_users_changes_in_a_run(task, tmp_path, caches):
     before = state(tmp_path / "data")
     data = resolve(given, task)
     assert {record.split: record.images for record in data.left_out} == {"train": 1, "val": 1}
-    assert sum(len(batch["img"]) for batch in batches(data, 100, 4, 0, 64)) == len(data.train)
-    assert validate(lambda pixels: guess(task), data, 64).images == len(data.val)
-    assert len(list(calibration_images(data, 100, 0, 64))) == len(data.train)
+    assert sum(len(batch["img"]) for batch in batches(data, 100, 4, 0, square(64))) == len(data.train)
+    assert validate(lambda pixels: guess(task), data, square(64)).images == len(data.val)
+    assert len(list(calibration_images(data, 100, 0, square(64)))) == len(data.train)
     write_small_copy(data.val[0], tmp_path / "small.jpg", task)
     settings = {"epochs": 1, "imgsz": 64, "batch": 4, "device": "cpu", "seed": 0}
     finetune(model, data.yaml, tmp_path / "training", **settings)
@@ -94,7 +95,7 @@ def test_pixels_are_never_cached_beside_the_images(cache, tmp_path, caches):
         found[i]
     other = ClassificationDataset(check_cls_dataset(classify)["train"], args)
     assert [other[i]["cls"] for i in range(len(other))]
-    assert np.array_equal(sample, 255 * validation_image(Path(found.im_files[0]), 64)[0])
+    assert np.array_equal(sample, 255 * validation_image(Path(found.im_files[0]), square(64))[0])
     after = state(tmp_path)
     assert {path for path in before | after if before.get(path) != after.get(path)} <= {"caches"} | {
         path for path in after if path.startswith("caches/")
@@ -207,7 +208,7 @@ def test_what_can_not_be_decoded_is_left_out_before_a_training_comes_to_it(tmp_p
         (folder / f"{i}.{ending}").write_bytes(content[: len(content) // 2])
     found = resolve(str(data))
     assert found.left_out[0].reasons == {"image can't be decoded": 2}
-    assert len(list(calibration_images(found, 100, 0, 64))) == 6
+    assert len(list(calibration_images(found, 100, 0, square(64)))) == 6
 
 
 def test_a_split_without_a_label_or_a_file_is_refused_in_one_sentence(tmp_path, caches):

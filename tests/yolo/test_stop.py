@@ -12,6 +12,7 @@ from ultralytics.nn.modules import Conv
 
 from helpers import pruned
 from helpers.messages import like
+from optimize.input_size import square
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
@@ -137,7 +138,7 @@ def test_a_checkpoint_at_full_width_has_no_mark(tmp_path):
     model = checkpoint.load(path)
     assert is_pruned(model) is False
     assert BEFORE not in model.yaml
-    made = Prune(Pruning(0.001, L2(), round_to=512))(Variant(path, "torch", "fp32", 64), tmp_path)
+    made = Prune(Pruning(0.001, L2(), round_to=512))(Variant(path, "torch", "fp32", square(64)), tmp_path)
     assert pruned.parameters(made.path) == pruned.parameters(path)
     assert BEFORE not in checkpoint.load(made.path).yaml, "nothing was removed"
 

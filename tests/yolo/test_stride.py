@@ -10,6 +10,7 @@ from helpers.commands import command
 from helpers.messages import is_error, like
 from optimize import rivals
 from optimize.errors import InputError
+from optimize.input_size import square
 from optimize.measure import cost
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
@@ -41,37 +42,37 @@ def test_the_stride_is_the_models_own(p6, checkpoint):
 )
 def test_a_size_between_is_refused_with_those_beside_it(imgsz, near, p6):
     with pytest.raises(InputError, match=like(f"imgsz={imgsz} ... model=p6.pt ... stride 64, e.g. {near}.")):
-        check_size("model=p6.pt", load(p6), imgsz)
-    check_size("model=p6.pt", load(p6), 192)
+        check_size("model=p6.pt", load(p6), square(imgsz))
+    check_size("model=p6.pt", load(p6), square(192))
 
 
 @pytest.mark.parametrize(("trained", "usual"), [(96, 128), (128, 128), ([128, 128], 128)])
 def test_the_usual_size_is_the_one_that_ultralytics_trains_at(trained, usual, p6):
     model = load(p6)
     model.args["imgsz"] = trained
-    assert usual_size(model) == usual
+    assert usual_size(model) == square(usual)
 
 
 def test_the_smaller_rival_is_at_a_multiple_of_the_stride(p6):
-    original, network = Variant(p6, "torch", "fp32", 256, steps=("original",)), deployed(load(p6))
-    flops = {imgsz: cost.count(network, imgsz).flops for imgsz in (64, 128, 192)}
+    original, network = Variant(p6, "torch", "fp32", square(256), steps=("original",)), deployed(load(p6))
+    flops = {imgsz: cost.count(network, square(imgsz)).flops for imgsz in (64, 128, 192)}
     for imgsz, wanted in flops.items():
         found, counted = rivals.smaller(original, wanted)
-        assert (found.imgsz, counted.flops) == (imgsz, wanted)
-    assert rivals.smaller(Variant(p6, "torch", "fp32", 64), 1) is None
+        assert (found.imgsz, counted.flops) == (square(imgsz), wanted)
+    assert rivals.smaller(Variant(p6, "torch", "fp32", square(64)), 1) is None
 
 
 def test_a_validation_and_the_loss_see_the_size_that_was_asked_for(p6, dataset):
     data, seen = resolve(str(dataset)), set()
-    session = Torch().open(Variant(p6, "torch", "fp32", 192), threads=1)
+    session = Torch().open(Variant(p6, "torch", "fp32", square(192)), threads=1)
 
     def noting(images):
         seen.add(images.shape)
         return session(images)
 
-    validate(noting, data, 192)
+    validate(noting, data, square(192))
     assert seen == {(1, 3, 192, 192)}
-    assert {tuple(batch["img"].shape[1:]) for batch in batches(data, 2, 2, 0, 192)} == {(3, 192, 192)}
+    assert {tuple(batch["img"].shape[1:]) for batch in batches(data, 2, 2, 0, square(192))} == {(3, 192, 192)}
 
 
 @pytest.mark.parametrize("words", [["model={p6}"], ["model={checkpoint}", "rivals=[{p6}]"]])

@@ -87,8 +87,8 @@ def main():
 
 def measured(bundle, threads, rounds):
     """Milliseconds (rounds, 2, CALLS) of the model opened twice, `state` once it is warm, and the arithmetic."""
-    side = bundle["imgsz"]
-    image = np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32)
+    shape = (1, 3, bundle["imgsz"]["height"], bundle["imgsz"]["width"])
+    image = np.random.default_rng(0).random(shape, dtype=np.float32)
     (run, read_back), (twin, _) = (open_model(bundle, threads) for _ in range(2))
     arithmetic = read_back()
     for one in (run, twin):

@@ -84,7 +84,7 @@ BUNDLE = {  # what bundle.json says as far as it is used, and what it may be
     "precision": is_text,
     "artefact": is_name,
     "sha256": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value),
-    "imgsz": is_count,
+    "imgsz": lambda value: is_count(value["height"]) and is_count(value["width"]),
     "head": lambda value: value in ("one2many", "end2end", "rtdetr"),
     "letterbox": lambda value: value is None or (is_count(value["grey"] + 1) and value["grey"] < 256),
     "nms": lambda value: is_share(value["confidence"]) and is_share(value["iou"]) and is_count(value["max_detections"]),

@@ -103,7 +103,8 @@ def read(path):
 
 def detect(run, image, bundle):
     """What `run` finds in `image`, (height, width, 3) uint8 RGB: the surest first."""
-    inputs, scale, corner = fit(image, bundle["imgsz"], bundle["letterbox"])
+    size = bundle["imgsz"]["height"], bundle["imgsz"]["width"]
+    inputs, scale, corner = fit(image, size, bundle["letterbox"])
     boxes, scores, classes = decode(checked(run(inputs), bundle), bundle)
     boxes = (boxes - [*corner, *corner]) / [*scale, *scale]
     if bundle["letterbox"]:
@@ -120,18 +121,19 @@ def detect(run, image, bundle):
     ]
 
 
-def fit(image, side, letterbox):
-    """The network's input, (1, 3, side, side), and the scale (x, y) and corner (x, y) of the image in it.
+def fit(image, size, letterbox):
+    """The network's input, (1, 3, *size), and the scale (x, y) and corner (x, y) of the image in it.
 
-    With `letterbox` the proportions are kept and grey fills the rest; without, the image is stretched.
+    `size` is height and width. With `letterbox` the proportions are kept and grey fills the rest; without, the image is
+    stretched.
     """
     height, width = image.shape[:2]
-    gain = min(side / height, side / width)
-    fitted = (max(round(width * gain), 1), max(round(height * gain), 1)) if letterbox else (side, side)
-    left, top = (round((side - size) / 2 - 0.1) for size in fitted)
-    square = np.full((side, side, 3), letterbox["grey"] if letterbox else 0, np.uint8)
-    square[top : top + fitted[1], left : left + fitted[0]] = resize(image, *fitted)
-    inputs = np.ascontiguousarray(square.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+    gain = min(size[0] / height, size[1] / width)
+    fitted = (max(round(width * gain), 1), max(round(height * gain), 1)) if letterbox else size[::-1]
+    left, top = round((size[1] - fitted[0]) / 2 - 0.1), round((size[0] - fitted[1]) / 2 - 0.1)
+    canvas = np.full((*size, 3), letterbox["grey"] if letterbox else 0, np.uint8)
+    canvas[top : top + fitted[1], left : left + fitted[0]] = resize(image, *fitted)
+    inputs = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
     return inputs, (fitted[0] / width, fitted[1] / height), (left, top)
 
 
@@ -170,13 +172,19 @@ def decode(output, bundle):
     rows, most = output[0], settings["max_detections"]
     if head == "one2many":
         rows = rows[:, rows[4:].max(0) > settings["confidence"]].T
-        unit = bundle["imgsz"] if SHARES else 1
+        unit = sides(bundle) if SHARES else 1
         boxes, scores, classes = corners(rows[:, :4] * unit), rows[:, 4:].max(1), rows[:, 4:].argmax(1)
         kept = suppress(boxes, scores, classes, settings["iou"])[:most]
         return boxes[kept], scores[kept], classes[kept]
     rows = rows[rows[:, 4] > settings["confidence"]][:most]
-    boxes = corners(rows[:, :4]) * bundle["imgsz"] if head == "rtdetr" else rows[:, :4]
+    boxes = corners(rows[:, :4] * sides(bundle)) if head == "rtdetr" else rows[:, :4]
     return boxes, rows[:, 4], rows[:, 5].astype(int)
+
+
+def sides(bundle):
+    """Width and height of the input, twice: what shares of the image in x, y, width and height are of."""
+    width, height = bundle["imgsz"]["width"], bundle["imgsz"]["height"]
+    return np.array([width, height, width, height], np.float32)
 
 
 def corners(boxes):

@@ -2,6 +2,7 @@
 
 from optimize.device.bound import Bound, bounds
 from optimize.device.device import Device
+from optimize.input_size import Size
 from optimize.measure.cost import Cost
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report
@@ -41,7 +42,7 @@ def rows(report: Report) -> list[tuple[str, ...]]:
     return [row for r in models for row in of_model(r.variant.name, r.variant.imgsz, r.cost, report.device)]
 
 
-def of_model(name: str, imgsz: int, cost: Cost, device: Device) -> list[tuple[str, ...]]:
+def of_model(name: str, imgsz: Size, cost: Cost, device: Device) -> list[tuple[str, ...]]:
     """The rows of one model."""
     return [(name, f"{imgsz}", *cells(cost, bound)) for bound in bounds(cost, device)]
 

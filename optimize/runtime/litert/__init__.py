@@ -12,6 +12,7 @@ import numpy as np
 
 from optimize.errors import OptimizeError, described
 from optimize.host.process import fresh
+from optimize.input_size import Size
 from optimize.measure.graph_cost import GraphCost
 from optimize.runtime.litert import cost, device, graph
 from optimize.runtime.session import Images, Quantizer, Session
@@ -90,7 +91,7 @@ class LiteRT:
         return LitertInt8(source, images, recipe)
 
 
-def _convert(checkpoint: Path, imgsz: int, target: Path) -> None:
+def _convert(checkpoint: Path, imgsz: Size, target: Path) -> None:
     with redirect_stdout(StringIO()):  # forty lines of progress
         import litert_torch
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from optimize.errors import MeasurementError
+from optimize.input_size import Size
 from optimize.measure.graph_cost import GraphCost
 from optimize.runtime.ncnn.net import CONVOLUTIONS, Layer, load, read, tensors
 
@@ -15,7 +16,7 @@ WITHOUT_FORMULA = {"Convolution1D", "Convolution3D", "Einsum", "Gemm", "MultiHea
 _NO_OPERATORS = {"Input", "MemoryData", "Split"}
 
 
-def count(folder: Path, imgsz: int) -> GraphCost:
+def count(folder: Path, imgsz: Size) -> GraphCost:
     """Operations, parameters and weight bytes of the network in a `*_ncnn_model` folder, for its one image.
 
     Raises:
@@ -39,11 +40,11 @@ def count(folder: Path, imgsz: int) -> GraphCost:
     )
 
 
-def counted(layers: list[Layer], net, imgsz: int) -> list[tuple[Layer, int]]:
+def counted(layers: list[Layer], net, imgsz: Size) -> list[tuple[Layer, int]]:
     """The layers that multiply and add, each with its multiply-adds."""
     found = [layer for layer in layers if layer.kind in COUNTED]
     names = {name for layer in found for name in (*layer.reads, *layer.writes)}
-    made = tensors(net, sorted(names), np.zeros((1, 3, imgsz, imgsz), np.float32))
+    made = tensors(net, sorted(names), np.zeros((1, 3, imgsz.height, imgsz.width), np.float32))
     return [(layer, _multiply_adds(layer, {name: tensor.shape for name, tensor in made.items()})) for layer in found]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from optimize.input_size import Size
 from optimize.runtime.ncnn.cost import counted
 from optimize.runtime.ncnn.net import DEPTHWISE, Layer, read, tensors
 
@@ -18,10 +19,10 @@ LARGEST, LARGEST_DEPTHWISE = 30_000, 300  # larger ones lose those digits; depth
 FEWEST = 8  # outputs that can tell; with fewer the file is believed, as ncnn has no float kernel for 8-bit weights
 
 
-def ran(folder: Path, net, imgsz: int) -> tuple[str, int]:
+def ran(folder: Path, net, imgsz: Size) -> tuple[str, int]:
     """The number formats in which the `net` of `folder` computes, and the operations for one image in int8."""
     found = counted(read(folder), net, imgsz)
-    noise = np.random.default_rng(0).random((1, 3, imgsz, imgsz), dtype=np.float32)
+    noise = np.random.default_rng(0).random((1, 3, imgsz.height, imgsz.width), dtype=np.float32)
     made = tensors(net, [layer.writes[0] for layer, _ in found], noise)
     integer = {layer.writes for layer, _ in found if layer.int8 and _on_steps(layer, made[layer.writes[0]])}
     floats = [made[layer.writes[0]] for layer, _ in found if layer.writes not in integer]

@@ -24,7 +24,7 @@ from optimize.result import Report
 from optimize.sweep import job
 from optimize.sweep.job import BUILT, RESULTS
 from optimize.sweep.search.objective import Worth, worth
-from optimize.sweep.search.space import Distribution, Size, Space, neat, overrides
+from optimize.sweep.search.space import Distribution, Original, Space, neat, overrides
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def run(asked: Asked, folder: Path, launch: Callable[[list[Overrides], int], Non
         (found,), speed = worth(first, [first])
         study.add_trial(_trial(found, _origin(asked), asked.space, speed=speed))
     first = results.read(folder / "0" / RESULTS)
-    size = Size(first.provenance.imgsz, first.provenance.stride)
+    size = Original(first.provenance.imgsz, first.provenance.stride)
     while points := _next(study.trials, asked, size):
         start = len(study.trials)
         launch([asked.fixed | overrides(point, size) for point in points], start)
@@ -115,7 +115,15 @@ def _origin(asked: Asked) -> Point:
     """Where the first job is: at the first value of everything, but with nothing pruned and nothing quantized."""
     point: Point = {key: _first(one) for key, one in asked.space.items()}
     point |= {"prune": "0" if isinstance(asked.space.get("prune"), CategoricalDistribution) else 0.0, "quant": "none"}
-    return {key: value for key, value in point.items() if asked.fixed.get(key) != value}  # as all jobs have it
+    return {key: value for key, value in point.items() if not _is(asked.fixed.get(key), value)}  # as all jobs have it
+
+
+def _is(given: str | None, value: str | float) -> bool:
+    """Whether `given` on the command line is `value`: `0` and `0.00` are the same number."""
+    try:
+        return given is not None and (given == value or float(given) == float(value))
+    except ValueError:
+        return False
 
 
 def _first(one: Distribution) -> Any:
@@ -153,7 +161,7 @@ def _trial(found: Worth | None, point: Point, space: Space, **more: Any) -> Froz
     )
 
 
-def _next(ended: list[FrozenTrial], asked: Asked, size: Size) -> list[Point]:
+def _next(ended: list[FrozenTrial], asked: Asked, size: Original) -> list[Point]:
     """The next batch: points at which no job was yet, drawn by what is known of the batches before.
 
     Batches are counted from the second job, so that one of which only a part was noted is drawn again as it was.
@@ -169,7 +177,7 @@ def _next(ended: list[FrozenTrial], asked: Asked, size: Size) -> list[Point]:
     return drawn[len(ended) - start :]
 
 
-def _draw(known: list[FrozenTrial], drawn: list[Point], asked: Asked, number: int, size: Size) -> Point | None:
+def _draw(known: list[FrozenTrial], drawn: list[Point], asked: Asked, number: int, size: Original) -> Point | None:
     """A point at which no job was yet; None where none is found."""
     running = [create_trial(state=TrialState.RUNNING, params=point, distributions=dict(asked.space)) for point in drawn]
     history = [trial for trial in known if trial.params] + running
@@ -190,7 +198,7 @@ def _samplers(seed: int, number: int) -> Iterator[BaseSampler]:
     yield from map(RandomSampler, seeds[1:])
 
 
-def _settings(point: Point, size: Size) -> frozenset[tuple[str, str]]:
+def _settings(point: Point, size: Original) -> frozenset[tuple[str, str]]:
     """What makes a job another one: where nothing is pruned, how it would be makes no difference."""
     given = overrides(point, size)
     nothing = float(given.get("prune", "1")) == 0

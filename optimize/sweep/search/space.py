@@ -7,15 +7,16 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from optimize.errors import InputError
+from optimize.input_size import Size
 
 Distribution = CategoricalDistribution | FloatDistribution
 Space = dict[str, Distribution]
 
 
-class Size(NamedTuple):
-    """Of the original's input, in pixels; every other size is a multiple of the stride."""
+class Original(NamedTuple):
+    """Input size of the original, and the stride in pixels, of which every other side is a multiple."""
 
-    imgsz: int
+    imgsz: Size
     stride: int
 
 
@@ -50,7 +51,7 @@ def neat(params: dict[str, Any]) -> dict[str, Any]:
     return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in params.items()}
 
 
-def overrides(params: dict[str, Any], original: Size | None) -> dict[str, str]:
+def overrides(params: dict[str, Any], original: Original | None) -> dict[str, str]:
     """What a job is given for a point of the space.
 
     Args:
@@ -61,7 +62,7 @@ def overrides(params: dict[str, Any], original: Size | None) -> dict[str, str]:
     return given | ({"imgsz": _size(given["imgsz"], original)} if "imgsz" in given else {})
 
 
-def _size(given: str, original: Size | None) -> str:
+def _size(given: str, original: Original | None) -> str:
     try:
         share = 1.0 if given == "null" else float(given)  # null is the size that the checkpoint was trained at
     except ValueError:
@@ -70,4 +71,4 @@ def _size(given: str, original: Size | None) -> str:
         return f"{share:g}"
     if original is None:
         return "null"
-    return str(original.stride * max(1, round(share * original.imgsz / original.stride)))
+    return str(original.stride * max(1, round(share * original.imgsz.side / original.stride)))

@@ -23,7 +23,7 @@ def against_the_largest(reports: dict[int, Report]) -> dict[int, Compared]:
     largest: dict[tuple[str, str, int], Report] = {}
     for report in reports.values():
         known = largest.setdefault(_model(report), report)
-        if report.provenance.imgsz > known.provenance.imgsz:
+        if report.provenance.imgsz.pixels > known.provenance.imgsz.pixels:
             largest[_model(report)] = report
     return {number: _compared(report, largest[_model(report)]) for number, report in reports.items()}
 

@@ -46,7 +46,7 @@ def _line(row: Row, summary: Summary, copies: dict[Row, Path]) -> dict[str, Any]
         "variant": result.variant.name,
         "runtime": result.variant.runtime,
         "precision": result.variant.precision,
-        "imgsz_px": result.variant.imgsz,
+        "imgsz_px": str(result.variant.imgsz),
         "rival": int(result.rival),
         "best": int(summary.is_best(row)) if summary.findings else None,
     }
