@@ -115,7 +115,7 @@ def _marks(
     """Of each object, and whether it is alone; of those with a place, these choose first where their label lies."""
     taken: list[labels.Rectangle] = []
     marks = []
-    for box, lonely in sorted(boxes, key=lambda one: (not (one[1] and one[0].corners), -(one[0].score or 0))):
+    for box, lonely in sorted(boxes, key=_by_what_it_tells):
         text = box.label if box.score is None else f"{box.label} {box.score:.2f}"
         options = _plates(box, labels.length(text, size) + 0.6 * size, 1.35 * size)
         place = labels.first_free(options, taken, (0, 0, image.width, image.height))
@@ -125,6 +125,13 @@ def _marks(
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in box.corners)
         marks.append(Mark(points, colours[box.label], text, at, lonely))
     return tuple(marks)
+
+
+def _by_what_it_tells(marked: tuple[Box, bool]) -> tuple[bool, float]:
+    """To sort by: what only one model finds, and where, comes first, then the surest."""
+    box, lonely = marked
+    tells = lonely and bool(box.corners)
+    return not tells, -(box.score or 0)
 
 
 def _plates(box: Box, width: float, height: float) -> list[labels.Rectangle]:
