@@ -1,6 +1,6 @@
 """From a config node to one typed object, so that a wrong value is one sentence before any work starts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -98,7 +98,7 @@ def build(node: DictConfig, where: str, **objects: Any) -> Any:
     return typed(cls, node, where, **objects)
 
 
-def typed(cls: type, node: DictConfig, where: str, **objects: Any) -> Any:
+def typed(cls: type, node: Mapping[Any, Any], where: str, **objects: Any) -> Any:
     """An instance of the dataclass `cls` with the values of `node`, each checked against its field's type."""
     names = {field.name for field in fields(cls) if field.init}
     given = {str(key): node[key] for key in node if key != "_target_"}

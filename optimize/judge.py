@@ -14,7 +14,7 @@ from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Detections
 from optimize.measure.disagreement import ComparedImage, Disagreement, Pair, compare
 from optimize.measure.graph_cost import GraphCost
-from optimize.measure.latency import Timing
+from optimize.measure.latency import Open, Timing
 from optimize.measure.profile import Profile
 from optimize.measure.roofline import Machine
 from optimize.measure.validation import Validation
@@ -97,17 +97,30 @@ class Judge:
         def shown(rank: int, pair: Pair) -> ComparedImage:
             position, path = pair.before.image, Path("images", f"{rank}.jpg")
             width, height = write_small_copy(self.data.val[position], folder / path, self.data.task)
-            found = pair.before.truth, pair.before.found, pair.after.found
-            return ComparedImage(path, names[position], width, height, *found, pair.disagreement)
+            return ComparedImage(
+                path=path,
+                name=names[position],
+                width=width,
+                height=height,
+                truth=pair.before.truth,
+                before=pair.before.found,
+                after=pair.after.found,
+                disagreement=pair.disagreement,
+            )
 
-        titles = (f"{variant.name} on {variant.runtime}" for variant in (before, after))
-        compared = tuple(shown(rank, pair) for rank, pair in enumerate(worst))
-        return Disagreement(*titles, CONFIDENCE, images, agreeing, compared)
+        return Disagreement(
+            before=f"{before.name} on {before.runtime}",
+            after=f"{after.name} on {after.runtime}",
+            confidence=CONFIDENCE,
+            images=images,
+            agreeing=agreeing,
+            worst=tuple(shown(rank, pair) for rank, pair in enumerate(worst)),
+        )
 
     @timing()
     def time(self, variants: list[Variant]) -> Timing:
         """Latencies of built variants, interleaved; each is compared with the first of its runtime or its original."""
-        subjects = [(self.runtime(variant).open, variant) for variant in variants]
+        subjects: list[tuple[Open, Variant]] = [(self.runtime(variant).open, variant) for variant in variants]
         return latency.measure(subjects, self.threads, self.rounds, self.seed)
 
     @timing()

@@ -139,8 +139,13 @@ def timed(report: Report, judge: Judge) -> Report:
             failures.append(Failure(variant.name, variant.runtime, str(error)))
     for i, latency in zip(rows, timing.latencies, strict=True):
         results[i] = replace(results[i], latency=latency)
-    noise = {"noise": timing.noise, "noise_spread": timing.noise_spread}
-    return replace(report, results=tuple(results), failures=tuple(failures), **noise)
+    return replace(
+        report,
+        results=tuple(results),
+        failures=tuple(failures),
+        noise=timing.noise,
+        noise_spread=timing.noise_spread,
+    )
 
 
 def _profiled(report: Report, judge: Judge) -> Report:

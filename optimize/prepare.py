@@ -13,7 +13,7 @@ from torch import nn
 from optimize import rivals
 from optimize.bundle import make as bundle
 from optimize.checks import check_fit, check_model, check_room
-from optimize.config import build, check_targets, typed
+from optimize.config import build, check_targets, plain, typed
 from optimize.data.digits import compose
 from optimize.dataset import Dataset, check_apart
 from optimize.device.device import load as load_device
@@ -102,7 +102,7 @@ def prepare(config: DictConfig) -> Plan:
         judge=judge,
         store=settings.store,
         provenance=gather(
-            OmegaConf.to_container(config, resolve=True),
+            plain(config, resolve=True),
             data,
             imgsz,
             stride(model),
@@ -121,7 +121,8 @@ def _data(settings: Settings, model: nn.Module) -> Dataset:
         begin_store(settings.store)
     keep_in(settings.store if manifest.read(settings.store) else None)  # nothing is written before all is checked
     given = str(compose(settings.store)) if settings.data == "digits" else settings.data
-    data = resolve(given, task(model), bool(model.args.get("single_cls")))
+    trained: Any = model.args  # to torch, any attribute of a module may be a tensor
+    data = resolve(given, task(model), bool(trained.get("single_cls")))
     for warning in (*(left_out.sentence for left_out in data.left_out), *data.remarks):
         log.warning(warning)
     return data
@@ -173,13 +174,20 @@ def _rescue(settings: Settings, data: Dataset, recovery: list[Stage]) -> Qat | N
 
 def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
     """Those that can run here; where none of those asked for can, measuring torch alone is not what was wanted."""
-    usable = tuple(runtime for runtime in runtimes if runtime.unavailable() is None)
+    missing = _missing(runtimes)
+    usable = tuple(runtime for runtime in runtimes if runtime.info.name not in missing)
     if runtimes and not usable:
         raise RuntimeUnavailable(
             f"runtime=[{','.join(r.info.name for r in runtimes)}] can't be used here: "
-            f"{', '.join(r.unavailable() for r in runtimes)}; install what is missing or give another runtime."
+            f"{', '.join(missing.values())}; install what is missing or give another runtime."
         )
     return usable
+
+
+def _missing(runtimes: list[Runtime]) -> dict[str, str]:
+    """Why runtimes can't be used here, by name; without those that can."""
+    reasons = ((runtime.info.name, runtime.unavailable()) for runtime in runtimes)
+    return {name: reason for name, reason in reasons if reason is not None}
 
 
 def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
@@ -205,10 +213,12 @@ def _narrower(called: str, model: nn.Module) -> list[str]:
         has, full = parameters_of_yaml(model)
     except InputError as error:
         return [f"model={called}: {error} Whether it was pruned before is not known."]
+    if has >= full:
+        return []
     return [
         f"model={called} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
         "its yaml describes; prune counts from what it has."
-    ][: has < full]
+    ]
 
 
 def _untrained(settings: Settings, recovery: list[Stage]) -> list[str]:
@@ -226,8 +236,7 @@ def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quan
     made = ["These images are made, not photographed: handwritten digits composed on crops of photographs."]
     precision, reasons = quant.precision.name, {runtime.info.name: quant.why_not(runtime) for runtime in runtimes}
     no_file = [f"{name} gets no {precision} file: {reason}." for name, reason in reasons.items() if reason is not None]
-    missing = {runtime.info.name: runtime.unavailable() for runtime in runtimes}
-    left_out = [f"{name} was left out: {reason}." for name, reason in missing.items() if reason is not None]
+    left_out = [f"{name} was left out: {reason}." for name, reason in _missing(runtimes).items()]
     slow = [
         "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): its files are smaller, but expect "
         "little speed."

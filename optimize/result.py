@@ -89,8 +89,9 @@ class Result:
     @property
     def int8_share(self) -> float | None:
         """The share of `flops` that the compiled model executes in int8; None where it was not measured."""
-        known = self.latency is not None and self.latency.int8_ops is not None
-        return self.latency.int8_ops / self.flops if known else None
+        if self.latency is None or self.latency.int8_ops is None:
+            return None
+        return self.latency.int8_ops / self.flops
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,11 @@ class Report:
     device: Device | None = None
     left_out: tuple[LeftOut, ...] = ()
     unfinished: str | None = None
+
+    @property
+    def timed(self) -> list[tuple[Result, Latency]]:
+        """The rows that were timed, each with its latency."""
+        return [(row, row.latency) for row in self.results if row.latency is not None]
 
     @property
     def missed(self) -> tuple[str, ...]:

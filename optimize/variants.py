@@ -99,7 +99,9 @@ def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Mo
     if last.cost.flops < original.cost.flops:
         with noted(failures, "smaller input", "torch"):
             same = smaller(original.variant, last.cost.flops)
-            found += [Model(*same, rival=True)] if same else []
+            if same is not None:
+                variant, its_cost = same
+                found.append(Model(variant, its_cost, rival=True))
     for rival in plan.rivals:
         with noted(failures, rival.name, "torch"):
             found.append(Model(rival, cost.count(deployed(load(rival.path)), rival.imgsz), rival=True))
@@ -139,9 +141,10 @@ def _in_precision(plan: Plan, stage: PrecisionStage, runtime: Runtime, model: Mo
     A rival is taken as it is, and never trained.
     """
     made = apply(stage, exported, plan.store)
-    trainable = isinstance(stage, Int8) and plan.qat is not None and not model.rival
+    if model.rival or plan.qat is None or not isinstance(stage, Int8):
+        return made
     work = _quantization(made, stage.precision)
-    if not trainable or made == exported or work is None or work.reached:
+    if made == exported or work is None or work.reached:
         return made
     log.info("%s on %s lost more than allowed: training the model for int8", made.name, made.runtime)
     trained = apply(runtime.export, apply(plan.qat, model.variant, plan.store), plan.store)

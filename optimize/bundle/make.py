@@ -57,9 +57,10 @@ def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | N
         VariantFailed: nothing was exported that could be bundled.
         InputError: a bundle lies there with a file that is not as an earlier call wrote it.
     """
-    devices = {runtime.info.name: runtime for runtime in runtimes if runtime.device_file}
-    row = picked(report, devices)
-    runtime, artefact = devices[row.variant.runtime], row.variant.path
+    device_files = {runtime.info.name: runtime.device_file for runtime in runtimes if runtime.device_file}
+    row = picked(report, device_files)
+    runtime = next(runtime for runtime in runtimes if runtime.info.name == row.variant.runtime)
+    artefact = row.variant.path
     log.info("bundle: %s", called(row))
     about = described(row, report, runtime, run or folder.name)
     with placing(folder) as temporary:
@@ -67,7 +68,7 @@ def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | N
         partial.mkdir()
         for name in SCRIPTS:
             shutil.copyfile(FILES / name, partial / name)
-        shutil.copyfile(runtime.device_file, partial / "device.py")
+        shutil.copyfile(device_files[row.variant.runtime], partial / "device.py")
         (shutil.copytree if artefact.is_dir() else shutil.copy2)(artefact, partial / artefact.name)
         (partial / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         (partial / "labels.txt").write_text("".join(f"{shown(name)}\n" for name in about["names"]), encoding="utf-8")
@@ -88,10 +89,10 @@ def picked(report: Report, runtimes: Collection[str]) -> Result:
         return best
     exported = [row for row in report.results if row.variant.runtime in runtimes and not row.rival]
     made = [row for row in exported if row.variant.name != "original"]
-    if not exported:
+    choice = decide(report, made or exported).choice
+    if choice is None:
         raise VariantFailed("there is no bundle, since no exported variant could be made; report.md says why.")
-    verdict = decide(report, made or exported)
-    return verdict.best or verdict.nearest
+    return choice
 
 
 def described(row: Result, report: Report, runtime: Runtime, run: str) -> dict[str, Any]:

@@ -88,8 +88,8 @@ def _keys(path: Path, place: str) -> Iterator[Key]:
     return _below(yaml.compose(text, yaml.SafeLoader), place, text)
 
 
-def _below(node: yaml.Node, place: str, text: str) -> Iterator[Key]:
-    """The keys of `node` and of all below it; in a list of defaults, the groups."""
+def _below(node: yaml.Node | None, place: str, text: str) -> Iterator[Key]:
+    """The keys of `node` and of all below it, none of an empty file; in a list of defaults, the groups."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             name = place + key.value

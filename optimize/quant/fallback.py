@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from optimize.errors import MeasurementError
 from optimize.judge import Judge
 from optimize.quant.sensitivity import rank
 from optimize.runtime.session import Quantizer
@@ -52,6 +53,9 @@ def toward_float(
         judge: counts operations.
         source: the float variant.
         goal: the score to reach, 0 to 1.
+
+    Raises:
+        MeasurementError: the runtime doesn't count the operations of its int8 files.
     """
     yield first
     ranked = [layer for layer, _ in rank(first.quantizer, source.path)]
@@ -60,6 +64,11 @@ def toward_float(
     for count in range(1, len(order) + 1):
         trial = attempt(order[:count])
         cost = judge.count(trial.variant)
+        if cost is None:
+            raise MeasurementError(
+                f"{source.runtime} counts no operations in its int8 files, so how much stays int8 while layers return "
+                "to float is not known; allow the loss with a larger quant.max_drop, or leave this runtime out."
+            )
         if cost.int_ops < LEAST_INT8 * cost.ops:
             return
         log.info("%s in float: %.4f", order[count - 1], trial.score)

@@ -60,7 +60,7 @@ class Int8:
     against: str = field(default="", init=False)
     machine: str = field(default="", init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "against", self.reference.key if self.reference else "")
         object.__setattr__(self, "machine", f"{self.judge.threads} threads of {here()}" if self.search else here())
         if self.calibration_images < 1:
@@ -82,7 +82,9 @@ class Int8:
         shutil.rmtree(folder / "tries", ignore_errors=True)  # of a killed call, whose scores are in the store
         images = calibration_images(self.data, self.calibration_images, self.seed, variant.imgsz)
         before = self.judge.score(self.judge.built(self.reference or variant)).score
-        goal, candidates, float_layers = before - self.max_drop / 100, (), None
+        goal = before - self.max_drop / 100
+        candidates: tuple[Candidate, ...] = ()
+        float_layers: tuple[FloatLayer, ...] | None = None
         tries = [
             self._try(variant, runtime.quantizer(variant.path, images, recipe), recipe.name, (), folder)
             for recipe in (recipes if self.search else recipes[:1])
@@ -136,8 +138,10 @@ class Int8:
 
 def _fastest(timed: list[tuple[float, Trial]]) -> Trial | None:
     """The fastest; of those that are as fast within what can be told apart, the most accurate."""
-    top = max((speed for speed, _ in timed), default=None)
-    return max((t for speed, t in timed if speed >= top * (1 - ALIKE)), key=lambda t: t.score, default=None)
+    if not timed:
+        return None
+    top = max(speed for speed, _ in timed)
+    return max((t for speed, t in timed if speed >= top * (1 - ALIKE)), key=lambda t: t.score)
 
 
 def _candidate(trial: Trial, before: float, speed: float) -> Candidate:

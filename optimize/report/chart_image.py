@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import vl_convert
 from PIL import Image
@@ -33,6 +34,6 @@ def write(report: Report, path: Path) -> None:
     whole.save(path)
 
 
-def _drawn(spec: dict) -> Image.Image:
+def _drawn(spec: dict[str, Any]) -> Image.Image:
     still = look.still({**spec, "config": {**spec["config"], "background": "white"}})
     return Image.open(BytesIO(vl_convert.vegalite_to_png(still, vl_version=look.VEGA_LITE, scale=SCALE)))

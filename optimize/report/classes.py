@@ -38,11 +38,11 @@ class Row:
 def table(report: Report) -> tuple[list[Column], list[Row]]:
     """Columns, and a row per class, the worst loss first."""
     original, *others = report.results
-    alike: dict[tuple, list[Result]] = {}
+    alike: dict[tuple[str, tuple[float, ...]], list[Result]] = {}
     for result in others:
-        found = tuple(round(value, 4) for value in result.accuracy.classes.values())
+        scores = tuple(round(value, 4) for value in result.accuracy.classes.values())
         if result.variant.name != "original":
-            alike.setdefault((result.variant.name, found), []).append(result)
+            alike.setdefault((result.variant.name, scores), []).append(result)
     columns = [
         Column(name, tuple(result.variant.runtime for result in same), same[0].rival)
         for (name, _), same in alike.items()

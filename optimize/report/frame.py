@@ -34,7 +34,7 @@ def render(template: Path, content: dict[str, Any]) -> str:
 
 @cache  # takes over a second, and a sweep draws a page per job
 def _vega() -> str:
-    return vl_convert.javascript_bundle(vl_version=look.VEGA_LITE)
+    return vl_convert.javascript_bundle(vl_version=look.VEGA_LITE)  # type: ignore[call-arg]  # its stub lacks a default
 
 
 def _code(sentence: str) -> Markup:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from PIL import ImageFont
 
-FONT = ImageFont.load_default(100)  # any sans serif will do; it comes with pillow
+SIZE = 100
+FONT = ImageFont.load_default(SIZE)  # any sans serif will do; it comes with pillow
 Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
 
 
@@ -21,7 +22,7 @@ def first_free(options: Iterable[Rectangle], taken: Iterable[Rectangle], within:
 
 def length(text: str, size: float) -> float:
     """About how long `text` is in letters of `size`, with some room for wider fonts."""
-    return 1.1 * FONT.getlength(text) * size / FONT.size
+    return 1.1 * FONT.getlength(text) * size / SIZE
 
 
 def _overlap(a: Rectangle, b: Rectangle) -> bool:

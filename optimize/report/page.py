@@ -4,6 +4,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import altair
+
 from optimize.report import classes, frame, scenes, words
 from optimize.report.charts import blocks, front, look
 from optimize.report.charts import roofline as roofs
@@ -38,7 +40,7 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
         "charts": _charts(report),
         "precisions": {name: name for name in ("all", *(result.variant.precision for result in report.results))},
         "pairs": {pair.name: blocks.summary(report, pair) for pair in blocks.pairs(report)},
-        "layered": {name: name for name in map(roofs.name, roofs.drawn(report))},
+        "layered": {row.name: row.name for row in roofs.drawn(report)},
         "sections": sections(report),
         "class_columns": columns,
         "class_rows": rows,
@@ -49,13 +51,13 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
     }
 
 
-def _charts(report: Report) -> dict[str, dict]:
+def _charts(report: Report) -> dict[str, dict[str, Any]]:
     """Vega-Lite by the id of its place in the page; what was not measured has none."""
     points = front.points(report)
     fronts = {"flops": front.against_flops(points)}
     if any(result.latency for result in report.results):
         fronts["latency"] = front.against_latency(points)
-    charts = {}
+    charts: dict[str, altair.TopLevelMixin] = {}
     if blocks.pairs(report):
         charts["block-flops"] = blocks.flops(report)
         if any(result.profile for result in report.results):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
@@ -15,7 +16,11 @@ from optimize.report import labels
 from optimize.result import Report
 
 MOST = 3_000_000  # bytes of images in the page, which stays under 5 MB
-KINDS, PIXELS = {b"\x89PNG\r\n\x1a\n": PngImageFile, b"\xff\xd8\xff": JpegImageFile}, 50_000_000
+KINDS: dict[bytes, tuple[str, type[ImageFile]]] = {  # by how a file begins, its type and what reads it
+    b"\x89PNG\r\n\x1a\n": ("png", PngImageFile),
+    b"\xff\xd8\xff": ("jpeg", JpegImageFile),
+}
+PIXELS = 50_000_000
 SHARE = 42  # a label is this part of the image's width high
 
 
@@ -67,10 +72,20 @@ def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
             missing.append(image.name)
             continue
         size = max(image.width, image.height * 0.75) / SHARE
-        sides = image.truth, image.before, image.after
-        lonely = [False] * len(image.truth), *alone(image.before, image.after)
-        marks = (_marks(zip(*side, strict=True), image, colours, size) for side in zip(sides, lonely, strict=True))
-        drawn.append(Scene(image, uri, size, *marks))
+        only_before, only_after = alone(image.before, image.after)
+        truth = [(box, False) for box in image.truth]
+        before = zip(image.before, only_before, strict=True)
+        after = zip(image.after, only_after, strict=True)
+        drawn.append(
+            Scene(
+                image=image,
+                uri=uri,
+                size=size,
+                truth=_marks(truth, image, colours, size),
+                before=_marks(before, image, colours, size),
+                after=_marks(after, image, colours, size),
+            )
+        )
     return drawn, missing
 
 
@@ -79,12 +94,14 @@ def _uri(found: bytes) -> str | None:
     kind = next((kind for begin, kind in KINDS.items() if found.startswith(begin)), None)
     if kind is None:
         return None
+    name, reader = kind
     try:
-        image = kind(BytesIO(found))  # reads no pixels; Image.open is ultralytics' own, which installs packages
+        image = reader(BytesIO(found))  # reads no pixels; Image.open is ultralytics' own, which installs packages
     except (OSError, ValueError, SyntaxError):
         return None
-    small = image.width * image.height <= PIXELS
-    return f"data:image/{image.format.lower()};base64,{base64.b64encode(found).decode()}" if small else None
+    if image.width * image.height > PIXELS:
+        return None
+    return f"data:image/{name};base64,{base64.b64encode(found).decode()}"
 
 
 def _colours(images: tuple[ComparedImage, ...]) -> dict[str, int]:
@@ -96,16 +113,25 @@ def _marks(
     boxes: Iterable[tuple[Box, bool]], image: ComparedImage, colours: dict[str, int], size: float
 ) -> tuple[Mark, ...]:
     """Of each object, and whether it is alone; of those with a place, these choose first where their label lies."""
-    taken, marks = [], []
-    for box, lonely in sorted(boxes, key=lambda one: (not (one[1] and one[0].corners), -(one[0].score or 0))):
+    taken: list[labels.Rectangle] = []
+    marks = []
+    for box, lonely in sorted(boxes, key=_by_what_it_tells):
         text = box.label if box.score is None else f"{box.label} {box.score:.2f}"
         options = _plates(box, labels.length(text, size) + 0.6 * size, 1.35 * size)
         place = labels.first_free(options, taken, (0, 0, image.width, image.height))
         at = None if place is None else options[place]
-        taken += [at] if at else []
+        if at is not None:
+            taken.append(at)
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in box.corners)
         marks.append(Mark(points, colours[box.label], text, at, lonely))
     return tuple(marks)
+
+
+def _by_what_it_tells(marked: tuple[Box, bool]) -> tuple[bool, float]:
+    """To sort by: what only one model finds, and where, comes first, then the surest."""
+    box, lonely = marked
+    tells = lonely and bool(box.corners)
+    return not tells, -(box.score or 0)
 
 
 def _plates(box: Box, width: float, height: float) -> list[labels.Rectangle]:

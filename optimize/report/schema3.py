@@ -28,7 +28,7 @@ def translated(content: dict[str, Any]) -> dict[str, Any]:
         stages = [_work(stage) for stage in content["stages"]]
         target = content["provenance"]["config"]["quant"]["_target_"]
         seen = content["disagreement"]
-        compared = seen and {**seen, "worst": seen["pictures"]}
+        compared = None if seen is None else {**seen, "worst": seen["pictures"]}
     except (KeyError, TypeError, AttributeError):
         return content
     quant = QUANT.get(str(target).rpartition(".")[2])
@@ -38,19 +38,22 @@ def translated(content: dict[str, Any]) -> dict[str, Any]:
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     variant, work = row["variant"], row["quantization"]
     records = {"runtime": RUNTIMES[variant["runtime"]], "precision": PRECISIONS[variant["precision"]]}
-    return {**row, **records, "quantization": work and _quantized(work)}
+    return {**row, **records, "quantization": None if work is None else _quantized(work)}
 
 
 def _quantized(work: dict[str, Any]) -> dict[str, Any]:
     seen = work.get("calibration")
-    calibration = seen and {
+    return {**work, "stage": "quantize", "calibration": None if seen is None else _calibration(seen)}
+
+
+def _calibration(seen: dict[str, Any]) -> dict[str, Any]:
+    return {
         "images": seen["pictures"],
         "source": seen["source"],
         "seed": seen["seed"],
         "images_by_class": seen["pictures_by_class"],
         "without_labels": seen["without_labels"],
     }
-    return {**work, "stage": "quantize", "calibration": calibration}
 
 
 def _work(stage: dict[str, Any]) -> Any:

@@ -55,7 +55,7 @@ def _kind(result: Result, best: Result | None) -> str:
 def cells(result: Result, report: Report) -> tuple[str, ...]:
     """One row of the table."""
     time, first = result.latency, report.results[0]
-    itself, paired = result is first, time and original(report, result.variant.runtime)
+    itself = result is first
     main, second, *_ = result.accuracy.metrics.values()
     return (
         result.variant.name,
@@ -71,8 +71,16 @@ def cells(result: Result, report: Report) -> tuple[str, ...]:
         f"{second:.4f}",
         f"{time.median_ms:.2f}" if time else DASH,
         f"{time.p95_ms:.2f}" if time else DASH,
-        f"{time.speedup:.2f}x [{time.speedup_low:.2f}-{time.speedup_high:.2f}]" if paired else DASH,
+        _faster(result, report),
     )
+
+
+def _faster(result: Result, report: Report) -> str:
+    """With quartiles; a dash where it, or the original there, was not timed."""
+    time = result.latency
+    if time is None or original(report, result.variant.runtime) is None:
+        return DASH
+    return f"{time.speedup:.2f}x [{time.speedup_low:.2f}-{time.speedup_high:.2f}]"
 
 
 def _in_int8(result: Result) -> str:
@@ -104,7 +112,7 @@ def notes(report: Report) -> list[str]:
 
 
 def _noise(report: Report) -> str:
-    if report.noise is None:
+    if report.noise is None or report.noise_spread is None:
         return "Noise: nothing was timed."
     return (
         f"Noise: one artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles "

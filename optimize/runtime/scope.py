@@ -12,7 +12,7 @@ float with them, since rounding its input would round the boxes for all who read
 """
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -98,30 +98,30 @@ def onnx_cut(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto, 
     return network, onnx.compose.add_prefix(decode, "decode/", rename_initializers=True, **keep), border
 
 
-def openvino_decode(network) -> list[str]:
+def openvino_decode(network: Any) -> list[str]:
     """Friendly names of the operators of the decode of an `openvino.Model`; raises as `onnx_decode` does."""
     return [node.get_friendly_name() for node in _openvino_head(network)[0]]
 
 
-def openvino_last(network) -> list[str]:
+def openvino_last(network: Any) -> list[str]:
     """Friendly names of the operators that feed the decode: the last with weights on every way to the outputs."""
     return [node.get_friendly_name() for node in _openvino_head(network)[1]]
 
 
-def openvino_first(network) -> list[str]:
-    """Friendly names of the operators with weights that read the image itself."""
+def openvino_first(network: Any) -> list[str]:
+    """Friendly names of the operators of an `openvino.Model` with weights that read the image itself."""
     readers = (target.get_node() for value in network.inputs for target in value.get_target_inputs())
     return [node.get_friendly_name() for node in readers if node.get_type_name() in _OPENVINO_WEIGHTED]
 
 
-def _openvino_head(network) -> tuple[list, list]:
-    def parents(node) -> list:
+def _openvino_head(network: Any) -> tuple[list[Any], list[Any]]:
+    def parents(node: Any) -> list[Any]:
         if node.get_type_name() == "ShapeOf":
             return []
         found = (node.input_value(i).get_node() for i in range(node.get_input_size()))
         return [parent for parent in found if parent.get_type_name() not in ("Constant", "Parameter")]
 
-    def weight(node) -> np.ndarray | None:
+    def weight(node: Any) -> np.ndarray | None:
         if node.get_type_name() not in _OPENVINO_WEIGHTED:
             return None
         found = (node.input_value(i).get_node() for i in range(2))
@@ -140,7 +140,7 @@ def onnx_products(model: onnx.ModelProto) -> list[str]:
     return [*free, *(n.name for n in model.graph.node if n.op_type == "Softmax")]
 
 
-def openvino_products(network) -> list[str]:
+def openvino_products(network: Any) -> list[str]:
     """Friendly names of the operators of an `openvino.Model` that multiply activations with each other."""
     products = (node for node in network.get_ops() if node.get_type_name() == "MatMul")
     return [
@@ -150,8 +150,11 @@ def openvino_products(network) -> list[str]:
     ]
 
 
-def openvino_constant(node) -> np.ndarray | None:
-    """The value of a constant, also behind the reshape or conversion that the converter puts between."""
+def openvino_constant(node: Any) -> np.ndarray | None:
+    """The value of a constant, also behind the reshape or conversion that the converter puts between.
+
+    `node` is an `openvino.Node`; None where no constant is behind it.
+    """
     while node.get_type_name() in ("Convert", "Reshape") and node.get_input_size():
         node = node.input_value(0).get_node()
     return node.data if node.get_type_name() == "Constant" else None

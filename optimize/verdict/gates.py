@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from optimize.measure.latency import ALIKE
+from optimize.measure.latency import ALIKE, Latency
 from optimize.measurement import Measurement
 from optimize.precision import FP32, Precision
 from optimize.result import Report, Result
@@ -79,7 +79,9 @@ def _failed(report: Report) -> list[str]:
 
 def of_timing(report: Report) -> list[str]:
     """Alarms about every time that was measured on this host."""
-    if report.noise is None or (report.noise <= ALIKE and report.noise_spread <= SPREAD):
+    if report.noise is None or report.noise_spread is None:
+        return []
+    if report.noise <= ALIKE and report.noise_spread <= SPREAD:
         return []
     return [
         f"the same artefact timed against itself (A/A) differs by {report.noise:.1%} (at most {ALIKE:.0%} is sound), "
@@ -100,10 +102,10 @@ def _timing_elsewhere(report: Report) -> list[str]:
 
 def _arithmetic(report: Report) -> list[str]:
     return [
-        f"{called(row)} was made for {row.variant.precision} and ran in {row.latency.arithmetic}, so its time and its "
+        f"{called(row)} was made for {row.variant.precision} and ran in {latency.arithmetic}, so its time and its "
         "accuracy are those of another arithmetic."
-        for row in report.results
-        if row.latency and _another(row.precision, row.latency.arithmetic)
+        for row, latency in report.timed
+        if _another(row.precision, latency.arithmetic)
     ]
 
 
@@ -165,40 +167,40 @@ def _better(report: Report) -> list[str]:
 def _slower(report: Report) -> list[str]:
     """Rows that take longer than what they were made of, by the paired ratios of both to the same original."""
     found = []
-    for row in report.results:
-        for source in (_in_float(row, report), _whole(row, report)):
-            if source is not None and source.latency.speedup > row.latency.speedup * (1 + nothing(report)):
+    for row, latency in report.timed:
+        for source, before in (*_in_float(row, report), *_whole(row, report)):
+            if before.speedup > latency.speedup * (1 + nothing(report)):
                 found.append(
-                    f"{called(row)} is {source.latency.speedup / row.latency.speedup:.2f}x slower than "
-                    f"{source.variant.name} there ({row.latency.median_ms:.4g} ms instead of "
-                    f"{source.latency.median_ms:.4g} ms), so it gains nothing here."
+                    f"{called(row)} is {before.speedup / latency.speedup:.2f}x slower than "
+                    f"{source.variant.name} there ({latency.median_ms:.4g} ms instead of "
+                    f"{before.median_ms:.4g} ms), so it gains nothing here."
                 )
     return found
 
 
-def _in_float(row: Result, report: Report) -> Result | None:
+def _in_float(row: Result, report: Report) -> list[tuple[Result, Latency]]:
     """The same model in float32 in the same runtime; a training for int8 leaves no float32 row of its own."""
+    if row.precision == FP32:
+        return []
     model = row.variant.model
-    ways = (model, tuple(tag for tag in model if tag != "qat"))
-    return _timed(report, row, FP32.name, ways) if row.precision != FP32 else None
+    untrained = tuple(tag for tag in model if tag != "qat")
+    same = _timed(report, row, FP32.name, model)
+    return same or _timed(report, row, FP32.name, untrained)
 
 
-def _whole(row: Result, report: Report) -> Result | None:
+def _whole(row: Result, report: Report) -> list[tuple[Result, Latency]]:
     """The original in the same precision and runtime."""
-    return _timed(report, row, row.variant.precision, ((),)) if row.variant.model and not row.rival else None
+    if row.rival or not row.variant.model:
+        return []
+    return _timed(report, row, row.variant.precision, ())
 
 
-def _timed(report: Report, row: Result, precision: str, models: tuple[tuple[str, ...], ...]) -> Result | None:
-    return next(
-        (
-            other
-            for model in models
-            for other in report.results
-            if (other.variant.model, other.variant.precision, other.variant.runtime)
-            == (model, precision, row.variant.runtime)
-            and other is not row
-            and other.latency
-            and row.latency
-        ),
-        None,
-    )
+def _timed(report: Report, row: Result, precision: str, model: tuple[str, ...]) -> list[tuple[Result, Latency]]:
+    """The other row of the runtime with this model and precision; none where there is none, or it was not timed."""
+    wanted = (model, precision, row.variant.runtime)
+    found = [
+        (other, latency)
+        for other, latency in report.timed
+        if (other.variant.model, other.variant.precision, other.variant.runtime) == wanted and other is not row
+    ]
+    return found[:1]

@@ -16,7 +16,9 @@ def model(result: Result) -> str:
 
 def nothing(report: Report) -> float:
     """The share below which a difference of times means nothing here."""
-    return ALIKE if report.noise is None else max(ALIKE, 2 * report.noise, report.noise_spread)
+    if report.noise is None or report.noise_spread is None:
+        return ALIKE
+    return max(ALIKE, 2 * report.noise, report.noise_spread)
 
 
 def original(report: Report, runtime: str) -> Result | None:

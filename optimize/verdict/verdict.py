@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from optimize.limits import Limits
-from optimize.measure.latency import ALIKE
+from optimize.measure.latency import ALIKE, Latency
 from optimize.result import Report, Result
 from optimize.verdict.plain import called, change, nothing, original, points
 
@@ -26,6 +26,9 @@ class Miss:
     excess: float
 
 
+Failing = tuple[Result, tuple[Miss, ...]]  # a row with what it misses
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What to take.
@@ -40,9 +43,14 @@ class Verdict:
 
     limits: Limits
     meeting: tuple[Result, ...]
-    failing: tuple[tuple[Result, tuple[Miss, ...]], ...]
+    failing: tuple[Failing, ...]
     best: Result | None
     nearest: Result | None
+
+    @property
+    def choice(self) -> Result | None:
+        """The best, or the nearest miss; None where there was no row."""
+        return self.best or self.nearest
 
 
 def decide(report: Report, rows: Sequence[Result] | None = None) -> Verdict:
@@ -69,14 +77,14 @@ def over(rows: Sequence[tuple[Result, Report]], asked: Limits) -> Verdict:
         meeting=meeting,
         failing=failing,
         best=choose(meeting, noise) if meeting else None,
-        nearest=None if meeting or not failing else min(failing, key=_missed)[0],
+        nearest=None if meeting or not failing else _nearest(failing)[0],
     )
 
 
 def chosen(report: Report) -> Result | None:
     """The best, or the nearest miss, of what was made here; None where nothing was."""
     made = decide(report, [row for row in report.results if row.variant.name != "original" and not row.rival])
-    return made.best or made.nearest
+    return made.choice
 
 
 def ranked(rows: Sequence[Result], report: Report) -> list[Result]:
@@ -108,13 +116,14 @@ def told(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
         report: of the best row, or of the nearest miss.
         added: what tells that row from those of the same name in other reports.
     """
-    if verdict.best is None:
-        missed = next(missed for row, missed in verdict.failing if row is verdict.nearest)
+    best = verdict.best
+    if best is None:
+        nearest, missed = _nearest(verdict.failing)
         return (
             f"Nothing meets the limits ({named(verdict.limits)})",
-            f"the nearest miss is {called(verdict.nearest)}{added}: {', '.join(miss.reason for miss in missed)}",
+            f"the nearest miss is {called(nearest)}{added}: {', '.join(miss.reason for miss in missed)}",
         )
-    return _what(verdict, report, added), _why(verdict, report)
+    return _what(best, verdict, report, added), _why(best, verdict, report)
 
 
 def reasons(report: Report) -> list[str]:
@@ -130,21 +139,28 @@ def _misses(row: Result, report: Report, limits: Limits) -> tuple[Miss, ...]:
     if limits.max_drop is not None and dropped > limits.max_drop:
         excess = (dropped - limits.max_drop) / (limits.max_drop or 1)  # where nothing may be lost, in points
         found.append(Miss(f"{dropped:.2f} points of {metric} lost instead of {limits.max_drop:g}", excess))
-    measured = {
-        "latency_ms": (row.latency and row.latency.median_ms, "ms", 1),
+    measured: dict[str, tuple[float | None, str, float]] = {
+        "latency_ms": (row.latency.median_ms if row.latency else None, "ms", 1),
         "flops": (row.flops, "GFLOPs", 1e9),
         "size_mb": (row.size_bytes / 1e6, "MB", 1),
     }
     for name, (value, unit, scale) in measured.items():
         limit = getattr(limits, name)
-        if limit is not None and value is None:
+        if limit is None:
+            continue
+        if value is None:
             found.append(Miss(f"time not measured, {limit:g} ms allowed", inf))
-        elif limit is not None and value > limit:
+        elif value > limit:
             found.append(Miss(f"{value / scale:.4g} {unit} instead of {limit / scale:g} {unit}", value / limit - 1))
     return tuple(found)
 
 
-def _missed(failing: tuple[Result, tuple[Miss, ...]]) -> tuple[float, float]:
+def _nearest(failing: Sequence[Failing]) -> Failing:
+    """The row whose largest miss is the smallest."""
+    return min(failing, key=_missed)
+
+
+def _missed(failing: Failing) -> tuple[float, float]:
     """The largest miss, and of two rows with the same (a model has its FLOPs in every runtime) all together."""
     excesses = [miss.excess for miss in failing[1]]
     return round(max(excesses), 6), sum(excesses)
@@ -170,9 +186,8 @@ def _most_accurate(rows: Sequence[Result], _: float) -> Result:
     return min(alike, key=_time)
 
 
-def _what(verdict: Verdict, report: Report, added: str) -> str:
+def _what(best: Result, verdict: Verdict, report: Report, added: str) -> str:
     """The best's gains: the time over the original in the same runtime, all else over the original in torch."""
-    best = verdict.best
     there, time = original(report, best.variant.runtime), best.latency
     if best.variant.name == "original":
         changed = any(row.variant.name != "original" for row in _all(verdict))
@@ -184,7 +199,7 @@ def _what(verdict: Verdict, report: Report, added: str) -> str:
     first = report.results[0]
     fewer = 100 * (1 - best.flops / first.flops)
     parts = (
-        _speed(best, there, report) if time else "not timed",
+        _speed(time, there, report) if time else "not timed",
         f"{abs(fewer):.0f} % {'fewer' if fewer > 0 else 'more'} FLOPs" if round(fewer) else "the same FLOPs",
         f"{change(points(best, report))} points of {best.accuracy.metric}",
         f"{best.size_bytes / 1e6:.2f} MB instead of {(there or first).size_bytes / 1e6:.2f} MB",
@@ -192,10 +207,10 @@ def _what(verdict: Verdict, report: Report, added: str) -> str:
     return f"{'A rival beats all that was made here, ' if best.rival else ''}{called(best)}{added}: {', '.join(parts)}"
 
 
-def _speed(best: Result, there: Result | None, report: Report) -> str:
+def _speed(time: Latency, there: Result | None, report: Report) -> str:
     if there is None:
-        return f"{best.latency.median_ms:.4g} ms"
-    faster, least = best.latency.speedup, 1 + nothing(report)
+        return f"{time.median_ms:.4g} ms"
+    faster, least = time.speedup, 1 + nothing(report)
     if faster >= least:
         return f"{faster:.1f}x faster than the original there"
     return (
@@ -203,21 +218,21 @@ def _speed(best: Result, there: Result | None, report: Report) -> str:
     )
 
 
-def _why(verdict: Verdict, report: Report) -> str:
+def _why(best: Result, verdict: Verdict, report: Report) -> str:
     usual = report.limits == Limits()
     met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {named(verdict.limits)}"
-    return f"of the {len(verdict.meeting)} of {len(_all(verdict))} rows that {met} it is {_rank(verdict)}"
+    return f"of the {len(verdict.meeting)} of {len(_all(verdict))} rows that {met} it is {_rank(best, verdict)}"
 
 
 def _all(verdict: Verdict) -> list[Result]:
     return [*verdict.meeting, *(row for row, _ in verdict.failing)]
 
 
-def _rank(verdict: Verdict) -> str:
+def _rank(best: Result, verdict: Verdict) -> str:
     if verdict.limits.max_drop is not None:
-        first = _time(verdict.best) == min(map(_time, verdict.meeting))
+        first = _time(best) == min(map(_time, verdict.meeting))
         return "the fastest" if first else "as fast as the fastest within the noise, and more accurate"
-    first = verdict.best.accuracy.score == max(row.accuracy.score for row in verdict.meeting)
+    first = best.accuracy.score == max(row.accuracy.score for row in verdict.meeting)
     return "the most accurate" if first else "as accurate as the best within the noise, and faster"
 
 

@@ -139,12 +139,12 @@ class Training:
 
     path: Path
     history: tuple[dict[str, float], ...]
-    schedule: dict[str, object]
+    schedule: dict[str, bool | int | float | str]
     seconds: float
     resumed: bool
 
 
-def schedule(epochs: int, batch: int) -> dict[str, object]:
+def schedule(epochs: int, batch: int) -> dict[str, bool | int | float | str]:
     """The training arguments that follow from the number of epochs."""
     return {
         "optimizer": "AdamW",

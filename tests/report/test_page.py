@@ -311,9 +311,9 @@ def test_a_block_that_has_no_kind_is_kept():
 
 
 def test_a_layer_under_the_roof_is_drawn_from_its_own_figures():
-    result = next(r for r in roofline.drawn(reports.report()) if roofline.name(r) == "original on openvino")
-    layer = result.profile.layers[1]
-    point = roofline.layers(result)[0]
+    row = next(row for row in roofline.drawn(reports.report()) if row.name == "original on openvino")
+    layer = row.result.profile.layers[1]
+    point = row.points[0]
     assert point["intensity"] == layer.ops / layer.bytes
     assert point["reached"] == pytest.approx(layer.ops / (layer.milliseconds / 1e3) / 1e9)
 

@@ -83,7 +83,7 @@ BUNDLE = {  # what bundle.json says as far as it is used, and what it may be
     "made_with": is_text,
     "precision": is_text,
     "artefact": is_name,
-    "sha256": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value),
+    "sha256": lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)),
     "imgsz": lambda value: is_count(value["height"]) and is_count(value["width"]),
     "head": lambda value: value in ("one2many", "end2end", "rtdetr"),
     "letterbox": lambda value: value is None or (is_count(value["grey"] + 1) and value["grey"] < 256),
@@ -117,8 +117,9 @@ def checked(outputs, bundle):
     """The one output of a model, if it is what the head that `bundle` names gives out."""
     head, count = bundle["head"], len(bundle["names"])
     shapes = " and ".join(str(output.shape) for output in outputs)
-    rows = len(outputs) == 1 and outputs[0].ndim == 3 and outputs[0].shape[1 if head == "one2many" else 2]
-    if rows != (4 + count if head == "one2many" else 6):
+    axis, wanted = (1, 4 + count) if head == "one2many" else (2, 6)
+    fits = len(outputs) == 1 and outputs[0].ndim == 3 and outputs[0].shape[axis] == wanted
+    if not fits:
         sys.exit(f"error: an output of shape {shapes} is none of a {head} head with {count} classes.")
     if not np.isfinite(outputs[0]).all():
         sys.exit(f"error: {bundle['artefact']} gives numbers that are not finite here, so nothing it says counts.")

@@ -1,5 +1,6 @@
 """FLOPs and milliseconds of each block before and after, and what of both was saved."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from optimize.verdict.plain import model
 from optimize.verdict.verdict import ranked
 
 OTHER = "other"  # what belongs to no module
+BeforeAfter = tuple[float | None, float | None]  # FLOPs or milliseconds; None where not measured
 STEP = 24  # pixels for one block: two bars and a gap
 
 
@@ -134,9 +136,10 @@ def _bars(report: Report, key: str, title: str, kinds: tuple[str, str], form: st
     )
 
 
-def _saved(own: tuple, all_blocks: list[tuple]) -> float | None:
+def _saved(own: BeforeAfter, all_blocks: Sequence[BeforeAfter]) -> float | None:
     """The share of the whole before that one block saved, in percent; None where it was not measured."""
-    if None in own:
+    before, after = own
+    if before is None or after is None:
         return None
-    whole = sum(before for before, _ in all_blocks)
-    return 100 * (own[0] - own[1]) / whole if whole else None
+    whole = sum(first for first, _ in all_blocks if first is not None)
+    return 100 * (before - after) / whole if whole else None

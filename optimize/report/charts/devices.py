@@ -2,11 +2,12 @@
 
 import altair
 
+from optimize.report.charts import look
 from optimize.report.sections.devices import measured
 from optimize.result import Report
 
 
-def times(report: Report) -> altair.LayerChart:
+def times(report: Report) -> look.Layered:
     """A bar per measurement: its median, with quartiles."""
     rows = [
         {
@@ -20,7 +21,8 @@ def times(report: Report) -> altair.LayerChart:
     ]
     data = altair.Chart(altair.Data(values=rows))
     y = altair.Y("place:N", sort=None, title=None, axis=altair.Axis(labelLimit=420))
-    reach = altair.Scale(domain=[0, 1.15 * max(row["right"] for row in rows)], nice=False)  # and room for the label
+    longest = max(one.q3_ms for one in report.measurements)
+    reach = altair.Scale(domain=[0, 1.15 * longest], nice=False)  # and room for the label
     axis = altair.Axis(tickCount=6)
     x = altair.X("ms:Q", title="milliseconds for one image, measured on devices", scale=reach, axis=axis)
     return altair.layer(

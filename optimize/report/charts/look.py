@@ -29,6 +29,7 @@ PALETTE = {
     "series4": ("#00795c", "#2fc79c"),
     "series5": ("#8a6d00", "#e6c84f"),
 }
+Layered = altair.LayerChart | altair.FacetChart  # what altair.layer gives
 LETTER, ROOM = 7, 45  # pixels: width of a letter of a legend, and of its mark with a gap
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 

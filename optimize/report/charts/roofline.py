@@ -4,6 +4,7 @@ Williams, Waterman, Patterson, "Roofline: an insightful visual performance model
 Communications of the ACM 52(4), 2009.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import altair
@@ -22,34 +23,49 @@ TOLD = [
 ]
 
 
-def drawn(report: Report) -> list[Result]:
-    """The rows whose layers are known and whose runtime's limits were measured: the verdict's best, then by time."""
+@dataclass(frozen=True)
+class Row:
+    """A row of the report whose layers are known and whose runtime's limits were measured.
+
+    Attributes:
+        result: the row.
+        points: what its layers reach.
+        peaks: 1e9 operations a second that its runtime reaches at most, by arithmetic.
+        bandwidth: 1e9 bytes a second that it moves at most.
+    """
+
+    result: Result
+    points: list[dict[str, Any]]
+    peaks: dict[str, float]
+    bandwidth: float
+
+    @property
+    def name(self) -> str:
+        return _name(self.result)
+
+
+def drawn(report: Report) -> list[Row]:
+    """What can be drawn: the verdict's best first, then by time."""
     machine = report.machine
-    known = [
-        result
-        for result in report.results
-        if machine and result.profile and machine.peaks.get(result.variant.runtime) and layers(result)
-    ]
-    return ranked(known, report)
+    if machine is None:
+        return []
+    rows = []
+    for result in ranked(report.results, report):
+        runtime, points = result.variant.runtime, _points(result)
+        if points and machine.peaks.get(runtime):
+            rows.append(Row(result, points, machine.peaks[runtime], machine.bandwidth[runtime]))
+    return rows
 
 
-def name(result: Result) -> str:
-    return f"{result.variant.name} on {result.variant.runtime}"
-
-
-def chart(report: Report) -> altair.LayerChart:
+def chart(report: Report) -> look.Layered:
     """A point per layer of the chosen variant, on logarithmic axes, and a roof per arithmetic of its runtime."""
-    results = drawn(report)
-    points = [point for result in results for point in layers(result)]
-    ridges = [
-        peak / report.machine.bandwidth[runtime]
-        for runtime in {result.variant.runtime for result in results}
-        for peak in report.machine.peaks[runtime].values()
-    ]
+    rows = drawn(report)
+    points = [point for row in rows for point in row.points]
+    ridges = [peak / row.bandwidth for row in rows for peak in row.peaks.values()]
     intensities = [*ridges, *(point["intensity"] for point in points)]
     low, high = min(intensities) / 3, 2 * max(intensities)
-    roofs = [row for result in results for row in _roofs(result, report, high)]
-    slopes = [row for result in results for row in _slopes(result, report, low)]
+    roofs = [point for row in rows for point in _roofs(row, high)]
+    slopes = [point for row in rows for point in _slopes(row, low)]
     kinds = list(dict.fromkeys([roof["arithmetic"] for roof in roofs] + [point["arithmetic"] for point in points]))
     colour = altair.Color(
         "arithmetic:N",
@@ -58,7 +74,7 @@ def chart(report: Report) -> altair.LayerChart:
         legend=altair.Legend(symbolType="circle", symbolOpacity=1),
         scale=altair.Scale(domain=kinds, range=look.series(len(kinds), first=1)),
     )
-    speeds = [row["reached"] for row in (*points, *roofs, *slopes)]
+    speeds = [point["reached"] for point in (*points, *roofs, *slopes)]
     across, bottom = look.logarithmic(low, high)
     up, side = look.logarithmic(min(speeds) / 1.5, 1.5 * max(speeds))
     x = altair.X("intensity:Q", title="operations per byte moved", scale=across, axis=bottom)
@@ -90,7 +106,7 @@ def chart(report: Report) -> altair.LayerChart:
             tooltip=TOLD,
         )
     )
-    choice = altair.param(name="choice", value=name(results[0]))
+    choice = altair.param(name="choice", value=rows[0].name)
     return (
         altair.layer(slope, lines, dots, slope_named, named)
         .add_params(choice)
@@ -114,10 +130,17 @@ def _memory(slopes: list[dict[str, Any]], low: float, x: altair.X, y: altair.Y) 
     return line, named
 
 
-def layers(result: Result) -> list[dict[str, Any]]:
+def _name(result: Result) -> str:
+    return f"{result.variant.name} on {result.variant.runtime}"
+
+
+def _points(result: Result) -> list[dict[str, Any]]:
+    """What each layer reaches; nothing for a row that was not profiled."""
+    if result.profile is None:
+        return []
     return [
         {
-            "variant": name(result),
+            "variant": _name(result),
             "layer": layer.name,
             "arithmetic": layer.arithmetic,
             "milliseconds": layer.milliseconds,
@@ -129,21 +152,19 @@ def layers(result: Result) -> list[dict[str, Any]]:
     ]
 
 
-def _roofs(result: Result, report: Report, high: float) -> list[dict[str, Any]]:
+def _roofs(row: Row, high: float) -> list[dict[str, Any]]:
     """Each peak, from where the bandwidth allows it."""
-    bandwidth = report.machine.bandwidth[result.variant.runtime]
     return [
-        {"variant": name(result), "arithmetic": kind, "label": f"{kind} {peak:.0f}", "intensity": at, "reached": peak}
-        for kind, peak in report.machine.peaks[result.variant.runtime].items()
-        for at in (peak / bandwidth, high)
+        {"variant": row.name, "arithmetic": kind, "label": f"{kind} {peak:.0f}", "intensity": at, "reached": peak}
+        for kind, peak in row.peaks.items()
+        for at in (peak / row.bandwidth, high)
     ]
 
 
-def _slopes(result: Result, report: Report, low: float) -> list[dict[str, Any]]:
+def _slopes(row: Row, low: float) -> list[dict[str, Any]]:
     """What the bandwidth allows, up to the highest peak."""
-    machine, runtime = report.machine, result.variant.runtime
-    bandwidth, highest = machine.bandwidth[runtime], max(machine.peaks[runtime].values())
+    bandwidth, highest = row.bandwidth, max(row.peaks.values())
     return [
-        {"variant": name(result), "intensity": at, "reached": at * bandwidth, "label": f"memory {bandwidth:.0f} GB/s"}
+        {"variant": row.name, "intensity": at, "reached": at * bandwidth, "label": f"memory {bandwidth:.0f} GB/s"}
         for at in (low, highest / bandwidth)
     ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
-from typing import Any
+from typing import Any, Literal
 
 from optimize.report import labels
 
@@ -12,10 +12,16 @@ HEIGHT = 360
 MANY = 60  # of more points only those on the front are named
 NARROW, WIDE = 250, 480  # pixels between the axes on a phone, and beside the other chart on a screen
 LETTER, LINE, MARK = 12, 15, 7  # pixels: size of a letter, height of a line, radius of a mark with its gap
-SIDES = (  # align, dx, dy
-    *(("left", 11, 0), ("right", -11, 0), ("center", 0, -15), ("center", 0, 15)),
-    *(("right", -8, -13), ("left", 8, 13), ("right", -8, 13), ("left", 8, -13)),
-)
+SIDES: list[tuple[Literal["left", "right", "center"], int, int]] = [  # align, dx, dy
+    ("left", 11, 0),
+    ("right", -11, 0),
+    ("center", 0, -15),
+    ("center", 0, 15),
+    ("right", -8, -13),
+    ("left", 8, 13),
+    ("right", -8, 13),
+    ("left", 8, -13),
+]
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,8 @@ def _placed(
         at: where each row lies, in pixels.
     """
     steps = _steps([at[i] for i in best])
-    taken, named = [_mark(*spot) for spot in at], set()
+    taken = [_mark(*spot) for spot in at]
+    named: set[int] = set()
     for i in order:
         same = {j for j, spot in enumerate(at) if _is_same(spot, at[i])}
         label = _label([rows[j] for j in sorted(same)], rows[i])

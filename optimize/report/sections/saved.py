@@ -1,6 +1,8 @@
 """FLOPs saved against milliseconds saved, for each block of the network."""
 
-from optimize.measure.by_block import Block, blocks
+from dataclasses import dataclass
+
+from optimize.measure.by_block import blocks
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report, Result
 
@@ -12,6 +14,20 @@ LEAD = (
     "whose output it changes. Profiling costs time, and kernels leave gaps: what they add up to, as a share of the "
     "latency, is given with each table."
 )
+
+
+@dataclass(frozen=True)
+class Saving:
+    """A block, or all of them, in two models that were both profiled.
+
+    Attributes:
+        name: as in `by_block.Block`.
+        flops, milliseconds: before and after.
+    """
+
+    name: str
+    flops: tuple[int, int]
+    milliseconds: tuple[float, float]
 
 
 def section(report: Report) -> Section | None:
@@ -32,11 +48,11 @@ def compared(report: Report) -> list[tuple[Result, Result]]:
 
 
 def _compare(report: Report, before: Result, after: Result) -> Table:
-    rows = blocks((before.cost, after.cost), (before.profile, after.profile))
-    whole = Block(
+    rows = _savings(before, after)
+    whole = Saving(
         "all",
-        tuple(sum(row.flops[i] for row in rows) for i in range(2)),
-        tuple(sum(row.milliseconds[i] for row in rows) for i in range(2)),
+        flops=(sum(row.flops[0] for row in rows), sum(row.flops[1] for row in rows)),
+        milliseconds=(sum(row.milliseconds[0] for row in rows), sum(row.milliseconds[1] for row in rows)),
     )
     kinds = report.blocks | {"": "no module", "all": ""}
     compared = f"{after.variant.name} against {before.variant.name} on {before.variant.runtime}"
@@ -44,15 +60,25 @@ def _compare(report: Report, before: Result, after: Result) -> Table:
     return Table(HEAD, cells, words=("block", "kind"), title=f"{compared}{_covered(whole, before, after)}")
 
 
-def _covered(whole: Block, *results: Result) -> str:
+def _savings(before: Result, after: Result) -> list[Saving]:
+    savings = []
+    for block in blocks((before.cost, after.cost), (before.profile, after.profile)):
+        time, time_left = block.milliseconds
+        if time is not None and time_left is not None:
+            savings.append(Saving(block.name, block.flops, (time, time_left)))
+    return savings
+
+
+def _covered(whole: Saving, before: Result, after: Result) -> str:
     """How much of the latency the kernels explain, where that was measured."""
-    if not all(result.latency for result in results):
+    if before.latency is None or after.latency is None:
         return ""
-    shares = (time / r.latency.median_ms for time, r in zip(whole.milliseconds, results, strict=True))
+    time, time_left = whole.milliseconds
+    shares = time / before.latency.median_ms, time_left / after.latency.median_ms
     return f" (kernels add up to {' and '.join(f'{share:.0%}' for share in shares)} of the latency)"
 
 
-def _row(block: Block, kind: str) -> tuple[str, ...]:
+def _row(block: Saving, kind: str) -> tuple[str, ...]:
     (flops, flops_left), (time, time_left) = block.flops, block.milliseconds
     return (
         block.name,

@@ -1,5 +1,6 @@
 """Count the operations of a .tflite file by its static shapes: independent of torch and of ONNX."""
 
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -13,6 +14,14 @@ DATA = {"TRANSPOSE_CONV": 2}  # behind the shape of the output and the weights
 HANDS_ON = {"BROADCAST_TO", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "TRANSPOSE"}
 
 
+@dataclass(frozen=True)
+class Constant:
+    """A tensor whose numbers are stored in the file."""
+
+    name: str
+    numbers: np.ndarray
+
+
 def count(path: Path) -> GraphCost:
     """Operations, parameters and weight bytes of a .tflite file, for its one image."""
     graph = read(path)
@@ -20,12 +29,12 @@ def count(path: Path) -> GraphCost:
     found = [operator for operator in graph.operators if operator.kind in COUNTED]
     for operator in found:
         operations[quantized(operator)] += 2 * multiply_adds(operator)
-    weights = [tensor for operator in found for tensor in constants(graph, operator)]
+    weights = [weight for operator in found for weight in constants(graph, operator)]
     return GraphCost(
         float_ops=operations[False],
         int_ops=operations[True],
-        parameters=sum(tensor.value.size for tensor in weights),
-        weight_bytes=sum(tensor.value.nbytes for tensor in {tensor.name: tensor for tensor in weights}.values()),
+        parameters=sum(weight.numbers.size for weight in weights),
+        weight_bytes=sum({weight.name: weight.numbers.nbytes for weight in weights}.values()),
         uncounted=tuple(sorted({operator.kind for operator in graph.operators} - COUNTED)),
     )
 
@@ -46,19 +55,21 @@ def quantized(operator: Operator) -> bool:
     return operator.reads[DATA.get(operator.kind, 0)].type == operator.reads[1].type == "INT8"
 
 
-def constants(graph: Graph, operator: Operator) -> list[Tensor]:
+def constants(graph: Graph, operator: Operator) -> list[Constant]:
     """Weight and bias of a counted operator as stored; a factor may be spread over a batch first."""
     found = [_stored(graph, tensor) for i, tensor in enumerate(operator.reads) if i != DATA.get(operator.kind, 0)]
     if operator.kind == "BATCH_MATMUL":
         found.append(_stored(graph, operator.reads[0]))
     shape = operator.reads[0].name if operator.kind == "TRANSPOSE_CONV" else None
-    return [tensor for tensor in found if tensor is not None and tensor.name != shape]
+    return [constant for constant in found if constant is not None and constant.name != shape]
 
 
-def _stored(graph: Graph, tensor: Tensor) -> Tensor | None:
+def _stored(graph: Graph, tensor: Tensor) -> Constant | None:
     while tensor.value is None and graph.producers.get(tensor.name, _NONE).kind in HANDS_ON:
         tensor = graph.producers[tensor.name].reads[0]
-    return tensor if tensor.value is not None and np.issubdtype(tensor.value.dtype, np.number) else None
+    if tensor.value is None or not np.issubdtype(tensor.value.dtype, np.number):
+        return None
+    return Constant(tensor.name, tensor.value)
 
 
 _NONE = Operator("", (), ())

@@ -3,6 +3,13 @@
 Copied into bundles: only the standard library, numpy and the runtime are imported here, the runtime where it is used.
 """
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Run = Callable[[np.ndarray], list[np.ndarray]]
 SHARES = True  # boxes are shares of the image, as ultralytics writes and reads these files
 FORMATS = {"int8": "INT8", "fp16": "FLOAT16", "fp32": "FLOAT32"}
 MOVES = {  # operators that move or convert numbers and compute none
@@ -11,15 +18,15 @@ MOVES = {  # operators that move or convert numbers and compute none
 }
 
 
-def version():
+def version() -> str:
     """Of the runtime."""
     import ai_edge_litert
 
-    return ai_edge_litert.__version__
+    return str(ai_edge_litert.__version__)
 
 
-def load(path, threads):
-    """An interpreter with its memory."""
+def load(path: Path, threads: int) -> Any:
+    """An `ai_edge_litert.interpreter.Interpreter` with its memory."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path), num_threads=threads)
@@ -27,7 +34,7 @@ def load(path, threads):
     return interpreter
 
 
-def arithmetic(path):
+def arithmetic(path: Path) -> str:
     """The types of what its operators write: in LiteRT they choose the kernels, and nothing changes them."""
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -39,12 +46,12 @@ def arithmetic(path):
     return "+".join(name for name, kind in FORMATS.items() if kind in types)
 
 
-def runner(interpreter):
+def runner(interpreter: Any) -> Run:
     """(1, 3, H, W) float32 in 0..1 -> the outputs, a list of arrays, boxes as shares of the image."""
     (source,) = (details["index"] for details in interpreter.get_input_details())
     outputs = [found["index"] for found in sorted(interpreter.get_output_details(), key=lambda found: found["name"])]
 
-    def run(images):
+    def run(images: np.ndarray) -> list[np.ndarray]:
         interpreter.set_tensor(source, images)
         interpreter.invoke()
         return [interpreter.get_tensor(index) for index in outputs]
@@ -52,7 +59,7 @@ def runner(interpreter):
     return run
 
 
-def open_model(path, precision, threads):
+def open_model(path: Path, precision: str, threads: int) -> tuple[Run, Callable[[], str]]:
     """The model as a function from (1, 3, H, W) float32 in 0..1 to its outputs, and one that reads its arithmetic back.
 
     The file alone decides about the precision.

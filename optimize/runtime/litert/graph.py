@@ -4,6 +4,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def read(path: Path) -> Graph:
     model = flatbuffer_utils.read_model(str(path))
     main = model.subgraphs[0]
 
-    def tensor(found) -> Tensor:
+    def tensor(found: Any) -> Tensor:
         kind, data = flatbuffer_utils.type_to_name(found.type), model.buffers[found.buffer].data
         shape = tuple(map(int, found.shape)) if found.shape is not None else ()
         stored = data is not None and len(data) and kind in NUMBERS
@@ -68,7 +69,7 @@ def read(path: Path) -> Graph:
 
     tensors = [tensor(found) for found in main.tensors]
 
-    def operator(found) -> Operator:
+    def operator(found: Any) -> Operator:
         reads, writes = ([tensors[i] for i in places if i >= 0] for places in (found.inputs, found.outputs))
         transposed = bool(getattr(found.builtinOptions, "adjX", False))
         kind = flatbuffer_utils.opcode_to_name(model, found.opcodeIndex)
@@ -78,13 +79,13 @@ def read(path: Path) -> Graph:
     return Graph(tuple(map(operator, main.operators)), tuple(inputs), tuple(outputs))
 
 
-def metadata(path: Path) -> dict:
+def metadata(path: Path) -> dict[str, Any]:
     """What `append` wrote."""
     with zipfile.ZipFile(path) as archive:
         return json.loads(archive.read(METADATA))
 
 
-def append(path: Path, found: dict) -> None:
+def append(path: Path, found: dict[str, Any]) -> None:
     """Write `found` behind the graph, where LiteRT doesn't look and ultralytics does."""
     entry = zipfile.ZipInfo(METADATA)  # of 1980, so that equal files are equal bytes
     with zipfile.ZipFile(path, "a") as archive:

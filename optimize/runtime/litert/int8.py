@@ -8,6 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,7 @@ class LitertInt8:
         return run
 
 
-def _in_float(numbers: np.ndarray, details: dict) -> np.ndarray:
+def _in_float(numbers: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     scale, zero = details["quantization"]
     return numbers if numbers.dtype == np.float32 else (numbers.astype(np.float32) - zero) * scale
 
@@ -130,12 +131,12 @@ def _head(graph: Graph) -> tuple[list[Operator], list[Operator]]:
 
     def weight(operator: Operator) -> np.ndarray | None:
         found = constants(graph, operator) if operator.kind in COUNTED else []
-        return found[0].value if found else None
+        return found[0].numbers if found else None
 
     return walk(graph.operators, [producers[name] for name in graph.outputs], parents, weight, key=_name)
 
 
-def _ranges(source: Path, images: Images, recipe: LitertRecipe) -> dict[str, dict]:
+def _ranges(source: Path, images: Images, recipe: LitertRecipe) -> dict[str, dict[str, Any]]:
     """What ai-edge-quantizer knows of every tensor after `images`."""
     from ai_edge_quantizer import calibrator
     from ai_edge_quantizer.utils import qsv_utils

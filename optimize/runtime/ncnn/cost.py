@@ -2,6 +2,7 @@
 
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def count(folder: Path, imgsz: Size) -> GraphCost:
     )
 
 
-def counted(layers: list[Layer], net, imgsz: Size) -> list[tuple[Layer, int]]:
+def counted(layers: list[Layer], net: Any, imgsz: Size) -> list[tuple[Layer, int]]:
     """The layers that multiply and add, each with its multiply-adds."""
     found = [layer for layer in layers if layer.kind in COUNTED]
     names = {name for layer in found for name in (*layer.reads, *layer.writes)}

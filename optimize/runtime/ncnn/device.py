@@ -3,20 +3,25 @@
 Copied into bundles: only the standard library, numpy and the runtime are imported here, the runtime where it is used.
 """
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
+Run = Callable[[np.ndarray], list[np.ndarray]]
 SHARES = False  # boxes are in pixels
 PARAM, BIN = "model.ncnn.param", "model.ncnn.bin"  # as ultralytics calls them
 
 
-def version():
+def version() -> str:
     """Of the runtime."""
     import ncnn
 
-    return ncnn.__version__
+    return str(ncnn.__version__)
 
 
-def load(folder, threads):
+def load(folder: Path, threads: int) -> Any:
     """An `ncnn.Net`; RuntimeError where ncnn can't read the files."""
     import ncnn
 
@@ -30,11 +35,11 @@ def load(folder, threads):
     return net
 
 
-def tensors(net, names, images, *, light=False):
+def tensors(net: Any, names: Iterable[str], images: np.ndarray, *, light: bool = False) -> dict[str, np.ndarray]:
     """What `net` computes for `images`, (1, 3, H, W) float32, at each of `names`, in ncnn's shapes without a batch.
 
     With `light`, as it is deployed, `names` must be outputs: ncnn frees all else as soon as it has been read.
-    RuntimeError where ncnn fails; what it hands back then crashes whoever reads it.
+    `net` is an `ncnn.Net`. RuntimeError where ncnn fails; what it hands back then crashes whoever reads it.
     """
     import ncnn
 
@@ -46,28 +51,28 @@ def tensors(net, names, images, *, light=False):
         return {name: extracted(extractor, name) for name in names}
 
 
-def extracted(extractor, name):
+def extracted(extractor: Any, name: str) -> np.ndarray:
     code, tensor = extractor.extract(name)
     succeeded(code, f"compute {name}")
     return np.array(tensor)
 
 
-def succeeded(code, what):
+def succeeded(code: int, what: str) -> None:
     if code:
         raise RuntimeError(f"ncnn {version()} failed to {what} (error {code}); its log above says why")
 
 
-def runner(net):
+def runner(net: Any) -> Run:
     """(1, 3, H, W) float32 in 0..1 -> the outputs, a list of arrays."""
     outputs = sorted(net.output_names())
 
-    def run(images):
+    def run(images: np.ndarray) -> list[np.ndarray]:
         found = tensors(net, outputs, images, light=True)
         return [found[name][None] for name in outputs]
 
     return run
 
 
-def open_model(path, precision, threads):
+def open_model(path: Path, precision: str, threads: int) -> tuple[Run, Callable[[], None]]:
     """The model as a function from (1, 3, H, W) float32 in 0..1 to its outputs; ncnn doesn't tell its arithmetic."""
     return runner(load(path, threads)), lambda: None

@@ -126,7 +126,7 @@ def _quantized(layer: Layer, largest: np.floating, recipe: NcnnRecipe) -> Layer:
     return replace(
         layer,
         settings=layer.settings | {8: "1" if layer.kind in DEPTHWISE else "2"},
-        arrays=(rounded, *layer.arrays[1:], scales, np.float32([LARGEST / max(largest, TINY)])),
+        arrays=(rounded, *layer.arrays[1:], scales, np.array([LARGEST / max(largest, TINY)], np.float32)),
     )
 
 

@@ -6,6 +6,7 @@ of fp32 do not.
 """
 
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -19,7 +20,7 @@ LARGEST, LARGEST_DEPTHWISE = 30_000, 300  # larger ones lose those digits; depth
 FEWEST = 8  # outputs that can tell; with fewer the file is believed, as ncnn has no float kernel for 8-bit weights
 
 
-def ran(folder: Path, net, imgsz: Size) -> tuple[str, int]:
+def ran(folder: Path, net: Any, imgsz: Size) -> tuple[str, int]:
     """The number formats in which the `net` of `folder` computes, and the operations for one image in int8."""
     found = counted(read(folder), net, imgsz)
     noise = np.random.default_rng(0).random((1, 3, imgsz.height, imgsz.width), dtype=np.float32)

@@ -17,7 +17,10 @@ from optimize.runtime.ncnn import device
 from optimize.runtime.ncnn.device import BIN, PARAM
 
 MAGIC = "7767517"
-FLAGS = {0: np.float32, 0x000D4B38: np.int8}  # in front of weights, the type they are stored in
+FLAGS: dict[int, type[np.number]] = {
+    0: np.float32,
+    0x000D4B38: np.int8,
+}  # in front of weights, the type they are stored in
 DEPTHWISE = {"ConvolutionDepthWise", "DeconvolutionDepthWise"}  # also grouped
 CONVOLUTIONS = {"Convolution", "Deconvolution", *DEPTHWISE}
 
@@ -64,9 +67,10 @@ def read(folder: Path) -> list[Layer]:
     for i, layer in enumerate(layers):
         arrays = []
         for size, flagged in _sizes(layer):
-            kind = np.float32
+            kind: type[np.number] | None = np.float32
             if flagged:
-                kind, at = FLAGS.get(int.from_bytes(content[at : at + 4], "little")), at + 4
+                kind = FLAGS.get(int.from_bytes(content[at : at + 4], "little"))
+                at += 4
             if kind is None or at + size * np.dtype(kind).itemsize > len(content):
                 raise _unknown(folder, layers)
             arrays.append(np.frombuffer(content, kind, size, at))

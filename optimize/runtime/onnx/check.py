@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
 
 import onnx
 
@@ -14,6 +15,7 @@ BYTES = 2**28  # of functions written out
 INPUTS = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": 2}  # of others that are looked at: 1
 REMEDY = "export the model again"
 Key = tuple[str, str]
+Node = TypeVar("Node")
 
 
 def check(model: onnx.ModelProto) -> None:
@@ -78,7 +80,7 @@ def _all(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
                 yield from _all(graph.node)
 
 
-def _sorted(needs: Mapping, what: str) -> list:
+def _sorted(needs: Mapping[Node, Iterable[Node]], what: str) -> list[Node]:
     try:
         return list(TopologicalSorter(needs).static_order())
     except CycleError as error:

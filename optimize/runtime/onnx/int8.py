@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quant_pre_process, quantize_static
 
-from optimize.progress import bar
+from optimize.progress import Tick, bar
 from optimize.runtime.scope import onnx_decode, onnx_first, onnx_last, onnx_products
 from optimize.runtime.session import Images
 
@@ -136,7 +136,7 @@ def _quantize(
     prepared, target = folder / "prepared.onnx", folder / "int8.onnx"
     # writes shapes into the graph, as the quantizer asks for
     quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
-    options = {"CalibMovingAverage": not recipe.extremes}
+    options: dict[str, bool | list[str]] = {"CalibMovingAverage": not recipe.extremes}
     if recipe.signed:
         options |= {"ActivationSymmetric": True, "WeightSymmetric": True}
     if recipe in TENSORRT:
@@ -179,7 +179,7 @@ def _without_unused(model: onnx.ModelProto) -> onnx.ModelProto:
 class _Reader(CalibrationDataReader):
     """Feeds images one by one, as ONNX Runtime's calibrator asks for them."""
 
-    def __init__(self, name: str, images: Iterable[np.ndarray], tick: Callable[[Callable], Callable]):
+    def __init__(self, name: str, images: Iterable[np.ndarray], tick: Tick):
         feed = tick(lambda image: {name: image})
         self.feeds = (feed(image) for image in images)
 

@@ -4,11 +4,15 @@ Copied into bundles: only the standard library, numpy and the runtime are import
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
+Run = Callable[[np.ndarray], list[np.ndarray]]
+Kernels = list[dict[str, Any]]  # one entry for each kernel of one run
 SHARES = False  # boxes are in pixels
 FORMATS = {"int8": ("int8", "uint8"), "bf16": ("bfloat16",), "fp16": ("float16",), "fp32": ("float",)}
 MOVES = {  # operators that move or convert numbers and compute none
@@ -18,15 +22,15 @@ MOVES = {  # operators that move or convert numbers and compute none
 RAN = "_kernel_time"
 
 
-def version():
+def version() -> str:
     """Of the runtime."""
     import onnxruntime
 
-    return onnxruntime.__version__
+    return str(onnxruntime.__version__)
 
 
-def options(threads):
-    """Settings of a session that runs one image at a time."""
+def options(threads: int) -> Any:
+    """The `onnxruntime.SessionOptions` of a session that runs one image at a time."""
     import onnxruntime
 
     chosen = onnxruntime.SessionOptions()
@@ -39,15 +43,15 @@ def options(threads):
     return chosen
 
 
-def session(path, chosen, **more):
-    """The loaded file, with the `options` that were `chosen`."""
+def session(path: Path, chosen: Any, **more: Any) -> Any:
+    """The `onnxruntime.InferenceSession` of a file, with the `options` that were `chosen`."""
     import onnxruntime
 
     return onnxruntime.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"], **more)
 
 
-def kernels(path, chosen, **more):
-    """One entry per kernel of one run: `op_name`, and type and shape of every input and output.
+def kernels(path: Path, chosen: Any, **more: Any) -> Kernels:
+    """Of each kernel of one run: `op_name`, and type and shape of every input and output.
 
     `chosen` are the options of the session to be known, and are changed; `more` is handed on to this run's session.
     """
@@ -63,20 +67,20 @@ def kernels(path, chosen, **more):
     return [event["args"] for event in events if event["name"].endswith(RAN)]
 
 
-def arithmetic(ran):
+def arithmetic(ran: Kernels) -> str:
     """The number formats of what `kernels` give out, without those that only move or convert numbers."""
     outputs = (kernel["output_type_shape"] for kernel in ran if kernel["op_name"] not in MOVES)
     types = {name for output in outputs for tensor in output for name in tensor}
     return "+".join(kind for kind, names in FORMATS.items() if types & set(names))
 
 
-def runner(opened):
+def runner(opened: Any) -> Run:
     """(1, 3, H, W) float32 in 0..1 -> the outputs, a list of arrays."""
     feed = opened.get_inputs()[0].name
     return lambda images: opened.run(None, {feed: images})
 
 
-def open_model(path, precision, threads):
+def open_model(path: Path, precision: str, threads: int) -> tuple[Run, Callable[[], str]]:
     """The model as a function from (1, 3, H, W) float32 in 0..1 to its outputs, and one that reads its arithmetic back.
 
     The file alone decides about the precision.

@@ -6,7 +6,6 @@ fp32.
 
 import json
 import re
-from collections.abc import Callable
 from itertools import takewhile
 from math import prod
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from optimize.measure.profile import Kernel, Profiler
+from optimize.measure.profile import Kernel, Profiler, Summary
 from optimize.runtime.onnxruntime import device
 
 
@@ -34,11 +33,11 @@ def profiler(path: Path, options: Any) -> Profiler:
         session.run(None, {feed.name: image})
         calls.append(timed)
 
-    def kernels(summary: Callable) -> list[Kernel]:
+    def kernels(summary: Summary) -> list[Kernel]:
         with folder:
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
             graph = onnx.load(options.optimized_model_filepath).graph
-        ran: dict[str, list[dict]] = {}
+        ran: dict[str, list[dict[str, Any]]] = {}
         for event in events:
             if event["name"].endswith(device.RAN):
                 ran.setdefault(event["name"].removesuffix(device.RAN), []).append(event)
@@ -51,7 +50,7 @@ def profiler(path: Path, options: Any) -> Profiler:
     return Profiler(run, kernels)
 
 
-def _kernels(graph: onnx.GraphProto, ran: dict[str, dict], times: dict[str, float]) -> list[Kernel]:
+def _kernels(graph: onnx.GraphProto, ran: dict[str, dict[str, Any]], times: dict[str, float]) -> list[Kernel]:
     """Profiled kernels, by the names of their nodes, in the order of execution.
 
     Shapes and types are those of the optimized graph, which still holds weights that kernels pack for themselves, and
@@ -71,7 +70,7 @@ def _kernels(graph: onnx.GraphProto, ran: dict[str, dict], times: dict[str, floa
     return kernels
 
 
-def _kernel(node: onnx.NodeProto, kernel: dict, milliseconds: float) -> Kernel:
+def _kernel(node: onnx.NodeProto, kernel: dict[str, Any], milliseconds: float) -> Kernel:
     integer, multiply_adds = _multiply_adds(kernel) if kernel["op_name"] in _SECOND_FACTOR else (None, 0)
     return Kernel(
         module=module(node.name),
@@ -102,12 +101,12 @@ def module(name: str) -> str:
     return "" if found and found[-1] == "act" else ".".join(found)
 
 
-def _precision(tensor: dict) -> str:
+def _precision(tensor: dict[str, list[int]]) -> str:
     (kind,) = tensor
     return next((precision for precision, names in device.FORMATS.items() if kind in names), kind)
 
 
-def _bytes(tensor: dict) -> int:
+def _bytes(tensor: dict[str, list[int]]) -> int:
     ((kind, shape),) = tensor.items()
     number = onnx.TensorProto.DataType.Value(kind.upper())
     return prod(shape) * onnx.helper.tensor_dtype_to_np_dtype(number).itemsize
@@ -118,7 +117,7 @@ def _type(number: int) -> str:
     return onnx.TensorProto.DataType.Name(number).lower()
 
 
-def operations(kernels: list[dict]) -> tuple[int, int]:
+def operations(kernels: device.Kernels) -> tuple[int, int]:
     """Operations, 2 per multiply-add, that ran in integer kernels, and in float kernels.
 
     Convolutions in ONNX Runtime's blocked layout, which is float's, are counted with their channels padded to blocks.
@@ -131,7 +130,7 @@ def operations(kernels: list[dict]) -> tuple[int, int]:
     return counts[True], counts[False]
 
 
-def _multiply_adds(kernel: dict) -> tuple[bool, int]:
+def _multiply_adds(kernel: dict[str, Any]) -> tuple[bool, int]:
     """Whether they are of integers, and how many; no formula asks for the order of channels, height and width."""
     inputs = [next(iter(tensor.items())) for tensor in kernel["input_type_shape"]]
     ((_, output),) = kernel["output_type_shape"][0].items()

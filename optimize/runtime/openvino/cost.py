@@ -1,7 +1,11 @@
-"""Count the operations of an OpenVINO IR by its static shapes: independent of torch and of ONNX."""
+"""Count the operations of an OpenVINO IR by its static shapes: independent of torch and of ONNX.
+
+A `network` is an `openvino.Model`, a `node` an `openvino.Node`, a `port` an `openvino.Output`.
+"""
 
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from optimize.errors import MeasurementError
 from optimize.measure import graph_cost
@@ -41,7 +45,7 @@ def count(folder: Path) -> GraphCost:
     return GraphCost.of(layers(network), uncounted(network))
 
 
-def layers(network) -> tuple[GraphLayer, ...]:
+def layers(network: Any) -> tuple[GraphLayer, ...]:
     """Every operator of a static `openvino.Model` that multiplies and adds, in the order of execution.
 
     Raises:
@@ -57,12 +61,12 @@ def layers(network) -> tuple[GraphLayer, ...]:
     return tuple(_layer(node, seen, known) for node in operators if node.get_type_name() in COUNTED)
 
 
-def uncounted(network) -> tuple[str, ...]:
+def uncounted(network: Any) -> tuple[str, ...]:
     """Types of the operators that count nothing, sorted."""
     return tuple(sorted({node.get_type_name() for node in network.get_ordered_ops()} - COUNTED - _NO_OPERATORS))
 
 
-def _layer(node, seen: set[str], known: dict[str, bool]) -> GraphLayer:
+def _layer(node: Any, seen: set[str], known: dict[str, bool]) -> GraphLayer:
     operations, integer, weights = 2 * multiply_adds(node), quantized(node, known), _weights(node)
     new = {c.get_friendly_name(): c for c in weights if c.get_friendly_name() not in seen}
     seen |= set(new)
@@ -80,12 +84,12 @@ def _layer(node, seen: set[str], known: dict[str, bool]) -> GraphLayer:
     )
 
 
-def _read(port, known: dict[str, bool]) -> int:
+def _read(port: Any, known: dict[str, bool]) -> int:
     """Bytes of an activation; one for each number that was quantized."""
     return prod(port.get_shape()) * (1 if _comes_quantized(port.get_node(), known) else port.get_element_type().size)
 
 
-def _written(port) -> int:
+def _written(port: Any) -> int:
     """The same of what comes out, behind bias and activation function; it is quantized where nothing else reads it."""
     while True:
         readers = [target.get_node() for target in port.get_target_inputs()]
@@ -97,13 +101,13 @@ def _written(port) -> int:
     return prod(port.get_shape()) * (1 if quantized else port.get_element_type().size)
 
 
-def _activations(node) -> list:
+def _activations(node: Any) -> list[Any]:
     """Its inputs that are no constants."""
     inputs = [node.input_value(i) for i in range(node.get_input_size())]
     return [port for port in inputs if stored_constant(port.get_node()) is None]
 
 
-def multiply_adds(node) -> int:
+def multiply_adds(node: Any) -> int:
     """Of one counted operator: per output element the weights that lead to it; transposed, per input element.
 
     Raises:
@@ -122,20 +126,20 @@ def multiply_adds(node) -> int:
     return prod(data if kind in TRANSPOSED else output) * prod(weight[2 if kind.startswith("Group") else 1 :])
 
 
-def quantized(node, known: dict[str, bool] | None = None) -> bool:
+def quantized(node: Any, known: dict[str, bool] | None = None) -> bool:
     """Both factors pass a FakeQuantize or are stored in 8 bits; `known` keeps what was found of other operators."""
     known = {} if known is None else known
     return all(_comes_quantized(node.input_value(i).get_node(), known) for i in range(2))
 
 
-def _comes_quantized(node, known: dict[str, bool]) -> bool:
+def _comes_quantized(node: Any, known: dict[str, bool]) -> bool:
     """Whether all that it is made of, through what hands on its numbers, is quantized; each node is looked at once."""
     if node.get_name() not in known:
         known[node.get_name()] = _is_quantized(node, known)
     return known[node.get_name()]
 
 
-def _is_quantized(node, known: dict[str, bool]) -> bool:
+def _is_quantized(node: Any, known: dict[str, bool]) -> bool:
     seen, look = set(), [node]
     while look:
         node = look.pop()
@@ -159,7 +163,7 @@ def _is_quantized(node, known: dict[str, bool]) -> bool:
 _UNPACKS = {"Convert", "Multiply", "Subtract"}  # what a stored 8-bit weight goes through; the scale is the second input
 
 
-def _weights(node) -> list:
+def _weights(node: Any) -> list[Any]:
     """The stored weight, and the bias that an Add behind the operator holds."""
     found = [stored_constant(node.input_value(i).get_node()) for i in range(2)]
     for consumer in node.output(0).get_target_inputs():
@@ -168,7 +172,8 @@ def _weights(node) -> list:
     return [constant for constant in found if constant is not None]
 
 
-def stored_constant(node):
+def stored_constant(node: Any) -> Any:
+    """The node of the constant that `node` hands on, or None where it hands on none."""
     while node.get_type_name() in {*_UNPACKS, "FakeQuantize", "Reshape"}:
         node = node.input_value(0).get_node()
     return node if node.get_type_name() == "Constant" else None

@@ -3,6 +3,13 @@
 Copied into bundles: only the standard library, numpy and the runtime are imported here, the runtime where it is used.
 """
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Run = Callable[[np.ndarray], list[np.ndarray]]
 SHARES = False  # boxes are in pixels
 FORMATS = {  # how the names of kernels end, by what they compute in
     "int8": ("_I8", "_U8", "_i8", "_u8"),
@@ -16,22 +23,22 @@ MOVES = {  # layers that move or convert numbers and compute none
 }
 
 
-def version():
+def version() -> str:
     """Of the runtime."""
     import openvino
 
-    return openvino.__version__
+    return str(openvino.__version__)
 
 
-def read(path):
+def read(path: Path) -> Any:
     """The `openvino.Model` in a `*_openvino_model` folder, or in an ONNX file."""
     import openvino
 
     return openvino.Core().read_model(str(path if path.is_file() else next(path.glob("*.xml"))))
 
 
-def compiled(network, precision, threads, **more):
-    """The model as it runs one image at a time; `more` are further properties of the plugin."""
+def compiled(network: Any, precision: str, threads: int, **more: Any) -> Any:
+    """An `openvino.CompiledModel`, as it runs one image at a time; `more` are further properties of the plugin."""
     import openvino
 
     hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
@@ -39,19 +46,19 @@ def compiled(network, precision, threads, **more):
     return openvino.Core().compile_model(network, "CPU", pins | more)
 
 
-def arithmetic(model):
+def arithmetic(model: Any) -> str:
     """The number formats of the kernels of a compiled model, without those that only move or convert numbers."""
     layers = [layer.get_rt_info() for layer in model.get_runtime_model().get_ops()]
     names = [layer["primitiveType"].astype(str) for layer in layers if layer["layerType"].astype(str) not in MOVES]
     return "+".join(kind for kind, ends in FORMATS.items() if any(name.endswith(ends) for name in names))
 
 
-def runner(model):
+def runner(model: Any) -> Run:
     """(1, 3, H, W) float32 in 0..1 -> the outputs, a list of arrays."""
     return lambda images: list(model(images).values())
 
 
-def open_model(path, precision, threads):
+def open_model(path: Path, precision: str, threads: int) -> tuple[Run, Callable[[], str]]:
     """The model as a function from (1, 3, H, W) float32 in 0..1 to its outputs, and one that reads its arithmetic back.
 
     `precision` is what it was made for: bf16 is a hint, not another file.

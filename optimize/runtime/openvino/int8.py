@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nncf
 import numpy as np
@@ -106,12 +107,15 @@ class OpenvinoInt8:
         return lambda image: list(compiled(image).values())
 
 
-def _is_int8(op) -> bool:
+def _is_int8(op: Any) -> bool:
     return op.get_type_name() in COUNTED and quantized(op) and stored_constant(op.input_value(1).get_node()) is not None
 
 
-def _revert(op, originals: dict) -> None:
-    """Give an operator its float input, weights and bias back; NNCF corrected the bias for what int8 shifts."""
+def _revert(op: Any, originals: dict[str, Any]) -> None:
+    """Give an operator its float input, weights and bias back; NNCF corrected the bias for what int8 shifts.
+
+    `op` and `originals`, by their names, are `openvino.Node`s.
+    """
     from openvino import opset13
 
     original = originals[op.get_friendly_name()]
@@ -119,6 +123,8 @@ def _revert(op, originals: dict) -> None:
     if fake.get_type_name() == "FakeQuantize":
         op.input(0).replace_source_output(fake.input_value(0))
     weights = openvino_constant(original.input_value(1).get_node())
+    if weights is None:
+        raise RuntimeError(f"the float model stores no weights for {op.get_friendly_name()}, which is int8")
     constant = opset13.constant(weights.reshape(op.get_input_shape(1)))
     op.input(1).replace_source_output(constant.output(0))
     for target in op.output(0).get_target_inputs():

@@ -1,19 +1,20 @@
 """What OpenVINO really compiled, read from the graph of the compiled model.
 
 A kernel's name (`primitiveType`) ends with the type it computes in; a layer's `runtimePrecision` is only that of its
-stored weights.
+stored weights. A `compiled` model is an `openvino.CompiledModel`, a `network` the `openvino.Model` that was compiled, a
+`layer` an `openvino.Node` of the compiled graph, a `port` an `openvino.Output`.
 """
 
-from collections.abc import Callable
 from math import prod
+from typing import Any
 
 import numpy as np
 
-from optimize.measure.profile import Kernel, Profiler
+from optimize.measure.profile import Kernel, Profiler, Summary
 from optimize.runtime.openvino import cost, device
 
 
-def operations(compiled, network) -> tuple[int, int]:
+def operations(compiled: Any, network: Any) -> tuple[int, int]:
     """Operations, 2 per multiply-add, in int8 kernels of `network` as it was compiled, and in all its other kernels."""
     products = _products(network)
     counts = {True: 0, False: 0}
@@ -23,7 +24,7 @@ def operations(compiled, network) -> tuple[int, int]:
     return counts[True], counts[False]
 
 
-def profiler(compiled, network) -> Profiler:
+def profiler(compiled: Any, network: Any) -> Profiler:
     """Of `network` as it was compiled, with PERF_COUNT."""
     request, products = compiled.create_infer_request(), _products(network)
     image = np.random.default_rng(0).random(tuple(compiled.input(0).get_shape()), dtype=np.float32)
@@ -34,7 +35,7 @@ def profiler(compiled, network) -> Profiler:
         for kernel in request.get_profiling_info() if timed else ():
             seen.setdefault(kernel.node_name, []).append(kernel.real_time.total_seconds() * 1e3)
 
-    def kernels(summary: Callable) -> list[Kernel]:
+    def kernels(summary: Summary) -> list[Kernel]:
         layers = compiled.get_runtime_model().get_ordered_ops()
         ran = [layer for layer in layers if layer.get_friendly_name() in seen]  # the others ran once, on constants
         return [_kernel(layer, float(summary(seen[layer.get_friendly_name()])), products) for layer in ran]
@@ -42,7 +43,7 @@ def profiler(compiled, network) -> Profiler:
     return Profiler(run, kernels)
 
 
-def _kernel(layer, milliseconds: float, products: dict) -> Kernel:
+def _kernel(layer: Any, milliseconds: float, products: dict[str, Any]) -> Kernel:
     names = [layer.get_friendly_name(), *_word(layer, "originalLayersNames").split(",")]
     read = [layer.input_value(i) for i in range(layer.get_input_size())]
     return Kernel(
@@ -71,19 +72,20 @@ def _precision(primitive: str) -> str:
     return next((precision for precision, ends in device.FORMATS.items() if primitive.endswith(ends)), end)
 
 
-def _tensor(port) -> str:
+def _tensor(port: Any) -> str:
     return f"{port.get_node().get_friendly_name()}:{port.get_index()}"
 
 
-def _bytes(port) -> int:
+def _bytes(port: Any) -> int:
     return prod(port.get_shape()) * port.get_element_type().size
 
 
-def _products(network) -> dict:
+def _products(network: Any) -> dict[str, Any]:
+    """The nodes that multiply matrices, by their names."""
     return {op.get_friendly_name(): op for op in network.get_ops() if op.get_type_name() == "MatMul"}
 
 
-def _multiply_adds(layer, products: dict) -> int:
+def _multiply_adds(layer: Any, products: dict[str, Any]) -> int:
     """By the shapes of the compiled layer; those of attention that was fused into one kernel by its original layers."""
     kind = _word(layer, "layerType")
     if kind == "Subgraph":
@@ -100,9 +102,9 @@ def _multiply_adds(layer, products: dict) -> int:
     return prod(output if kind == "Convolution" else data) * per_element
 
 
-def _layers(compiled) -> list:
+def _layers(compiled: Any) -> list[Any]:
     return compiled.get_runtime_model().get_ops()
 
 
-def _word(layer, key: str) -> str:
+def _word(layer: Any, key: str) -> str:
     return layer.get_rt_info()[key].astype(str)

@@ -80,8 +80,8 @@ class TensorRT:
         start = 4 + int.from_bytes(content[:4], "little")
         # TensorRT's binding keeps the logger alive as long as the runtime, that as the engine, that as the context.
         engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(content[start:])
-        context = engine and engine.create_execution_context()
-        if not context:
+        context = engine.create_execution_context() if engine is not None else None
+        if context is None:
             raise OptimizeError(
                 f"TensorRT {trt.__version__} can't load {variant.path}: an engine runs only with the version and on "
                 "the kind of GPU that it was built with, and needs free memory there; its log above says why."
@@ -200,8 +200,11 @@ def _gpu() -> str:
     return f"{found.name}, sm_{found.major}{found.minor}, {found.multi_processor_count} SMs, {memory} GiB"
 
 
-def _attach(config, content: bytes):
-    """Give `config` the timing cache in `content`, or an empty one where TensorRT refuses that: it costs time."""
+def _attach(config: Any, content: bytes) -> Any:
+    """Give `config` the timing cache in `content`, or an empty one where TensorRT refuses that: it costs time.
+
+    A `tensorrt.IBuilderConfig` and a `tensorrt.ITimingCache`.
+    """
     for stored in (content, b""):
         cache = config.create_timing_cache(stored)
         if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
@@ -209,7 +212,7 @@ def _attach(config, content: bytes):
     raise RuntimeError("TensorRT accepts no timing cache, not even an empty one")
 
 
-def _arithmetic(engine) -> str:
+def _arithmetic(engine: Any) -> str:
     """The types that the engine's layers read, as its own inspector names them; reformatting moves numbers only.
 
     TensorRT 10 says `Format/Datatype`: a type, or a sentence such as "Row major linear FP16 format"; 11 has a field

@@ -78,7 +78,7 @@ def _worth(joined: Report, count: int, speed: dict[str, float]) -> Worth | None:
     rows = [_at(row, row.latency, speed) for row in own if row.latency and row.variant.runtime in comparable]
     told = replace(joined, results=(*originals, *rows))
     found = verdict.decide(told, rows)
-    best = found.best or found.nearest
+    best = found.choice
     if best is None or best.latency is None:  # nothing could be timed
         return None
     milliseconds = best.latency.median_ms

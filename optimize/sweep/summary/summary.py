@@ -107,7 +107,7 @@ def _findings(sweep: Sweep, known: Sequence[Row]) -> list[Finding]:
     for group in apart:
         for asked in limits:
             decided = verdict.over([(row.result, row.report) for row in group], asked)
-            named = decided.best or decided.nearest
+            named = decided.choice
             row = next(row for row in group if row.result is named)
             what, why = verdict.told(decided, replace(row.report, limits=asked), row.added)
             where = _where(group, apart) + ([verdict.named(asked) or "no limits"] if len(limits) > 1 else [])
