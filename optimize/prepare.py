@@ -1,7 +1,6 @@
 """From the config to a Plan: everything is found, loaded and checked before any work starts."""
 
 import logging
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from optimize.data.digits import compose
 from optimize.dataset import Dataset, check_apart
 from optimize.device.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
-from optimize.host.cpu import computes_int8
 from optimize.host.resources import cores
 from optimize.input_size import Size, square
 from optimize.judge import Judge
@@ -29,10 +27,10 @@ from optimize.provenance import gather, versions
 from optimize.pruner.prune import Prune
 from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
-from optimize.quant.int8 import Int8
 from optimize.quant.stage import PrecisionStage
 from optimize.recover.finetune import Finetune
 from optimize.recover.qat import Qat, unavailable
+from optimize.remarks import remarks, without_effect
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.settings import Settings
@@ -46,7 +44,6 @@ from optimize.yolo.dataset import resolve
 from optimize.yolo.device import check_device
 from optimize.yolo.label_cache import keep_in
 from optimize.yolo.usable import open_model
-from optimize.yolo.widths import parameters_of_yaml
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +85,8 @@ def prepare(config: DictConfig) -> Plan:
     precisions = (Bf16(judge), quant)
     others = _rivals(settings, imgsz, data, [stage.precision.name for stage in precisions])
     check_room(settings.store, path, [rival.path for rival in others or ()])
-    untrained = _untrained(settings, recovery)
-    for line in untrained:
+    no_effect = without_effect(settings, recovery, asked, quant)
+    for line in no_effect:
         log.info(line)
     return Plan(
         original=start(path, imgsz),
@@ -107,7 +104,7 @@ def prepare(config: DictConfig) -> Plan:
             imgsz,
             stride(model),
             threads,
-            (*data.remarks, *_remarks(settings, model, asked, quant), *untrained),
+            (*data.remarks, *remarks(settings, model, asked, quant), *no_effect),
         ),
         rivals=others,
         limits=typed(Limits, config.limits, "limits"),
@@ -206,45 +203,3 @@ def _part(stage: Stage, step: int, steps: int) -> Stage:
         return stage
     done = [stage.epochs * i // steps for i in (step - 1, step)]
     return replace(stage, epochs=done[1] - done[0])
-
-
-def _narrower(called: str, model: nn.Module) -> list[str]:
-    try:
-        has, full = parameters_of_yaml(model)
-    except InputError as error:
-        return [f"model={called}: {error} Whether it was pruned before is not known."]
-    if has >= full:
-        return []
-    return [
-        f"model={called} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
-        "its yaml describes; prune counts from what it has."
-    ]
-
-
-def _untrained(settings: Settings, recovery: list[Stage]) -> list[str]:
-    """What whoever asked for a training wonders where none happens."""
-    if settings.prune or not any(isinstance(stage, Finetune) and stage.epochs for stage in recovery):
-        return []
-    keys = f"model={settings.model}", f"data={settings.data}", f"epochs={settings.epochs}"
-    return [
-        "Nothing is trained, since finetune and distill win back what pruning lost and prune=0 prunes nothing; "
-        f"`{shlex.join(['python', '-m', 'optimize.train', *keys])}` trains the checkpoint on."
-    ]
-
-
-def _remarks(settings: Settings, model: nn.Module, runtimes: list[Runtime], quant: PrecisionStage) -> tuple[str, ...]:
-    made = ["These images are made, not photographed: handwritten digits composed on crops of photographs."]
-    precision, reasons = quant.precision.name, {runtime.info.name: quant.why_not(runtime) for runtime in runtimes}
-    no_file = [f"{name} gets no {precision} file: {reason}." for name, reason in reasons.items() if reason is not None]
-    left_out = [f"{name} was left out: {reason}." for name, reason in _missing(runtimes).items()]
-    slow = [
-        "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): its files are smaller, but expect "
-        "little speed."
-    ]
-    return (
-        *_narrower(settings.model, model),
-        *(made if settings.data == "digits" else []),
-        *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
-        *no_file,
-        *left_out,
-    )

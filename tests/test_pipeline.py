@@ -185,6 +185,31 @@ def test_a_training_that_prune_0_leaves_out_is_said(words, said, tmp_path, monke
         assert f"`python -m optimize.train model={checkpoint} data={dataset} epochs={config.epochs}`" in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["prune=0", "recover=[bn]"], "Nothing is recovered, since prune=0 prunes nothing."),
+        (["prune=0.3", "epochs=0"], "Nothing is trained after pruning, since epochs=0."),
+        (["prune=0.3", "epochs=0", "recover=[qat]"], "Nothing is trained for int8 (recover=qat), since epochs=0."),
+        (
+            ["quant=fp16", "runtime=[]"],
+            "There is no fp16 file: runtime=[] exports nothing, and torch runs the checkpoint",
+        ),
+        (["quant=fp16", "runtime=[onnxruntime]"], None),
+        (["prune=0", "recover=[]", "quant=none"], None),
+    ],
+)
+def test_what_was_asked_for_and_changes_nothing_is_said(words, sentence, tmp_path, monkeypatch, dataset, checkpoint):
+    monkeypatch.chdir(tmp_path)
+    with initialize_config_dir(str(CONF.resolve()), version_base=None):
+        config = compose("config", [f"model={checkpoint}", f"data={dataset}", "runtime=[onnxruntime]", *words])
+    remarks = prepare(config).provenance.remarks
+    starts = "Nothing is", "There is no"
+    assert [remark.split(" in float32")[0] for remark in remarks if remark.startswith(starts)] == [sentence] * bool(
+        sentence
+    )
+
+
 @pytest.mark.command
 def test_nothing_asked_nothing_changed(optimize, given, where):
     code, out, _ = optimize(*given, "prune=0", "quant=none", "runtime=[onnxruntime]")

@@ -3,6 +3,7 @@
 from optimize.result import Report, Result
 from optimize.verdict.plain import change, nothing, original, points
 from optimize.verdict.verdict import decide
+from optimize.work import Pruned
 
 DASH = "-"
 FITTED = {  # how ultralytics' validator makes an image square, where it is not by a letterbox
@@ -107,7 +108,17 @@ def notes(report: Report) -> list[str]:
         _noise(report),
         "Energy: not measured.",
         *_rivals(report),
+        *_pruned_nothing(report),
         *made.remarks,
+    ]
+
+
+def _pruned_nothing(report: Report) -> list[str]:
+    return [
+        f"Pruning removed nothing: for prune={stage.asked:g} no layer is narrowed in steps of {stage.round_to}; "
+        "ask for more, or lower pruner.round_to."
+        for stage in report.stages
+        if isinstance(stage, Pruned) and all(layer.width[0] == layer.width[1] for layer in stage.layers)
     ]
 
 

@@ -1,0 +1,83 @@
+"""What a reader of the report must know besides its figures, as far as it is known before any work starts."""
+
+import shlex
+from collections.abc import Sequence
+
+from torch import nn
+
+from optimize.errors import InputError
+from optimize.host.cpu import computes_int8
+from optimize.precision import FP32
+from optimize.quant.int8 import Int8
+from optimize.quant.stage import PrecisionStage
+from optimize.recover.finetune import Finetune
+from optimize.recover.qat import Qat
+from optimize.runtime.session import Runtime
+from optimize.settings import Settings
+from optimize.stage import Stage
+from optimize.yolo.widths import parameters_of_yaml
+
+
+def remarks(
+    settings: Settings, model: nn.Module, runtimes: Sequence[Runtime], quant: PrecisionStage
+) -> tuple[str, ...]:
+    """Sentences about the model, the data and this machine."""
+    composed = ["These images are made, not photographed: handwritten digits composed on crops of photographs."]
+    slow = [
+        "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): its files are smaller, but expect "
+        "little speed."
+    ]
+    reasons = {runtime.info.name: runtime.unavailable() for runtime in runtimes}
+    return (
+        *_pruned_before(settings.model, model),
+        *(composed if settings.data == "digits" else []),
+        *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
+        *(f"{name} was left out: {reason}." for name, reason in reasons.items() if reason is not None),
+    )
+
+
+def without_effect(
+    settings: Settings, recovery: Sequence[Stage], runtimes: Sequence[Runtime], quant: PrecisionStage
+) -> list[str]:
+    """A sentence for everything that was asked for and will change nothing."""
+    return [*_recovery_without_effect(settings, recovery), *_no_files(runtimes, quant)]
+
+
+def _recovery_without_effect(settings: Settings, recovery: Sequence[Stage]) -> list[str]:
+    training = any(isinstance(stage, Finetune) for stage in recovery)
+    for_int8 = any(isinstance(stage, Qat) for stage in recovery)
+    sentences = []
+    if not settings.prune and training and settings.epochs:
+        keys = f"model={settings.model}", f"data={settings.data}", f"epochs={settings.epochs}"
+        sentences.append(
+            "Nothing is trained, since finetune and distill win back what pruning lost and prune=0 prunes nothing; "
+            f"`{shlex.join(['python', '-m', 'optimize.train', *keys])}` trains the checkpoint on."
+        )
+    elif not settings.prune and len(recovery) > for_int8:
+        sentences.append("Nothing is recovered, since prune=0 prunes nothing.")
+    elif training and not settings.epochs:
+        sentences.append("Nothing is trained after pruning, since epochs=0.")
+    if for_int8 and not settings.epochs:
+        sentences.append("Nothing is trained for int8 (recover=qat), since epochs=0.")
+    return sentences
+
+
+def _no_files(runtimes: Sequence[Runtime], quant: PrecisionStage) -> list[str]:
+    precision = quant.precision.name
+    if quant.precision != FP32 and not runtimes:
+        return [f"There is no {precision} file: runtime=[] exports nothing, and torch runs the checkpoint in float32."]
+    reasons = {runtime.info.name: quant.why_not(runtime) for runtime in runtimes}
+    return [f"{name} gets no {precision} file: {reason}." for name, reason in reasons.items() if reason is not None]
+
+
+def _pruned_before(called: str, model: nn.Module) -> list[str]:
+    try:
+        has, full = parameters_of_yaml(model)
+    except InputError as error:
+        return [f"model={called}: {error} Whether it was pruned before is not known."]
+    if has >= full:
+        return []
+    return [
+        f"model={called} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
+        "its yaml describes; prune counts from what it has."
+    ]
