@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimize.errors import InputError
+from optimize.identity import OUTSIDE
 
 SHOWN = 3  # reasons, the most frequent ones, that a sentence names
 SPLITS = {"train": "training", "val": "validation"}
@@ -72,17 +73,17 @@ class Dataset:
         elsewhere: folders outside of that of `yaml` in which images lie.
     """
 
-    yaml: Path = field(repr=False)
-    names: tuple[str, ...] = field(repr=False)
-    train: tuple[Path, ...] = field(repr=False)
-    val: tuple[Path, ...] = field(repr=False)
+    yaml: Path = field(repr=False, metadata=OUTSIDE)
+    names: tuple[str, ...] = field(repr=False, metadata=OUTSIDE)
+    train: tuple[Path, ...] = field(repr=False, metadata=OUTSIDE)
+    val: tuple[Path, ...] = field(repr=False, metadata=OUTSIDE)
     fingerprint: str
     task: str = "detect"
-    keypoints: tuple[int, ...] | None = field(default=None, repr=False)
-    single_cls: bool = field(default=False, repr=False)
-    classes: dict[Path, frozenset[int]] = field(default_factory=dict, repr=False, hash=False)
-    left_out: tuple[LeftOut, ...] = field(default=(), repr=False, hash=False)
-    elsewhere: tuple[str, ...] = field(default=(), repr=False)
+    keypoints: tuple[int, ...] | None = field(default=None, repr=False, metadata=OUTSIDE)
+    single_cls: bool = field(default=False, repr=False, metadata=OUTSIDE)
+    classes: dict[Path, frozenset[int]] = field(default_factory=dict, repr=False, metadata=OUTSIDE, hash=False)
+    left_out: tuple[LeftOut, ...] = field(default=(), repr=False, metadata=OUTSIDE, hash=False)
+    elsewhere: tuple[str, ...] = field(default=(), repr=False, metadata=OUTSIDE)
 
     @property
     def titles(self) -> tuple[str, ...]:

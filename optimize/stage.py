@@ -7,7 +7,7 @@ from optimize.variant import Variant
 
 
 class Stage(Protocol):
-    """Settings are the fields of a frozen dataclass; its `repr` is its identity, so it must hold every input."""
+    """A frozen dataclass, or a method of one, whose fields hold every input: see `optimize.identity`."""
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         """Make the new variant inside `folder`, or return `variant` itself where there is nothing to do.

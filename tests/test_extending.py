@@ -141,7 +141,7 @@ def test_the_criterion_of_the_page_prunes(tmp_path, monkeypatch, capsys, dataset
     assert code == 0, err
     found = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text(encoding="utf-8"))
     stage = found["stages"][0]
-    assert stage["criterion"] == "FPGM(p=2)"
+    assert stage["criterion"] == "my_criteria.fpgm.FPGM(p=2)"
     assert stage["reached"] == pytest.approx(0.3, abs=0.02)
     code, _, err = command(monkeypatch, capsys, *given, *mine, "trust=true", "pruner.criterion.p=3")
     assert code == 1 and "pruner.criterion.p=3 is not allowed; give 1 or 2." in err

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from optimize.errors import MeasurementError
+from optimize.identity import identity
 from optimize.input_size import Size
 from optimize.measure.cost import Cost, count
 from optimize.pruner.budget import Goal
@@ -80,7 +81,7 @@ def prune(model: nn.Module, imgsz: Size, settings: Pruning) -> Pruned:
         ratio=chosen.ratio,
         seconds=round(time.perf_counter() - began, 1),
         imgsz=imgsz,
-        criterion=repr(settings.criterion),
+        criterion=identity(settings.criterion),
         scope=settings.scope,
         round_to=settings.round_to,
         max_ratio=settings.max_ratio,

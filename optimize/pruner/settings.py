@@ -5,6 +5,7 @@ from pathlib import Path
 
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.identity import OUTSIDE
 from optimize.pruner.score import Criterion
 from optimize.pruner.size import TARGETS
 
@@ -24,7 +25,7 @@ class Pruning:
 
     share: float
     criterion: Criterion
-    original: Path | None = field(default=None, repr=False)
+    original: Path | None = field(default=None, repr=False, metadata=OUTSIDE)
     target: str = "flops"
     scope: str = "local"
     round_to: int = 16

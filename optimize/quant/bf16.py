@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from optimize.identity import OUTSIDE
 from optimize.judge import Judge
 from optimize.precision import Precision
 from optimize.quant.stage import why_no_writer, write
@@ -23,7 +24,7 @@ class Bf16:
 
     precision: ClassVar = Precision("bf16", bytes=2, computes=("bf16", "fp32"), requires=("bf16",), fill=0.4)
 
-    judge: Judge = field(repr=False)
+    judge: Judge = field(repr=False, metadata=OUTSIDE)
     machine: str = field(default_factory=here, init=False)
 
     def why_not(self, runtime: Runtime) -> str | None:

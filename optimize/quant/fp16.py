@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from optimize.identity import OUTSIDE
 from optimize.judge import Judge
 from optimize.precision import Precision
 from optimize.quant.stage import why_no_writer, write
@@ -24,7 +25,7 @@ class Fp16:
 
     precision: ClassVar = Precision("fp16", bytes=2, computes=("fp16", "fp32"), fill=0.4)
 
-    judge: Judge = field(repr=False)
+    judge: Judge = field(repr=False, metadata=OUTSIDE)
 
     def why_not(self, runtime: Runtime) -> str | None:
         return why_no_writer(self.precision, runtime)

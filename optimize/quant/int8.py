@@ -12,6 +12,7 @@ from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.host.files import move
+from optimize.identity import OUTSIDE, identity
 from optimize.judge import Judge
 from optimize.measure.latency import ALIKE
 from optimize.precision import Precision
@@ -51,12 +52,12 @@ class Int8:
     )
 
     data: Dataset
-    judge: Judge = field(repr=False)
+    judge: Judge = field(repr=False, metadata=OUTSIDE)
     calibration_images: int = 128
     seed: int = 0
     max_drop: float = 1.0
     search: bool = False
-    reference: Variant | None = field(default=None, repr=False)
+    reference: Variant | None = field(default=None, repr=False, metadata=OUTSIDE)
     against: str = field(default="", init=False)
     machine: str = field(default="", init=False)
 
@@ -127,7 +128,7 @@ class Int8:
         quantizer.write(target, floats)
         name = self.precision.name
         quantized = replace(variant, path=target, precision=name, tags=(*variant.tags, name))
-        quantized = quantized.after(f"{self!r} {recipe} {floats}")
+        quantized = quantized.after(f"{identity(self)} {recipe} {floats}")
         return Trial(recipe, quantizer, floats, quantized, self.judge.score(self.judge.built(quantized)).score)
 
     def _speeds(self, variant: Variant, tries: list[Trial]) -> list[float]:

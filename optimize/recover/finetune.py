@@ -5,6 +5,7 @@ from pathlib import Path
 
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.identity import OUTSIDE
 from optimize.recover.training import train
 from optimize.variant import Variant
 
@@ -19,7 +20,7 @@ class Finetune:
         data: trained on its training split; the accuracy after each epoch is that on its validation split.
         distill: also draw the features before the head to those of the original, by ultralytics' `distill_model`: a 1x1
             projection per feature level, and the squared difference weighted by the teacher's class scores.
-        original: the checkpoint of the unpruned model; not in the repr, since every variant's first step is its digest.
+        original: the checkpoint of the unpruned model; every variant's first step is its digest already.
     """
 
     data: Dataset
@@ -28,7 +29,7 @@ class Finetune:
     device: str | None = None
     seed: int = 0
     distill: bool = False
-    original: Path | None = field(default=None, repr=False)
+    original: Path | None = field(default=None, repr=False, metadata=OUTSIDE)
 
     def __post_init__(self) -> None:
         if self.distill and self.original is None:

@@ -75,8 +75,8 @@ Writer = Callable[[Path, Path], None]  # from an exported float32 file to the sa
 class Runtime(Protocol):
     """One way to run a model: a frozen dataclass in a folder of its own, which holds all that belongs to it.
 
-    `export` and `build` are stages: `apply(runtime.export, variant, store)`. A bound method of a frozen dataclass has
-    a stable repr that holds the dataclass's own, so it serves as identity.
+    `export` and `build` are stages: `apply(runtime.export, variant, store)`. Their identity is that of the dataclass,
+    with the name of the method.
 
     Attributes:
         info: what the report says of it.

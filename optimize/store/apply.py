@@ -12,6 +12,7 @@ from time import perf_counter
 from optimize.errors import InputError, during
 from optimize.host.files import move
 from optimize.host.quiet import working
+from optimize.identity import identity
 from optimize.inside import inside, is_link, is_plain
 from optimize.stage import Stage
 from optimize.store import entry, manifest
@@ -45,7 +46,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
     under either name and is not what the same work leaves is set aside: it says that it is something else, or holds a
     link, which would lead what is written there to a file elsewhere.
     """
-    asked = variant.after(repr(stage))
+    asked = variant.after(identity(stage))
     key = asked.key
     final, partial = store / key, store / f"{key}.partial"
     name, began = getattr(stage, "__qualname__", type(stage).__name__), perf_counter()
@@ -65,7 +66,7 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         if made == variant:
             shutil.rmtree(partial)
             return variant
-        made = replace(made, steps=(*variant.steps, repr(stage)))
+        made = replace(made, steps=(*variant.steps, identity(stage)))
         _write(made, partial)
         manifest.seal(partial)
         move(partial, final)

@@ -21,6 +21,7 @@ from helpers.runtimes import ALL
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.identity import identity
 from optimize.input_size import square
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
@@ -176,15 +177,15 @@ def test_a_search_keeps_the_fastest_that_holds(exported, data, tmp_path, monkeyp
     assert [entry["faster"] for entry in report["candidates"]] == list(speeds[1:])
     assert report["recipe"] == recipes[1].name
     assert report["drop"] == pytest.approx(10)
-    assert "1 threads of " in repr(Int8(data, Judge(), search=True))  # its times are those of this machine
-    assert "threads" not in repr(Int8(data, Judge()))
+    assert "1 threads of " in identity(Int8(data, Judge(), search=True))  # its times are those of this machine
+    assert "threads" not in identity(Int8(data, Judge()))
 
 
 def test_what_int8_is_compared_with_is_part_of_its_identity(data):
     """One that was trained for int8 may have to hold what it lost before that training, or only since."""
     one, other = (Variant(Path("x"), "openvino", "fp32", square(64), steps=(step,)) for step in "ab")
     stages = [Int8(data, Judge(), reference=reference) for reference in (None, one, other)]
-    assert len({repr(stage) for stage in stages}) == 3
+    assert len({identity(stage) for stage in stages}) == 3
 
 
 @pytest.mark.command

@@ -8,6 +8,7 @@ import pytest
 from optimize import judge, provenance
 from optimize.dataset import Dataset
 from optimize.host import cpu
+from optimize.identity import identity
 from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.measure.accuracy import Accuracy
@@ -41,11 +42,11 @@ def on(monkeypatch):
 def test_what_a_score_or_an_instruction_decides_belongs_to_the_cpu(make, other, data, on):
     """int8 saturates without VNNI, and then layers return to float; bf16 is a row only where the CPU has it."""
     on(CPU)
-    here_ = repr(make(data))
+    here_ = identity(make(data))
     on(other)
-    assert repr(make(data)) != here_
+    assert identity(make(data)) != here_
     on(CPU | {"flags": CPU["flags"].replace("fpu", "fpu sep nx"), "cpu MHz": "2000"})
-    assert repr(make(data)) == here_, "an equal machine shares the work"
+    assert identity(make(data)) == here_, "an equal machine shares the work"
 
 
 def test_another_gpu_is_another_machine(data, monkeypatch):
@@ -57,10 +58,10 @@ def test_another_gpu_is_another_machine(data, monkeypatch):
 
 @pytest.mark.skipif(qat.unavailable() is not None, reason=str(qat.unavailable()))
 def test_a_training_for_int8_belongs_to_the_version_that_simulates_it(data, monkeypatch):
-    before = repr(Qat(data, epochs=1))
+    before = identity(Qat(data, epochs=1))
     monkeypatch.setattr(qat, "version", lambda name: {"nvidia-modelopt": "99.0"}[name])
-    assert repr(Qat(data, epochs=1)) != before
-    assert repr(Qat(data, epochs=1)).endswith("modelopt='99.0')")
+    assert identity(Qat(data, epochs=1)) != before
+    assert identity(Qat(data, epochs=1)).endswith("modelopt='99.0')")
 
 
 @pytest.mark.parametrize("library", ["numpy", "opencv-python", "pillow", "onnxruntime", "openvino", "torch"])
