@@ -2,12 +2,13 @@
 # make test-fast: the unit tests, at each change.   make test: those and whole commands, before a commit.
 # make test-long: real training, kills, launchers, fuzzing.
 # make test-standin: all tests where our files lack all that only Unix has, and the file system keeps Windows' rules.
+# make coverage: which lines the tests of `make test` run.
 # make docs: --help and docs/keys.md, from the comments in conf/.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test-fast test test-long test-standin lint docs
+.PHONY: demo test-fast test test-long test-standin coverage lint docs
 
 demo: .venv/installed
 	$(BIN)/python -m optimize prune=0.3 quant=int8
@@ -23,6 +24,9 @@ test-long: .venv/installed-dev
 
 test-standin: .venv/installed-dev
 	PYTHONPATH=$(CURDIR)/tests/standins STANDIN_FILES=1 $(PYTEST)
+
+coverage: .venv/installed-dev
+	$(PYTEST) -m "not long" --cov=optimize --cov-report=term
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
