@@ -238,7 +238,7 @@ def test_an_int8_that_loses_more_than_allowed_is_reported_and_ends_with_code_3(
     assert code == 3
     folder = Path(out.splitlines()[-1])
     report, results = (folder / "report.md").read_text(), json.loads((folder / "results.json").read_text())
-    assert "## Int8" in report
+    assert "## Quantization" in report
     missed = next(row["missed"] for row in results["results"] if row["missed"])
     for text in (err, report, missed):
         assert says(text, "int8 on onnxruntime ... 20.0 points of mAP50-95 ... quant.max_drop=10.0")

@@ -18,6 +18,7 @@ from helpers import reports
 from helpers.layers import OPERATIONS, TRANSPOSED, Layers
 from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
+from helpers.runtimes import PRECISIONS
 from optimize import report
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
@@ -147,7 +148,17 @@ def measured(variants: list[Variant], counted: cost.Cost) -> Report:
     timing = latency._measure([(runtime.open, variant) for variant in variants], threads=1, rounds=1, seed=0)
     accuracy = Accuracy({"mAP50-95": 0.5, "mAP50": 0.75}, 4, {})
     results = (
-        Result(variant, "0" * 64, 1, counted, runtime.count(variant), accuracy, time)
+        Result(
+            variant=variant,
+            runtime=runtime.info,
+            precision=PRECISIONS[variant.precision],
+            sha256="0" * 64,
+            size_bytes=1,
+            cost=counted,
+            graph=runtime.count(variant),
+            accuracy=accuracy,
+            latency=time,
+        )
         for variant, time in zip(variants, timing.latencies, strict=True)
     )
     return replace(reports.report(), results=tuple(results), noise=timing.noise, noise_spread=timing.noise_spread)
@@ -188,7 +199,9 @@ def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, s
 def test_what_the_runtime_does_not_tell_is_not_invented(exported, model):
     """TensorRT tells no operations; nor is anything known of what was not timed."""
     found = measured([exported["onnxruntime"]], cost.count(deployed(load(model.path)), square(64)))
-    (result,) = (replace(r, variant=replace(r.variant, precision="int8")) for r in found.results)
+    (result,) = (
+        replace(r, variant=replace(r.variant, precision="int8"), precision=PRECISIONS["int8"]) for r in found.results
+    )
     untold = replace(result, latency=replace(result.latency, int8_ops=None))
     none_ran = replace(result, latency=replace(result.latency, int8_ops=0))
     for unknown in (untold, replace(result, latency=None)):
