@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from optimize.errors import MeasurementError
+from optimize.input_size import square
 from optimize.quant.fallback import Trial, toward_float
 from optimize.variant import Variant
 
-SOURCE = Variant(Path("source.bin"), "standin", "fp32", 32)
+SOURCE = Variant(Path("source.bin"), "standin", "fp32", square(32))
 
 
 @dataclass
