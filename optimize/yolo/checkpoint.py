@@ -20,7 +20,7 @@ from optimize.errors import InputError
 from optimize.host.confined import confined
 from optimize.yolo import claims, stranger
 from optimize.yolo.foreign import reason, what_instead
-from optimize.yolo.tasks import recognised
+from optimize.yolo.tasks import task_of
 
 _search = downloads.attempt_download_asset
 
@@ -91,7 +91,7 @@ def load(path: Path, key: str = "model") -> BaseModel:
 
 def task(model: BaseModel) -> str:
     """Name of the task that recognises it, or what ultralytics calls it where none does."""
-    known = recognised(model)
+    known = task_of(model)
     return known.name if known else model.task
 
 
@@ -108,7 +108,7 @@ def names(model: BaseModel) -> tuple[str, ...]:
 
 def keypoints(model: BaseModel) -> tuple[int, ...] | None:
     """How many keypoints of an object a model finds and the numbers of each; None where its task has none."""
-    known = recognised(model)
+    known = task_of(model)
     return tuple(model.model[-1].kpt_shape) if known and known.keypoints else None
 
 

@@ -13,7 +13,7 @@ from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.export.engine import _NormalizeCoords
 
 from optimize.yolo.checkpoint import deployed, keypoints, task
-from optimize.yolo.tasks import BY_NAME, described
+from optimize.yolo.tasks import BY_NAME, task_of_head
 
 OPSET = 18  # ONNX Runtime's static quantization rejects 21 and later; torch's TorchScript exporter ends at 20
 
@@ -55,7 +55,7 @@ def in_shares(module: BaseModel, imgsz: int) -> nn.Module:
 
 def in_pixels(found: dict, outputs: list[np.ndarray]) -> list[np.ndarray]:
     """What a model `in_shares` gave, in pixels, in place; `found` is its metadata."""
-    made_for = described(found["task"], found["head"])
+    made_for = task_of_head(found["task"], found["head"])
     if made_for and made_for.in_pixels:
         (height, width), rows = found["imgsz"], outputs[0]
         rows[:, [0, 2]] *= width

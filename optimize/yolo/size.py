@@ -9,8 +9,7 @@ from ultralytics.nn import tasks
 
 from optimize.errors import InputError, described
 from optimize.yolo import built
-from optimize.yolo.tasks import TASKS
-from optimize.yolo.tasks import described as task_of
+from optimize.yolo.tasks import TASKS, task_of_head
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def build(yaml: Path) -> nn.Module:
     if not built.describes_layers(content):
         raise InputError(f"model={yaml} describes no model; give a yaml with rows in `backbone` and `head`.")
     head = content["head"][-1][2]
-    task = task_of(tasks.guess_model_task(content), head)
+    task = task_of_head(tasks.guess_model_task(content), head)
     if task is None:
         raise InputError(f"model={yaml} is a model for {head}; give one of {', '.join(known.name for known in TASKS)}.")
     try:

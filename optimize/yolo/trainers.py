@@ -22,7 +22,7 @@ from optimize.yolo import (
     checkpoint,
     read_only,  # noqa: F401  replaces what writes into a data set
 )
-from optimize.yolo.tasks import TASKS, recognised
+from optimize.yolo.tasks import TASKS, task_of
 from optimize.yolo.widths import is_pruned, set_classes_of_yaml, stop_stock_training
 
 
@@ -94,7 +94,7 @@ def trainer(overrides: dict, _callbacks: dict | None = None) -> BaseTrainer:
 
 def check_kind(model: nn.Module, given: str) -> None:
     """Raises InputError where no trainer here is for a network of this class."""
-    known = recognised(model)
+    known = task_of(model)
     if known is None or type(model) is not known.parts().network:
         networks = dict.fromkeys(task.parts().network.__name__ for task in TASKS)
         raise InputError(

@@ -19,12 +19,12 @@ TASKS = (
 BY_NAME = {task.name: task for task in TASKS}
 
 
-def recognised(model: "nn.Module") -> Task | None:
+def task_of(model: "nn.Module") -> Task | None:
     """The task of a model; of several that recognise it the last in the list, which is the more special one."""
     return next((task for task in reversed(TASKS) if task.recognises(model)), None)
 
 
-def described(stock: str | None, head: str) -> Task | None:
-    """The task of a yaml or of an exported file, by ultralytics' name of it and the class of the last layer."""
-    fitting = [task for task in TASKS if task.stock == stock and task.head in (None, head)]
-    return max(fitting, key=lambda task: task.head is not None, default=None)
+def task_of_head(stock: str | None, head: str) -> Task | None:
+    """The task of a yaml or of an exported file: of its last layer's class, else of ultralytics' name of the task."""
+    own = next((task for task in TASKS if task.head == head), None)
+    return own or next((task for task in TASKS if task.stock == stock and task.head is None), None)

@@ -77,7 +77,7 @@ class Task:
         recognises: whether a model is one of this task. A task that stands later in the list is asked first.
         parts: what is made of ultralytics' classes.
         metrics: ultralytics' figures by our names, the main one first, then the second one that tables show.
-        head: class of the last layer, where ultralytics has no name for the task of a yaml or of an exported file.
+        head: class of a last layer that is this task's alone, where ultralytics has no name of its own for the task.
         fitted: how the validator makes an image square, as the report says it.
         folders: whether the labels are names of folders, instead of a text file per image.
         keypoints: whether an object has keypoints, so that the data set and the model must agree on `kpt_shape`.
