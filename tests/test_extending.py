@@ -138,8 +138,8 @@ def test_the_task_of_the_page_is_one_file_and_one_line(tmp_path, dataset, checkp
     )
     model = load(checkpoint)
     model.blobs = True
-    save(model, tmp_path / "blobs.pt")
-    given = "model=blobs.pt", f"data={dataset}", "prune=0.3", "quant=int8", "epochs=1", "batch=4"
+    save(model, tmp_path / "tiny.pt")
+    given = "model=tiny.pt", f"data={dataset}", "prune=0.3", "quant=int8", "epochs=1", "batch=4"
     done = subprocess.run(
         [sys.executable, "-m", "optimize", *given, "runtime=[onnxruntime]", "rounds=12", "threads=1", "rivals=none"],
         cwd=tmp_path,
@@ -154,9 +154,10 @@ def test_the_task_of_the_page_is_one_file_and_one_line(tmp_path, dataset, checkp
     assert found["provenance"]["task"] == "blobs"
     assert {row["variant"]["precision"] for row in found["results"]} == {"fp32", "int8"}
     assert all(list(row["accuracy"]["metrics"]) == ["mAP30-75", "mAP30"] for row in found["results"])
-    sentence = "a blob is found from an overlap of 0.3 on"
-    for text in (done.stdout, *((run / name).read_text(encoding="utf-8") for name in ("report.md", "report.html"))):
-        assert "mAP30-75" in text and sentence in " ".join(text.split())
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "Optimization report · blobs · 64 px" in page
+    for text in (done.stdout, page, (run / "report.md").read_text(encoding="utf-8")):
+        assert "mAP30-75" in text and "a blob is found from an overlap of 0.3 on" in " ".join(text.split())
 
 
 def test_the_criterion_of_the_page_prunes(tmp_path, monkeypatch, capsys, dataset, checkpoint):

@@ -11,9 +11,7 @@ from typing import Any
 
 from torch import nn
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.nn import tasks
 from ultralytics.nn.modules import Classify as ClassifyHead
-from ultralytics.nn.modules import RTDETRDecoder
 from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.torch_utils import strip_qat
 
@@ -22,7 +20,7 @@ from optimize.yolo import (
     checkpoint,
     read_only,  # noqa: F401  replaces what writes into a data set
 )
-from optimize.yolo.tasks import TASKS, task_of
+from optimize.yolo.tasks import BY_NAME, TASKS, task_of
 from optimize.yolo.widths import is_pruned, set_classes_of_yaml, stop_stock_training
 
 
@@ -131,22 +129,7 @@ def set_classes(model: BaseModel, classes: int) -> None:
     It also initializes other layers anew, so the weights must be loaded afterwards.
     """
     set_classes_of_yaml(model, classes)
-    head = model.model[-1]
-    if isinstance(head, ClassifyHead):
-        return tasks.ClassificationModel.reshape_outputs(model, classes)
-    if head.nc == classes:
-        return None
-    head.nc = classes
-    if isinstance(head, RTDETRDecoder):
-        head.denoising_class_embed = nn.Embedding(classes, head.denoising_class_embed.embedding_dim)
-        head.enc_score_head = nn.Linear(head.enc_score_head.in_features, classes)
-        head.dec_score_head = nn.ModuleList(nn.Linear(layer.in_features, classes) for layer in head.dec_score_head)
-        return head._reset_parameters()
-    head.no = classes + 4 * head.reg_max
-    semantic = getattr(getattr(head, "proto", None), "semseg", None)
-    for branch in (*head.cv3, *(getattr(head, "one2one_cv3", None) or ()), *([semantic] if semantic else [])):
-        branch[-1] = nn.Conv2d(branch[-1].in_channels, classes, 1)
-    return head.bias_init()
+    BY_NAME[checkpoint.task(model)].parts().set_classes(model, classes)
 
 
 def _copy(weights: BaseModel) -> BaseModel:

@@ -10,7 +10,15 @@ def parts() -> Parts:
     from optimize.yolo.image import cut_out, open_as_classified
     from optimize.yolo.outputs import Classes, InOrder
 
-    return Parts(ClassificationModel, ClassificationTrainer, InOrder, Classes(), open_as_classified, cut_out)
+    return Parts(
+        network=ClassificationModel,
+        trainer=ClassificationTrainer,
+        validator=InOrder,
+        outputs=Classes(),
+        set_classes=ClassificationModel.reshape_outputs,
+        open_image=open_as_classified,
+        fit=cut_out,
+    )
 
 
 TASK = Task(

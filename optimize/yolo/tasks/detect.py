@@ -8,10 +8,19 @@ def parts() -> Parts:
     from ultralytics.nn.tasks import DetectionModel
 
     from optimize.yolo.image import letterboxed
+    from optimize.yolo.last_layers import of_branches
     from optimize.yolo.outputs import Boxes
     from optimize.yolo.read_only import read_image
 
-    return Parts(DetectionModel, DetectionTrainer, DetectionValidator, Boxes(), read_image, letterboxed)
+    return Parts(
+        network=DetectionModel,
+        trainer=DetectionTrainer,
+        validator=DetectionValidator,
+        outputs=Boxes(),
+        set_classes=of_branches,
+        open_image=read_image,
+        fit=letterboxed,
+    )
 
 
 TASK = Task(

@@ -9,10 +9,19 @@ def parts() -> Parts:
     from ultralytics.nn.tasks import OBBModel
 
     from optimize.yolo.image import letterboxed
+    from optimize.yolo.last_layers import of_branches
     from optimize.yolo.outputs import Boxes
     from optimize.yolo.read_only import read_image
 
-    return Parts(OBBModel, OBBTrainer, OBBValidator, Boxes(rotated=True), read_image, letterboxed)
+    return Parts(
+        network=OBBModel,
+        trainer=OBBTrainer,
+        validator=OBBValidator,
+        outputs=Boxes(rotated=True),
+        set_classes=of_branches,
+        open_image=read_image,
+        fit=letterboxed,
+    )
 
 
 TASK = Task(

@@ -8,11 +8,19 @@ def parts() -> Parts:
     from ultralytics.nn.tasks import PoseModel
 
     from optimize.yolo.image import letterboxed
+    from optimize.yolo.last_layers import of_branches
     from optimize.yolo.outputs import Boxes
     from optimize.yolo.read_only import read_image
 
-    poses = Boxes(metric="pose", hits="tp_p")
-    return Parts(PoseModel, PoseTrainer, PoseValidator, poses, read_image, letterboxed)
+    return Parts(
+        network=PoseModel,
+        trainer=PoseTrainer,
+        validator=PoseValidator,
+        outputs=Boxes(metric="pose", hits="tp_p"),
+        set_classes=of_branches,
+        open_image=read_image,
+        fit=letterboxed,
+    )
 
 
 TASK = Task(

@@ -21,10 +21,19 @@ def parts() -> Parts:
     from ultralytics.nn.tasks import RTDETRDetectionModel
 
     from optimize.yolo.image import stretched
+    from optimize.yolo.last_layers import of_transformer
     from optimize.yolo.outputs import Boxes
     from optimize.yolo.read_only import read_image
 
-    return Parts(RTDETRDetectionModel, RTDETRTrainer, RTDETRValidator, Boxes(), read_image, stretched)
+    return Parts(
+        network=RTDETRDetectionModel,
+        trainer=RTDETRTrainer,
+        validator=RTDETRValidator,
+        outputs=Boxes(),
+        set_classes=of_transformer,
+        open_image=read_image,
+        fit=stretched,
+    )
 
 
 TASK = Task(

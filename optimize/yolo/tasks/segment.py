@@ -8,11 +8,19 @@ def parts() -> Parts:
     from ultralytics.nn.tasks import SegmentationModel
 
     from optimize.yolo.image import letterboxed
+    from optimize.yolo.last_layers import of_branches
     from optimize.yolo.outputs import Boxes
     from optimize.yolo.read_only import read_image
 
-    masks = Boxes(metric="seg", hits="tp_m")
-    return Parts(SegmentationModel, SegmentationTrainer, SegmentationValidator, masks, read_image, letterboxed)
+    return Parts(
+        network=SegmentationModel,
+        trainer=SegmentationTrainer,
+        validator=SegmentationValidator,
+        outputs=Boxes(metric="seg", hits="tp_m"),
+        set_classes=of_branches,
+        open_image=read_image,
+        fit=letterboxed,
+    )
 
 
 TASK = Task(

@@ -54,6 +54,7 @@ class Parts:
         trainer: the class that trains them; a mixin keeps the widths of pruned ones.
         validator: the class that validates them, fed by any session, image by image in the order of the split.
         outputs: what is kept of a validation.
+        set_classes: gives a network, in place, new last layers for another number of classes, as ultralytics does.
         open_image: reads an image file as its loader does, (height, width, 3) uint8 BGR; None where it can't.
         fit: from such an image and the side of the input to what the network sees, (1, 3, side, side) float32 RGB in
             0..1, exactly as the validator does it.
@@ -63,6 +64,7 @@ class Parts:
     trainer: type["BaseTrainer"]
     validator: type["BaseValidator"]
     outputs: Outputs
+    set_classes: Callable[["BaseModel", int], None]
     open_image: Callable[[Path], "np.ndarray | None"]
     fit: Callable[["np.ndarray", int], "np.ndarray"]
 
