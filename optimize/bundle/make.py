@@ -15,7 +15,6 @@ from optimize.texts import mapped, markdown, shown
 from optimize.verdict.plain import called
 from optimize.verdict.verdict import chosen, decide, headline
 from optimize.yolo.tasks import BY_NAME, TASKS
-from optimize.yolo.tasks.task import LETTERBOX as LETTERBOXED
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +115,7 @@ def described(row: Result, report: Report, runtime: Runtime, run: str) -> dict[s
         "sha256": row.sha256,
         "imgsz": variant.imgsz,
         "head": task.bundle_head(inside),
-        "letterbox": LETTERBOX if task.fitted == LETTERBOXED else None,
+        "letterbox": LETTERBOX if task.letterbox else None,
         "nms": NMS,
         "names": [inside["names"][i] for i in sorted(inside["names"])],
     }

@@ -28,6 +28,7 @@ TASK = Task(
     parts=parts,
     metrics={"top-1": "metrics/accuracy_top1", "top-5": "metrics/accuracy_top5"},
     fitted="shorter side resized and the middle cut out",
+    letterbox=False,
     folders=True,
     in_pixels=False,
 )

@@ -44,6 +44,7 @@ TASK = Task(
     metrics=DETECT.metrics,
     head="RTDETRDecoder",
     fitted="images stretched to a square",
+    letterbox=False,
     in_pixels=False,
     bundle_head=lambda metadata: "rtdetr",
 )

@@ -15,8 +15,6 @@ if TYPE_CHECKING:  # not at run time: a report is drawn without ultralytics
     from optimize.dataset import Dataset
     from optimize.measure.detections import Detections
 
-LETTERBOX = "square letterbox (rect=False)"
-
 
 class Outputs(Protocol):
     """What is kept of a validation."""
@@ -81,6 +79,7 @@ class Task:
         metrics: ultralytics' figures by our names, the main one first, then the second one that tables show.
         head: class of a last layer that is this task's alone, where ultralytics has no name of its own for the task.
         fitted: how the validator makes an image square, as the report says it.
+        letterbox: whether it keeps the proportions and pads; else it scales both sides. A bundle repeats it.
         folders: whether the labels are names of folders, instead of a text file per image.
         keypoints: whether an object has keypoints, so that the data set and the model must agree on `kpt_shape`.
         output_names: of the exported graph.
@@ -95,7 +94,8 @@ class Task:
     parts: Callable[[], Parts]
     metrics: dict[str, str]
     head: str | None = None
-    fitted: str = LETTERBOX
+    fitted: str = "square letterbox (rect=False)"
+    letterbox: bool = True
     folders: bool = False
     keypoints: bool = False
     output_names: tuple[str, ...] = ("output0",)
