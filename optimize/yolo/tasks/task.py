@@ -72,7 +72,7 @@ class Task:
     """A task; its file imports ultralytics only inside `parts`.
 
     Attributes:
-        name: as the report and a data set call it.
+        name: as the report and a data set call it; it also names the trainer's class, so it is an identifier.
         stock: ultralytics' name of it, which reads labels and settings.
         recognises: whether a model is one of this task. A task that stands later in the list is asked first.
         parts: what is made of ultralytics' classes.
