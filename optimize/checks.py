@@ -10,7 +10,7 @@ from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.yolo.checkpoint import channels, keypoints, names, task
 from optimize.yolo.dataset import resolve
-from optimize.yolo.metrics import METRICS
+from optimize.yolo.tasks import BY_NAME
 
 SHOWN = 3  # classes that a sentence names
 STEPS_KEPT = 40  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
@@ -29,8 +29,8 @@ def check_room(store: Path, checkpoint: Path, others: list[Path]) -> None:
 
 
 def check_model(given: str, model: nn.Module) -> None:
-    if task(model) not in METRICS:
-        raise InputError(f"{given} is a {task(model)} model; allowed are {', '.join(METRICS)}.")
+    if task(model) not in BY_NAME:
+        raise InputError(f"{given} is a {task(model)} model; allowed are {', '.join(BY_NAME)}.")
     if channels(model) != 3:
         raise InputError(
             f"{given} takes images of {channels(model)} channels; only models of 3 (RGB) can be used, "

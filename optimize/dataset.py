@@ -59,14 +59,14 @@ class Dataset:
     folder is the same data set, and changed content is another one.
 
     Attributes:
-        yaml: the data.yaml; for `classify` the folder that holds a folder per split.
+        yaml: the data.yaml; where the labels are folders, the one that holds a folder per split.
         names: class names, in the order of their ids.
         train: images of the training split that ultralytics trains on, in its order.
         val: images of the validation split that ultralytics validates on, in its order.
         fingerprint: 16 hex digits over class names, and of these images labels, names, sizes and dates.
-        task: of the models that read it: `detect`, `segment`, `pose`, `obb`, `classify`, or `rtdetr`, which detects but
-            sees images in another form.
-        keypoints: for `pose`, how many an object has and the numbers of each (2, or 3 with its visibility).
+        task: name of the task of the models that read it, one of yolo/tasks/.
+        keypoints: how many an object has and the numbers of each (2, or 3 with its visibility); None where the task
+            has none.
         single_cls: whether all classes are one, `item`, as ultralytics' `single_cls=True` sees them.
         classes: the classes of each training image's labels; an image without labels may be missing.
         left_out: what ultralytics does not use, a record for each split that loses an image, validation first.
@@ -109,7 +109,7 @@ def check_apart(given: str, folder: Path, data: Dataset) -> None:
         InputError: `folder`, which was `given` so, lies there.
     """
     places = {image.parent.resolve() for image in (*data.train, *data.val)}
-    if data.task == "classify":  # a new folder beside those of the classes would be a class
+    if data.yaml.is_dir():  # a new folder beside those of the classes would be a class
         places |= {(data.yaml / split).resolve() for split in ("train", "val")}
     if not places.isdisjoint((folder.resolve(), *folder.resolve().parents)):
         raise InputError(f"{given} lies among the images of {data.yaml}; give another folder.")

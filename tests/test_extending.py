@@ -13,6 +13,7 @@ import pytest
 from helpers import ROOT, reports
 from helpers.commands import command, python_path
 from optimize.report import results
+from optimize.yolo.checkpoint import load, save
 
 PAGES = sorted((ROOT / "docs" / "extending").glob("*.md"))
 
@@ -119,6 +120,44 @@ def test_the_section_of_the_page_is_one_file_and_one_line(tmp_path):
     texts = [done.stdout, *((tmp_path / name).read_text(encoding="utf-8") for name in ("report.md", "report.html"))]
     assert all("Parameters" in text and "MB in float32" in text for text in texts)
     assert "| original | 4,000 | 0.02 |" in texts[1] and 'href="#parameters"' in texts[2]
+
+
+@pytest.mark.command
+def test_the_task_of_the_page_is_one_file_and_one_line(tmp_path, dataset, checkpoint):
+    task, _ = blocks("task.md", "python")
+    for folder in ("optimize", "conf"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pt"))
+    folder = tmp_path / "optimize" / "yolo" / "tasks"
+    (folder / "blobs.py").write_text(task, encoding="utf-8")
+    (folder / "__init__.py").write_text(
+        (folder / "__init__.py")
+        .read_text(encoding="utf-8")
+        .replace("import classify,", "import blobs, classify,")
+        .replace("    classify.TASK,", "    classify.TASK,\n    blobs.TASK,"),
+        encoding="utf-8",
+    )
+    model = load(checkpoint)
+    model.blobs = True
+    save(model, tmp_path / "tiny.pt")
+    given = "model=tiny.pt", f"data={dataset}", "prune=0.3", "quant=int8", "epochs=1", "batch=4"
+    done = subprocess.run(
+        [sys.executable, "-m", "optimize", *given, "runtime=[onnxruntime]", "rounds=12", "threads=1", "rivals=none"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": python_path(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1 of 1: mAP30-75 " in done.stderr
+    run = tmp_path / done.stdout.splitlines()[-1]
+    found = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    assert found["provenance"]["task"] == "blobs"
+    assert {row["variant"]["precision"] for row in found["results"]} == {"fp32", "int8"}
+    assert all(list(row["accuracy"]["metrics"]) == ["mAP30-75", "mAP30"] for row in found["results"])
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "Optimization report · blobs · 64 px" in page
+    for text in (done.stdout, page, (run / "report.md").read_text(encoding="utf-8")):
+        assert "mAP30-75" in text and "a blob is found from an overlap of 0.3 on" in " ".join(text.split())
 
 
 def test_the_criterion_of_the_page_prunes(tmp_path, monkeypatch, capsys, dataset, checkpoint):

@@ -19,7 +19,7 @@ from optimize.pruner.settings import Pruning
 from optimize.pruner.taylor import Taylor
 from optimize.yolo.checkpoint import load
 from optimize.yolo.dataset import resolve
-from optimize.yolo.metrics import METRICS
+from optimize.yolo.tasks import BY_NAME
 
 pytestmark = pytest.mark.usefixtures("no_image")
 
@@ -34,7 +34,8 @@ def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch
     given = f"model={model}", f"data={data}", "rounds=12", "threads=1", "epochs=1", "batch=4", "runtime=[onnxruntime]"
     code, out, err = command(monkeypatch, capsys, *given, "prune=0.3", "quant=none", "rivals=none")
     assert code == 0, err
-    main = next(iter(METRICS[task]))
+    metrics = BY_NAME[task].metrics
+    main = next(iter(metrics))
     assert f"epoch 1 of 1: {main} " in err
     rows = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())["results"]
     rows = {(row["variant"]["runtime"], row["name"]): row for row in rows}
@@ -48,7 +49,7 @@ def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch
         found = stock(row["variant"]["path"]).val(
             data=str(data), imgsz=SIDE, device="cpu", plots=False, save_dir=tmp_path / "stock"
         )
-        assert {name: found.results_dict[key] for name, key in METRICS[task].items()} == row["accuracy"]["metrics"]
+        assert {name: found.results_dict[key] for name, key in metrics.items()} == row["accuracy"]["metrics"]
     assert original["accuracy"]["metrics"][main] > 0  # else the comparison above says nothing
     loaded = stock(rows["torch", "pruned"]["variant"]["path"])
     assert loaded.names == {i: f"class{i}" for i in range(CLASSES[task])}

@@ -15,12 +15,12 @@ from optimize.store.manifest import placing, remove
 from optimize.texts import mapped, markdown, shown
 from optimize.verdict.plain import called
 from optimize.verdict.verdict import chosen, decide, headline
+from optimize.yolo.tasks import BY_NAME, TASKS
 
 log = logging.getLogger(__name__)
 
 FILES = Path(__file__).parent / "files"
 SCRIPTS = "run.py", "bench.py", "model.py"  # beside the runtime's own device.py
-TASKS = ("detect", "rtdetr")  # whose outputs files/run.py decodes
 # As ultralytics' predict has them.
 NMS = {"confidence": 0.25, "iou": 0.7, "max_detections": 300}
 LETTERBOX = {"grey": 114}
@@ -32,9 +32,10 @@ def check(given: str, task: str, runtimes: Sequence[Runtime]) -> None:
     Raises:
         InputError: it can't; `given` is how the model was named.
     """
-    if task not in TASKS:
+    if BY_NAME[task].bundle_head is None:
+        allowed = " and ".join(known.name for known in TASKS if known.bundle_head)
         raise InputError(
-            f"bundle=true is for {' and '.join(TASKS)} models, {given} is a {task} model; leave bundle=true out, and "
+            f"bundle=true is for {allowed} models, {given} is a {task} model; leave bundle=true out, and "
             "take the files from the run's artefacts/."
         )
     if not any(runtime.device_file for runtime in runtimes):
@@ -100,12 +101,14 @@ def described(row: Result, report: Report, runtime: Runtime, run: str) -> dict[s
     variant = row.variant
     inside, package = runtime.metadata(variant.path), runtime.info.package
     version = report.provenance.versions.get(package, "")  # it may have come in a package of another name
-    transformer = report.provenance.task == "rtdetr"
+    task = BY_NAME[report.provenance.task]
+    if task.bundle_head is None:
+        raise VariantFailed(f"there is no bundle, since none decodes the outputs of a {task.name} model.")
     return {
         "schema": 1,
         "run": shown(run),
         "began": report.provenance.began,
-        "task": report.provenance.task,
+        "task": task.name,
         "variant": variant.name,
         "runtime": variant.runtime,
         "made_with": f"{package} {version}".strip(),
@@ -113,8 +116,8 @@ def described(row: Result, report: Report, runtime: Runtime, run: str) -> dict[s
         "artefact": variant.path.name,
         "sha256": row.sha256,
         "imgsz": asdict(variant.imgsz),
-        "head": "rtdetr" if transformer else "end2end" if inside["end2end"] else "one2many",
-        "letterbox": None if transformer else LETTERBOX,
+        "head": task.bundle_head(inside),
+        "letterbox": LETTERBOX if task.letterbox else None,
         "nms": NMS,
         "names": [inside["names"][i] for i in sorted(inside["names"])],
     }

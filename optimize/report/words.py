@@ -4,12 +4,9 @@ from optimize.result import Report, Result
 from optimize.verdict.plain import change, nothing, original, points
 from optimize.verdict.verdict import decide
 from optimize.work import Pruned
+from optimize.yolo.tasks import BY_NAME
 
 DASH = "-"
-FITTED = {  # how ultralytics' validator makes an image square, where it is not by a letterbox
-    "classify": "shorter side resized and the middle cut out",
-    "rtdetr": "images stretched to a square",
-}
 
 
 def columns(report: Report) -> tuple[str, ...]:
@@ -93,12 +90,13 @@ def _in_int8(result: Result) -> str:
 def notes(report: Report) -> list[str]:
     """What a reader must know to believe the table, one sentence each."""
     accuracy, made = report.results[0].accuracy, report.provenance
-    fitted = FITTED.get(made.task, "square letterbox (rect=False)")
+    task = BY_NAME.get(made.task)  # None in a report from a copy of the program that has more tasks
+    fitted = f"{task.fitted}, " if task else ""
     return [
         "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "
         "exported graph. Int8 lowers no operation count, it moves operations from float to integer; `in int8` is the "
         "share that the compiled model executes there, read back from the runtime.",
-        f"Accuracy: ultralytics' validator on {accuracy.images} images, {fitted}, batch 1, the same for every row; "
+        f"Accuracy: ultralytics' validator on {accuracy.images} images, {fitted}batch 1, the same for every row; "
         f"1 point is 0.01 {accuracy.metric}; points and FLOPs are changes against the original in torch.",
         f"Latency: one call of the graph, without preparing the image and without NMS, {made.threads} threads, "
         f"batch 1, {made.imgsz} px (or what the name says), all rows interleaved in one process; `arithmetic` is read "

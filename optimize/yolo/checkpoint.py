@@ -12,7 +12,7 @@ from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn import tasks
 from ultralytics.nn.autobackend import check_class_names
-from ultralytics.nn.tasks import BaseModel, RTDETRDetectionModel, load_checkpoint
+from ultralytics.nn.tasks import BaseModel, load_checkpoint
 from ultralytics.utils import downloads
 from ultralytics.utils.checks import check_imgsz
 
@@ -21,6 +21,7 @@ from optimize.host.confined import confined
 from optimize.input_size import Size, square
 from optimize.yolo import claims, stranger
 from optimize.yolo.foreign import reason, what_instead
+from optimize.yolo.tasks import task_of
 
 _search = downloads.attempt_download_asset
 
@@ -90,8 +91,9 @@ def load(path: Path, key: str = "model") -> BaseModel:
 
 
 def task(model: BaseModel) -> str:
-    """`detect`, `segment`, `pose`, `obb`, `classify` as ultralytics says, or `rtdetr`, which has its own validator."""
-    return "rtdetr" if isinstance(model, RTDETRDetectionModel) else model.task
+    """Name of the task that recognises it, or what ultralytics calls it where none does."""
+    known = task_of(model)
+    return known.name if known else model.task
 
 
 def architecture(model: BaseModel) -> str:
@@ -106,8 +108,9 @@ def names(model: BaseModel) -> tuple[str, ...]:
 
 
 def keypoints(model: BaseModel) -> tuple[int, ...] | None:
-    """How many keypoints a pose model finds and the numbers of each; None for other tasks."""
-    return tuple(model.model[-1].kpt_shape) if model.task == "pose" else None
+    """How many keypoints of an object a model finds and the numbers of each; None where its task has none."""
+    known = task_of(model)
+    return tuple(model.model[-1].kpt_shape) if known and known.keypoints else None
 
 
 def blocks(model: BaseModel) -> dict[str, str]:

@@ -22,6 +22,8 @@ from optimize.errors import InputError
 from optimize.yolo.bounds import check_list, check_tree
 from optimize.yolo.progress import stdout_to_stderr
 from optimize.yolo.split import Split, printable, read_classified, read_labelled
+from optimize.yolo.tasks import BY_NAME
+from optimize.yolo.tasks.task import Task
 
 EXAMPLES = 3
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # ultralytics fetches from those with one slash, too
@@ -37,7 +39,7 @@ def resolve(data: str, task: str = "detect", single_cls: bool = False) -> Datase
     Only ultralytics' own data sets are downloaded: `download` in a yaml can be any code, and isn't run for others.
 
     Args:
-        data: what the user calls it; for `classify` a folder that holds train and val with a folder per class.
+        data: what the user calls it; where labels are folders, one that holds train and val with a folder per class.
         task: as in `Dataset`.
         single_cls: take all classes for one, as a model does that was trained with `single_cls=True`.
 
@@ -57,10 +59,11 @@ def resolve(data: str, task: str = "detect", single_cls: bool = False) -> Datase
         )
     if os.path.exists(path) and not path.is_file() and not path.is_dir():
         raise InputError(f"data={data} is no file and no folder; give a data.yaml, or for classification a folder.")
-    return _classified(data, single_cls) if task == "classify" else _labelled(data, task, single_cls)
+    read = _classified if BY_NAME[task].folders else _labelled
+    return read(data, BY_NAME[task], single_cls)
 
 
-def _labelled(data: str, task: str, single_cls: bool) -> Dataset:
+def _labelled(data: str, task: Task, single_cls: bool) -> Dataset:
     wanted = "give a data.yaml with train, val and names"
     info = _checked(partial(check_det_dataset, autodownload=not Path(data).exists()), data, wanted)
     yaml = Path(info["yaml_file"])
@@ -76,22 +79,22 @@ def _labelled(data: str, task: str, single_cls: bool) -> Dataset:
     if single_cls:
         info |= {"names": {0: "item"}, "nc": 1}  # as ultralytics' trainer does
     names = _names(data, info["names"], info["nc"])
-    if task == "pose":
+    if task.keypoints:
         settings = keypoints, info.get("kpt_oks_sigmas"), info.get("flip_idx")
     splits = {}
     for split in SPLITS:
         _check_sources(data, split, info[split])
-        read = partial(read_labelled, info, split, "detect" if task == "rtdetr" else task, single_cls)
+        read = partial(read_labelled, info, split, task, single_cls)
         splits[split] = _read(read, data, f"{split} split ({info[split]})", f"check the path in {yaml}")
         if not any(splits[split].objects):
             raise InputError(
                 f"data={data} has no labels for its {split} split; put a .txt per image into the folder labels, "
                 f"beside images, e.g. {img2label_paths(splits[split].images)[0]}."
             )
-    return _dataset(yaml, names, splits, task, keypoints, single_cls, settings)
+    return _dataset(yaml, names, splits, task.name, keypoints, single_cls, settings)
 
 
-def _classified(data: str, single_cls: bool) -> Dataset:
+def _classified(data: str, task: Task, single_cls: bool) -> Dataset:
     """The names of the folders are the labels."""
     wanted = "give a folder that holds train and val with a folder per class"
     if Path(data).is_dir() and not (Path(data) / "train").is_dir():  # ultralytics would copy it into a split of its own
@@ -110,7 +113,7 @@ def _classified(data: str, single_cls: bool) -> Dataset:
         _check_source(data, split, info[split])
         read = partial(read_classified, info, split, single_cls)
         splits[split] = _read(read, data, f"{split} split ({info[split]})", wanted)
-    return _dataset(info["train"].parent, names, splits, "classify", None, single_cls, ())
+    return _dataset(info["train"].parent, names, splits, task.name, None, single_cls, ())
 
 
 def _checked(check: Callable[[str], dict], data: str, wanted: str) -> dict:
@@ -129,15 +132,15 @@ def _names(data: str, names: object, count: int) -> tuple[str, ...]:
     return tuple(names[i] for i in range(count))
 
 
-def _keypoints(data: str, info: dict, task: str) -> tuple[int, ...] | None:
-    """How many an object has and the numbers of each, for `pose`; ultralytics reads it for the other tasks as well."""
+def _keypoints(data: str, info: dict, task: Task) -> tuple[int, ...] | None:
+    """How many an object has and the numbers of each; ultralytics reads it for tasks without keypoints as well."""
     shape: Any = info.get("kpt_shape")
-    if "kpt_shape" not in info and task != "pose":
+    if "kpt_shape" not in info and not task.keypoints:
         return None
     fits = isinstance(shape, list) and len(shape) == 2 and all(type(number) is int for number in shape)
     if not fits or not 0 < shape[0] <= POINTS or shape[1] not in (2, 3):
         raise InputError(f"data={data} has kpt_shape {shape}; a pose data set needs [keypoints, 2 or 3] in its yaml.")
-    return tuple(shape) if task == "pose" else None
+    return tuple(shape) if task.keypoints else None
 
 
 def _check_sources(data: str, split: str, sources: str | list[str] | None) -> None:

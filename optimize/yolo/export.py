@@ -13,7 +13,8 @@ from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.export.engine import _NormalizeCoords
 
 from optimize.input_size import Size
-from optimize.yolo.checkpoint import deployed
+from optimize.yolo.checkpoint import deployed, keypoints, task
+from optimize.yolo.tasks import BY_NAME, task_of_head
 
 OPSET = 18  # ONNX Runtime's static quantization rejects 21 and later; torch's TorchScript exporter ends at 20
 
@@ -48,20 +49,19 @@ def traceable(model: BaseModel) -> BaseModel:
 
 def in_shares(module: BaseModel, imgsz: Size) -> nn.Module:
     """`module` with boxes and keypoints in shares of the image, as ultralytics reads them from a .tflite file."""
-    task, head = module.task, type(module.model[-1]).__name__
-    if task not in ("detect", "segment", "pose", "obb") or head == "RTDETRDecoder":
+    if not BY_NAME[task(module)].in_pixels:
         return module
-    keypoints = module.model[-1].kpt_shape if task == "pose" else None
-    return _NormalizeCoords(module, imgsz.height, imgsz.width, task, len(module.names), keypoints)
+    return _NormalizeCoords(module, imgsz.height, imgsz.width, module.task, len(module.names), keypoints(module))
 
 
 def in_pixels(found: dict, outputs: list[np.ndarray]) -> list[np.ndarray]:
     """What a model `in_shares` gave, in pixels, in place; `found` is its metadata."""
-    if found["task"] in ("detect", "segment", "pose", "obb") and found["head"] != "RTDETRDecoder":
+    made_for = task_of_head(found["task"], found["head"])
+    if made_for and made_for.in_pixels:
         (height, width), rows = found["imgsz"], outputs[0]
         rows[:, [0, 2]] *= width
         rows[:, [1, 3]] *= height
-        if found["task"] == "pose":
+        if made_for.keypoints:
             first, step = 4 + len(found["names"]), found["kpt_shape"][1]
             rows[:, first::step] *= width
             rows[:, first + 1 :: step] *= height
@@ -97,8 +97,8 @@ def metadata(model: BaseModel, imgsz: Size) -> dict:
         "end2end": bool(getattr(model, "end2end", False)),
         "args": {"batch": 1, "dynamic": False, "nms": False},
     }
-    if model.task == "pose":
-        found["kpt_shape"] = list(model.model[-1].kpt_shape)
+    if shape := keypoints(model):
+        found["kpt_shape"] = list(shape)
         if hasattr(model, "kpt_names"):
             found["kpt_names"] = model.kpt_names
     return found
@@ -117,7 +117,7 @@ def to_onnx(model: BaseModel, imgsz: Size, path: Path, opset: int = OPSET) -> No
             opset_version=opset,
             dynamo=False,
             input_names=["images"],
-            output_names=["output0", "output1"] if module.task == "segment" else ["output0"],
+            output_names=list(BY_NAME[task(model)].output_names),
         )
     import onnxslim  # takes half a second, and most work exports nothing
 

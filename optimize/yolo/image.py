@@ -11,7 +11,8 @@ from ultralytics.data.dataset import ClassificationDataset
 
 from optimize.errors import InputError
 from optimize.input_size import Size
-from optimize.yolo.read_only import read_image
+from optimize.yolo import read_only  # noqa: F401  replaces what reads images
+from optimize.yolo.tasks import BY_NAME
 
 COPY = 480
 
@@ -19,22 +20,16 @@ COPY = 480
 def validation_image(path: Path, imgsz: Size, task: str = "detect") -> np.ndarray:
     """`path` as (1, 3, height, width) float32 in 0..1, RGB: the pixels of the task's validator with `rect=False`.
 
-    `classify` resizes the shorter side and cuts out the middle, `rtdetr` stretches, all others keep the proportions
-    and pad.
-
     Raises:
         InputError: the file is missing, can't be decoded, or has pixels that are no integers.
     """
-    image = _read(path, task)
+    parts = BY_NAME[task].parts()
+    image = parts.open_image(path)
     if image is None:
         raise InputError(f"{path} can't be read as an image; remove it from the training split or replace it.")
     if image.dtype != np.uint8:
         raise InputError(f"{path} holds {image.dtype} pixels; only images of 8 or 16 bits can be used, so convert it.")
-    if task == "classify":
-        rgb = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-        return classify_transforms(imgsz.side)(rgb).numpy()[None]
-    fitted = _stretched(image, imgsz) if task == "rtdetr" else _letterboxed(image, imgsz)
-    return np.ascontiguousarray(fitted[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+    return parts.fit(image, imgsz)
 
 
 def write_small_copy(path: Path, target: Path, task: str = "detect") -> tuple[int, int]:
@@ -45,7 +40,7 @@ def write_small_copy(path: Path, target: Path, task: str = "detect") -> tuple[in
     Raises:
         InputError: the file, which was validated, has gone or changed meanwhile.
     """
-    image = _read(path, task)
+    image = BY_NAME[task].parts().open_image(path)
     if image is None:
         raise InputError(
             f"{path} can't be read as an image any more; leave the data set as it is during a run, and start the "
@@ -58,22 +53,33 @@ def write_small_copy(path: Path, target: Path, task: str = "detect") -> tuple[in
     return pixels.shape[1], pixels.shape[0]
 
 
-def _read(path: Path, task: str) -> np.ndarray | None:
-    """(height, width, 3) BGR."""
-    return ClassificationDataset.imread(str(path)) if task == "classify" else read_image(path)
+def open_as_classified(path: Path) -> np.ndarray | None:
+    """(height, width, 3) BGR, as ultralytics reads the images of folders."""
+    return ClassificationDataset.imread(str(path))
 
 
-def _stretched(image: np.ndarray, imgsz: Size) -> np.ndarray:
-    if image.shape[:2] == (imgsz.height, imgsz.width):
-        return image
-    return cv2.resize(image, (imgsz.width, imgsz.height), interpolation=cv2.INTER_LINEAR)
+def cut_out(image: np.ndarray, imgsz: Size) -> np.ndarray:
+    """The shorter side is scaled to `imgsz`, then the middle is cut out."""
+    rgb = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    return classify_transforms(imgsz.side)(rgb).numpy()[None]
 
 
-def _letterboxed(image: np.ndarray, imgsz: Size) -> np.ndarray:
+def stretched(image: np.ndarray, imgsz: Size) -> np.ndarray:
+    """Both sides are scaled to `imgsz`."""
+    if image.shape[:2] != (imgsz.height, imgsz.width):
+        image = cv2.resize(image, (imgsz.width, imgsz.height), interpolation=cv2.INTER_LINEAR)
+    return _in_shares(image)
+
+
+def letterboxed(image: np.ndarray, imgsz: Size) -> np.ndarray:
     """Scaled to fit into `imgsz` (the side that does not fill it is rounded up); grey padding fills the rest."""
     height, width = image.shape[:2]
     scale = min(imgsz.height / height, imgsz.width / width)
     if scale != 1:
         size = (min(math.ceil(width * scale), imgsz.width), min(math.ceil(height * scale), imgsz.height))
         image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    return LetterBox((imgsz.height, imgsz.width), scaleup=False)(image=image)
+    return _in_shares(LetterBox((imgsz.height, imgsz.width), scaleup=False)(image=image))
+
+
+def _in_shares(fitted: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(fitted[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)

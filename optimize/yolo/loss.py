@@ -19,7 +19,7 @@ from optimize.errors import MeasurementError
 from optimize.input_size import Size
 from optimize.progress import bar
 from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set
-from optimize.yolo.validate import VALIDATORS
+from optimize.yolo.tasks import BY_NAME
 
 FEW = 4  # images whose gradients are summed before they are squared
 
@@ -97,17 +97,10 @@ def gradients(model: BaseModel, data: Dataset, count: int, seed: int, imgsz: Siz
 
 def _validator(data: Dataset, imgsz: Size, folder: Path) -> BaseValidator:
     """ultralytics' validator of the task: it knows how images and labels become a batch."""
-    task = "detect" if data.task == "rtdetr" else data.task
-    settings = {
-        "task": task,
-        "mode": "val",
-        "data": str(data.yaml),
-        "imgsz": imgsz.side,
-        "rect": False,
-        "device": "cpu",
-    }
-    settings |= {"single_cls": data.single_cls, "plots": False, "verbose": False}
-    made = VALIDATORS[data.task](save_dir=folder, args=settings)
-    made.data = (check_cls_dataset if task == "classify" else check_det_dataset)(str(data.yaml))
+    task = BY_NAME[data.task]
+    settings = {"task": task.stock, "mode": "val", "data": str(data.yaml), "imgsz": imgsz.side, "rect": False}
+    settings |= {"device": "cpu", "single_cls": data.single_cls, "plots": False, "verbose": False}
+    made = task.parts().validator(save_dir=folder, args=settings)
+    made.data = (check_cls_dataset if task.folders else check_det_dataset)(str(data.yaml))
     made.device, made.stride, made.names = torch.device("cpu"), imgsz.side, dict(enumerate(data.names))
     return made

@@ -9,6 +9,7 @@ from ultralytics.nn import tasks
 
 from optimize.errors import InputError, described
 from optimize.yolo import built
+from optimize.yolo.tasks import TASKS, task_of_head
 
 
 @dataclass(frozen=True)
@@ -57,27 +58,11 @@ def build(yaml: Path) -> nn.Module:
         raise InputError(f"model={yaml} can't be read ({described(error)}); give the yaml of a model.") from error
     if not built.describes_layers(content):
         raise InputError(f"model={yaml} describes no model; give a yaml with rows in `backbone` and `head`.")
-    kind = _kind(content)
-    if kind is None:
-        raise InputError(
-            f"model={yaml} is a model for {content['head'][-1][2]}; give one of {', '.join(_TASKS)} or RT-DETR."
-        )
+    head = content["head"][-1][2]
+    task = task_of_head(tasks.guess_model_task(content), head)
+    if task is None:
+        raise InputError(f"model={yaml} is a model for {head}; give one of {', '.join(known.name for known in TASKS)}.")
     try:
-        return built.build(kind, content, content.get("channels", 3)).eval()
+        return built.build(task.parts().network, content, content.get("channels", 3)).eval()
     except Exception as error:  # an unknown block, a width that doesn't fit: ultralytics raises anything here
         raise InputError(f"model={yaml} can't be built ({described(error)}); fix the yaml.") from error
-
-
-def _kind(content: dict) -> type | None:
-    if content["head"][-1][2] == "RTDETRDecoder":
-        return tasks.RTDETRDetectionModel
-    return _TASKS.get(tasks.guess_model_task(content))
-
-
-_TASKS = {
-    "detect": tasks.DetectionModel,
-    "segment": tasks.SegmentationModel,
-    "pose": tasks.PoseModel,
-    "obb": tasks.OBBModel,
-    "classify": tasks.ClassificationModel,
-}

@@ -15,6 +15,7 @@ from ultralytics.data.utils import IMG_FORMATS, img2label_paths, verify_image
 from optimize.errors import InputError
 from optimize.yolo.bounds import check_labels
 from optimize.yolo.read_only import verify_image_label  # the module replaces what writes into a data set
+from optimize.yolo.tasks.task import Task
 
 LONGEST = 200  # characters of a reason, which may quote what a file holds
 FIGURES = re.compile(r"\[[^\[\]]*\.[^\[\]]*\]$|\(\d+ bytes not processed\)$|^\[Errno \d+\]")  # of one image
@@ -61,13 +62,13 @@ class _Scan(YOLODataset):
             raise InputError(f"{error} {boxes} has plain boxes.") from error
 
 
-def read_labelled(info: dict[str, Any], split: str, task: str, single_cls: bool) -> Split:
+def read_labelled(info: dict[str, Any], split: str, task: Task, single_cls: bool) -> Split:
     """Read a split whose labels are text files.
 
     Args:
         info: as `check_det_dataset` gives it.
         split: `train` or `val`.
-        task: as in ultralytics.
+        task: of the models that read it.
         single_cls: take all classes for one.
 
     Raises:
@@ -75,13 +76,13 @@ def read_labelled(info: dict[str, Any], split: str, task: str, single_cls: bool)
         FileNotFoundError: it lists no image, or what it names is missing.
         RuntimeError: no image of it can be used.
     """
-    data = _Scan(img_path=info[split], data=info, task=task, augment=False, hyp=get_cfg(), single_cls=single_cls)
+    data = _Scan(img_path=info[split], data=info, task=task.stock, augment=False, hyp=get_cfg(), single_cls=single_cls)
     kept = set(data.im_files)
     left = [image for image in data.listed if image not in kept]
     nkpt, ndim = info.get("kpt_shape") or (0, 0)
     rejected = []
     for image, label in zip(left, img2label_paths(left), strict=True):
-        checked = verify_image_label((image, label, "", task == "pose", info["nc"], nkpt, ndim, single_cls))
+        checked = verify_image_label((image, label, "", task.keypoints, info["nc"], nkpt, ndim, single_cls))
         rejected.append(Rejected(image, _reason(checked[-1], image), list(_classes(label, info["nc"], single_cls))))
     return Split(
         images=tuple(Path(image).absolute() for image in data.im_files),

@@ -10,12 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from ultralytics.models.rtdetr.train import RTDETRTrainer
-from ultralytics.models.yolo.classify import ClassificationTrainer
-from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.models.yolo.obb import OBBTrainer
-from ultralytics.models.yolo.pose import PoseTrainer
-from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn import tasks
 from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.torch_utils import unwrap_model
@@ -30,9 +24,9 @@ from optimize.yolo import (
     read_only,  # noqa: F401  replaces what writes into a data set
     resume,
 )
-from optimize.yolo.metrics import METRICS
 from optimize.yolo.progress import stdout_to_stderr
-from optimize.yolo.trainers import KeepWidths
+from optimize.yolo.tasks import BY_NAME
+from optimize.yolo.trainers import KeepWidths, one_per_task
 from optimize.yolo.widths import check_shapes
 
 log = logging.getLogger(__name__)
@@ -103,26 +97,8 @@ class Recovery(KeepWidths):
         """Nothing: the caller takes last.pt, and the pipeline measures the model as it is deployed."""
 
 
-# One class per task at module level, since the workers of multi-GPU training import the trainer by its name.
-class Detect(Recovery, DetectionTrainer): ...
-
-
-class Segment(Recovery, SegmentationTrainer): ...
-
-
-class Pose(Recovery, PoseTrainer): ...
-
-
-class Obb(Recovery, OBBTrainer): ...
-
-
-class Classify(Recovery, ClassificationTrainer): ...
-
-
-class RTDetr(Recovery, RTDETRTrainer): ...
-
-
-TRAINERS = {"detect": Detect, "segment": Segment, "pose": Pose, "obb": Obb, "classify": Classify, "rtdetr": RTDetr}
+TRAINERS = one_per_task(Recovery, __name__)
+globals().update((kind.__name__, kind) for kind in TRAINERS.values())
 
 
 @dataclass(frozen=True)
@@ -250,7 +226,7 @@ def _train(task: str, overrides: dict[str, object]) -> None:
         if not job.ddp:  # the workers of several GPUs print ultralytics' own log
             job.add_callback("on_train_start", partial(_show_steps, stack))
             job.add_callback("on_train_epoch_start", _let_others_time)
-            metric, key = next(iter(METRICS[task].items()))
+            metric, key = next(iter(BY_NAME[task].metrics.items()))
             job.add_callback("on_fit_epoch_end", partial(_say_epoch, metric, key))
         job.train()
 

@@ -11,15 +11,7 @@ from typing import Any
 
 from torch import nn
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.models.rtdetr.train import RTDETRTrainer
-from ultralytics.models.yolo.classify import ClassificationTrainer
-from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.models.yolo.obb import OBBTrainer
-from ultralytics.models.yolo.pose import PoseTrainer
-from ultralytics.models.yolo.segment import SegmentationTrainer
-from ultralytics.nn import tasks
 from ultralytics.nn.modules import Classify as ClassifyHead
-from ultralytics.nn.modules import RTDETRDecoder
 from ultralytics.nn.tasks import BaseModel
 from ultralytics.utils.torch_utils import strip_qat
 
@@ -28,6 +20,7 @@ from optimize.yolo import (
     checkpoint,
     read_only,  # noqa: F401  replaces what writes into a data set
 )
+from optimize.yolo.tasks import BY_NAME, TASKS, task_of
 from optimize.yolo.widths import is_pruned, set_classes_of_yaml, stop_stock_training
 
 
@@ -61,33 +54,18 @@ class KeepWidths(BaseTrainer):
         return model
 
 
-# One class per task at module level, since the workers of multi-GPU training import the trainer by its name.
-class Detect(KeepWidths, DetectionTrainer): ...
+def one_per_task(mixin: type, module: str) -> dict[str, type[BaseTrainer]]:
+    """For each task, by its name, a class with `mixin` before ultralytics' trainer of the task.
+
+    They must stand in `module` under their names: the workers of multi-GPU training import the trainer from there.
+    """
+    return {
+        task.name: type(task.name.capitalize(), (mixin, task.parts().trainer), {"__module__": module}) for task in TASKS
+    }
 
 
-class Segment(KeepWidths, SegmentationTrainer): ...
-
-
-class Pose(KeepWidths, PoseTrainer): ...
-
-
-class Obb(KeepWidths, OBBTrainer): ...
-
-
-class Classify(KeepWidths, ClassificationTrainer): ...
-
-
-class RTDetr(KeepWidths, RTDETRTrainer): ...
-
-
-TRAINERS = {
-    tasks.DetectionModel: Detect,
-    tasks.SegmentationModel: Segment,
-    tasks.PoseModel: Pose,
-    tasks.OBBModel: Obb,
-    tasks.ClassificationModel: Classify,
-    tasks.RTDETRDetectionModel: RTDetr,
-}
+TRAINERS = one_per_task(KeepWidths, __name__)
+globals().update((kind.__name__, kind) for kind in TRAINERS.values())
 
 
 def trainer(overrides: dict, _callbacks: dict | None = None) -> BaseTrainer:
@@ -109,15 +87,16 @@ def trainer(overrides: dict, _callbacks: dict | None = None) -> BaseTrainer:
             f"pretrained={pretrained} is not allowed for a pruned checkpoint, since its widths come with its weights; "
             f"leave it out to begin with those of {given}."
         )
-    return TRAINERS[type(model)](overrides=overrides, _callbacks=_callbacks)
+    return TRAINERS[checkpoint.task(model)](overrides=overrides, _callbacks=_callbacks)
 
 
 def check_kind(model: nn.Module, given: str) -> None:
     """Raises InputError where no trainer here is for a network of this class."""
-    if type(model) not in TRAINERS:
+    known = task_of(model)
+    if known is None or type(model) is not known.parts().network:
+        networks = dict.fromkeys(task.parts().network.__name__ for task in TASKS)
         raise InputError(
-            f"{given} is a {type(model).__name__}; allowed are {', '.join(kind.__name__ for kind in TRAINERS)}; train "
-            "it with `yolo train`."
+            f"{given} is a {type(model).__name__}; allowed are {', '.join(networks)}; train it with `yolo train`."
         )
 
 
@@ -128,14 +107,14 @@ def check_fit(model: BaseModel, given: str, channels: int, keypoints: Sequence[i
         model: whose widths are kept.
         given: how the user named it, for the error's sentence.
         channels: of the images.
-        keypoints: how many an object has, and the numbers of each; None for other tasks than pose.
+        keypoints: how many an object has, and the numbers of each; None where the task has none.
 
     Raises:
         InputError: it doesn't, so some layer would need another width.
     """
     pairs: dict[str, tuple[Any, Any]] = {"channels": (checkpoint.channels(model), channels)}
-    if model.task == "pose":
-        pairs["kpt_shape"] = list(checkpoint.keypoints(model) or ()), list(keypoints or ())
+    if found := checkpoint.keypoints(model):
+        pairs["kpt_shape"] = list(found), list(keypoints or ())
     for key, (has, asked) in pairs.items():
         if has != asked:
             raise InputError(
@@ -150,22 +129,7 @@ def set_classes(model: BaseModel, classes: int) -> None:
     It also initializes other layers anew, so the weights must be loaded afterwards.
     """
     set_classes_of_yaml(model, classes)
-    head = model.model[-1]
-    if isinstance(head, ClassifyHead):
-        return tasks.ClassificationModel.reshape_outputs(model, classes)
-    if head.nc == classes:
-        return None
-    head.nc = classes
-    if isinstance(head, RTDETRDecoder):
-        head.denoising_class_embed = nn.Embedding(classes, head.denoising_class_embed.embedding_dim)
-        head.enc_score_head = nn.Linear(head.enc_score_head.in_features, classes)
-        head.dec_score_head = nn.ModuleList(nn.Linear(layer.in_features, classes) for layer in head.dec_score_head)
-        return head._reset_parameters()
-    head.no = classes + 4 * head.reg_max
-    semantic = getattr(getattr(head, "proto", None), "semseg", None)
-    for branch in (*head.cv3, *(getattr(head, "one2one_cv3", None) or ()), *([semantic] if semantic else [])):
-        branch[-1] = nn.Conv2d(branch[-1].in_channels, classes, 1)
-    return head.bias_init()
+    BY_NAME[checkpoint.task(model)].parts().set_classes(model, classes)
 
 
 def _copy(weights: BaseModel) -> BaseModel:

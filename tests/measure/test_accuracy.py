@@ -80,7 +80,7 @@ def guessing(task: str):
 def test_a_fold_is_what_a_validation_without_its_images_finds(task, tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(
-        "optimize.yolo.validate.leave_groups_out",
+        "optimize.yolo.outputs.leave_groups_out",
         lambda images, score: given.append(score(images)) or leave_groups_out(images, score),
     )
     data = resolve(str(write_dataset(tmp_path / "data", task)), task)

@@ -67,7 +67,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 def mixin(model: nn.Module, data: str, path: Path):
     """The trainer of a model's task, as far as it makes a network."""
-    kind = trainers.TRAINERS[type(model)]
+    kind = trainers.TRAINERS[checkpoint.task(model)]
     trainer = kind.__new__(kind)
     trainer.args, trainer.resume = get_cfg(overrides={"model": str(path), "task": model.task, "data": data}), False
     trainer.data = check_cls_dataset(data) if model.task == "classify" else check_det_dataset(data)
@@ -131,7 +131,7 @@ def test_the_command_keeps_the_widths(name, other, thin, data, tmp_path, monkeyp
 def test_one_trainer_serves_every_task(name, thin, data, tmp_path):
     yolo = (RTDETR if "rtdetr" in name else YOLO)(thin(name))
     yolo.train(trainer=train.trainer, data=data(pruned.TASKS[name]), project=str(tmp_path), **QUICK)
-    assert type(yolo.trainer) is trainers.TRAINERS[type(checkpoint.load(thin(name)))]
+    assert type(yolo.trainer) is trainers.TRAINERS[checkpoint.task(checkpoint.load(thin(name)))]
     shapes = [{k: v.shape for k, v in weights(p).items()} for p in (thin(name), yolo.trainer.best, yolo.trainer.last)]
     assert shapes[0] == shapes[1] == shapes[2]
     assert sum(p.numel() for p in yolo.model.parameters()) == pruned.parameters(thin(name)), "what YOLO goes on with"
