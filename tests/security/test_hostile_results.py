@@ -99,7 +99,7 @@ def test_what_is_no_image_is_named_and_not_embedded(run, kind, monkeypatch):
         os.mkfifo(file)
     draw(report, run)
     html = (run / "report.html").read_text()
-    assert "or the page would grow too large: 0.png." in html
+    assert "or would make the page too large: 0.png." in html
     assert base64.b64encode(SECRET.encode()).decode()[:-4] not in html and "data:image" not in html
 
 

@@ -149,7 +149,7 @@ def test_slower_is_judged_against_the_float_file_and_against_the_original():
         "pruned+int8 on OpenVINO is 1.67x slower than int8 in the same runtime",
     ]
     assert slow("64px", 0.5) == []  # a rival was not made of the original
-    assert slow("64px+int8", 0.5) == ["64px+int8 on OpenVINO is 2.67x slower than 64px there"]
+    assert slow("64px+int8", 0.5) == ["64px+int8 on OpenVINO is 2.67x slower than 64px in the same runtime"]
     rows = list(whole.results)
     i = place["pruned+int8", "openvino"]  # trained for int8, which leaves no float32 row of its own
     rows[i] = replace(changed(rows[i], speedup=1.0), variant=replace(rows[i].variant, tags=("pruned", "qat", "int8")))
