@@ -46,7 +46,7 @@ FAULTS = {
     ),
     "disk": (
         OSError(errno.ENOSPC, "No space left on device", "a/b.onnx"),
-        "error: the disk is full (a/b.onnx) ... {where} ... make room ... another folder ... kept",
+        "error: the disk is full (a/b.onnx) ... {where} ... free some space ... another folder ... kept",
     ),
     "bug": (KeyError("fused"), "error: KeyError: 'fused' ... {where}" + OURS),
     "bug without a word": (AssertionError(), "error: AssertionError ... {where}" + OURS),

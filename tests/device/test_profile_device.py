@@ -87,7 +87,7 @@ def test_where_no_two_of_the_best_agree_no_profile_is_made(monkeypatch):
         "alone",
         lambda *_: replace(FIRST, bandwidth={"openvino": 1.2 ** next(speeds)}),
     )
-    parts = "openvino from memory ... 137 ... 8 tries 114 billion bytes ... no profile ... again on a quiet machine"
+    parts = "openvino from memory ... 137 billion bytes ... 114 ... 8 tries ... no profile ... again on a quiet machine"
     with pytest.raises(MeasurementError, match=like(parts)):
         profile_device.profiled(threads=1)
 
