@@ -43,7 +43,7 @@ ASKED = TypeAdapter(Asked)
 
 @dataclass(frozen=True)
 class Sweep:
-    """What was asked for, how far it is, and what was found so far.
+    """A sweep: its command, its progress, and its results so far.
 
     Attributes:
         folder: of the sweep; job 3 lies in its `3`.
@@ -92,7 +92,7 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
 
 
 def withdraw(folder: Path, new: Sequence[Path]) -> None:
-    """Take `begin` back, where no job has begun.
+    """Undo `begin` if no job has begun.
 
     Args:
         folder: of the sweep.

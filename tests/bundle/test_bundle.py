@@ -177,8 +177,8 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     ]
     made_with = "onnxruntime 1.31"
     assert about["made_with"] == made_with and f"Made with {made_with}; a newer one reads it too." in readme
-    said = "Where it was made: mAP50-95 0.5950, 5.00 ms on a CPU. The verdict over all rows there: "
-    assert f"{said}{verdict.headline(report)}\n" in readme
+    assert "Measured by the run that made it: mAP50-95 0.5950, 5.00 ms on a CPU. " in readme
+    assert f"The verdict of that run over all variants: {verdict.headline(report)}\n" in readme
     assert "It misses the limits" not in readme
     strict = replace(one_row(artefact, "onnxruntime"), limits=Limits(latency_ms=1))
     bundled(strict, tmp_path)  # what stood there is replaced
