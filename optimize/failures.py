@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def noted(failures: list[Failure], name: str, runtime: str) -> Iterator[None]:
+def record_failure(failures: list[Failure], name: str, runtime: str) -> Iterator[None]:
     """Append an error that the block raises to `failures`; the traceback of an unexpected error goes to the log.
 
     A full disk ends the run, since no other variant could be written.

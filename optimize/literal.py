@@ -78,7 +78,7 @@ def typed(word: str, sweep: bool = False) -> str:
     given, _, value = word.partition("=")
     if given.lstrip("+") not in (*PATHS, DEVICE) or not value:
         return word
-    plain = f"{given}={_said(OverridesParser.create().parse_override(word).value())}"
+    plain = f"{given}={_as_typed(OverridesParser.create().parse_override(word).value())}"
     return plain if hydra_word(plain, sweep) == word else word
 
 
@@ -127,12 +127,12 @@ def _quoted(text: str) -> str:
     return QuotedString(text, Quote.single).with_quotes()
 
 
-def _said(value: Any) -> str:
+def _as_typed(value: Any) -> str:
     """A value that Hydra parsed, as the user typed it."""
     if isinstance(value, ChoiceSweep):
-        return ",".join(map(_said, value.list))
+        return ",".join(map(_as_typed, value.list))
     if isinstance(value, list):
-        return f"[{','.join(map(_said, value))}]"
+        return f"[{','.join(map(_as_typed, value))}]"
     if value is None:
         return "null"
     text = value.text if isinstance(value, QuotedString) else str(value)

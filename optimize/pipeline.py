@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optimize.checks import check_unchanged
 from optimize.errors import during
-from optimize.failures import noted
+from optimize.failures import record_failure
 from optimize.judge import Judge
 from optimize.measure.latency import Untimed
 from optimize.plan import Plan
@@ -77,7 +77,7 @@ def build(plan: Plan, folder: Path | None = None, keep: Keep = lambda report: No
     subjects, stages = variants(plan, failures)
     report = replace(report, stages=stages)
     for subject in subjects[1:]:
-        with noted(failures, subject.variant.name, subject.variant.runtime):
+        with record_failure(failures, subject.variant.name, subject.variant.runtime):
             results.append(_measure(plan.judge, subject, folder))
         report = replace(report, results=tuple(results), failures=tuple(failures))
         keep(report)
@@ -150,7 +150,7 @@ def _profiled(report: Report, judge: Judge) -> Report:
     """`report` with the time by layer of every timed row, and the peaks of this machine."""
     results, failures, machine = list(report.results), list(report.failures), None
     rows = [i for i, result in enumerate(results) if result.latency]
-    with noted(failures, "time by layer", "every runtime"):
+    with record_failure(failures, "time by layer", "every runtime"):
         profiles, machine = judge.profile([results[i].variant for i in rows])
         for i, profile in zip(rows, profiles, strict=True):
             results[i] = replace(results[i], profile=profile)
@@ -161,6 +161,6 @@ def _compared(report: Report, judge: Judge, folder: Path) -> Report:
     """`report` with where the best variant sees something else than the original in torch, if anything was changed."""
     best, failures, seen = chosen(report), list(report.failures), None
     if best is not None:
-        with noted(failures, "images", best.variant.runtime), placing(folder) as partial:
+        with record_failure(failures, "images", best.variant.runtime), placing(folder) as partial:
             seen = judge.disagreement(report.results[0].variant, best.variant, partial)
     return replace(report, failures=tuple(failures), disagreement=seen)

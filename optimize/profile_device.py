@@ -48,13 +48,13 @@ def main() -> None:
         raise InputError(f"--threads {threads} is not allowed; give 1 or more.")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path} can't be written; give the path of a yaml in a folder that you may write into.")
-    save(profiled(threads or resources.cores()), path)
-    for line in described(load(str(path))):
+    save(measure_device(threads or resources.cores()), path)
+    for line in describe_profile(load(str(path))):
         print(line)
     print(path)
 
 
-def profiled(threads: int) -> Device:
+def measure_device(threads: int) -> Device:
     """Measure the peaks that the runtimes reach on this machine with `threads` threads.
 
     Raises:
@@ -154,7 +154,7 @@ def device(found: Machine, threads: int, tries: int) -> Device:
     )
 
 
-def described(found: Device) -> list[str]:
+def describe_profile(found: Device) -> list[str]:
     """A line of text for each unit of a profile."""
     return [
         f"{unit}: {', '.join(f'{figure.value:g} in {arithmetic}' for arithmetic, figure in peaks.items())} "

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from optimize.bound import earlier
-from optimize.bound.pick import Candidate, said, verdict
+from optimize.bound.pick import Candidate, explain, verdict
 from optimize.config import of_words, typed
 from optimize.device import bound
 from optimize.device.device import Device, known, load
@@ -147,7 +147,7 @@ def _layers(candidate: Candidate, device: Device) -> Table:
 
 def _totals(candidates: Sequence[Candidate], device: Device, limits: Limits) -> Table:
     rows = [
-        (*row, said(candidate.cost, own, limits))
+        (*row, explain(candidate.cost, own, limits))
         for candidate in candidates
         for row, own in zip(
             shown.of_model(candidate.name, candidate.imgsz, candidate.cost, device), candidate.bounds, strict=True

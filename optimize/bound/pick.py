@@ -96,7 +96,7 @@ def misses(cost: Cost, bound: Bound | None, limits: Limits) -> list[str]:
     return found
 
 
-def said(cost: Cost, bound: Bound, limits: Limits) -> str:
+def explain(cost: Cost, bound: Bound, limits: Limits) -> str:
     """Whether `limits` rule a model out in one arithmetic and why, or on what condition it is possible."""
     if missed := misses(cost, bound, limits):
         return f"ruled out: {', '.join(missed)}"

@@ -58,11 +58,11 @@ def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | N
         InputError: the bundle in `folder` has a file that was changed since an earlier call wrote it.
     """
     device_files = {runtime.info.name: runtime.device_file for runtime in runtimes if runtime.device_file}
-    row = picked(report, device_files)
+    row = pick_row(report, device_files)
     runtime = next(runtime for runtime in runtimes if runtime.info.name == row.variant.runtime)
     artefact = row.variant.path
     log.info("bundle: %s", called(row))
-    about = described(row, report, runtime, run or folder.name)
+    about = describe_bundle(row, report, runtime, run or folder.name)
     with placing(folder) as temporary:
         partial = temporary / "bundle"
         partial.mkdir()
@@ -79,7 +79,7 @@ def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | N
     return folder / "bundle"
 
 
-def picked(report: Report, runtimes: Collection[str]) -> Result:
+def pick_row(report: Report, runtimes: Collection[str]) -> Result:
     """The row to bundle: the verdict's choice, or the best exported row if that can't be bundled, e.g. a checkpoint.
 
     Without optimized variants it is the best row of the original in `runtimes`, those that can be bundled.
@@ -95,7 +95,7 @@ def picked(report: Report, runtimes: Collection[str]) -> Result:
     return choice
 
 
-def described(row: Result, report: Report, runtime: Runtime, run: str) -> dict[str, Any]:
+def describe_bundle(row: Result, report: Report, runtime: Runtime, run: str) -> dict[str, Any]:
     """The content of bundle.json."""
     variant = row.variant
     inside, package = runtime.metadata(variant.path), runtime.info.package

@@ -8,12 +8,12 @@ from optimize.store.held import NOTES
 from optimize.sweep.sweep import Sweep
 
 
-def own(sweep: Sweep) -> int:
+def folder_bytes(sweep: Sweep) -> int:
     """Bytes of the sweep's folder."""
     return size(sweep.folder)
 
 
-def stored(sweep: Sweep) -> int | None:
+def store_bytes(sweep: Sweep) -> int | None:
     """Bytes of the store's entries that its jobs use, which other runs may share; None where no store is accessible."""
     stores = {Path(str(report.provenance.config.get("store", ""))) for report in sweep.reports.values()}
     notes = [content(file, MOST) or b"" for file in sweep.folder.glob(f"*/{NOTES}")]

@@ -104,10 +104,10 @@ def parts(report: Report) -> tuple[str, str]:
             "This run ended before everything was measured",
             f"{report.unfinished}; the figures below were measured before that",
         )
-    return told(decide(report), report)
+    return explain(decide(report), report)
 
 
-def told(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
+def explain(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
     """`parts` of any verdict.
 
     Args:
@@ -119,7 +119,7 @@ def told(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
     if best is None:
         nearest, missed = _nearest(verdict.failing)
         return (
-            f"Nothing meets the limits ({named(verdict.limits)})",
+            f"Nothing meets the limits ({format_limits(verdict.limits)})",
             f"the nearest miss is {called(nearest)}{added}: {', '.join(miss.reason for miss in missed)}",
         )
     return _what(best, verdict, report, added), _why(best, verdict, report)
@@ -221,7 +221,7 @@ def _speed(time: Latency, there: Result | None, report: Report) -> str:
 
 def _why(best: Result, verdict: Verdict, report: Report) -> str:
     usual = report.limits == Limits()
-    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {named(verdict.limits)}"
+    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {format_limits(verdict.limits)}"
     return f"of the {len(verdict.meeting)} of {len(_all(verdict))} rows that {met} it is {_rank(best, verdict)}"
 
 
@@ -237,7 +237,7 @@ def _rank(best: Result, verdict: Verdict) -> str:
     return "the most accurate" if first else "within the noise of the most accurate, and faster"
 
 
-def named(limits: Limits) -> str:
+def format_limits(limits: Limits) -> str:
     """The limits that were set, e.g. `max_drop=1, flops=4e9`."""
     return ", ".join(
         f"{name}={value:g}".replace("e+0", "e") for name, value in vars(limits).items() if value is not None

@@ -225,6 +225,6 @@ def test_what_a_sweep_s_jobs_note_leads_to_no_file_elsewhere(swept, tmp_path):
     (tmp_path / "s" / "0" / "work.txt").write_text("odd\nmade\n\nmade Prune\n")
     from optimize.sweep import disk
 
-    assert disk.stored(known) == 0
+    assert disk.store_bytes(known) == 0
     assert sweep.read(tmp_path / "s").made == {"": 1, "Prune": 1}
     assert job.read(tmp_path / "s" / "0").state == job.BUILT

@@ -109,8 +109,8 @@ def _findings(sweep: Sweep, known: Sequence[Row]) -> list[Finding]:
             decided = verdict.over([(row.result, row.report) for row in group], asked)
             named = decided.choice
             row = next(row for row in group if row.result is named)
-            what, why = verdict.told(decided, replace(row.report, limits=asked), row.added)
-            where = _where(group, apart) + ([verdict.named(asked) or "no limits"] if len(limits) > 1 else [])
+            what, why = verdict.explain(decided, replace(row.report, limits=asked), row.added)
+            where = _where(group, apart) + ([verdict.format_limits(asked) or "no limits"] if len(limits) > 1 else [])
             found.append(Finding(asked, decided, row, (f"{', '.join(where)}: {what}" if where else what, why)))
     return found
 
