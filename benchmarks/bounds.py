@@ -21,7 +21,7 @@ from optimize.input_size import square
 from optimize.measure import latency
 from optimize.measure.cost import count
 from optimize.prepare import start
-from optimize.profile_device import profiled
+from optimize.profile_device import measure_device
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.store.apply import apply
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     given = parser.parse_args()
     with timing():
-        here = profiled(given.threads)
+        here = measure_device(given.threads)
     print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
     held = []
     for path in given.models:

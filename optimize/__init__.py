@@ -1,4 +1,4 @@
-"""Make YOLO models cheaper to run, and measure what that did. Start at `cli.py`; the story is in `pipeline.py`."""
+"""Make YOLO models cheaper and measure the effect. Start at `cli.py`; the steps of a run are in `pipeline.py`."""
 
 import sys
 

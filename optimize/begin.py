@@ -1,4 +1,4 @@
-"""What happens before Hydra writes anything: everything is checked, and the run's folder is claimed."""
+"""Checks the whole configuration and claims the run's folder before Hydra writes anything."""
 
 import sys
 from copy import deepcopy
@@ -22,20 +22,20 @@ from optimize.store.held import collecting
 from optimize.store.manifest import RUN
 from optimize.sweep.alive import lock_of
 
-if TYPE_CHECKING:  # with them comes torch, which takes seconds that --help need not wait for
+if TYPE_CHECKING:  # they import torch, which takes seconds that --help should not wait for
     from optimize.plan import Plan
     from optimize.settings import Settings
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run whose input was checked, and that may write into its folder.
+    """A run whose input was checked and whose folder was claimed.
 
     Attributes:
         settings, plan: of the run.
-        used: names of what the checks used of the store.
-        target: the folder that was asked for; the run may be made beside it, and take its place at the end.
-        lock: of the folder that it is made in, held until the run ends.
+        used: names of the store's entries that the checks used.
+        target: the requested folder; a run that replaces another one is made beside it and moved there at the end.
+        lock: of the folder that the run writes into, held until the run ends.
     """
 
     settings: "Settings"
@@ -45,24 +45,24 @@ class Run:
     lock: FileLock
 
 
-begun: list[Run] = []  # of this process: Hydra hands nothing from its callbacks to the job
+begun: list[Run] = []  # of this process; Hydra passes nothing from its callbacks to the job
 
 
 class Begin(Callback):
-    """A run is refused before its folder is touched."""
+    """Hydra's callback that rejects a wrong configuration before the run's folder is touched."""
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
-        """Called before Hydra makes the folder; what is raised here Hydra would only warn of, so it ends here."""
+        """Called before Hydra makes the folder. Hydra only warns of exceptions from here, so the process exits here."""
         with one_sentence():
-            sys.argv[1:] = map(typed, sys.argv[1:])  # Hydra has read it, and now people will
-            HydraConfig.instance().set_config(config)  # as Hydra does next: the folder's name may refer to it
+            sys.argv[1:] = map(typed, sys.argv[1:])  # Hydra has parsed it; from now on it is shown to people
+            HydraConfig.instance().set_config(config)  # as Hydra does next; the folder's name may refer to it
             check_names(config)
             quiet.check()
             target = Path(config.hydra.run.dir)
             folder = claim(target, RUN, config.overwrite)
             with collecting() as used:
-                settings, plan = _checked(config, target)
-            lock = _locked(folder, target, config.overwrite)
+                settings, plan = _check(config, target)
+            lock = _acquire_lock(folder, target, config.overwrite)
             start(folder)
             _begin_store(settings.store)
             with read_write(config.hydra):
@@ -70,21 +70,21 @@ class Begin(Callback):
             begun.append(Run(settings, plan, used, target.resolve(), lock))
 
 
-def _locked(folder: Path, target: Path, overwrite: bool) -> FileLock:
-    """The lock of `folder`, which may still be written into: another run may have ended there meanwhile."""
+def _acquire_lock(folder: Path, target: Path, overwrite: bool) -> FileLock:
+    """Acquire the lock of `folder`, and check that no other run has ended there meanwhile."""
     if manifest.read(folder) is None:
-        manifest.begin(folder, RUN)  # before the lock's file, which it proves to be ours
+        manifest.begin(folder, RUN)  # before the lock's file, so that the manifest proves it to be ours
     lock = lock_of(folder.absolute())
     try:
         if claim(target, RUN, overwrite) != folder:
-            raise InputError(f"hydra.run.dir={target} was changed meanwhile; give the command again.")
+            raise InputError(f"hydra.run.dir={target} was changed by another process; give the command again.")
     except InputError:
         lock.release()
         raise
     return lock
 
 
-def _checked(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
+def _check(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
     from optimize import tracking
     from optimize.dataset import check_apart
     from optimize.prepare import prepare, settings_of

@@ -1,4 +1,4 @@
-"""What is checked before any work starts; each mistake is one sentence."""
+"""Checks before any work starts; each failure is one sentence."""
 
 import shutil
 from itertools import zip_longest
@@ -12,19 +12,19 @@ from optimize.yolo.checkpoint import channels, keypoints, names, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.tasks import BY_NAME
 
-SHOWN = 3  # classes that a sentence names
+SHOWN = 3  # classes that a sentence lists
 STEPS_KEPT = 40  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
-RIVALS_KEPT = 15  # the same of a rival, which is exported only
+RIVALS_KEPT = 15  # the same for a rival, which is only exported
 
 
 def check_room(store: Path, checkpoint: Path, others: list[Path]) -> None:
-    there = next(p for p in (store.absolute(), *store.absolute().parents) if p.is_dir())
+    existing = next(p for p in (store.absolute(), *store.absolute().parents) if p.is_dir())
     needed = STEPS_KEPT * checkpoint.stat().st_size + RIVALS_KEPT * sum(rival.stat().st_size for rival in others)
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing).free
     if free < needed:
         raise InputError(
-            f"the disk of {there} has {free / 1e6:.0f} MB free, a run with this model needs about "
-            f"{needed / 1e6:.0f} MB; make room or run in another folder."
+            f"the disk of {existing} has {free / 1e6:.0f} MB free, a run with this model needs about "
+            f"{needed / 1e6:.0f} MB; free some space or run in another folder."
         )
 
 
@@ -33,7 +33,7 @@ def check_model(given: str, model: nn.Module) -> None:
         raise InputError(f"{given} is a {task(model)} model; allowed are {', '.join(BY_NAME)}.")
     if channels(model) != 3:
         raise InputError(
-            f"{given} takes images of {channels(model)} channels; only models of 3 (RGB) can be used, "
+            f"{given} takes images of {channels(model)} channels; only models of 3 (RGB) are supported, "
             "so train one on the same images without `channels` in the data.yaml."
         )
 
@@ -52,10 +52,10 @@ def check_fit(given: str, model: nn.Module, data: Dataset, called: str, fix: str
 
 
 def check_unchanged(data: Dataset) -> None:
-    """A report is of one data set; what was measured before and after a change would be of two.
+    """Check that the data set did not change during the run, since a report is about one data set.
 
     Raises:
-        InputError: its content is no longer that of the start.
+        InputError: its content differs from that at the start.
     """
     fix = "leave it as it is during a run, and start the command again"
     try:
@@ -70,7 +70,7 @@ def check_unchanged(data: Dataset) -> None:
 
 
 def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:
-    """Of two different lists, where those that are shown are the same."""
+    """Names the first difference of two lists, where it lies beyond the classes that `_short` shows."""
     i, pair = next((i, pair) for i, pair in enumerate(zip_longest(ours, theirs)) if pair[0] != pair[1])
     if i < SHOWN:
         return ""

@@ -46,11 +46,11 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: DictConfig) -> tuple[float, float | None] | float | None:
-    """One run, which was checked: do the work, write the report, and print its folder last. Or one job of a sweep.
+    """Do one checked run, write its report and print its folder last; or do one job of a sweep.
 
-    Returns the objective, for a sweeper of your own. Of a run: accuracy and milliseconds of the row that the verdict
-    takes of what was made, None where nothing was made. Of a job of a sweep, which is timed after all jobs have ended:
-    the best accuracy of what it asked for, None where it failed.
+    Returns the objective, for a custom sweeper. For a run: accuracy and milliseconds of the optimized variant that the
+    verdict chooses, None where none was made. For a job of a sweep, which is timed after all jobs have ended: the best
+    accuracy among the variants it asked for, None where the job failed.
     """
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
@@ -62,13 +62,14 @@ def job(config: DictConfig) -> tuple[float, float | None] | float | None:
             return _run(run, folder)
     finally:
         run.lock.release()
-        if (known := manifest.read(folder)) and not known.finished:
+        entry = manifest.read(folder)
+        if entry and not entry.finished:
             manifest.rest(folder)
 
 
 def _attempt(config: DictConfig, settings: HydraConf, folder: Path) -> float | None:
-    if not watches:  # a worker of the launcher's
-        set_start_method(None, force=True)  # joblib's own is unknown to the processes that start from here
+    if not watches:  # in a worker process of the launcher
+        set_start_method(None, force=True)  # processes that start from here do not know joblib's start method
         end_with(os.getppid())
     os.chdir(home(Path(settings.sweep.dir)))
     logs = plain(settings.job_logging, resolve=True)
@@ -79,7 +80,7 @@ def _attempt(config: DictConfig, settings: HydraConf, folder: Path) -> float | N
 
 @contextmanager
 def _ending_sweeps() -> Iterator[None]:
-    """If a sweep began meanwhile, time what it made and write its summary, also where its launcher failed."""
+    """If the block began a sweep, time its variants and write its summary, also if its launcher failed."""
     lost = None
     try:
         yield
@@ -97,7 +98,7 @@ def _ending_sweeps() -> Iterator[None]:
 
 def _stop(watch: Watch) -> None:
     if ray := sys.modules.get("ray"):
-        ray.shutdown()  # its workers would go on until this process has ended
+        ray.shutdown()  # otherwise its workers go on until this process has ended
     settle(watch.sweep.folder)
     watch.stop()
     watch.lock.release()
@@ -117,7 +118,7 @@ def _end(watch: Watch, lost: Exception | None) -> None:
         watch.stop()
         from optimize.sweep.end import end  # imported here, since torch and ultralytics take seconds
 
-        with during("timing what the sweep made and writing its summary"):
+        with during("timing the variants of the sweep and writing its summary"):
             end(folder, watch.target, _why(lost) if lost else None)
     finally:
         watch.lock.release()
@@ -130,7 +131,7 @@ def _why(error: Exception) -> str:
 
 
 def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
-    # Imported here, since torch and ultralytics take seconds that --help and a wrong key need not wait for.
+    # Imported here, since torch and ultralytics take seconds that --help and a wrong key should not wait for.
     from optimize import pipeline, tracking
     from optimize.bundle import make as bundle
     from optimize.report import moved, write
@@ -140,25 +141,25 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
 
     try:
         with trusted(run.settings.trust), keeping(folder) as keep:
-            made = pipeline.run(run.plan, folder, keep)
+            measured = pipeline.run(run.plan, folder, keep)
     except OptimizeError:
-        print(f"the log is {folder / 'optimize.log'}; what was finished is kept in the store", file=sys.stderr)
+        print(f"the log is {folder / 'optimize.log'}; finished work is kept in the store", file=sys.stderr)
         raise
-    report = moved(made, folder, run.target)
+    report = moved(measured, folder, run.target)
     with during("writing the report"):
         write(report, folder)
     failed = [f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures]
     if run.settings.bundle:
         try:
-            bundle.make(made, run.plan.runtimes, folder, run.target.name)
+            bundle.make(measured, run.plan.runtimes, folder, run.target.name)
         except VariantFailed as error:
             failed.append(str(error))
     _close_log()
     manifest.finish(folder)
     publish(folder, run.target)
-    untold = tracking.write_run(report, run.target) if run.settings.tracking == "mlflow" else None
+    untracked = tracking.write_run(report, run.target) if run.settings.tracking == "mlflow" else None
     print(run.target)
-    if failed := [*failed, *filter(None, [untold])]:
+    if failed := [*failed, *filter(None, [untracked])]:
         raise VariantFailed(" ".join(failed))
     if missed := [*report.missed, *([] if verdict.decide(report).best else [verdict.headline(report)])]:
         raise LimitMissed(" ".join(missed))
@@ -169,7 +170,7 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
 
 
 def _close_log() -> None:
-    """What is logged from now on is not in the file, which is listed as it is; Windows renames no open file."""
+    """Close the log file before its hash is listed; Windows also can't rename an open file."""
     for handler in list(logging.getLogger().handlers):
         if isinstance(handler, logging.FileHandler):
             logging.getLogger().removeHandler(handler)

@@ -1,4 +1,4 @@
-"""From a config node to one typed object, so that a wrong value is one sentence before any work starts."""
+"""Builds typed objects from config nodes, so that a wrong value is reported as one sentence before any work starts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, make_dataclass
@@ -20,12 +20,12 @@ OURS = "optimize."  # how the `_target_` of a class of this package begins
 
 
 def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) -> DictConfig:
-    """What the `key=value` words of a tool's command line say.
+    """Parse the `key=value` words of a tool's command line.
 
     Args:
-        words: as they were given.
-        keys: those that are allowed.
-        lists: those of `keys` that take a list, and a single value as a list of one.
+        words: of the command line.
+        keys: the allowed keys.
+        lists: the keys that take a list; a single value becomes a list of one.
 
     Raises:
         InputError: a word is no `key=value`, its value can't be read, or its key is not allowed.
@@ -42,7 +42,7 @@ def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) ->
         try:
             given.merge_with_dotlist([word])
         except (YAMLError, ValueError) as error:  # a key below one that has a value
-            raise InputError(f"{word} can't be read; lists look like [a,b], without spaces.") from error
+            raise InputError(f"{word} can't be parsed; write a list as [a,b], without spaces.") from error
     if unknown := [str(key) for key in given if key not in keys]:
         raise InputError(f"{unknown[0]} is not a key; allowed are {', '.join(keys)}.")
     for key in lists:
@@ -52,15 +52,15 @@ def of_words(words: Sequence[str], keys: Sequence[str], lists: Sequence[str]) ->
 
 
 def plain(node: Any, resolve: bool = False) -> Any:
-    """A list or mapping of a configuration as Python's own; `${...}` in it stays as it is, unless `resolve`."""
+    """A config node as a plain Python list or dict; `${...}` in it is kept, unless `resolve`."""
     return OmegaConf.to_container(node, resolve=resolve)
 
 
 def check_targets(config: DictConfig, trust: bool) -> None:
-    """Look that every `_target_` names a class of this package, before one is imported: importing a module runs it.
+    """Check that every `_target_` names a class of this package before any is imported, since importing runs code.
 
     Raises:
-        InputError: one is of another package, and there is no `trust`.
+        InputError: one is of another package, and `trust` is false.
     """
     for name, node in config.items():
         if isinstance(node, DictConfig):
@@ -68,17 +68,17 @@ def check_targets(config: DictConfig, trust: bool) -> None:
             target = str(node.get("_target_", OURS))
             if not trust and not target.startswith(OURS):
                 raise InputError(
-                    f"{key}._target_={target} is not of this package, and to import it could run any code; leave it "
-                    "out, or add trust=true, for a class whose maker you trust."
+                    f"{key}._target_={target} is not a class of this package, and importing it can run any code; leave "
+                    "it out, or add trust=true if you trust its author."
                 )
             check_targets(node, trust)
 
 
 def build(node: DictConfig, where: str, **objects: Any) -> Any:
-    """The object that `node` describes: `_target_` names a dataclass, the other keys are its fields.
+    """Build the object that `node` describes: `_target_` names a dataclass, the other keys are its fields.
 
     `hydra.utils.instantiate` checks no types, so the plain fields are merged into a structured config first. Nested
-    nodes with a `_target_` are built the same way; a field that no config can hold (a data set) comes from `objects`.
+    nodes with a `_target_` are built the same way; fields that a config can't hold (a data set) come from `objects`.
 
     Args:
         node: one config node.
@@ -86,13 +86,13 @@ def build(node: DictConfig, where: str, **objects: Any) -> Any:
         objects: values for fields of that name, where the class has them.
 
     Raises:
-        InputError: a value is not of its field's type.
+        InputError: a value does not have its field's type.
     """
     target = node["_target_"]
     try:
         cls = get_class(target)
-    except (ImportError, ValueError) as error:  # there is none, or it is no class
-        raise InputError(f"{where}._target_={target} is no class that can be imported; leave it out.") from error
+    except (ImportError, ValueError) as error:  # no such module or attribute, or not a class
+        raise InputError(f"{where}._target_={target} can't be imported as a class; leave it out.") from error
     if not is_dataclass(cls):
         raise InputError(f"{where}._target_={target} is not a dataclass, so it has no settings; leave it out.")
     return typed(cls, node, where, **objects)
@@ -124,27 +124,27 @@ WORDS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
-    str: "a text",
+    str: "text",
     Path: "a path",
-    TEXTS: "a list of texts, e.g. [a,b]",
-    TEXTS | None: "a list of texts, e.g. [a,b], or none",
+    TEXTS: "a list of names, e.g. [a,b]",
+    TEXTS | None: "a list of names, e.g. [a,b], or none",
     NUMBERS: "a list of whole numbers, e.g. [320,640]",
 }
 
 
 def _checked(hint: Any, value: Any, name: str) -> Any:
     if hint in (TEXTS, TEXTS | None, NUMBERS):
-        if value == "none" and hint != TEXTS:  # the word that turns a group off
+        if value == "none" and hint != TEXTS:  # turns a group off
             return None
         if not isinstance(value, ListConfig):
             raise InputError(f"{name}={value} is not allowed; give {WORDS[hint]}.")
         return tuple(_checked(int if hint == NUMBERS else str, item, name) for item in value)
     if isinstance(value, str):
-        value = literal(value)  # it was resolved already
+        value = literal(value)  # its interpolations were resolved already
     holder = OmegaConf.structured(make_dataclass("Holder", [("value", hint)]))
     try:
-        held: Any = OmegaConf.to_object(OmegaConf.merge(holder, {"value": value}))
-        return held.value
+        converted: Any = OmegaConf.to_object(OmegaConf.merge(holder, {"value": value}))
+        return converted.value
     except OmegaConfBaseException as error:
         allowed = " or ".join(WORDS.get(kind, "null") for kind in get_args(hint) or (hint,))
         raise InputError(f"{name}={value} is not allowed; give {allowed}.") from error

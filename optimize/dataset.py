@@ -1,4 +1,4 @@
-"""A data set as every stage sees it: its yaml, its images, what is left out of it, and a fingerprint of its content."""
+"""The record of a data set: its yaml, its images, the images left out, and a fingerprint of its content."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,29 +8,29 @@ from pathlib import Path
 from optimize.errors import InputError
 from optimize.identity import OUTSIDE
 
-SHOWN = 3  # reasons, the most frequent ones, that a sentence names
+SHOWN = 3  # most frequent reasons that a sentence lists
 SPLITS = {"train": "training", "val": "validation"}
 
 
 def titles(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of classes by which they can be told apart: of several with one name each gets its number, `cat (3)`."""
+    """Unique names of classes; classes that share a name get their number appended, `cat (3)`."""
     counts = Counter(names)
     numbered = [f"{name} ({i})" for i, name in enumerate(names)]
-    mixed = [name if counts[name] == 1 else numbered[i] for i, name in enumerate(names)]
-    return tuple(mixed if len(set(mixed)) == len(mixed) else numbered)  # somebody may have called a class `cat (3)`
+    unique = [name if counts[name] == 1 else numbered[i] for i, name in enumerate(names)]
+    return tuple(unique if len(set(unique)) == len(unique) else numbered)  # a class may really be called `cat (3)`
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Images of one split that ultralytics leaves out, and what is lost with them.
+    """Images of one split that ultralytics leaves out, and the objects lost with them.
 
     Attributes:
         split: `train` or `val`.
         images: how many are left out.
-        listed: how many the split has, those that are left out included.
+        listed: how many the split lists, including those left out.
         reasons: ultralytics' reasons with the number of images, the most frequent first.
         examples: paths of up to three of these images.
-        objects: for each class that loses any, by its title, how many objects of how many labelled in the split.
+        objects: for each class that loses any, by its title: objects lost, and objects labelled in the split.
     """
 
     split: str
@@ -46,7 +46,7 @@ class LeftOut:
         if others := sum(list(self.reasons.values())[SHOWN:]):
             reasons[SHOWN:] = [f"other reasons ({others})"]
         return (
-            f"{self.images} of {self.listed} {SPLITS[self.split]} images are left out, as ultralytics leaves them out: "
+            f"ultralytics leaves out {self.images} of {self.listed} {SPLITS[self.split]} images: "
             f"{'; '.join(reasons)}; e.g. {', '.join(self.examples)}."
         )
 
@@ -60,7 +60,7 @@ class Dataset:
 
     Attributes:
         yaml: the data.yaml; where the labels are folders, the one that holds a folder per split.
-        names: class names, in the order of their ids.
+        names: class names, in the order of their numbers.
         train: images of the training split that ultralytics trains on, in its order.
         val: images of the validation split that ultralytics validates on, in its order.
         fingerprint: 16 hex digits over class names, and of these images labels, names, sizes and dates.
@@ -69,8 +69,8 @@ class Dataset:
             has none.
         single_cls: whether all classes are one, `item`, as ultralytics' `single_cls=True` sees them.
         classes: the classes of each training image's labels; an image without labels may be missing.
-        left_out: what ultralytics does not use, a record for each split that loses an image, validation first.
-        elsewhere: folders outside of that of `yaml` in which images lie.
+        left_out: images that ultralytics leaves out, a record for each split that loses any, validation first.
+        elsewhere: folders with images outside the folder of `yaml`.
     """
 
     yaml: Path = field(repr=False, metadata=OUTSIDE)
@@ -87,29 +87,29 @@ class Dataset:
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """`names`, each of them once."""
+        """`names`, made unique."""
         return titles(self.names)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a user must know of images that lie elsewhere: a data set from a stranger may name any folder."""
+        """A warning about images outside the data set's folder, since a downloaded data.yaml may name any folder."""
         if not self.elsewhere:
             return ()
         more = f" and {len(self.elsewhere) - SHOWN} more" if len(self.elsewhere) > SHOWN else ""
         return (
-            f"{self.yaml.name} names images outside of its own folder, in {', '.join(self.elsewhere[:SHOWN])}{more}: "
-            "see that you know them before you hand on the report, which shows some.",
+            f"{self.yaml.name} refers to images outside its own folder, in {', '.join(self.elsewhere[:SHOWN])}{more}: "
+            "check them before you share the report, which shows some of them.",
         )
 
 
 def check_apart(given: str, folder: Path, data: Dataset) -> None:
-    """What is written among the images of a data set would become a part of it.
+    """Check that `folder` is not among the images of a data set; files written there would become a part of it.
 
     Raises:
-        InputError: `folder`, which was `given` so, lies there.
+        InputError: it is; `given` is how the user named `folder`.
     """
     places = {image.parent.resolve() for image in (*data.train, *data.val)}
     if data.yaml.is_dir():  # a new folder beside those of the classes would be a class
         places |= {(data.yaml / split).resolve() for split in ("train", "val")}
     if not places.isdisjoint((folder.resolve(), *folder.resolve().parents)):
-        raise InputError(f"{given} lies among the images of {data.yaml}; give another folder.")
+        raise InputError(f"{given} is a folder with images of {data.yaml}; give another folder.")

@@ -1,13 +1,13 @@
-"""Every error that a user can fix, as one tree.
+"""The errors that are shown to the user as one sentence.
 
 OptimizeError
-├── InputError            what was given can't be used: a file, a value, a data set
-├── TargetOutOfReach      the FLOPs asked for can't be met; the message names what can
-├── RuntimeUnavailable    a runtime that isn't installed, or lacks its hardware
+├── InputError            an input can't be used: a file, a value, a data set
+├── TargetOutOfReach      pruning can't reach the requested FLOPs; the message says what it can
+├── RuntimeUnavailable    a runtime is not installed, or its hardware is missing
 ├── MeasurementError      two measurements that must agree do not, so no number is given
-├── LauncherFailed        what starts a sweep's jobs failed itself
-├── VariantFailed         the report is written, but rows of it are missing
-└── LimitMissed           the report is written, but what it shows misses a limit that was set; exit code 3
+├── LauncherFailed        the launcher of a sweep's jobs failed
+├── VariantFailed         the report is written, but rows are missing
+└── LimitMissed           the report is written, but no result meets a limit that was set; exit code 3
 
 A message is one sentence: what was given, what is allowed, what to do. `cli.py` prints it without a traceback and exits
 with `exit_code`.
@@ -17,12 +17,12 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-NO_ROOM = {  # what the machine can run out of at any moment, by errno
+NO_ROOM = {  # errors of a full or read-only disk, which can occur at any moment, by errno
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the folder is read-only",
 }
-# How the notes on an error begin that its sentence takes up.
+# Prefixes of the notes on an error that `sentences.py` adds to its sentence.
 WHILE = "while "
 REPORT = "the report of what was measured is "
 
@@ -34,7 +34,7 @@ class OptimizeError(Exception):
 
 
 class InputError(OptimizeError):
-    """What the user gave can't be used."""
+    """An input of the user can't be used."""
 
 
 class TargetOutOfReach(OptimizeError):
@@ -46,26 +46,26 @@ class RuntimeUnavailable(OptimizeError):
 
 
 class MeasurementError(OptimizeError):
-    """Two ways of measuring one thing disagree."""
+    """Two ways of measuring the same quantity disagree."""
 
 
 class LauncherFailed(OptimizeError):
-    """What starts the jobs of a sweep failed itself."""
+    """The launcher that starts the jobs of a sweep failed."""
 
 
 class VariantFailed(OptimizeError):
-    """Some variant could not be made or measured."""
+    """A variant could not be made or measured."""
 
 
 class LimitMissed(OptimizeError):
-    """The best that could be reached misses a limit that the user set."""
+    """The best result misses a limit that the user set."""
 
     exit_code = 3
 
 
 @contextmanager
 def during(work: str) -> Iterator[None]:
-    """Note on whatever ends the block what was being done, e.g. `validating pruned on torch`; the innermost counts."""
+    """Note `work`, e.g. `validating pruned on torch`, on an error that ends the block; the innermost note counts."""
     try:
         yield
     except BaseException as error:
@@ -74,6 +74,6 @@ def during(work: str) -> Iterator[None]:
 
 
 def described(error: BaseException) -> str:
-    """An error of some library in one line."""
+    """The type and the first line of a library's error."""
     first = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,4 +1,4 @@
-"""What fails for one variant becomes a row of the report, and the run goes on with the others."""
+"""Turns the failure of one variant into a row of the report, so that the run goes on with the others."""
 
 import logging
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def noted(failures: list[Failure], name: str, runtime: str) -> Iterator[None]:
-    """Append whatever the block raises to `failures`; the traceback of an error that is not ours goes to the log.
+def record_failure(failures: list[Failure], name: str, runtime: str) -> Iterator[None]:
+    """Append an error that the block raises to `failures`; the traceback of an unexpected error goes to the log.
 
-    A full disk ends the run, since no other variant could be written either.
+    A full disk ends the run, since no other variant could be written.
     """
     try:
         yield

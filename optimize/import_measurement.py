@@ -1,4 +1,4 @@
-"""`python -m optimize.import_measurement RUN FILE`: bring what a bundle's bench.py measured into the run's report."""
+"""`python -m optimize.import_measurement RUN FILE`: add a measurement of a bundle's bench.py to the run's report."""
 
 from argparse import ArgumentParser
 from dataclasses import replace
@@ -17,25 +17,24 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of the run that made the bundle")
     parser.add_argument("measurement", type=Path, help="measurement.json, as bench.py wrote it on the device")
     with one_sentence():
-        given = parser.parse_args()
-        report = results.read(given.run / "results.json")
-        write(added(report, measurement.read(given.measurement)), given.run)
-        print(given.run)
+        arguments = parser.parse_args()
+        report = results.read(arguments.run / "results.json")
+        write(added(report, measurement.read(arguments.measurement)), arguments.run)
+        print(arguments.run)
 
 
 def added(report: Report, new: Measurement) -> Report:
-    """`report` with `new`, in place of an earlier measurement of the same artefact on that device and its threads.
+    """`report` with `new`, which replaces an earlier measurement of the same artefact, device and number of threads.
 
     Raises:
-        InputError: it is of an artefact that this run did not make.
+        InputError: `new` is of an artefact that is not in the report.
     """
-    made = {(row.sha256, row.variant.runtime, row.variant.precision) for row in report.results}
-    if new.artefact not in made:
+    if new.artefact not in {row.artefact for row in report.results}:
         raise InputError(
-            f"the measurement is of another model's bundle: its {new.precision} artefact for {new.runtime} (SHA-256 "
-            f"{new.sha256[:12]}...) is none of this run's; give the folder of the run that made it, {new.run}."
+            f"the measurement is of the bundle of another run: its {new.precision} artefact for {new.runtime} (SHA-256 "
+            f"{new.sha256[:12]}...) is not in this run's report; give the folder of the run that made it, {new.run}."
         )
-    kept = [one for one in report.measurements if one.place != new.place]
+    kept = [measurement for measurement in report.measurements if measurement.place != new.place]
     return replace(report, measurements=(*kept, new))
 
 

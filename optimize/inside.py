@@ -1,7 +1,7 @@
-"""The one rule for paths that a file names: each leads to something below the folder of that file, and through no link.
+"""Checks paths that are read from a file: each must lie below the folder of that file, without symbolic links.
 
-Manifests, results and measurements may come from others. What they name is opened, shown, copied or deleted, so a name
-that leads elsewhere would do that to files of the user's.
+Manifests, results and measurements may come from strangers. The paths in them are opened, shown, copied or deleted, so
+a path that leads out of the folder would do that to the user's own files.
 """
 
 import os
@@ -12,31 +12,31 @@ from stat import S_ISREG
 from optimize.errors import InputError
 from optimize.texts import CONTROL, shown
 
-DEEPEST = 64  # folders in folders; ours have few, and each costs a call on the way down
+DEEPEST = 64  # nested folders; ours have few
 
 
 def is_relative(name: str) -> bool:
-    """Whether `name` stays below the folder that it starts from, on every system: no root, drive, stream or `..`."""
-    path = PureWindowsPath(name)  # which knows / and \\ alike
+    """Whether `name` is a relative path without `..` on every system: no root, drive or stream."""
+    path = PureWindowsPath(name)  # splits at / and at \\
     return bool(path.parts) and not path.anchor and ".." not in path.parts and not CONTROL.search(name)
 
 
 def inside(folder: Path, name: str | Path) -> Path:
-    """Where `name`, which a file in `folder` gives, leads; nothing needs to be there.
+    """The path of `name`, which a file in `folder` gives; it need not exist.
 
     Raises:
         InputError: it leads out of `folder`, or through a link.
     """
     if not is_relative(str(name)):
         raise InputError(
-            f"{shown(str(name))!r} is named by a file in {folder} and is no relative path below it, so it is not "
-            "opened; a file of ours holds none like it, so take one that was not changed."
+            f"a file in {folder} names {shown(str(name))!r}, which is not a relative path below that folder, so it is "
+            "not opened; this program writes no such path, so use a copy of the file that was not changed."
         )
     place = folder
     for part in PureWindowsPath(name).parts:
         place = place / part
         if is_link(place):
-            raise InputError(f"{place} is a link, and nothing of {folder} is looked for elsewhere; copy it there.")
+            raise InputError(f"{place} is a link, and links in {folder} are not followed; copy the file there instead.")
     return place
 
 
@@ -46,13 +46,13 @@ def is_link(path: Path) -> bool:
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """Everything below `folder` that is no folder, and folders that can't be read or lie too deep; links too."""
+    """All files and links below `folder`, and the folders that can't be read or are nested too deeply."""
     waiting = [(folder, 0)]
     while waiting:
         place, depth = waiting.pop()
         try:
             entries = sorted(place.iterdir())
-        except OSError:  # gone meanwhile, or another user's
+        except OSError:  # deleted meanwhile, or not readable
             yield place
             continue
         for entry in entries:
@@ -66,15 +66,15 @@ def is_plain(path: Path, alone: bool = False) -> bool:
     """Whether `path` is a file, or a folder of nothing but files and folders: no links, pipes or devices.
 
     Args:
-        path: what is not there is neither.
-        alone: no file may have a second name elsewhere, as one that is going to be written must not.
+        path: may be missing, which is neither.
+        alone: whether files with a second hard link are refused, as they must be before writing.
     """
     try:
         below = files(path) if not is_link(path) and path.is_dir() else [path]
-        found = [file.lstat() for file in below]
+        stats = [file.lstat() for file in below]
     except FileNotFoundError:
         return False
-    return all(S_ISREG(one.st_mode) and not (alone and one.st_nlink > 1) for one in found)
+    return all(S_ISREG(stat.st_mode) and not (alone and stat.st_nlink > 1) for stat in stats)
 
 
 def content(path: Path, most: int) -> bytes | None:

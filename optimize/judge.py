@@ -1,4 +1,4 @@
-"""Accuracy and latency of a variant as it would be deployed: one judge for what is reported and for what is chosen."""
+"""Evaluates accuracy and latency of a deployed variant, for the report and for the selection of recipes alike."""
 
 import logging
 import os
@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Judge:
-    """Runs variants of `runtimes` on the validation images of `data`.
+    """Evaluates variants of `runtimes` on the validation images of `data`.
 
     Attributes:
-        data: its validation split decides.
+        data: the data set, whose validation split is used.
         runtimes: every runtime that a variant may name.
-        store: where finished work lies; an artefact that was validated once is not validated again.
+        store: the folder of finished work; an artefact in it that was validated is not validated again.
         threads: CPU threads of every runtime.
         rounds, seed: of the latency benchmark.
     """
@@ -53,11 +53,11 @@ class Judge:
         return next(runtime for runtime in self.runtimes if runtime.info.name == variant.runtime)
 
     def built(self, variant: Variant) -> Variant:
-        """What `variant` is when it is deployed: itself, or the engine that is made of it."""
+        """The deployed form of `variant`: itself, or the engine built from it."""
         return apply(self.runtime(variant).build, variant, self.store)
 
     def count(self, variant: Variant) -> GraphCost | None:
-        """Operations counted on the file itself."""
+        """The operations of `variant`, counted on its file."""
         return self.runtime(variant).count(variant)
 
     def open(self, variant: Variant) -> Session:
@@ -68,7 +68,7 @@ class Judge:
         return self._validation(variant).accuracy
 
     def detections(self, variant: Variant) -> Iterator[Detections]:
-        """What a built variant finds in each image of the validation split, in the same order for all."""
+        """Detections of a built variant in each image of the validation split, in the same order for every variant."""
         return self._validation(variant).detections()
 
     def _validation(self, variant: Variant) -> Validation:
@@ -77,18 +77,18 @@ class Judge:
             session = self.open(variant)
             work = f"validating {variant.name} on {variant.runtime}"
             with during(work), bar(work, len(self.data.val)) as tick:
-                found = validate(tick(session), self.data, variant.imgsz, keep)
-            log.info("%s on %s: %s %.4f", variant.name, variant.runtime, found.metric, found.score)
-            return found
+                accuracy = validate(tick(session), self.data, variant.imgsz, keep)
+            log.info("%s on %s: %s %.4f", variant.name, variant.runtime, accuracy.metric, accuracy.score)
+            return accuracy
 
         artefact = digest(variant.path), variant.runtime, variant.precision, str(variant.imgsz)
-        # torch adds up in another order on other threads
+        # the number of threads changes the order of torch's sums
         identity = *artefact, self.data.fingerprint, here(), str(self.threads), str(versions())
         return validation.once(self.store, identity, validated)
 
     @working()
     def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:
-        """Where `after` finds something else than `before`; copies of the worst images go to `folder`/images."""
+        """Images where the detections of `before` and `after` differ; copies of the worst go to `folder`/images."""
         root = os.path.commonpath([image.parent for image in self.data.val])
         names = [image.relative_to(root).as_posix() for image in self.data.val]
         images, agreeing, worst = compare(self.detections(before), self.detections(after), names.__getitem__)
@@ -119,11 +119,11 @@ class Judge:
 
     @timing()
     def time(self, variants: list[Variant]) -> Timing:
-        """Latencies of built variants, interleaved; each is compared with the first of its runtime or its original."""
+        """Latencies of built variants, interleaved, each relative to its runtime's original or else first variant."""
         subjects: list[tuple[Open, Variant]] = [(self.runtime(variant).open, variant) for variant in variants]
         return latency.measure(subjects, self.threads, self.rounds, self.seed)
 
     @timing()
     def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:
-        """Time by layer of built variants, None where the runtime doesn't tell, and what this machine can do."""
+        """Time by layer of built variants (None where the runtime reports none), and the peaks of this machine."""
         return machine.measure([(self.runtime(variant).profiler, variant) for variant in variants], self.threads)

@@ -7,7 +7,7 @@ from optimize.errors import InputError
 
 @dataclass(frozen=True)
 class Limits:
-    """Each is optional; explained in conf/config.yaml."""
+    """The limits of a run, each optional; conf/config.yaml explains them."""
 
     max_drop: float | None = None
     latency_ms: float | None = None
@@ -16,7 +16,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, zero = getattr(self, field.name), field.name == "max_drop"
-            if value is not None and not (value >= 0 if zero else value > 0):
-                allowed = "0 or more" if zero else "more than 0"
+            value, may_be_zero = getattr(self, field.name), field.name == "max_drop"
+            if value is not None and not (value >= 0 if may_be_zero else value > 0):
+                allowed = "0 or more" if may_be_zero else "more than 0"
                 raise InputError(f"limits.{field.name}={value:g} is not allowed; give {allowed}, or null for no limit.")

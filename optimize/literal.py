@@ -1,7 +1,7 @@
-"""Paths on the command line are taken as they are: from the words that a user types to Hydra's grammar, and back.
+"""Translates words that a user types to Hydra's grammar and back, so that paths may hold any character.
 
-Behind the first `=` of a key in `PATHS` stands the value, whatever characters it holds. Only a value that begins with a
-quote is left to Hydra. A comma separates in a list and in a sweep, unless the whole value names an existing file.
+For a key in `PATHS` everything after the first `=` is the value. Only a value that begins with a quote is left to
+Hydra. A comma separates the items of a list or a sweep, unless the whole value names an existing file.
 """
 
 import os
@@ -19,9 +19,9 @@ from omegaconf import OmegaConf
 
 FOLDERS = "hydra.run.dir", "hydra.sweep.dir"  # of one run or sweep; `${now:%Y}` goes on working in them
 PATHS = *FOLDERS, "model", "data", "store", "device_profile", "rivals", "out", "runs"
-LISTS = ("rivals",)  # those of the main command that take several
-DEVICE = "device"  # no path, but its `0,1` and `[0,1]` are one value as well
-SIGNS = frozenset("\\$'\" \t:=,()[]{}")  # what Hydra reads, or writes of a value without quotes, as something else
+LISTS = ("rivals",)  # keys of the main command that take several values
+DEVICE = "device"  # not a path, but `0,1` and `[0,1]` are one value here as well
+SIGNS = frozenset("\\$'\" \t:=,()[]{}")  # characters that Hydra changes or interprets in a value without quotes
 
 QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 ELEMENT = re.compile(rf"\s*({QUOTED}|[^,]+?)\s*(?:,|$)", re.DOTALL)
@@ -29,7 +29,7 @@ FUNCTION = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re
 
 
 def hydra_words(words: Sequence[str], conf: Path) -> list[str]:
-    """The words of the main command's line as Hydra's grammar must have them, to read the values that were typed.
+    """Translate the words of the main command's line to Hydra's grammar.
 
     Args:
         words: as they were typed.
@@ -54,13 +54,13 @@ def sweeps(words: Sequence[str], conf: Path) -> bool:
 
 
 def hydra_word(word: str, sweep: bool = False, lists: Sequence[str] = LISTS, bare: bool = False) -> str:
-    """`word` as Hydra's grammar must have it; one that sets no path is given back as it is.
+    """Translate `word` to Hydra's grammar; a word that sets no path is returned unchanged.
 
     Args:
         word: as it was typed, e.g. `model=best (1).pt`.
-        sweep: it is of a sweep, so that a comma separates jobs.
+        sweep: whether a comma separates the jobs of a sweep.
         lists: keys that take several values, as `[a,b]`.
-        bare: which may also stand as `a,b`.
+        bare: whether such a list may also be given as `a,b`.
     """
     given, _, value = word.partition("=")
     key = given.lstrip("+")
@@ -74,28 +74,28 @@ def hydra_word(word: str, sweep: bool = False, lists: Sequence[str] = LISTS, bar
 
 
 def typed(word: str, sweep: bool = False) -> str:
-    """What a user would type for a word of Hydra's grammar: undoes `hydra_word`, and leaves all other words alone."""
+    """Translate a word of Hydra's grammar back to what a user types: the inverse of `hydra_word`."""
     given, _, value = word.partition("=")
     if given.lstrip("+") not in (*PATHS, DEVICE) or not value:
         return word
-    plain = f"{given}={_said(OverridesParser.create().parse_override(word).value())}"
+    plain = f"{given}={_as_typed(OverridesParser.create().parse_override(word).value())}"
     return plain if hydra_word(plain, sweep) == word else word
 
 
 def literal(text: str) -> str:
-    """`text` as OmegaConf must have it to read the same: a `${` in it is no interpolation."""
+    """Escape `text` for OmegaConf, so that `${` in it is not an interpolation."""
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
 def _is_grammar(value: str) -> bool:
-    """Whether it is Hydra's to read: nothing, null, what begins with a quote, and a sweep by a function."""
+    """Whether Hydra parses `value`: an empty or quoted value, null, and a sweep by a function."""
     if value.lower() in ("", "null") or value.startswith(("'", '"')):
         return True
     return FUNCTION.fullmatch(value) is not None and not os.path.exists(value)
 
 
 def _jobs(value: str, lists: bool) -> list[str]:
-    """The values that the commas of a sweep separate; where each is a list, those inside brackets don't."""
+    """Split the values of a sweep at commas; with `lists`, commas inside brackets do not separate."""
     jobs: list[str] = []
     for element in ELEMENT.findall(value):
         if lists and jobs and jobs[-1].startswith("[") and not jobs[-1].endswith("]"):
@@ -106,7 +106,7 @@ def _jobs(value: str, lists: bool) -> list[str]:
 
 
 def _list(value: str, bare: bool) -> str:
-    """A list in Hydra's grammar, of the elements of `[a,b]`, and where it may be bare of `a,b`."""
+    """Translate `[a,b]`, and with `bare` also `a,b`, to a list in Hydra's grammar."""
     bracketed = value.startswith("[") and value.endswith("]") and not os.path.exists(value)
     if not bracketed and not (bare and "," in value):
         return _one(value)
@@ -120,19 +120,19 @@ def _one(value: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """`text` in quotes, where Hydra would read or write it as something else without them."""
+    """`text`, in quotes where Hydra would change it without them."""
     with suppress(HydraException):
         if not SIGNS & set(text) and OverridesParser.create().parse_override(f"x={text}").value() == text:
             return text
     return QuotedString(text, Quote.single).with_quotes()
 
 
-def _said(value: Any) -> str:
-    """A value that Hydra read, as it was typed."""
+def _as_typed(value: Any) -> str:
+    """A value that Hydra parsed, as the user typed it."""
     if isinstance(value, ChoiceSweep):
-        return ",".join(map(_said, value.list))
+        return ",".join(map(_as_typed, value.list))
     if isinstance(value, list):
-        return f"[{','.join(map(_said, value))}]"
+        return f"[{','.join(map(_as_typed, value))}]"
     if value is None:
         return "null"
     text = value.text if isinstance(value, QuotedString) else str(value)

@@ -1,4 +1,4 @@
-"""Where a run or a sweep writes: a folder that is new, empty or ours, decided before anything is written into it."""
+"""Decides whether a run or a sweep may write into a folder, before anything is written."""
 
 import os
 import re
@@ -15,29 +15,29 @@ from optimize.host.files import move
 from optimize.store import manifest
 from optimize.store.manifest import GROWING, NAME, PARTIAL, RUN, SWEEP
 
-NAMES = {  # what is written into each kind of folder
+NAMES = {  # files and folders written into each kind of folder
     RUN: (
         *(".hydra", "optimize.log", "uses.txt", "work.txt", "job.json", "output.txt"),
         *("artefacts", "images", "bundle", "results.json", "report.html", "report.md", "report.png"),
-        "pictures",  # what images/ was called until version 0.2
+        "pictures",  # the name of images/ until version 0.2
     ),
     SWEEP: ("sweep.json", ".lock", "multirun.yaml", "optuna.log", "artefacts", "report.html", "results.csv"),
 }
 KEYS = {RUN: "hydra.run.dir", SWEEP: "hydra.sweep.dir"}
-FIXED = {  # Hydra's keys that would give files other names than these, or another current folder
+FIXED = {  # Hydra's keys that decide file names or the current folder, and their only allowed values
     "hydra.output_subdir": ".hydra",
     "hydra.job.name": "optimize",
     "hydra.job.chdir": None,
     "hydra.sweep.subdir": "${hydra.job.num}",
 }
-MOST = 100  # folders beside a finished run, of which one must be free
+MOST = 100  # names tried for a folder beside a finished run
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Hydra opens the files of its logs before anything of ours is called, and calls us by its callbacks.
+    """Check that the command line does not change Hydra's log files or callbacks, which Hydra uses before our checks.
 
     Raises:
-        InputError: a word of the command line changes one of the two.
+        InputError: a word of the command line does.
     """
     for word in words:
         if re.match(r"[+~]*hydra([./]callbacks|[./]hydra_logging|\.job_logging)\b|--experimental-rerun", word):
@@ -45,10 +45,10 @@ def check_words(words: Sequence[str]) -> None:
 
 
 def check_names(config: DictConfig) -> None:
-    """What is written has the names that are checked.
+    """Check that Hydra writes files under the names in `NAMES`.
 
     Raises:
-        InputError: Hydra was told to use others.
+        InputError: a key of Hydra gives them other names.
     """
     for key, value in FIXED.items():
         parent, _, name = key.rpartition(".")
@@ -58,18 +58,18 @@ def check_names(config: DictConfig) -> None:
 
 
 def claim(folder: Path, kind: str, overwrite: bool, same: bool = False) -> Path:
-    """The folder to write into, which may be written into: `folder`, or one beside it that `publish` puts in its place.
+    """The folder to write into: `folder`, or one beside it that `publish` moves to `folder` at the end.
 
     Nothing is written yet; `start` does that.
 
     Args:
-        folder: as it was asked for.
+        folder: as the user gave it.
         kind: `run` or `sweep`.
-        overwrite: a finished run or sweep that lies there may be replaced, once its successor has ended.
-        same: what lies there is what was asked for, and goes on.
+        overwrite: whether a finished run or sweep in `folder` may be replaced once its successor has ended.
+        same: whether the sweep in `folder` is the requested one, and is resumed.
 
     Raises:
-        InputError: writing there would overwrite or mix with what lies there.
+        InputError: writing there would overwrite or mix with other files.
     """
     where = f"{KEYS[kind]}={folder}"
     if os.path.lexists(folder) and not folder.is_dir():
@@ -94,7 +94,7 @@ def claim(folder: Path, kind: str, overwrite: bool, same: bool = False) -> Path:
 
 
 def _is_free(place: Path, kind: str) -> bool:
-    """Whether the successor of a finished run may be made there: in a new folder, or where one was stopped."""
+    """Whether the successor of a finished run may be made in `place`: a new folder, or that of a stopped successor."""
     known = manifest.read(place)
     if known and known.kind == kind and not known.finished:
         return not _altered(place, os.listdir(place))
@@ -102,18 +102,18 @@ def _is_free(place: Path, kind: str) -> bool:
 
 
 def start(folder: Path) -> None:
-    """Say that the run's folder, which was claimed and is locked, is ours; what an unfinished run left there goes."""
+    """Mark the claimed and locked `folder` as a run's, and delete what an unfinished run left there."""
     manifest.begin(folder, RUN)
-    for partial in folder.glob(f"{PARTIAL}*"):  # of a run that was killed
+    for partial in folder.glob(f"{PARTIAL}*"):  # left by a run that was killed
         shutil.rmtree(partial)
     manifest.remove(folder, NAMES[RUN])
 
 
 def publish(made: Path, target: Path) -> None:
-    """Put the finished run or sweep in `made` in the place of the one in `target`, which is deleted.
+    """Move the finished run or sweep in `made` to `target`, and delete the one that it replaces.
 
     Raises:
-        InputError: `target` was changed meanwhile; both stay where they are.
+        InputError: `target` was changed during the run; both stay where they are.
     """
     if made == target:
         return
@@ -122,7 +122,8 @@ def publish(made: Path, target: Path) -> None:
         return
     if changed := _altered(target, os.listdir(target)):
         raise InputError(
-            f"{target / changed[0]} was changed meanwhile, so {target} is not replaced; what was made lies in {made}."
+            f"{target / changed[0]} was changed during the run, so {target} is not replaced; the new results are in "
+            f"{made}."
         )
     old = target.with_name(f"{target.name}.{uuid4().hex}")
     move(target, old)
@@ -135,41 +136,41 @@ def publish(made: Path, target: Path) -> None:
 
 
 def check_new(given: str, file: Path) -> None:
-    """A single file has no manifest that could prove it ours, so it must be new.
+    """Check that `file` is new, since a single file has no manifest that proves it ours.
 
     Raises:
-        InputError: there is something at `file`, which was `given` so.
+        InputError: it exists; `given` is how the user named it.
     """
     if os.path.lexists(file):
-        raise InputError(f"{given} exists, and nothing is overwritten; give another name, or move it elsewhere.")
+        raise InputError(f"{given} exists and is not overwritten; give another name, or move the file elsewhere.")
 
 
 def written(folder: Path, kind: str) -> list[str]:
-    """Names of what a run or sweep writes into `folder`; the folders of a sweep's jobs as far as they are there."""
+    """Names that a run or sweep writes into `folder`, including the existing folders of a sweep's jobs."""
     jobs = [name for name in os.listdir(folder) if name.isdigit()] if kind == SWEEP and folder.is_dir() else []
     return [*NAMES[kind], *jobs]
 
 
 def _check_foreign(folder: Path, kind: str, where: str) -> None:
-    """Files that are not ours may lie in a folder as long as we write none of their names."""
+    """Check that `folder`, which is not ours, holds none of the names that we write; other files may lie there."""
     names = NAME, *written(folder, kind), *sorted({Path(name).parts[0] for name in GROWING})
     taken = [name for name in names if os.path.lexists(folder / name)]
     if taken:
         raise InputError(
-            f"{where} holds {taken[0]}, which this command did not make and would overwrite; give another folder."
+            f"{where} holds {taken[0]}, which this command did not write and would overwrite; give another folder."
         )
 
 
 def _check_ours(folder: Path, names: list[str], where: str) -> None:
     if changed := _altered(folder, names):
         raise InputError(
-            f"{where} holds {changed[0]}, which is not as this command wrote it; move it elsewhere, or give another "
-            "folder."
+            f"{where} holds {changed[0]}, which was changed since this command wrote it; move it elsewhere, or give "
+            "another folder."
         )
 
 
 def _altered(folder: Path, names: list[str]) -> list[str]:
-    """As `manifest.altered`, with what lies in the folders of a sweep's jobs, which have manifests of their own."""
+    """As `manifest.altered`, including the folders of a sweep's jobs, which have manifests of their own."""
     known = manifest.read(folder)
     jobs = [name for name in names if known and known.kind == SWEEP and _is_job(folder / name)]
     found = manifest.altered(folder, [name for name in names if name not in (NAME, *jobs)])

@@ -1,4 +1,4 @@
-"""The whole job, top to bottom: make every variant, then measure every variant as it would be deployed."""
+"""All steps of a run, in order: make every variant, then measure every variant as it would be deployed."""
 
 import logging
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optimize.checks import check_unchanged
 from optimize.errors import during
-from optimize.failures import noted
+from optimize.failures import record_failure
 from optimize.judge import Judge
 from optimize.measure.latency import Untimed
 from optimize.plan import Plan
@@ -24,7 +24,7 @@ from optimize.yolo.checkpoint import blocks, load
 log = logging.getLogger(__name__)
 
 
-Keep = Callable[[Report], object]  # is given the report as far as it goes, whenever there is more in it
+Keep = Callable[[Report], object]  # called with the unfinished report whenever it grows
 
 
 def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
@@ -38,29 +38,29 @@ def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
     with during("timing"):
         report = timed(report, plan.judge)
     keep(report)
-    log.info("time by layer, and the peaks of this machine")
+    log.info("measuring the time by layer and the peaks of this machine")
     with during("measuring the time by layer"):
         report = _profiled(report, plan.judge)
     keep(report)
-    with during("comparing what the best variant sees with the original"):
+    with during("comparing the detections of the best variant with the original's"):
         report = _compared(report, plan.judge, folder)
     check_unchanged(plan.data)
     return report
 
 
 def build(plan: Plan, folder: Path | None = None, keep: Keep = lambda report: None) -> Report:
-    """All that a run finds but what needs a quiet machine: every variant made and validated, none timed.
+    """Make and validate every variant, without the measurements that need a quiet machine.
 
-    What fails for one variant is noted in the report, and the others go on; only without the original in torch, with
-    which all others are compared, there is no report. Artefacts are copied to `folder`; with None, as in a sweep, whose
-    jobs share most of them, they stay in the store.
+    The failure of a variant is noted in the report, and the others go on. Without the original in torch, the reference
+    of all comparisons, there is no report. Artefacts are copied to `folder`; with None they stay in the store, as in a
+    sweep, whose jobs share most of them.
 
     Raises:
         OptimizeError: a stage that makes the pruned model can't do what was asked, the original can't be measured, or
-            the data set changed meanwhile.
+            the data set changed during the run.
     """
     failures: list[Failure] = []
-    results = [_measure(plan.judge, original(plan), folder)]  # first, so that what can't be validated is known early
+    results = [_measure(plan.judge, original(plan), folder)]  # first, so that errors in validation show early
     report = Report(
         results=tuple(results),
         noise=None,
@@ -77,14 +77,12 @@ def build(plan: Plan, folder: Path | None = None, keep: Keep = lambda report: No
     subjects, stages = variants(plan, failures)
     report = replace(report, stages=stages)
     for subject in subjects[1:]:
-        with noted(failures, subject.variant.name, subject.variant.runtime):
+        with record_failure(failures, subject.variant.name, subject.variant.runtime):
             results.append(_measure(plan.judge, subject, folder))
         report = replace(report, results=tuple(results), failures=tuple(failures))
         keep(report)
     check_unchanged(plan.data)
-    log.info(
-        "%s holds %.1f MB; `python -m optimize.store` shows what of it no run uses", plan.store, size(plan.store) / 1e6
-    )
+    log.info("%s holds %.1f MB; `python -m optimize.store` lists what no run uses", plan.store, size(plan.store) / 1e6)
     return replace(report, failures=tuple(failures))
 
 
@@ -101,7 +99,7 @@ def _hand_out(subject: Subject, folder: Path) -> Variant:
 
 
 def _measure(judge: Judge, subject: Subject, folder: Path | None) -> Result:
-    """Everything but the latency, which is measured for all variants together."""
+    """Measure everything except latency, which is measured for all variants together."""
     variant = _hand_out(subject, folder) if folder else subject.variant
     files = [variant.path] if variant.path.is_file() else [p for p in variant.path.rglob("*") if p.is_file()]
     return Result(
@@ -120,7 +118,7 @@ def _measure(judge: Judge, subject: Subject, folder: Path | None) -> Result:
 
 
 def timed(report: Report, judge: Judge) -> Report:
-    """`report` with latencies; a row that can't be timed is left without, and the others are timed again.
+    """`report` with latencies. A row that can't be timed gets none, and the others are timed again.
 
     Raises:
         Untimed: the original in torch can't be timed.
@@ -149,10 +147,10 @@ def timed(report: Report, judge: Judge) -> Report:
 
 
 def _profiled(report: Report, judge: Judge) -> Report:
-    """`report` with the time by layer of every row that was timed, and what this machine can do."""
+    """`report` with the time by layer of every timed row, and the peaks of this machine."""
     results, failures, machine = list(report.results), list(report.failures), None
     rows = [i for i, result in enumerate(results) if result.latency]
-    with noted(failures, "time by layer", "every runtime"):
+    with record_failure(failures, "time by layer", "every runtime"):
         profiles, machine = judge.profile([results[i].variant for i in rows])
         for i, profile in zip(rows, profiles, strict=True):
             results[i] = replace(results[i], profile=profile)
@@ -163,6 +161,6 @@ def _compared(report: Report, judge: Judge, folder: Path) -> Report:
     """`report` with where the best variant sees something else than the original in torch, if anything was changed."""
     best, failures, seen = chosen(report), list(report.failures), None
     if best is not None:
-        with noted(failures, "images", best.variant.runtime), placing(folder) as partial:
+        with record_failure(failures, "images", best.variant.runtime), placing(folder) as partial:
             seen = judge.disagreement(report.results[0].variant, best.variant, partial)
     return replace(report, failures=tuple(failures), disagreement=seen)

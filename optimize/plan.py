@@ -21,17 +21,17 @@ class Plan:
     Attributes:
         original: the checkpoint to start from.
         data: where to train, calibrate and validate.
-        shrink: the stages that make the pruned model, in order; those with nothing to do return the variant as it is.
-        precisions: stages of which each makes one more precision of an exported float32 model.
-        quant: the precision that was asked for beside float32; None for none.
+        shrink: the stages that make the pruned model, in order; a stage with nothing to do changes nothing.
+        precisions: stages that each convert an exported float32 model to one more precision.
+        quant: the requested precision besides float32; None for none.
         qat: the stage that trains a model whose int8 loses more than allowed; None where nothing may be trained.
-        runtimes: where every model is exported to and measured, beside torch.
+        runtimes: those that every model is exported to and measured in, besides torch.
         judge: measures accuracy and latency.
-        store: where finished work lies, shared by all runs.
+        store: the folder of finished work, shared by all runs.
         provenance: where the report's figures come from.
-        rivals: other checkpoints to measure, beside the original at a smaller input; None for no rival at all.
-        limits: what the user can't do without.
-        device: where the report states what each model takes at least; None for nowhere.
+        rivals: other checkpoints to measure, besides the original at a smaller input; None for no rivals.
+        limits: hard constraints, each optional.
+        device: the device for which the report states lower bounds of latency; None for none.
     """
 
     original: Variant

@@ -1,4 +1,4 @@
-"""From the config to a Plan: everything is found, loaded and checked before any work starts."""
+"""Builds the Plan of a run from its config: loads and checks everything before any work starts."""
 
 import logging
 from collections.abc import Sequence
@@ -58,10 +58,10 @@ def settings_of(config: DictConfig) -> Settings:
 
 
 def prepare(config: DictConfig) -> Plan:
-    """The Plan that `config` describes.
+    """Build the Plan that `config` describes.
 
     Raises:
-        InputError: something given can't be used, or checkpoint, data and settings don't fit each other.
+        InputError: an input can't be used, or checkpoint, data and settings do not fit together.
     """
     settings = settings_of(config)
     check_targets(config, settings.trust)
@@ -113,10 +113,12 @@ def prepare(config: DictConfig) -> Plan:
 
 
 def _data(settings: Settings, model: nn.Module) -> Dataset:
-    """What `model` would be trained on; what is left out of it is said at once."""
+    """The data set of `model`; warnings about images that are left out are logged at once."""
     if settings.data == "digits":
         begin_store(settings.store)
-    keep_in(settings.store if manifest.read(settings.store) else None)  # nothing is written before all is checked
+    keep_in(
+        settings.store if manifest.read(settings.store) else None
+    )  # nothing is written before everything is checked
     given = str(compose(settings.store)) if settings.data == "digits" else settings.data
     trained: Any = model.args  # to torch, any attribute of a module may be a tensor
     data = resolve(given, task(model), bool(trained.get("single_cls")))
@@ -131,12 +133,12 @@ def runtimes(config: dict[str, Any]) -> list[Runtime]:
 
 
 def start(path: Path, imgsz: Size) -> Variant:
-    """The checkpoint as all work begins with it; its identity holds the versions, which decide over results."""
+    """The original as a variant; its identity includes the versions of libraries, which affect results."""
     return Variant(path, "torch", "fp32", imgsz, steps=(digest(path), f"imgsz={imgsz}", str(versions())))
 
 
 def _rivals(settings: Settings, imgsz: Size, data: Dataset, precisions: Sequence[str]) -> tuple[Variant, ...] | None:
-    """The checkpoints to compare with, each of which does the same job as the model."""
+    """The checkpoints to compare with, each checked to be for the model's task, input size and classes."""
     if settings.rivals is None:
         return None
     files = []
@@ -157,12 +159,12 @@ def _rivals(settings: Settings, imgsz: Size, data: Dataset, precisions: Sequence
 
 
 def _chosen(config: DictConfig, group: str, **objects: Any) -> list[Any]:
-    """What was chosen of a group that takes a list; `recover=[]` leaves no node at all."""
+    """Build the chosen options of a group that takes a list; `recover=[]` leaves no node in the config."""
     return [build(node, f"{group}.{name}", **objects) for name, node in config.get(group, {}).items()]
 
 
 def _rescue(settings: Settings, data: Dataset, recovery: list[Stage]) -> Qat | None:
-    """What trains a model whose int8 loses too much; None where nothing may be trained, or was trained so already."""
+    """The stage that trains a model for int8 if int8 loses too much; None where training is off or chosen already."""
     chosen = any(isinstance(stage, Qat) for stage in recovery)
     if not settings.epochs or chosen or unavailable():
         return None
@@ -170,35 +172,39 @@ def _rescue(settings: Settings, data: Dataset, recovery: list[Stage]) -> Qat | N
 
 
 def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
-    """Those that can run here; where none of those asked for can, measuring torch alone is not what was wanted."""
+    """The runtimes that can run on this machine.
+
+    Raises:
+        RuntimeUnavailable: none of the requested ones can; a run with torch alone would be of no use.
+    """
     missing = _missing(runtimes)
     usable = tuple(runtime for runtime in runtimes if runtime.info.name not in missing)
     if runtimes and not usable:
         raise RuntimeUnavailable(
-            f"runtime=[{','.join(r.info.name for r in runtimes)}] can't be used here: "
+            f"runtime=[{','.join(r.info.name for r in runtimes)}] can't be used on this machine: "
             f"{', '.join(missing.values())}; install what is missing or give another runtime."
         )
     return usable
 
 
 def _missing(runtimes: list[Runtime]) -> dict[str, str]:
-    """Why runtimes can't be used here, by name; without those that can."""
+    """The reason by name for each runtime that can't be used on this machine."""
     reasons = ((runtime.info.name, runtime.unavailable()) for runtime in runtimes)
     return {name: reason for name, reason in reasons if reason is not None}
 
 
 def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
-    """Prune and recover, in `pruning.steps` equal cuts that share the epochs out; int8 is learned once, at the end."""
+    """The stages that prune in `pruning.steps` equal cuts, each with its share of the epochs; QAT runs once, last."""
     stages: list[Stage] = []
-    last = [stage for stage in recovery if isinstance(stage, Qat)]
+    qat = [stage for stage in recovery if isinstance(stage, Qat)]
     for step in range(1, pruning.steps + 1):
         stages.append(Prune(replace(pruning, share=pruning.share * step / pruning.steps)))
-        stages += [_part(stage, step, pruning.steps) for stage in recovery if stage not in last]
-    return (*stages, *last)
+        stages += [_part(stage, step, pruning.steps) for stage in recovery if stage not in qat]
+    return (*stages, *qat)
 
 
 def _part(stage: Stage, step: int, steps: int) -> Stage:
-    """The recovery after one of several steps: a training gets its part of the epochs, the last one what is left."""
+    """The recovery stage after one of several cuts; a training gets its share of the epochs."""
     if not isinstance(stage, Finetune):
         return stage
     done = [stage.epochs * i // steps for i in (step - 1, step)]

@@ -1,4 +1,4 @@
-"""`python -m optimize.profile_device FILE.yaml`: what this machine reaches, measured, as a device profile."""
+"""`python -m optimize.profile_device FILE.yaml`: measures the peaks of this machine and writes a device profile."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 from optimize.sentences import one_sentence
 
-# The best of 24 calls each time, since other work makes nothing faster; again until the two best of every figure agree.
+# Each try takes the best of 24 calls, since other programs only slow calls down; tries go on until the two best agree.
 ROUNDS, MOST, ALIKE = 8, 8, 0.15
 
 
@@ -29,8 +29,8 @@ def main() -> None:
     """Measure, and write the profile.
 
     Raises:
-        InputError: the file exists, there is no folder to write it into, or the number of threads is none.
-        MeasurementError: other work disturbs.
+        InputError: the file exists, its folder does not, or the number of threads is not allowed.
+        MeasurementError: other programs disturb the measurement.
     """
     parser = ArgumentParser(
         "python -m optimize.profile_device",
@@ -39,60 +39,61 @@ def main() -> None:
     )
     parser.add_argument("file", type=Path, help="the yaml to write, e.g. here.yaml; a new file")
     parser.add_argument("--threads", type=int, help=meaning("threads"))
-    given = parser.parse_args()
-    if not given.file.parent.is_dir() or given.file.is_dir():
-        raise InputError(f"{given.file} can't be written; give the path of a yaml in a folder that exists.")
-    check_new(str(given.file), given.file)
-    if given.threads is not None and given.threads < 1:
-        raise InputError(f"--threads {given.threads} is not allowed; give 1 or more.")
-    if not os.access(given.file.parent, os.W_OK):
-        raise InputError(f"{given.file} can't be written; give the path of a yaml in a folder that you may write into.")
-    save(profiled(given.threads or resources.cores()), given.file)
-    for line in described(load(str(given.file))):
+    arguments = parser.parse_args()
+    path, threads = arguments.file, arguments.threads
+    if not path.parent.is_dir() or path.is_dir():
+        raise InputError(f"{path} can't be written; give the path of a yaml in a folder that exists.")
+    check_new(str(path), path)
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads {threads} is not allowed; give 1 or more.")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path} can't be written; give the path of a yaml in a folder that you may write into.")
+    save(measure_device(threads or resources.cores()), path)
+    for line in describe_profile(load(str(path))):
         print(line)
-    print(given.file)
+    print(path)
 
 
-def profiled(threads: int) -> Device:
-    """This machine, as its runtimes reach it on `threads` threads.
+def measure_device(threads: int) -> Device:
+    """Measure the peaks that the runtimes reach on this machine with `threads` threads.
 
     Raises:
-        MeasurementError: other work disturbs: what is measured too low would make a bound that is none.
+        MeasurementError: other programs disturb the measurement; a bound from peaks that are too low would be wrong.
     """
     asked: dict[str, tuple[OpenProfiler, set[str]]] = {
         OpenVino.info.name: (OpenVino().profiler, {"fp32", "int8", *(["bf16"] if cpu_computes_bf16() else [])}),
         OnnxRuntime.info.name: (OnnxRuntime().profiler, {"fp32", "int8"}),
     }
-    found: list[Machine] = []
-    while len(found) < MOST:
-        found.append(machine.alone(asked, threads, ROUNDS))
-        if not unsure(found):
-            return device(best(found), threads, len(found))
-    what, first, second, unit = unsure(found)[0]
+    tries: list[Machine] = []
+    while len(tries) < MOST:
+        tries.append(machine.alone(asked, threads, ROUNDS))
+        if not unsure(tries):
+            return device(best(tries), threads, len(tries))
+    what, first, second, unit = unsure(tries)[0]
     raise MeasurementError(
-        f"{what} reached {first:.0f} and at the next best of {MOST} tries {second:.0f} billion {unit} a second; other "
-        "work disturbs, so no profile is written: run it again on a quiet machine."
+        f"{what} reached {first:.0f} billion {unit} a second in the best and {second:.0f} in the second best of {MOST} "
+        "tries; other programs disturb the measurement, so no profile is written: run it again on a quiet machine."
     )
 
 
-def best(found: Sequence[Machine]) -> Machine:
-    """The best of each figure."""
+def best(tries: Sequence[Machine]) -> Machine:
+    """The largest value of each figure over all tries."""
     return Machine(
-        peaks=_best([one.peaks for one in found]),
-        bandwidth=_best([one.bandwidth for one in found]),
-        cache_bandwidth=_best([one.cache_bandwidth for one in found]),
+        peaks=_largest([machine.peaks for machine in tries]),
+        bandwidth=_largest([machine.bandwidth for machine in tries]),
+        cache_bandwidth=_largest([machine.cache_bandwidth for machine in tries]),
     )
 
 
-def _best(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of each key the largest value, in nested dicts as well."""
-    keys = dict.fromkeys(key for one in found for key in one)
-    values = {key: [one[key] for one in found if key in one] for key in keys}
-    return {key: _best(own) if isinstance(own[0], dict) else max(own) for key, own in values.items()}
+def _largest(figures: list[dict[str, Any]]) -> dict[str, Any]:
+    """The largest value of each key, in nested dicts as well."""
+    keys = dict.fromkeys(key for by_key in figures for key in by_key)
+    values = {key: [by_key[key] for by_key in figures if key in by_key] for key in keys}
+    return {key: _largest(each) if isinstance(each[0], dict) else max(each) for key, each in values.items()}
 
 
 def unsure(found: Sequence[Machine]) -> list[tuple[str, float, float, str]]:
-    """The figures whose two best values differ: what they are of, both, and what of it a second has."""
+    """The figures whose two best values differ: name, best, second best and unit of each."""
     every: dict[tuple[str, str], list[float]] = {}
     for one in found:
         for what, value, unit in _figures(one):
@@ -115,8 +116,8 @@ def _figures(one: Machine) -> Iterator[tuple[str, float, str]]:
 
 
 def device(found: Machine, threads: int, tries: int) -> Device:
-    """The profile of this machine that says what was `found` on `threads` threads as the best of `tries`."""
-    own = cpu.name() if cpu.name() != platform.machine() else None  # on ARM Linux tells the architecture at most
+    """The profile of this machine with the figures in `found`, the best of `tries` on `threads` threads."""
+    own = cpu.name() if cpu.name() != platform.machine() else None  # on ARM, Linux gives the architecture at most
     name, load = own or cpu.board() or "a CPU without a name", resources.load_average()
     said = [name, f"{threads} threads", *([] if load is None else [f"load average {load:.1f}"]), str(date.today())]
     here, caches, memory = ", ".join(said), cpu.caches(), resources.memory()
@@ -141,10 +142,10 @@ def device(found: Machine, threads: int, tries: int) -> Device:
             r: reached(speed, "a tensor of 64 MiB, read and written", r) for r, speed in found.bandwidth.items()
         },
         cache={
-            runtime: Figure(megabytes, "measured", f"all data caches, as the system tells; {here}")
+            runtime: Figure(megabytes, "measured", f"all data caches, as the system reports; {here}")
             for runtime in found.peaks
         },
-        memory=Figure(round(memory / 1e9, 3), "measured", f"all of it, as the system tells; {here}"),
+        memory=Figure(round(memory / 1e9, 3), "measured", f"all of it, as the system reports; {here}"),
         cache_bandwidth={
             r: reached(speed, "a tensor of 1 MiB, read and written", r) for r, speed in found.cache_bandwidth.items()
         },
@@ -153,8 +154,8 @@ def device(found: Machine, threads: int, tries: int) -> Device:
     )
 
 
-def described(found: Device) -> list[str]:
-    """What a profile says, one line for each unit."""
+def describe_profile(found: Device) -> list[str]:
+    """A line of text for each unit of a profile."""
     return [
         f"{unit}: {', '.join(f'{figure.value:g} in {arithmetic}' for arithmetic, figure in peaks.items())} "
         f"(1e9 operations a second); {found.bandwidth[unit].value:g} GB/s from memory"

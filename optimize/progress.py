@@ -24,7 +24,7 @@ class Tick(Protocol):
 
 @contextmanager
 def bar(text: str, total: int) -> Iterator[Tick]:
-    """A bar of `total` steps. What it yields wraps a function, so that each of its calls is a step."""
+    """Show a bar of `total` steps, and yield a decorator that makes each call of a function a step."""
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
         task = progress.add_task(shown(text), total=total)

@@ -1,4 +1,4 @@
-"""Where a report's figures come from: what was asked for, of which data, on which machine, with which versions."""
+"""Where a report's figures come from: command, settings, data, machine and versions."""
 
 import os
 import platform
@@ -39,7 +39,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Host:
-    """The machine, as far as it decides over the numbers; `board` is what it calls itself, None where it doesn't."""
+    """The properties of the machine that affect the figures; `board` is its own name, None where it has none."""
 
     system: str
     machine: str
@@ -51,13 +51,13 @@ class Host:
 
     @property
     def name(self) -> str:
-        """What people call it; on ARM Linux tells no processor, at most the board."""
+        """The machine's name for people; on ARM, Linux reports no processor, at most the board."""
         return self.cpu or self.board or self.machine
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What every figure of a run depends on.
+    """Everything that the figures of a run depend on.
 
     Attributes:
         began: date and time, ISO 8601, with the time zone.
@@ -71,8 +71,8 @@ class Provenance:
         stride: of the model; every size of an input is a multiple of it.
         threads: CPU threads of every runtime.
         host: where it ran.
-        versions: of everything that takes part in the numbers.
-        remarks: what a reader must know besides; whole sentences.
+        versions: of all libraries that affect the figures.
+        remarks: warnings for the reader, whole sentences.
     """
 
     began: str
@@ -88,13 +88,13 @@ class Provenance:
     host: Host
     versions: dict[str, str]
     remarks: tuple[str, ...]
-    stride: int = 32  # what reports of 0.2 and older say nothing of
+    stride: int = 32  # reports of version 0.2 and older lack it
 
 
 def gather(
     config: dict[str, Any], data: Dataset, imgsz: Size, stride: int, threads: int, remarks: tuple[str, ...]
 ) -> Provenance:
-    """Ask the machine, the libraries and the command line."""
+    """Collect the provenance from the machine, the libraries and the command line."""
     return Provenance(
         began=datetime.now().astimezone().isoformat(timespec="seconds"),
         command=quoted(["python", "-m", "optimize", *sys.argv[1:]]),
@@ -126,9 +126,9 @@ def host() -> Host:
 
 
 def versions() -> dict[str, str]:
-    """As far as each is installed."""
-    found = {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")}
+    """Versions of the libraries that are installed."""
+    installed = {"python": platform.python_version(), "yolo-optimize": version("yolo-optimize")}
     for library in LIBRARIES:
         with suppress(PackageNotFoundError):  # a runtime may be missing, or come in another package
-            found[library] = version(library)
-    return found
+            installed[library] = version(library)
+    return installed

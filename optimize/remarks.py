@@ -22,15 +22,15 @@ def remarks(
     settings: Settings, model: nn.Module, runtimes: Sequence[Runtime], quant: PrecisionStage
 ) -> tuple[str, ...]:
     """Sentences about the model, the data and this machine."""
-    composed = ["These images are made, not photographed: handwritten digits composed on crops of photographs."]
+    synthetic = ["The images are synthetic: handwritten digits composed on crops of photographs."]
     slow = [
-        "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): its files are smaller, but expect "
-        "little speed."
+        "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): int8 files are smaller, but hardly "
+        "faster."
     ]
     reasons = {runtime.info.name: runtime.unavailable() for runtime in runtimes}
     return (
         *_pruned_before(settings.model, model),
-        *(composed if settings.data == "digits" else []),
+        *(synthetic if settings.data == "digits" else []),
         *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
         *(f"{name} was left out: {reason}." for name, reason in reasons.items() if reason is not None),
     )
@@ -50,8 +50,8 @@ def _recovery_without_effect(settings: Settings, recovery: Sequence[Stage]) -> l
     if not settings.prune and training and settings.epochs:
         keys = f"model={settings.model}", f"data={settings.data}", f"epochs={settings.epochs}"
         sentences.append(
-            "Nothing is trained, since finetune and distill win back what pruning lost and prune=0 prunes nothing; "
-            f"`{shlex.join(['python', '-m', 'optimize.train', *keys])}` trains the checkpoint on."
+            "Nothing is trained, since finetune and distill recover accuracy after pruning and prune=0 prunes nothing; "
+            f"`{shlex.join(['python', '-m', 'optimize.train', *keys])}` continues training the checkpoint."
         )
     elif not settings.prune and len(recovery) > for_int8:
         sentences.append("Nothing is recovered, since prune=0 prunes nothing.")
@@ -74,10 +74,10 @@ def _pruned_before(called: str, model: nn.Module) -> list[str]:
     try:
         has, full = parameters_of_yaml(model)
     except InputError as error:
-        return [f"model={called}: {error} Whether it was pruned before is not known."]
+        return [f"model={called}: {error} So it is not known whether it was pruned before."]
     if has >= full:
         return []
     return [
         f"model={called} was pruned before: it has {has / 1e6:.2f} M of the {full / 1e6:.2f} M parameters that "
-        "its yaml describes; prune counts from what it has."
+        "its yaml describes; prune= is relative to the parameters that it has."
     ]

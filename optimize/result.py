@@ -1,4 +1,4 @@
-"""Everything that was measured of one variant, and of one run."""
+"""The records of one variant's measurements, and of a whole run."""
 
 from dataclasses import dataclass, field
 
@@ -25,17 +25,17 @@ class Result:
     """One row of the report.
 
     Attributes:
-        variant: what was measured, where it lies in the run's folder.
-        runtime, precision: what the report must know of those that `variant` names.
+        variant: the measured variant, with its path in the run's folder.
+        runtime, precision: the records of those that `variant` names.
         sha256: of the artefact.
         size_bytes: of the artefact on disk.
-        cost: operations and bytes counted in torch on the fused graph that the artefact came from.
-        graph: the same counted on the exported artefact itself; None for a checkpoint, which is not exported.
+        cost: operations and bytes counted in torch on the fused graph that the artefact was made from.
+        graph: the same, counted on the exported artefact; None for a checkpoint, which is not exported.
         accuracy: on the validation split.
         latency: None where it was not measured.
-        quantization: what the stage that quantized it says of its work; None where nothing was quantized.
-        profile: time by layer; None where the runtime doesn't tell.
-        rival: what a user could take instead of an optimized model: the original at a smaller input, another model.
+        quantization: the record of its quantization; None where it was not quantized.
+        profile: time by layer; None where the runtime reports none.
+        rival: whether it is an alternative to optimizing: the original at a smaller input, or another model.
     """
 
     variant: Variant
@@ -53,7 +53,7 @@ class Result:
 
     @property
     def artefact(self) -> tuple[str, str, str]:
-        """What tells it from every other row, as in `Measurement`; a bf16 row has the same file as its fp32 row."""
+        """Identifies the row, as in `Measurement`; a bf16 row has the same file as its fp32 row."""
         return self.sha256, self.variant.runtime, self.variant.precision
 
     @property
@@ -62,23 +62,23 @@ class Result:
 
     @property
     def int_ops(self) -> int:
-        """Operations that the file asks for in int8; what ran is `int8_share`."""
+        """Operations that the file asks for in int8; `int8_share` tells what ran."""
         return self.graph.int_ops if self.graph else 0
 
     @property
     def missed(self) -> str | None:
-        """What must be said of an int8 that loses more than `quant.max_drop`."""
+        """The sentence on a quantized file that loses more than `quant.max_drop`; None for all others."""
         if self.quantization is None or self.quantization.reached:
             return None
         return (
             f"{self.variant.name} on {self.variant.runtime} loses {self.quantization.drop:.1f} points of "
-            f"{self.accuracy.metric} at best, quant.max_drop={self.quantization.max_drop} is allowed; allow more, "
-            "train for int8 with epochs= and recover=[bn,finetune,qat], or take quant=fp16."
+            f"{self.accuracy.metric} at best, quant.max_drop={self.quantization.max_drop} is allowed; raise "
+            "quant.max_drop, train for int8 with epochs= and recover=[bn,finetune,qat], or use quant=fp16."
         )
 
     @property
     def flops(self) -> int:
-        """All operations, two per multiply-add, in whatever arithmetic."""
+        """All operations, two per multiply-add, in float and integer arithmetic."""
         return self.float_ops + self.int_ops
 
     @property
@@ -96,7 +96,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """A row that could not be made or measured, and the sentence that says why."""
+    """A variant that could not be made or measured, and the reason as a sentence."""
 
     name: str
     runtime: str
@@ -105,25 +105,24 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a run found, as it is kept in results.json.
+    """All results of a run, as they are kept in results.json.
 
     Attributes:
         results: the rows: first torch, then runtime by runtime; within each the original first, rivals last.
-        noise: how far the paired ratio of one artefact timed against itself (A/A) lay from 1; None where nothing was
-            timed (yet).
+        noise: distance from 1 of the paired ratio of one artefact timed against itself (A/A); None before timing.
         noise_spread: half the distance between the quartiles of these ratios.
-        stages: what the stages that made the pruned model say of their work, in order.
-        quant: the precision that was asked for beside float32; None for none.
+        stages: records of the stages that made the pruned model, in order.
+        quant: the requested precision besides float32; None for none.
         provenance: where the figures come from.
-        failures: rows that are missing.
-        limits: what the user can't do without.
+        failures: variants that are missing.
+        limits: hard constraints, each optional.
         blocks: kind of every top-level module of the network, e.g. `{"model.2": "C2f"}`, in order.
-        machine: what this machine can do at most; None where it was not measured.
-        disagreement: where the optimized model sees something else than the original; None where nothing was compared.
-        measurements: what was measured elsewhere, and came back; no figure above depends on it.
+        machine: measured peaks of this machine; None where they were not measured.
+        disagreement: images where original and optimized model differ most; None where nothing was compared.
+        measurements: imported from other machines; no figure above depends on them.
         left_out: images of the data set that ultralytics does not use.
-        device: whose bounds are stated, apart from all that was measured; None where none was given.
-        unfinished: why the run ended before all was measured; None where it is whole.
+        device: the device whose lower bounds are stated; None where none was given.
+        unfinished: why the run ended before everything was measured; None where it is complete.
     """
 
     results: tuple[Result, ...]
@@ -149,5 +148,5 @@ class Report:
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """What of our own work loses more than `quant.max_drop`, a sentence each; a rival may."""
+        """A sentence for each quantized variant that loses more than `quant.max_drop`, rivals excepted."""
         return tuple(result.missed for result in self.results if result.missed and not result.rival)

@@ -1,4 +1,4 @@
-"""What the report says of a runtime, whether that is installed where the report is read or not."""
+"""The record of a runtime for the report, which needs no installation of that runtime."""
 
 from dataclasses import dataclass
 

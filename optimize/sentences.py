@@ -1,4 +1,4 @@
-"""Whatever ends a command becomes one sentence."""
+"""Turns every error that ends a command into one sentence."""
 
 import logging
 import os
@@ -22,14 +22,14 @@ HELP = "`python -m optimize --help`"
 HYDRA, WANTED = (
     "HYDRA_FULL_ERROR",
     "OPTIMIZE_FULL_ERROR",
-)  # the user's switch, and where it is kept while it is on for us
+)  # the user's setting, and where it is kept while ours is active
 MEMORY = re.compile(r"out of memory|(can't|cannot|failed to) allocate|not enough memory|bad_alloc", re.IGNORECASE)
-LESS_MEMORY = "close other programs, or give a smaller batch= or imgsz=; what was finished is kept"
+LESS_MEMORY = "close other programs, or give a smaller batch= or imgsz=; finished work is kept"
 
 
 @contextmanager
 def errors_from_hydra() -> Iterator[None]:
-    """Hydra lets errors through to us instead of printing its own text; `one_sentence` knows what the user wanted."""
+    """Make Hydra raise errors instead of printing its own text; `one_sentence` restores the user's setting."""
     before = os.environ.get(HYDRA)
     os.environ[WANTED], os.environ[HYDRA] = before or "", "1"
     try:
@@ -42,7 +42,7 @@ def errors_from_hydra() -> Iterator[None]:
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Whatever ends the block becomes one sentence on stderr, and its traceback goes to the log of the run.
+    """Print an error that ends the block as one sentence on stderr, and write its traceback to the run's log.
 
     Exit code 1, 3 for a limit that was missed, 130 on Ctrl-C. With HYDRA_FULL_ERROR=1 the traceback is shown as well.
     """
@@ -50,24 +50,25 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
-        said = shown(_told(error))
-        _log(said, error)
+        line = shown(_last_line(error))
+        _log(line, error)
         if os.environ.get(WANTED, os.environ.get(HYDRA)) == "1":
             traceback.print_exception(error)
-        print(said, file=sys.stderr)
+        print(line, file=sys.stderr)
         raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)) from error
 
 
-def _told(error: BaseException) -> str:
-    """The last line of a command that `error` ends."""
+def _last_line(error: BaseException) -> str:
+    """The last line that a command prints when `error` ends it."""
     where = _where(error)
     if isinstance(error, KeyboardInterrupt):
         ended = f"; it ended{where}" if where else ""
-        return f"stopped: what was finished is kept, and the same command goes on from there{ended}."
-    if known := sentence(error):
-        return f"error: {known}"
+        return f"stopped: finished work is kept, and the same command resumes from there{ended}."
+    explained = sentence(error)
+    if explained:
+        return f"error: {explained}"
     if isinstance(error, BrokenPipeError):
-        return f"error: a pipe broke{where}, since who reads the output reads no more, or another process has ended."
+        return f"error: a pipe broke{where}, since the reader of the output or another process has ended."
     if isinstance(error, BrokenProcessPool):
         return f"error: a process was killed{where}, most likely because the memory ran out; {LESS_MEMORY}."
     if isinstance(error, MemoryError) or MEMORY.search(str(error)):
@@ -80,7 +81,7 @@ def _told(error: BaseException) -> str:
 
 
 def _where(error: BaseException) -> str:
-    """What was being done, and where more is to be read, e.g. ` while timing (the log is runs/a/optimize.log)`."""
+    """What was being done and where to read more, e.g. ` while timing (the log is runs/a/optimize.log)`."""
     notes = getattr(error, "__notes__", [])
     doing = next((f" {note}" for note in notes if note.startswith(WHILE)), "")
     more = [f"the log is {handler.baseFilename}" for handler in _logs()] + [n for n in notes if n.startswith(REPORT)]
@@ -91,40 +92,40 @@ def _logs() -> list[logging.FileHandler]:
     return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
 
 
-def _log(said: str, error: BaseException) -> None:
-    """Into the file alone; who made a mistake needs no traceback of ours."""
+def _log(line: str, error: BaseException) -> None:
+    """Write `line` to the log files only, with a traceback unless the error is a mistake of the user."""
     mistake = isinstance(error, OptimizeError | HydraException | OmegaConfBaseException | KeyboardInterrupt)
     trace = None if mistake else (type(error), error, error.__traceback__)
-    with patch.object(logging, "raiseExceptions", False):  # a full disk is said once
+    with patch.object(logging, "raiseExceptions", False):  # a full disk is reported once
         for handler in _logs():
-            handler.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, said, None, trace))
+            handler.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, line, None, trace))
 
 
 def sentence(error: BaseException) -> str | None:
-    """What to tell the user of a mistake, or of a machine without room; None of everything else."""
+    """The sentence for a mistake of the user or a full disk; None for every other error."""
     if isinstance(error, OptimizeError):
         return str(error)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         file = f" ({error.filename})" if error.filename else ""
         if isinstance(error, PermissionError):
-            known = "permission was denied"
+            problem = "permission was denied"
         elif error.errno in NO_ROOM:
-            known = NO_ROOM[error.errno]
+            problem = NO_ROOM[error.errno]
         else:
             return None
-        return f"{known}{file}{_where(error)}; make room or run in another folder: what was finished is kept."
+        return f"{problem}{file}{_where(error)}; free some space or run in another folder: finished work is kept."
     text = str(error)
     if text.startswith("Config group override must be"):
-        return f"a group takes one of its choices, and `none` turns it off, e.g. quant=none; {HELP} lists them."
+        return f"give a group one of its choices, or `none` to turn it off, e.g. quant=none; {HELP} lists them."
     if plugin := re.search(r"(?:Unknown plugin class|Could not find) .*\b(joblib|ray|submitit)(?:_|')", text):
         extra = plugin[1].replace("submitit", "slurm")
-        return f"hydra/launcher={extra} is not installed; `pip install 'yolo-optimize[{extra}]'` brings it."
+        return f"hydra/launcher={extra} is not installed; run `pip install 'yolo-optimize[{extra}]'`."
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return None
     if isinstance(error, OverrideParseException):
         return (
-            f"{error.override} can't be read; give key=value, a list as [a,b], and any other value with signs or "
-            f"""spaces in two kinds of quotes, e.g. "key='a (b)'"."""
+            f"{error.override} can't be parsed; give key=value, a list as [a,b], and any other value with special "
+            f"""characters or spaces in two kinds of quotes, e.g. "key='a (b)'"."""
         )
     if several := re.match(r"Ambiguous value for argument '(.*)'\n", text):
         return f"{several[1]} holds several values; add -m to run each of them, or give one."

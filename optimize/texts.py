@@ -1,4 +1,4 @@
-"""Text that others wrote - names of classes, layers, devices and files, errors - as data, wherever it is shown."""
+"""Escapes untrusted text (names of classes, layers, devices and files; errors) for the terminal, HTML and markdown."""
 
 import re
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 LONGEST = 100_000  # characters of one text in a file of ours
-# Control characters, changes of the writing direction, halves of a character, and what no XML may hold: the drawing
-# library ends the whole process over the latter.
+# Control characters, changes of the writing direction, surrogates, and characters that XML forbids, over which the
+# drawing library ends the whole process.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 BREAKS = "\t\n\v\f\r\x85\u2028\u2029"
 
@@ -21,7 +21,7 @@ def shown(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """`text` in one line that is no HTML, heading, table, link or code block of a page in markdown."""
+    """Escape `text` for markdown: one line without HTML, headings, tables, links or code blocks."""
     text = re.sub(r"\\(?=[!-/:-@\[-`{-~]|$)", r"\\\\", shown(text).strip())
     text = re.sub(r"&(?=#?\w+;)", "&amp;", text).replace("<", "&lt;")
     text = re.sub(r"[\[|]", r"\\\g<0>", text)
@@ -49,10 +49,10 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, PurePath):
         return type(value)(change(str(value)))
     if isinstance(value, dict):
-        return {mapped(key, change): mapped(one, change) for key, one in value.items()}
+        return {mapped(key, change): mapped(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(mapped(one, change) for one in value)
+        return type(value)(mapped(item, change) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
-        own = (field.name for field in fields(value) if field.init)
-        return replace(value, **{name: mapped(getattr(value, name), change) for name in own})
+        names = (field.name for field in fields(value) if field.init)
+        return replace(value, **{name: mapped(getattr(value, name), change) for name in names})
     return value

@@ -58,7 +58,7 @@ def check(tracking: str) -> None:
         ) from error
 
 
-def _kept(write: Callable[..., None]) -> Callable[..., str | None]:
+def _as_sentence(write: Callable[..., None]) -> Callable[..., str | None]:
     """What can't be written to MLflow costs nothing else: the sentence is given back, for the end."""
 
     @wraps(write)
@@ -73,7 +73,7 @@ def _kept(write: Callable[..., None]) -> Callable[..., str | None]:
     return kept
 
 
-@_kept
+@_as_sentence
 def write_run(report: Report, folder: Path) -> None:
     """One run, whose report lies in `folder`. Gives a sentence where it could not be written, else None."""
     client = _client()
@@ -82,7 +82,7 @@ def write_run(report: Report, folder: Path) -> None:
         _write(client, run, report, folder)
 
 
-@_kept
+@_as_sentence
 def write_sweep(sweep: "Sweep") -> None:
     """A sweep that was timed, with a child for each job. Gives a sentence where it could not be written, else None."""
     client = _client()

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from optimize.errors import MeasurementError
-from optimize.failures import noted
+from optimize.failures import record_failure
 from optimize.measure import cost
 from optimize.measure.cost import Cost
 from optimize.measure.graph_cost import GraphCost
@@ -97,13 +97,13 @@ def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Mo
         return []
     found, (original, last) = [], (models[0], models[-1])
     if last.cost.flops < original.cost.flops:
-        with noted(failures, "smaller input", "torch"):
+        with record_failure(failures, "smaller input", "torch"):
             same = smaller(original.variant, last.cost.flops)
             if same is not None:
                 variant, its_cost = same
                 found.append(Model(variant, its_cost, rival=True))
     for rival in plan.rivals:
-        with noted(failures, rival.name, "torch"):
+        with record_failure(failures, rival.name, "torch"):
             found.append(Model(rival, cost.count(deployed(load(rival.path)), rival.imgsz), rival=True))
     return found
 
@@ -112,12 +112,12 @@ def _subjects(plan: Plan, runtime: Runtime, model: Model, failures: list[Failure
     """One model as `runtime` deploys it: in float32, and in every other precision."""
     subjects: list[Subject] = []
     name = runtime.info.name
-    with noted(failures, model.variant.name, name):
+    with record_failure(failures, model.variant.name, name):
         exported = apply(runtime.export, model.variant, plan.store)
         subjects.append(_subject(plan, runtime, exported, model, FP32))
     for stage in plan.precisions if subjects else ():
         tags = (*model.variant.tags, stage.precision.name)
-        with noted(failures, replace(model.variant, tags=tags).name, name):
+        with record_failure(failures, replace(model.variant, tags=tags).name, name):
             variant = _in_precision(plan, stage, runtime, model, exported)
             if variant != exported:
                 subjects.append(_subject(plan, runtime, variant, model, stage.precision))

@@ -90,7 +90,7 @@ def test_the_precision_of_the_page_is_measured_and_shown(computes, from_outside)
     assert "openvino gets no w4 file: its files are no ONNX." in found["provenance"]["remarks"]
     wrong = [alarm["sentence"] for alarm in found["alarms"] if alarm["name"] == "wrong arithmetic"]
     assert len(wrong) == (computes == "int4")
-    assert all("w4 on ONNX Runtime was made for w4 and ran in fp32" in sentence for sentence in wrong)
+    assert all("w4 on ONNX Runtime was made for w4 but ran in fp32" in sentence for sentence in wrong)
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert '"full": 0.7' in page or '"full":0.7' in page
     assert "w4" in out and ("WRONG ARITHMETIC" in out) is (computes == "int4")

@@ -11,7 +11,7 @@ from helpers import reports
 from helpers.commands import command
 from helpers.messages import says
 from optimize.errors import InputError
-from optimize.failures import noted
+from optimize.failures import record_failure
 from optimize.input_size import square
 from optimize.measure import latency
 from optimize.measure.latency import Timing, Untimed
@@ -102,10 +102,10 @@ def test_without_the_original_there_is_no_report(monkeypatch, capsys, tmp_path, 
 def test_what_ends_the_run_is_not_a_row():
     failures = []
     for error in (KeyboardInterrupt(), OSError(28, "No space left on device")):
-        with pytest.raises(type(error)), noted(failures, "int8", "openvino"):
+        with pytest.raises(type(error)), record_failure(failures, "int8", "openvino"):
             raise error
     assert failures == []
-    with noted(failures, "int8", "openvino"):
+    with record_failure(failures, "int8", "openvino"):
         raise FileNotFoundError(2, "No such file")
     assert failures == [Failure("int8", "openvino", "FileNotFoundError: [Errno 2] No such file")]
 

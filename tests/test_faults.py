@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     code, _, err = command(monkeypatch, capsys, *words)
     assert code == 1
     last = err.splitlines()[-1]
-    assert is_error(last, f"{said} ( ... make room ... another folder ... kept") and place in last
+    assert is_error(last, f"{said} ( ... free some space ... another folder ... kept") and place in last
     assert "Traceback" not in err
     assert not (tmp_path / "runs/now/results.json").exists()
     monkeypatch.setattr(Path, "write_text", text)

@@ -207,10 +207,10 @@ def test_a_sweep_is_known_by_its_words(words, sweep, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("prune=0.3#", "prune=0.3# can't be read ... key=value ... [a,b]"),
-        ("prune=a(b", "prune=a(b can't be read ... key=value"),
-        ("model='abc", "model='abc can't be read ... key=value"),
-        ("prune", "prune can't be read ... key=value"),
+        ("prune=0.3#", "prune=0.3# can't be parsed ... key=value ... [a,b]"),
+        ("prune=a(b", "prune=a(b can't be parsed ... key=value"),
+        ("model='abc", "model='abc can't be parsed ... key=value"),
+        ("prune", "prune can't be parsed ... key=value"),
         ("prune=0.1,0.3", "prune=0.1,0.3 holds several values ... -m"),
         ("hydra.run.dir=a${x}", "hydra.run.dir can't be read ... key 'x' not found ... ${...}"),
         ("model=a,b.pt", "model=a,b.pt does not exist ... -m ... comma ... give the path"),

@@ -46,7 +46,7 @@ FAULTS = {
     ),
     "disk": (
         OSError(errno.ENOSPC, "No space left on device", "a/b.onnx"),
-        "error: the disk is full (a/b.onnx) ... {where} ... make room ... another folder ... kept",
+        "error: the disk is full (a/b.onnx) ... {where} ... free some space ... another folder ... kept",
     ),
     "bug": (KeyError("fused"), "error: KeyError: 'fused' ... {where}" + OURS),
     "bug without a word": (AssertionError(), "error: AssertionError ... {where}" + OURS),
@@ -89,8 +89,8 @@ def test_what_ends_a_run_is_one_sentence_with_the_report_of_what_was_measured(fa
     assert [row["name"] for row in content["results"]] == ["original"]
     assert content["results"][0]["accuracy"]["images"] == 8 and content["results"][0]["latency"] is None
     assert content["unfinished"] == ("it was stopped" if fault == "stop" else described(error).rstrip("."))
-    assert says(content["verdict"], f"ended before all was measured ... {content['unfinished']}")
-    assert "ended before all was measured" in page.read_text()
+    assert says(content["verdict"], f"ended before everything was measured ... {content['unfinished']}")
+    assert "ended before everything was measured" in page.read_text()
     assert "(best)" not in (tmp_path / "run" / "report.md").read_text()
 
 

@@ -157,7 +157,7 @@ def test_a_pruned_model_is_pruned_further_and_the_report_says_so(tmp_path, monke
             config = compose("config", [f"model={model}", f"data={dataset}", "runtime=[onnxruntime]"])
         remarks.append(prepare(config).provenance.remarks)
     assert remarks[0] == ()
-    assert says(remarks[1][0], f"model={made.path} was pruned before ... 2. ... 3.01 M parameters ... prune counts")
+    assert says(remarks[1][0], f"model={made.path} was pruned before ... 2. ... 3.01 M ... prune= is relative")
 
 
 @pytest.mark.parametrize(

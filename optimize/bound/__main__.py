@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from optimize.bound import earlier
-from optimize.bound.pick import Candidate, said, verdict
+from optimize.bound.pick import Candidate, explain, verdict
 from optimize.config import of_words, typed
 from optimize.device import bound
 from optimize.device.device import Device, known, load
@@ -29,15 +29,15 @@ from optimize.yolo import checkpoint
 
 PROFILES = f"{', '.join(known())}, or the path of a yaml of your own (`python -m optimize.profile_device` writes one)."
 KEYS = {
-    "model": f"{meaning('model')} Also the .yaml of a model, which is taken at 640 px; several as `[a.pt,b.yaml]`.",
+    "model": f"{meaning('model')} Or the .yaml of a model, with a default imgsz of 640; several as `[a.pt,b.yaml]`.",
     "device_profile": PROFILES,
     "imgsz": meaning("imgsz"),
-    "runs": "Folders of runs on that device, e.g. `[runs/pi]`: what they measured takes the place of its bound.",
+    "runs": "Folders of runs on that device, e.g. `[runs/pi]`: their measurements replace the bounds.",
     **{name: meaning(name) for name in ("limits.latency_ms", "limits.flops", "limits.size_mb", "trust")},
 }
 HELP = f"""\
-The least time that models take on a device, by layer and in total, whether they fit its memory, and which of them can
-meet limits. Bounds are computed, never measured; they can only rule models out.
+Lower bounds of the latency of models on a device, by layer and in total, whether the models fit its memory, and which
+of them can meet limits. Bounds are computed, not measured; they can only rule models out.
 
   python -m optimize.bound model=yolo26n.pt device_profile=raspberry-pi-5 imgsz=640
   python -m optimize.bound model=[yolo26n.pt,yolo26s.pt] device_profile=raspberry-pi-5 limits.latency_ms=50
@@ -60,7 +60,7 @@ def main(words: Sequence[str]) -> None:
     """Print bounds, measurements and the verdict.
 
     Raises:
-        InputError: something given can't be used.
+        InputError: an input can't be used.
         LimitMissed: no model can meet the limits.
     """
     if not words or {"-h", "--help"} & set(words):
@@ -120,14 +120,14 @@ def _candidate(model: str, settings: Settings, device: Device | None) -> Candida
     imgsz = usual if settings.imgsz is None else square(settings.imgsz)
     checkpoint.check_size(model, module, imgsz)
     fused = checkpoint.deployed(module)
-    own = cost.count(fused, imgsz, checkpoint.channels(fused))
+    counted = cost.count(fused, imgsz, checkpoint.channels(fused))
     sha256 = digest(path) if path else None  # a yaml has no weights to measure
     measured = [row for run in settings.runs for row in earlier.rows(run, sha256, imgsz, device)]
-    return Candidate(model, imgsz, own, bound.bounds(own, device) if device else (), tuple(measured))
+    return Candidate(model, imgsz, counted, bound.bounds(counted, device) if device else (), tuple(measured))
 
 
 def _layers(candidate: Candidate, device: Device) -> Table:
-    """Every layer's own bound; a star where memory, not arithmetic, sets it."""
+    """The bound of every layer, with a star where memory and not compute sets it."""
     table = Table(
         title=f"{candidate.name} at {candidate.imgsz} px by layer. {shown.title(device)}; * bound by memory",
         title_justify="left",
@@ -147,7 +147,7 @@ def _layers(candidate: Candidate, device: Device) -> Table:
 
 def _totals(candidates: Sequence[Candidate], device: Device, limits: Limits) -> Table:
     rows = [
-        (*row, said(candidate.cost, own, limits))
+        (*row, explain(candidate.cost, own, limits))
         for candidate in candidates
         for row, own in zip(
             shown.of_model(candidate.name, candidate.imgsz, candidate.cost, device), candidate.bounds, strict=True
@@ -166,15 +166,15 @@ def _measurements(candidates: Sequence[Candidate], limits: Limits) -> Table:
     for candidate in candidates:
         for m in candidate.measured:
             figures = f"{m.latency_ms:.2f}", f"{m.size_mb:.2f}", change(m.points)
-            said_of_it = "left out" if m.doubts else "met" if m.meets(limits) else "missed"
-            table.add_row(candidate.name, m.run, m.host, m.name, m.runtime, m.arithmetic, *figures, said_of_it)
+            outcome = "left out" if m.doubts else "met" if m.meets(limits) else "missed"
+            table.add_row(candidate.name, m.run, m.host, m.name, m.runtime, m.arithmetic, *figures, outcome)
     return table
 
 
 def _notes(candidates: Sequence[Candidate], runs: Sequence[str]) -> list[str]:
-    """What of `runs` decides nothing: rows that can't be believed, and runs in which a model was not measured."""
+    """Notes on what of `runs` is not used: runs without a measurement of a model, and rows with alarms."""
     nothing = [
-        f"Nothing was measured of {candidate.name} at {candidate.imgsz} px in {run}."
+        f"{run} has no measurement of {candidate.name} at {candidate.imgsz} px."
         for candidate in candidates
         for run in runs
         if run not in {row.run for row in candidate.measured}

@@ -1,4 +1,4 @@
-"""What earlier runs measured of a checkpoint."""
+"""Reads the measurements of a checkpoint from earlier runs."""
 
 import re
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ from optimize.verdict import gates
 
 
 def rows(run: str, sha256: str | None, imgsz: Size, device: Device | None) -> list[Measured]:
-    """The rows of `run` that are the checkpoint with `sha256` at `imgsz` px, in every runtime and precision.
+    """The measurements in `run` of the checkpoint with `sha256` at `imgsz`, in every runtime and precision.
 
-    Those that were measured where the run was, and those that bench.py measured elsewhere and that were brought back.
-    Of a device only those that ran on a unit that its profile has.
+    They were made on the host of the run, or elsewhere by bench.py and imported. With a device, only those that ran on
+    a unit of its profile count.
 
     Args:
         run: folder of a run that has ended.
         sha256: None for a model without weights, of which nothing can be measured.
-        device: where it must have been measured; None for anywhere.
+        device: the device that must have been measured; None for any.
 
     Raises:
         InputError: there is no such run, or nothing of it was measured on `device`, or not on a unit of its profile.
@@ -57,8 +57,8 @@ class _Timing:
 
     Attributes:
         host: where it was measured.
-        time: what was measured.
-        doubts: why it can't be believed.
+        time: the latency.
+        doubts: alarms about it.
     """
 
     host: str
@@ -67,7 +67,7 @@ class _Timing:
 
 
 def _timings(row: Result, report: Report, here: bool, brought: list[Measurement]) -> Iterator[_Timing]:
-    """The times of `row`: that of its run if it is `here`, on the device, then those that were brought back."""
+    """The times of `row`: that of its run if the run was `here`, on the device, then the imported ones."""
     if row.latency and here:
         yield _Timing(report.provenance.host.name, row.latency, gates.of_timing(report))
     for one in brought:
@@ -76,7 +76,7 @@ def _timings(row: Result, report: Report, here: bool, brought: list[Measurement]
 
 
 def _check_units(run: str, runtimes: list[RuntimeInfo], device: Device) -> None:
-    """Look that `device` has a unit for any of the runtimes that were timed, if there are some.
+    """Check that `device` has a unit for at least one of the timed runtimes, if there are any.
 
     Raises:
         InputError: it has none.
@@ -89,7 +89,7 @@ def _check_units(run: str, runtimes: list[RuntimeInfo], device: Device) -> None:
 
 
 def _made_of(report: Report, sha256: str | None, imgsz: Size) -> Iterator[tuple[Result, Result]]:
-    """The checkpoint itself in torch, with every row that it became without being pruned or trained."""
+    """The row of the checkpoint in torch, paired with every row made from it without pruning or training."""
     for own in report.results:
         if (own.variant.runtime, own.sha256, own.variant.imgsz) == ("torch", sha256, imgsz):
             for row in report.results:
@@ -98,9 +98,9 @@ def _made_of(report: Report, sha256: str | None, imgsz: Size) -> Iterator[tuple[
 
 
 def _measured(run: str, timing: _Timing, own: Result, row: Result, unit: str, doubts: list[str]) -> Measured:
-    """What `timing` says of `row`, which was made of `own`; `doubts` are those of the row itself."""
+    """The record of `timing` for `row`, which was made from `own`; `doubts` are alarms about the row itself."""
     time = timing.time
-    computed = time.arithmetic or row.variant.precision  # ncnn doesn't tell, and runs what the file was made for
+    computed = time.arithmetic or row.variant.precision  # ncnn reports none, and runs what the file was made for
     return Measured(
         run=run,
         host=timing.host,
@@ -129,9 +129,9 @@ def _unit(runtime: RuntimeInfo, device: Device | None) -> str | None:
 
 
 def _is(device: Device, cpu: str | None, board: str | None, system: str) -> bool:
-    """Whether that is `device`: the same processor where its profile names one, else a board of its architecture.
+    """Whether a machine is `device`: by the processor where its profile names one, else by board and architecture.
 
-    Such a board has the device's name in its own, as whole words: a Raspberry Pi 500 is no Raspberry Pi 5.
+    The name of the board must contain the device's name as whole words: a Raspberry Pi 500 is not a Raspberry Pi 5.
     """
     if device.cpu:
         return cpu == device.cpu
@@ -140,12 +140,12 @@ def _is(device: Device, cpu: str | None, board: str | None, system: str) -> bool
 
 
 def _elsewhere(host: Host, device: Device) -> str:
-    """Where a run was that was not on `device`, and what to give instead."""
+    """Where a run was measured instead of on `device`, and what to give instead."""
     if device.machine and host.machine != device.machine:
         where = f"{host.machine}, {device.name} is {device.machine}"
     elif device.cpu:
         where = f"{host.cpu or 'a processor without a name'}, {device.name} is {device.cpu}"
     else:
-        where = f"{host.board or 'a board that does not tell its name'}, which may not be {device.name}"
-    bench = f", or bring back what bench.py measured there with --device='{device.name}'"
+        where = f"{host.board or 'a board without a name'}, which may not be {device.name}"
+    bench = f", or import what bench.py measured there with --device='{device.name}'"
     return f"{where}; give runs of that device{'' if device.cpu else bench}"

@@ -1,7 +1,7 @@
-"""The largest of several models that can meet limits: by measurement where there is one, else by what a bound allows.
+"""Picks the largest of several models that can meet limits, by measurements where there are any, else by bounds.
 
-A bound can only rule models out: what it leaves may still be too slow. A measurement takes the place of one bound, that
-of its own unit and arithmetic; the others stand.
+A bound can only rule models out: a model that passes may still be too slow. A measurement replaces the bound of its own
+unit and arithmetic; the other bounds stay.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from optimize.limits import Limits
 from optimize.measure.cost import Cost
 from optimize.verdict.plain import change
 
-STORED = {"int8": 1}  # bytes of a weight in a file of that arithmetic, at least; floats can be stored in 2
+STORED = {"int8": 1}  # least bytes of a weight in a file, by arithmetic; all others can be stored in 2
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What an earlier run measured of a model, or of what was made of it without pruning.
+    """A measurement from an earlier run of a model, or of a variant made from it without pruning.
 
     Attributes:
         run: its folder.
-        host: what its processor calls itself.
+        host: the name of its machine.
         name, runtime, arithmetic: of the row.
         latency_ms, size_mb, flops: as `Limits` limits them.
-        replaces: unit and arithmetic of the bound whose place it takes.
-        points: of the main metric (0.01) that it gains over the checkpoint itself; negative where it loses.
-        metric: that one.
-        doubts: why its figures can't be believed, a sentence each; such a row decides nothing.
+        replaces: unit and arithmetic of the bound that it replaces.
+        points: percentage points of the main metric that it gains over the checkpoint; negative for a loss.
+        metric: name of the main metric.
+        doubts: alarms about its figures, a sentence each; a row with any is not used.
     """
 
     run: str
@@ -51,7 +51,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to choose from: what it costs, its bounds on the device (none without one), what was measured there."""
+    """A model to choose from: its cost, its bounds on the device (none without a device), its measurements there."""
 
     name: str
     imgsz: Size
@@ -64,24 +64,24 @@ class Candidate:
         return [row for row in self.measured if not row.doubts]
 
     def met(self, limits: Limits) -> list[Measured]:
-        """What was measured to meet `limits`."""
+        """The measurements that meet `limits`."""
         return [row for row in self.sound if row.meets(limits)]
 
     def left(self, limits: Limits) -> list[Bound]:
-        """Those of its bounds in whose place nothing was measured, and that don't rule it out."""
+        """The bounds that no measurement replaces and that do not rule the model out."""
         replaced = {row.replaces for row in self.sound}
         bounds = [bound for bound in self.bounds if (bound.unit, bound.arithmetic) not in replaced]
         return [bound for bound in bounds if not misses(self.cost, bound, limits)]
 
     def possible(self, limits: Limits) -> bool:
-        """Whether it was measured to meet `limits`, or may where it was not measured."""
+        """Whether a measurement meets `limits`, or a bound without a measurement allows it."""
         if self.bounds or self.sound:
             return bool(self.met(limits) or self.left(limits))
         return not misses(self.cost, None, limits)
 
 
 def misses(cost: Cost, bound: Bound | None, limits: Limits) -> list[str]:
-    """Why a model can't meet `limits` in the arithmetic of `bound`, or in any without one; nothing where it may."""
+    """Why a model can't meet `limits` in the arithmetic of `bound`, or in any arithmetic; empty where it may."""
     size = cost.parameters * STORED.get(bound.arithmetic, 2) / 1e6 if bound else cost.parameters / 1e6
     found = []
     if limits.flops is not None and cost.flops > limits.flops:
@@ -92,12 +92,12 @@ def misses(cost: Cost, bound: Bound | None, limits: Limits) -> list[str]:
     if least is not None and limits.latency_ms is not None and least > limits.latency_ms:
         found.append(f"at least {least:.3g} instead of {limits.latency_ms:g} ms")
     if bound and bound.fits is False:
-        found.append(f"at least {bound.memory / 1e6:.4g} MB of memory, more than there is")
+        found.append(f"at least {bound.memory / 1e6:.4g} MB of memory, more than the device has")
     return found
 
 
-def said(cost: Cost, bound: Bound, limits: Limits) -> str:
-    """What `limits` mean for a model in one arithmetic: ruled out, and why; or possible, and on what condition."""
+def explain(cost: Cost, bound: Bound, limits: Limits) -> str:
+    """Whether `limits` rule a model out in one arithmetic and why, or on what condition it is possible."""
     if missed := misses(cost, bound, limits):
         return f"ruled out: {', '.join(missed)}"
     least = bound.bound_ms
@@ -108,14 +108,14 @@ def said(cost: Cost, bound: Bound, limits: Limits) -> str:
 
 
 def largest(candidates: Sequence[Candidate], limits: Limits) -> tuple[Candidate | None, Candidate | None]:
-    """The model with the most FLOPs that can meet `limits`, and the one with the most that was measured to."""
+    """The model with the most FLOPs that can meet `limits`, and the one with the most that measurably does."""
     ranked = sorted(candidates, key=lambda candidate: -candidate.cost.flops)
     possible = next((c for c in ranked if c.possible(limits)), None)
     return possible, next((c for c in ranked if c.met(limits)), None)
 
 
 def verdict(candidates: Sequence[Candidate], limits: Limits, where: str) -> list[str]:
-    """Which model to take, in one sentence or two; nothing where no model can meet `limits`."""
+    """Which model to deploy, in one or two sentences; empty where no model can meet `limits`."""
     possible, measured = largest(candidates, limits)
     found = []
     if possible and possible is not measured:

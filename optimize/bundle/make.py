@@ -1,4 +1,4 @@
-"""`bundle=true`: a folder to copy to a device, with the model to take, what runs it, and what measures it there."""
+"""`bundle=true`: writes a folder to copy to a device, with the best model and scripts that run and measure it."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ def check(given: str, task: str, runtimes: Sequence[Runtime]) -> None:
     """Whether a model of `task` that is exported to `runtimes` can be bundled.
 
     Raises:
-        InputError: it can't; `given` is how the model was named.
+        InputError: it can't; `given` is how the user named the model.
     """
     if BY_NAME[task].bundle_head is None:
         allowed = " and ".join(known.name for known in TASKS if known.bundle_head)
@@ -52,18 +52,18 @@ def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | N
         report: of the run.
         runtimes: that it exported to.
         folder: of the run.
-        run: what that folder is called when the run has ended, without one as now.
+        run: name of that folder after the run has ended; by default its current name.
 
     Raises:
-        VariantFailed: nothing was exported that could be bundled.
-        InputError: a bundle lies there with a file that is not as an earlier call wrote it.
+        VariantFailed: no exported variant can be bundled.
+        InputError: the bundle in `folder` has a file that was changed since an earlier call wrote it.
     """
     device_files = {runtime.info.name: runtime.device_file for runtime in runtimes if runtime.device_file}
-    row = picked(report, device_files)
+    row = pick_row(report, device_files)
     runtime = next(runtime for runtime in runtimes if runtime.info.name == row.variant.runtime)
     artefact = row.variant.path
     log.info("bundle: %s", called(row))
-    about = described(row, report, runtime, run or folder.name)
+    about = describe_bundle(row, report, runtime, run or folder.name)
     with placing(folder) as temporary:
         partial = temporary / "bundle"
         partial.mkdir()
@@ -80,10 +80,10 @@ def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | N
     return folder / "bundle"
 
 
-def picked(report: Report, runtimes: Collection[str]) -> Result:
-    """The verdict's choice of what was made; of the exported rows where that one can't be bundled, e.g. a checkpoint.
+def pick_row(report: Report, runtimes: Collection[str]) -> Result:
+    """The row to bundle: the verdict's choice, or the best exported row if that can't be bundled, e.g. a checkpoint.
 
-    Where nothing was made, of the original in each of `runtimes`, those that can be bundled.
+    Without optimized variants it is the best row of the original in `runtimes`, those that can be bundled.
     """
     best = chosen(report)
     if best and best.variant.runtime in runtimes:
@@ -96,11 +96,11 @@ def picked(report: Report, runtimes: Collection[str]) -> Result:
     return choice
 
 
-def described(row: Result, report: Report, runtime: Runtime, run: str) -> dict[str, Any]:
+def describe_bundle(row: Result, report: Report, runtime: Runtime, run: str) -> dict[str, Any]:
     """The content of bundle.json."""
     variant = row.variant
     inside, package = runtime.metadata(variant.path), runtime.info.package
-    version = report.provenance.versions.get(package, "")  # it may have come in a package of another name
+    version = report.provenance.versions.get(package, "")  # it may have been installed by a package of another name
     task = BY_NAME[report.provenance.task]
     if task.bundle_head is None:
         raise VariantFailed(f"there is no bundle, since none decodes the outputs of a {task.name} model.")
@@ -124,10 +124,10 @@ def described(row: Result, report: Report, runtime: Runtime, run: str) -> dict[s
 
 
 def _verdict(row: Result, report: Report) -> str:
-    """What was measured of it where it was made, which limits it misses, and what was best: a rival, it may be."""
+    """Sentences for the README: the row's measurements on this host, the limits it misses, and the run's verdict."""
     alone = decide(report, [row])
     missed = [miss.reason for _, misses in alone.failing for miss in misses]
     time = f", {row.latency.median_ms:.2f} ms on {report.provenance.host.name}" if row.latency else ""
-    said = [f"Where it was made: {row.accuracy.metric} {row.accuracy.score:.4f}{time}."]
-    said += [f"It misses the limits: {', '.join(missed)}."] if missed else []
-    return " ".join([*said, f"The verdict over all rows there: {headline(report)}"])
+    sentences = [f"Measured by the run that made it: {row.accuracy.metric} {row.accuracy.score:.4f}{time}."]
+    sentences += [f"It misses the limits: {', '.join(missed)}."] if missed else []
+    return " ".join([*sentences, f"The verdict of that run over all variants: {headline(report)}"])

@@ -1,4 +1,4 @@
-"""Read what a bundle's bench.py measured on a device."""
+"""Reads the measurement.json that a bundle's bench.py wrote on a device."""
 
 from math import isfinite
 from pathlib import Path
@@ -19,7 +19,7 @@ def read(path: Path) -> Measurement:
     """The measurement that bench.py wrote.
 
     Raises:
-        InputError: there is none, it is damaged, or it is of another schema than ours.
+        InputError: there is none, it is damaged, or it has another schema.
     """
     fix = "give the measurement.json that bench.py of a bundle wrote"
     if not path.is_file():
@@ -27,18 +27,18 @@ def read(path: Path) -> Measurement:
     if (written := content(path.resolve(), MOST)) is None:
         raise InputError(f"{path} is too large for a measurement; {fix}.")
     try:
-        found = TypeAdapter(Measurement).validate_json(written)
+        measurement = TypeAdapter(Measurement).validate_json(written)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its start"
         raise InputError(f"{path} is no measurement (at {where}: {first['msg']}); {fix}.") from error
-    if found.schema != SCHEMA:
-        raise InputError(f"{path} has schema {found.schema}, this version reads {SCHEMA}; make the bundle again.")
-    if any(len(text) > LONGEST or CONTROL.search(text) for text in _texts(found)):
+    if measurement.schema != SCHEMA:
+        raise InputError(f"{path} has schema {measurement.schema}, this version reads {SCHEMA}; make the bundle again.")
+    if any(len(text) > LONGEST or CONTROL.search(text) for text in _texts(measurement)):
         raise InputError(f"{path} holds a text that is too long, or has control characters; {fix}.")
-    if not _possible(found):
-        raise InputError(f"{path} holds figures that can't be, such as a time or a count of zero; {fix}.")
-    return found
+    if not _possible(measurement):
+        raise InputError(f"{path} holds impossible figures, such as a time or a count of zero; {fix}.")
+    return measurement
 
 
 def _texts(found: Measurement) -> list[str]:

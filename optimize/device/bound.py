@@ -1,10 +1,10 @@
-"""The least time that a model takes on a device which nobody has at hand: a bound, never a measurement.
+"""A lower bound of a model's latency on a device that is not at hand: computed, not measured.
 
-The roofline of `roofline.py` with what only the network decides, whatever the software: a layer takes at least its
-operations over the peak, and at least the bytes that have to come from or go to memory over the bandwidth; the bound is
-the sum of the longer ones. A layer finds at most one cacheful of what it reads in the caches, and leaves at most one
-cacheful of what it writes there. What runs between convolutions can be fused with them and counts nothing. What is not
-known of a device bounds nothing.
+The roofline of `roofline.py` with only what holds for any software: a layer takes at least its operations over the
+peak, and at least the bytes that it must move from or to memory over the bandwidth; the bound is the sum of the longer
+ones. A layer reads at most one cache size of its input from the caches, and leaves at most one cache size of its output
+there. Operators between convolutions can be fused with them and are not counted. Unknown figures of a device give no
+bound.
 
 Convolutions of 3x3 with stride 1 need less than their operations: Winograd's algorithm on tiles of 6x6 multiplies 64
 times where 324 were counted (Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016); no runtime
@@ -40,7 +40,7 @@ class Roofs:
 
 @dataclass(frozen=True)
 class Bound:
-    """The least that a model takes on one unit of a device in one arithmetic, one image at a time.
+    """The lower bound of a model on one unit of a device in one arithmetic, for one image at a time.
 
     Attributes:
         unit, arithmetic: as in `Device.peaks`.

@@ -1,4 +1,4 @@
-"""What a device can do at most: a yaml in devices/, one of the user's own, or one that `profile_device` measured."""
+"""Device profiles: peaks of a device from a yaml in profiles/, from the user, or measured by `profile_device`."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -63,7 +63,7 @@ class Device:
 
 
 def known() -> list[str]:
-    """Names of the devices that are shipped."""
+    """Names of the shipped device profiles."""
     return sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
@@ -108,7 +108,7 @@ def _first(error: ValidationError) -> str:
 
 
 def wrong(device: Device) -> Iterator[str]:
-    """What can't be, one sentence each, without its end."""
+    """Each fault of a profile as a sentence without its full stop."""
     if not any(device.peaks.values()):
         yield f"has no peak; {MEND}"
     figures = {"memory": device.memory}

@@ -8,7 +8,7 @@ from optimize.runtime.onnxruntime import kernels as onnx_profile
 from optimize.runtime.openvino import kernels as openvino_kernels
 
 
-def named(path: Path, operators: tuple[GraphLayer, ...]) -> tuple[GraphLayer, ...]:
+def layers_by_module(path: Path, operators: tuple[GraphLayer, ...]) -> tuple[GraphLayer, ...]:
     """One layer per module, in the order of the graph; an operator whose name tells none is a layer of its own.
 
     Raises:

@@ -7,7 +7,7 @@ from onnx import external_data_helper
 
 from optimize.errors import InputError, described
 from optimize.flops.input_size import check
-from optimize.flops.named import named
+from optimize.flops.named import layers_by_module
 from optimize.flops.table import Table
 from optimize.runtime.onnx import cost as onnx_cost
 
@@ -28,7 +28,7 @@ def table(path: Path, imgsz: int | None) -> Table:
         layers, uncounted = onnx_cost.layers(model), onnx_cost.uncounted(model)
     except InputError as error:
         raise InputError(f"model={path} can't be counted: {error}") from error
-    return Table(str(path), size, named(path, layers), uncounted, None, None)
+    return Table(str(path), size, layers_by_module(path, layers), uncounted, None, None)
 
 
 def _load_shapes(model: onnx.ModelProto, folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from optimize.errors import InputError, RuntimeUnavailable, described
 from optimize.flops.input_size import check
-from optimize.flops.named import named
+from optimize.flops.named import layers_by_module
 from optimize.flops.table import Table
 from optimize.host.tried import why_not
 from optimize.runtime.openvino import cost as openvino_cost
@@ -40,7 +40,7 @@ def table(path: Path, imgsz: int | None) -> Table:
         raise InputError(f"model={path} is not an OpenVINO model ({described(error)}); give one that is.") from error
     size = check(str(path), [_shape(port) for port in network.inputs], imgsz)
     try:
-        layers = named(path, openvino_cost.layers(network))
+        layers = layers_by_module(path, openvino_cost.layers(network))
     except (
         RuntimeError,
         UnicodeDecodeError,

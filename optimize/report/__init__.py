@@ -1,4 +1,4 @@
-"""What is said of a run: a table on the terminal, results.json, report.html, report.md and its image."""
+"""The report of a run: a table on the terminal, results.json, report.html, report.md and report.png."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from optimize.texts import mapped, shown
 
 
 def write(report: Report, folder: Path) -> None:
-    """Write all of them into `folder`, all or none, and the table to stdout.
+    """Write all files of the report into `folder`, all or none, and print the table to stdout.
 
     Raises:
         InputError: as `put`.
@@ -20,10 +20,10 @@ def write(report: Report, folder: Path) -> None:
 
 
 def put(report: Report, folder: Path) -> None:
-    """Write results.json and what people read into `folder`, all or none.
+    """Write results.json and the drawn report into `folder`, all or none.
 
     Raises:
-        InputError: one would overwrite a file that is not as an earlier call wrote it.
+        InputError: a file that would be overwritten was changed since an earlier call wrote it.
     """
     with placing(folder) as partial:
         results.write(report, partial / "results.json")
@@ -31,7 +31,7 @@ def put(report: Report, folder: Path) -> None:
 
 
 def draw(report: Report, folder: Path) -> None:
-    """Write what people read into `folder`, which holds the report's images, all or none.
+    """Write report.html, report.md and report.png into `folder`, which holds the report's images, all or none.
 
     Raises:
         InputError: as `put`.
@@ -41,16 +41,16 @@ def draw(report: Report, folder: Path) -> None:
 
 
 def _draw(report: Report, partial: Path, folder: Path) -> None:
-    from optimize.report import chart_image, markdown, page  # with them comes altair, for which nobody else need wait
+    from optimize.report import chart_image, markdown, page  # they import altair, which is slow
 
-    report = mapped(report, shown)  # what draws the charts ends the process over a control character
+    report = mapped(report, shown)  # a control character would crash the chart renderer
     page.write(report, partial / "report.html", folder)
     chart_image.write(report, partial / "report.png")
     markdown.write(report, partial / "report.md")
 
 
 def moved(report: Report, source: Path, target: Path) -> Report:
-    """`report` with the artefacts that lie below `source` at the same places below `target`."""
+    """`report` in which the paths of artefacts below `source` are the same paths below `target`."""
     results = [
         replace(row, variant=replace(row.variant, path=target / row.variant.path.relative_to(source)))
         if row.variant.path.is_relative_to(source)

@@ -1,6 +1,6 @@
-"""What a results.json may say: a report that everything below can draw, compare and choose from.
+"""Validates a report that was read from results.json, so that it can be drawn and compared.
 
-Types are pydantic's; this is what they can't tell: numbers that can be, names that are known, parts that fit together.
+pydantic checks the types; this module checks ranges of numbers, known names, and that the parts fit together.
 """
 
 import re
@@ -19,29 +19,31 @@ from optimize.runtime_info import MARKS
 from optimize.texts import LONGEST
 
 ROWS = 300  # of a report, at most; each is compared with others
-SEEN, LABELLED = 300, 3000  # objects that a model finds in one image, as many as ultralytics keeps; labels of one
+SEEN, LABELLED = 300, 3000  # of one image at most: detections that ultralytics keeps, and labels
 LARGEST, LEAST = 1e18, 1e-9
-FREE = ("config",)  # settings of the user's
-SIGNED = (  # these may be less than 0
+UNCHECKED = ("config",)  # the user's settings
+SIGNED = (  # may be negative
     *("corners", "temperature_c", "metrics", "classes", "folds", "score"),
     *("drop", "slower", "reached", "seed", "schedule", "history"),
 )
-SHARES = ("metrics", "classes", "folds", "score")  # accuracies, of 1
-POSITIVE = {  # times, and what is divided by or drawn on a logarithmic axis
+SHARES = ("metrics", "classes", "folds", "score")  # accuracies, 0 to 1
+POSITIVE = {  # times, divisors, and values on a logarithmic axis
     *("median_ms", "p95_ms", "q1_ms", "q3_ms", "speedup", "speedup_low", "speedup_high"),
     *("imgsz", "stride", "threads", "width", "height", "peaks", "bandwidth", "cache_bandwidth"),
 }
 
 
 def wrong(report: Report) -> Iterator[str]:
-    """What can't be in `report`, one sentence each, without its end; nothing for one that this program wrote."""
+    """Each fault of `report` as a sentence without its full stop; a report that this program wrote has none."""
     yield from _leaves(report, "")
     if not 0 < len(report.results) <= ROWS or len(report.measurements) > ROWS:
         yield f"it has {len(report.results)} results and {len(report.measurements)} measurements"
         return
     for i, row in enumerate(report.results):
         yield from (f"results.{i}: {what}" for what in _row(row, report))
-    yield from (f"left_out: there is no split {one.split!r:.40}" for one in report.left_out if one.split not in SPLITS)
+    yield from (
+        f"left_out: there is no split {lost.split!r:.40}" for lost in report.left_out if lost.split not in SPLITS
+    )
     if (report.noise is None) != (report.noise_spread is None):
         yield "noise and noise_spread: one of them is missing"
     if not _is_date(report.provenance.began):
@@ -51,33 +53,33 @@ def wrong(report: Report) -> Iterator[str]:
     if report.device:
         yield from (f"device: it {what}" for what in device.wrong(report.device))
     yield from _images(report)
-    made = {(row.sha256, row.variant.runtime, row.variant.precision) for row in report.results}
-    for i, one in enumerate(report.measurements):
-        if one.artefact not in made:
+    artefacts = {row.artefact for row in report.results}
+    for i, measurement in enumerate(report.measurements):
+        if measurement.artefact not in artefacts:
             yield f"measurements.{i}: it is of no artefact of this run"
 
 
 def _leaves(value: Any, place: str, name: str = "") -> Iterator[str]:
-    """Numbers and texts that can't be; `name` is that of the field which holds `value`."""
+    """Faults of the numbers and texts in `value`, which the field `name` holds."""
     if is_dataclass(value):
         for field in fields(value):
-            if field.name not in FREE:
+            if field.name not in UNCHECKED:
                 yield from _leaves(getattr(value, field.name), f"{place}.{field.name}".lstrip("."), field.name)
     elif isinstance(value, dict):
-        for key, one in value.items():
+        for key, item in value.items():
             yield from _leaves(key, f"{place} (a key)")
-            yield from _leaves(one, f"{place}.{key:.40}", name)
+            yield from _leaves(item, f"{place}.{key:.40}", name)
     elif isinstance(value, list | tuple):
-        for i, one in enumerate(value):
-            yield from _leaves(one, f"{place}.{i}", name)
+        for i, item in enumerate(value):
+            yield from _leaves(item, f"{place}.{i}", name)
     elif isinstance(value, str) and len(value) > LONGEST:
         yield f"{place}: it has {len(value)} characters"
-    elif isinstance(value, int | float) and not _can_be(value, name):
-        yield f"{place}: that number can't be"
+    elif isinstance(value, int | float) and not _is_in_range(value, name):
+        yield f"{place}: that number is out of range"
 
 
-def _can_be(value: float, name: str) -> bool:
-    if not abs(value) <= LARGEST:  # nor is one that is none
+def _is_in_range(value: float, name: str) -> bool:
+    if not abs(value) <= LARGEST:  # false for NaN as well
         return False
     if name in SHARES and abs(value) > 1:
         return False
@@ -101,7 +103,7 @@ def _row(row: Result, report: Report) -> Iterator[str]:
         yield "it has no operations"
     for layer in row.profile.layers if row.profile else ():
         if 0 < layer.milliseconds < LEAST:
-            yield f"profile: {layer.milliseconds} ms can't be"
+            yield f"profile: {layer.milliseconds} ms is out of range"
 
 
 def _is_date(text: str) -> bool:
@@ -119,7 +121,7 @@ def _machine(machine: Machine) -> Iterator[str]:
 
 
 def _images(report: Report) -> Iterator[str]:
-    """All objects of an image have as many corners, or none; `measure.disagreement` compares each with each."""
+    """Faults of the compared images; all objects of one have the same number of corners, as comparing them requires."""
     images = report.disagreement.worst if report.disagreement else ()
     if len(images) > WORST:
         yield f"disagreement: it has {len(images)} images"

@@ -1,15 +1,15 @@
-"""Class by class, so that a class that was lost is seen."""
+"""The table of classes, which shows when a variant loses a single class."""
 
 from dataclasses import dataclass
 
 from optimize.result import Report, Result
 
-FULL = 10  # points that get the deepest colour
+FULL = 10  # percentage points that get the deepest colour
 
 
 @dataclass(frozen=True)
 class Column:
-    """Rows of the report that find the same in every class; most often a float model in several runtimes."""
+    """Rows of the report with equal accuracy in every class; most often a float model in several runtimes."""
 
     variant: str
     runtimes: tuple[str, ...]
@@ -24,8 +24,8 @@ class Row:
         name: of the class.
         objects: how many the validation images show; None where not counted.
         before: the metric of the original in torch, 0 to 1.
-        changes: points against it, for each column; None where a column doesn't have the class.
-        worst: the least of them, rivals aside; None where there is none.
+        changes: percentage points against `before`, for each column; None where a column lacks the class.
+        worst: the smallest of them, without rivals; None where there is none.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Row:
 
 
 def table(report: Report) -> tuple[list[Column], list[Row]]:
-    """Columns, and a row per class, the worst loss first."""
+    """The columns, and a row per class, the worst loss first."""
     original, *others = report.results
     alike: dict[tuple[str, tuple[float, ...]], list[Result]] = {}
     for result in others:
@@ -47,17 +47,19 @@ def table(report: Report) -> tuple[list[Column], list[Row]]:
         Column(name, tuple(result.variant.runtime for result in same), same[0].rival)
         for (name, _), same in alike.items()
     ]
-    found = [same[0].accuracy.classes for same in alike.values()]
-    rows = [_row(name, before, original, columns, found) for name, before in original.accuracy.classes.items()]
+    scores_by_class = [same[0].accuracy.classes for same in alike.values()]
+    rows = [
+        _row(name, before, original, columns, scores_by_class) for name, before in original.accuracy.classes.items()
+    ]
     return columns, sorted(rows, key=lambda row: 0.0 if row.worst is None else row.worst)
 
 
-def _row(name: str, before: float, original: Result, columns: list[Column], found: list[dict[str, float]]) -> Row:
-    changes = tuple(100 * (after[name] - before) if name in after else None for after in found)
+def _row(name: str, before: float, original: Result, columns: list[Column], scores: list[dict[str, float]]) -> Row:
+    changes = tuple(100 * (after[name] - before) if name in after else None for after in scores)
     ours = [change for change, column in zip(changes, columns, strict=True) if change is not None and not column.rival]
     return Row(name, original.accuracy.objects.get(name), before, changes, min(ours, default=None))
 
 
 def depth(change: float) -> int:
-    """How deep the colour of a change is, in percent."""
+    """The depth of the colour of a change, in percent."""
     return round(100 * min(abs(change) / FULL, 1))

@@ -1,4 +1,4 @@
-"""What every page of ours has in common: one file that needs no network, in one look."""
+"""The frame of every HTML page: one file with style, charts and script, which needs no network."""
 
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def render(template: Path, content: dict[str, Any]) -> str:
-    """The page that `template`, which extends frame.html.j2, makes of `content`, with its style, charts and script."""
+    """Render `template`, which extends frame.html.j2, with `content` into a page with its style, charts and script."""
     pages = Environment(
         loader=FileSystemLoader([template.parent, HERE]),
         autoescape=True,
@@ -38,6 +38,6 @@ def _vega() -> str:
 
 
 def _code(sentence: str) -> Markup:
-    """What stands between backticks, as in markdown."""
+    """`sentence` in HTML; text between backticks becomes code, as in markdown."""
     parts = (escape(part) for part in sentence.split("`"))
     return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""Labels that cover neither each other nor what they name."""
+"""Places labels so that they overlap neither each other nor what they name."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def first_free(options: Iterable[Rectangle], taken: Iterable[Rectangle], within: Rectangle) -> int | None:
-    """Which of `options` lies inside `within` and overlaps nothing `taken`; None where none does."""
+    """Index of the first of `options` inside `within` that overlaps none of `taken`; None where none fits."""
     left, top, right, bottom = within
     taken = list(taken)
     for i, box in enumerate(options):
@@ -21,7 +21,7 @@ def first_free(options: Iterable[Rectangle], taken: Iterable[Rectangle], within:
 
 
 def length(text: str, size: float) -> float:
-    """About how long `text` is in letters of `size`, with some room for wider fonts."""
+    """Approximate length of `text` at font size `size`, with some room for wider fonts."""
     return 1.1 * FONT.getlength(text) * size / SIZE
 
 

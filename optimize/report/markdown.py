@@ -1,4 +1,4 @@
-"""report.md: the report for people, to read or to paste."""
+"""report.md: the report as markdown, to read or to paste."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from optimize.work import Work
 def write(report: Report, path: Path) -> None:
     """Write headline, alarms, table, image, and how everything was measured.
 
-    Every text of the report is escaped here, once: what stands between the texts is ours.
+    Texts of the report are escaped here, once; the markup between them is not.
     """
     command, report = report.provenance.command, mapped(report, escaped)
     made = report.provenance
@@ -48,11 +48,11 @@ def write(report: Report, path: Path) -> None:
 
 def _limits(report: Report) -> list[str]:
     missed = verdict.reasons(report)
-    return ["What misses the limits:", "", *(f"- {reason}" for reason in missed), ""] if missed else []
+    return ["Rows that miss the limits:", "", *(f"- {reason}" for reason in missed), ""] if missed else []
 
 
 def _stages(report: Report) -> list[str]:
-    return [f"- {', '.join(_settings(done))}" for done in report.stages]
+    return [f"- {', '.join(_settings(work))}" for work in report.stages]
 
 
 def _lines(section: Section) -> list[str]:
@@ -61,8 +61,8 @@ def _lines(section: Section) -> list[str]:
         for table in section.tables
         for line in (*([f"{table.title}:", ""] if table.title else []), *pipes.table(table.head, table.rows), "")
     ]
-    told = [f"- {sentence}" for sentence in (*section.notes, *section.sources)]
-    return [f"## {section.title}", "", section.lead, "", *tables, *told, *([""] if told else [])]
+    notes = [f"- {sentence}" for sentence in (*section.notes, *section.sources)]
+    return [f"## {section.title}", "", section.lead, "", *tables, *notes, *([""] if notes else [])]
 
 
 def _settings(work: Work) -> list[str]:

@@ -1,4 +1,4 @@
-"""report.html: the page that a user decides from, in one file that needs no network."""
+"""report.html: the report as one interactive page that needs no network."""
 
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +14,11 @@ from optimize.result import Report
 from optimize.verdict import gates, verdict
 
 TEMPLATE = Path(__file__).parent / "report.html.j2"
-OPEN = 6  # images that are seen at once
+OPEN = 6  # images that are shown unfolded
 
 
 def write(report: Report, path: Path, folder: Path | None = None) -> None:
-    """Draw `report`; its images lie in `folder`, without one beside `path`."""
+    """Write `report` as a page; its images lie in `folder`, by default beside `path`."""
     path.write_text(frame.render(TEMPLATE, _content(report, folder or path.parent)), encoding="utf-8")
 
 
@@ -52,7 +52,7 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
 
 
 def _charts(report: Report) -> dict[str, dict[str, Any]]:
-    """Vega-Lite by the id of its place in the page; what was not measured has none."""
+    """Vega-Lite specifications by the id of their element in the page; charts of what was not measured are left out."""
     points = front.points(report)
     fronts = {"flops": front.against_flops(points)}
     if any(result.latency for result in report.results):

@@ -4,5 +4,5 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table: its head, a rule, and a line per row."""
+    """The lines of a markdown table: its head, a rule, and a line per row."""
     return [f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows)]

@@ -1,4 +1,4 @@
-"""results.json: every figure of a run, for machines, and for whoever draws the report again."""
+"""results.json: every figure of a run, for programs and for drawing the report again."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ from optimize.result import Report
 from optimize.verdict import gates, verdict
 
 SCHEMA, EARLIER = 4, 3
-MOST = 2**28  # bytes; a run of twenty rows has about a hundredth of it
-DERIVED = ("flops", "macs", "float_ops", "int_ops", "int8_share")  # of every row, for whoever reads the file without us
+MOST = 2**28  # bytes; the file of a run with twenty rows has about a hundredth of it
+DERIVED = ("flops", "macs", "float_ops", "int_ops", "int8_share")  # of every row, for readers without this package
 
 
 def write(report: Report, path: Path) -> None:
@@ -30,10 +30,10 @@ def write(report: Report, path: Path) -> None:
 
 
 def read(path: Path) -> Report:
-    """The report that `write` wrote.
+    """Read the report that `write` wrote.
 
     Raises:
-        InputError: there is no such file, it is of another schema than ours, or what it says can't be.
+        InputError: there is no such file, it has another schema, or its content is invalid.
     """
     if not path.is_file():
         raise InputError(
@@ -43,13 +43,13 @@ def read(path: Path) -> Report:
         content = from_json(bytes_of(path.resolve(), MOST) or b"")  # bounds how deep brackets go
         schema = content.get("schema")
     except (ValueError, AttributeError) as error:
-        raise InputError(f"{path} is no results.json of ours; give the folder of a run.") from error
+        raise InputError(f"{path} is not a results.json of this program; give the folder of a run.") from error
     if schema not in (EARLIER, SCHEMA):
         raise InputError(
             f"{path} has schema {schema!s:.40}, this version reads {SCHEMA} and {EARLIER}; run the command in it again."
         )
     if schema == EARLIER:
-        from optimize.report import schema3  # with it comes every runtime
+        from optimize.report import schema3  # it imports every runtime
 
         content = schema3.translated(content)
     try:

@@ -1,4 +1,4 @@
-"""The validation images with what both models see, ready to be drawn as SVG over one copy of each image."""
+"""Validation images with the detections of both models, ready to be drawn as SVG over one copy of each image."""
 
 import base64
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ from optimize.report import labels
 from optimize.result import Report
 
 MOST = 3_000_000  # bytes of images in the page, which stays under 5 MB
-KINDS: dict[bytes, tuple[str, type[ImageFile]]] = {  # by how a file begins, its type and what reads it
+KINDS: dict[bytes, tuple[str, type[ImageFile]]] = {  # first bytes of a file: its type and its reader
     b"\x89PNG\r\n\x1a\n": ("png", PngImageFile),
     b"\xff\xd8\xff": ("jpeg", JpegImageFile),
 }
 PIXELS = 50_000_000
-SHARE = 42  # a label is this part of the image's width high
+SHARE = 42  # the height of a label is the image's width over this
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Mark:
         points: of the outline, as SVG writes them; empty for `classify`.
         colour: number of the colour of its class.
         text: label and confidence.
-        at: left, top, right, bottom of the label's plate; None where others take its place.
-        alone: the other model does not find it.
+        at: left, top, right, bottom of the label's plate; None where there is no room for it.
+        alone: whether the other model does not detect the object.
     """
 
     points: str
@@ -56,7 +56,7 @@ class Scene:
 
 
 def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
-    """What can be drawn, the worst disagreement first; and the names of the rest: not in `folder`, or too large.
+    """The images to draw, the worst disagreement first; and the names of images that are missing or too large.
 
     Raises:
         InputError: an image's path leads out of `folder`.
@@ -90,7 +90,7 @@ def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
 
 
 def _uri(found: bytes) -> str | None:
-    """A PNG or JPEG by its content as a data URI; None for all else, and for more pixels than a page should hold."""
+    """The data URI of a PNG or JPEG with this content; None for other files, and for images with too many pixels."""
     kind = next((kind for begin, kind in KINDS.items() if found.startswith(begin)), None)
     if kind is None:
         return None
@@ -112,7 +112,7 @@ def _colours(images: tuple[ComparedImage, ...]) -> dict[str, int]:
 def _marks(
     boxes: Iterable[tuple[Box, bool]], image: ComparedImage, colours: dict[str, int], size: float
 ) -> tuple[Mark, ...]:
-    """Of each object, and whether it is alone; of those with a place, these choose first where their label lies."""
+    """Marks of objects, each given with whether it is alone. Labels are placed in the order of what they tell."""
     taken: list[labels.Rectangle] = []
     marks = []
     for box, lonely in sorted(boxes, key=_by_what_it_tells):

@@ -22,7 +22,7 @@ QUANT = {"Int8": "int8", "Fp16": "fp16"}  # by the name of the class; NoQuant ma
 
 
 def translated(content: dict[str, Any]) -> dict[str, Any]:
-    """What schema 4 calls the same; what is not as schema 3 has it stays, for the validation to name."""
+    """`content` in schema 4; content that is invalid in schema 3 is returned unchanged, for validation to report."""
     try:
         rows = [_row(row) for row in content["results"]]
         stages = [_work(stage) for stage in content["stages"]]
@@ -57,7 +57,7 @@ def _calibration(seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _work(stage: dict[str, Any]) -> Any:
-    """A stage whose report had other keys in the version that wrote it is kept by its name."""
+    """A stage in schema 4; only its name is kept where its report has other keys."""
     if stage["stage"] == "qat":
         stage = {"distilled": False, **stage}
     try:

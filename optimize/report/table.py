@@ -31,16 +31,16 @@ def show(report: Report) -> None:
         console.print(f"- {note}")
     for section in sections(report):
         if section.terminal:
-            for one in section.tables:
-                console.print(grid(one.title or section.title, one))
+            for cells in section.tables:
+                console.print(grid(cells.title or section.title, cells))
             console.print(f"- {section.lead}")
 
 
 def grid(title: str, table: records.Table) -> Table:
-    """A table of a section; rows that begin alike belong together."""
-    made = Table(title=title, title_justify="left", title_style="bold")
+    """A table of a section for the terminal; rows with the same first two cells form a group."""
+    grid = Table(title=title, title_justify="left", title_style="bold")
     for i, name in enumerate(table.head):
-        made.add_column(name, justify="left" if name in table.words else "right", no_wrap=i > 0, overflow="fold")
+        grid.add_column(name, justify="left" if name in table.words else "right", no_wrap=i > 0, overflow="fold")
     for row, following in zip(table.rows, [*table.rows[1:], None], strict=True):
-        made.add_row(*row, end_section=following is None or row[:2] != following[:2])
-    return made
+        grid.add_row(*row, end_section=following is None or row[:2] != following[:2])
+    return grid

@@ -1,4 +1,4 @@
-"""The report of what was measured until something ended a run that was no mistake of the user's."""
+"""Writes a report of what was measured so far when an unexpected error or Ctrl-C ends a run."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -15,18 +15,18 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def keeping(folder: Path) -> Iterator[Callable[[Report], None]]:
-    """Keep what the block gives; if it ends by an error, the last report given is written into `folder`.
+    """Yield a function that keeps a report; if an error ends the block, the last kept report is written into `folder`.
 
-    Its rows are those that were measured, and it says why there are no more.
+    That report holds the rows measured so far, and says why the others are missing.
     """
-    known: list[Report] = []
+    reports: list[Report] = []
     try:
-        yield known.append
+        yield reports.append
     except OptimizeError:
         raise
     except BaseException as error:
-        if known:
-            _write(known[-1], error, folder)
+        if reports:
+            _write(reports[-1], error, folder)
         raise
 
 

@@ -1,4 +1,4 @@
-"""The report's cells and sentences; the terminal and report.md print the same ones."""
+"""Cells and sentences of the report, which the page, the terminal and report.md share."""
 
 from optimize.result import Report, Result
 from optimize.verdict.plain import change, nothing, original, points
@@ -10,7 +10,7 @@ DASH = "-"
 
 
 def columns(report: Report) -> tuple[str, ...]:
-    """The table's head: the task's two first metrics stand in it."""
+    """The table's head, which names the first two metrics of the task."""
     main, second, *_ = report.results[0].accuracy.metrics
     return (
         *("variant", "runtime", "arithmetic", "GFLOPs", "FLOPs", "in int8", "params M", "MB"),
@@ -19,31 +19,31 @@ def columns(report: Report) -> tuple[str, ...]:
 
 
 def rows(report: Report) -> list[tuple[str, ...]]:
-    """One tuple per row, a cell per column; changes are against the original checkpoint in torch."""
+    """The cells of each row; changes are relative to the original checkpoint in torch."""
     return [cells for _, cells in _table(report)]
 
 
 def marked(report: Report) -> list[tuple[str, ...]]:
-    """`rows` in which the name says what the row is, for where there is nothing but text."""
+    """`rows` whose first cell also names the kind of the row, for output in plain text."""
     return [(f"{name} ({kind})" if kind else name, *cells) for kind, (name, *cells) in _table(report)]
 
 
 def kinds(report: Report) -> list[str]:
-    """What each of `rows` is: `best` by the verdict, `rival`, both, `failed`, or nothing."""
+    """The kind of each of `rows`: `best` by the verdict, `rival`, both, `failed`, or empty."""
     return [kind for kind, _ in _table(report)]
 
 
 def _table(report: Report) -> list[tuple[str, tuple[str, ...]]]:
-    """Runtime by runtime; below the results what failed, if it has no row among them."""
-    found, width, best = [], len(columns(report)), None if report.unfinished else decide(report).best
+    """Kind and cells of each row, runtime by runtime; failures that have no row come last in their runtime."""
+    table, width, best = [], len(columns(report)), None if report.unfinished else decide(report).best
     there = {(r.variant.name, r.variant.runtime) for r in report.results}
     runtimes = dict.fromkeys([*(r.variant.runtime for r in report.results), *(f.runtime for f in report.failures)])
     for runtime in runtimes:
         results = (r for r in report.results if r.variant.runtime == runtime)
-        found += [(_kind(r, best), cells(r, report)) for r in results]
+        table += [(_kind(r, best), cells(r, report)) for r in results]
         failed = dict.fromkeys((f.name, f.runtime) for f in report.failures if f.runtime == runtime)
-        found += [("failed", (*row, *(DASH,) * (width - 2))) for row in failed if row not in there]
-    return found
+        table += [("failed", (*row, *(DASH,) * (width - 2))) for row in failed if row not in there]
+    return table
 
 
 def _kind(result: Result, best: Result | None) -> str:
@@ -51,7 +51,7 @@ def _kind(result: Result, best: Result | None) -> str:
 
 
 def cells(result: Result, report: Report) -> tuple[str, ...]:
-    """One row of the table."""
+    """The cells of one row of the table."""
     time, first = result.latency, report.results[0]
     itself = result is first
     main, second, *_ = result.accuracy.metrics.values()
@@ -74,7 +74,7 @@ def cells(result: Result, report: Report) -> tuple[str, ...]:
 
 
 def _faster(result: Result, report: Report) -> str:
-    """With quartiles; a dash where it, or the original there, was not timed."""
+    """The speed-up with quartiles; a dash where the row or the original in its runtime was not timed."""
     time = result.latency
     if time is None or original(report, result.variant.runtime) is None:
         return DASH
@@ -82,32 +82,33 @@ def _faster(result: Result, report: Report) -> str:
 
 
 def _in_int8(result: Result) -> str:
-    """A dash where nothing was to run in int8, or where the runtime doesn't tell."""
+    """The share executed in int8; a dash for other precisions, and where the runtime does not report it."""
     none = result.int8_share is None or (result.int8_share == 0 and not result.precision.integer)
     return DASH if none else f"{result.int8_share:.0%}"
 
 
 def notes(report: Report) -> list[str]:
-    """What a reader must know to believe the table, one sentence each."""
-    accuracy, made = report.results[0].accuracy, report.provenance
-    task = BY_NAME.get(made.task)  # None in a report from a copy of the program that has more tasks
+    """How the figures of the table were measured, and what limits them; whole sentences."""
+    accuracy, source = report.results[0].accuracy, report.provenance
+    task = BY_NAME.get(source.task)  # None in a report from a copy of the program that has more tasks
     fitted = f"{task.fitted}, " if task else ""
     return [
         "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "
-        "exported graph. Int8 lowers no operation count, it moves operations from float to integer; `in int8` is the "
-        "share that the compiled model executes there, read back from the runtime.",
+        "exported graph. Int8 does not lower the number of operations, it moves them from float to integer; `in int8` "
+        "is the share that the compiled model executes in int8, read back from the runtime.",
         f"Accuracy: ultralytics' validator on {accuracy.images} images, {fitted}batch 1, the same for every row; "
-        f"1 point is 0.01 {accuracy.metric}; points and FLOPs are changes against the original in torch.",
-        f"Latency: one call of the graph, without preparing the image and without NMS, {made.threads} threads, "
-        f"batch 1, {made.imgsz} px (or what the name says), all rows interleaved in one process; `arithmetic` is read "
-        "back from the runtime; `faster` is the median [quartiles] of the paired ratios to the original in fp32 in the "
-        "same runtime.",
+        f"`points` are percentage points, 1 point is 0.01 {accuracy.metric}; `points` and `FLOPs` are changes relative "
+        "to the original in torch.",
+        f"Latency: one call of the graph, without preprocessing and NMS, {source.threads} threads, batch 1, "
+        f"{source.imgsz} px unless the variant's name gives another size, all rows interleaved in one process; "
+        "`arithmetic` is read back from the runtime; `faster` is the median [quartiles] of the paired ratios to the "
+        "original in fp32 in the same runtime.",
         *(left_out.sentence for left_out in report.left_out),
         _noise(report),
         "Energy: not measured.",
         *_rivals(report),
         *_pruned_nothing(report),
-        *made.remarks,
+        *source.remarks,
     ]
 
 
@@ -125,14 +126,14 @@ def _noise(report: Report) -> str:
         return "Noise: nothing was timed."
     return (
         f"Noise: one artefact timed against itself (A/A) differed by {report.noise:.1%}, quartiles "
-        f"+-{report.noise_spread:.1%}; call any difference below {nothing(report):.0%} nothing."
+        f"+-{report.noise_spread:.1%}; differences in latency below {nothing(report):.0%} mean nothing."
     )
 
 
 def _rivals(report: Report) -> list[str]:
-    made, rivals = report.provenance, [r.variant for r in report.results if r.rival and r.variant.runtime == "torch"]
-    said = [
-        f"{rival.name} is {rival.path if rival.imgsz == made.imgsz else 'the original'} at {rival.imgsz} px"
+    source, rivals = report.provenance, [r.variant for r in report.results if r.rival and r.variant.runtime == "torch"]
+    described = [
+        f"{rival.name} is {rival.path if rival.imgsz == source.imgsz else 'the original'} at {rival.imgsz} px"
         for rival in rivals
     ]
-    return [f"Rivals, what you could take instead: {', '.join(said)}."] if said else []
+    return [f"Rivals, models you could deploy instead: {', '.join(described)}."] if described else []

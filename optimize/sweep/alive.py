@@ -1,4 +1,4 @@
-"""Which jobs of a sweep are worked on: whoever does holds the lock of the job's folder, on whatever machine."""
+"""Locks of a sweep and its jobs: a process that works on a job, on any machine, holds the lock of its folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +13,16 @@ from optimize.store import held, manifest
 from optimize.sweep import job
 from optimize.sweep.sweep import LOCK, jobs
 
-STOPPED = "it was stopped before it had ended; the same command goes on from there."
+STOPPED = "it was stopped before it had ended; the same command resumes it."
 PATIENCE = 20  # seconds from the end of one job to the start of the next, at most
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Two runs in one folder would mix their files.
+    """Hold the lock of the run in `folder`, since two runs would mix their files.
 
     Raises:
-        InputError: somebody else works there.
+        InputError: another process holds it.
     """
     lock = lock_of(folder)
     try:
@@ -32,10 +32,10 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def lock_of(folder: Path) -> FileLock:
-    """The lock of the run in `folder`, acquired.
+    """Acquire the lock of the run in `folder`.
 
     Raises:
-        InputError: somebody else works there.
+        InputError: another process holds it.
     """
     (folder / ".hydra").mkdir(parents=True, exist_ok=True)
     lock = _lock(folder)
@@ -47,10 +47,10 @@ def lock_of(folder: Path) -> FileLock:
 
 
 def alone_with(folder: Path) -> FileLock:
-    """Be the only one who has the sweep in `folder` done, until the lock is released.
+    """Acquire the lock of the sweep in `folder`.
 
     Raises:
-        InputError: somebody else does.
+        InputError: another process holds it.
     """
     if manifest.read(folder) is None:
         manifest.begin(folder, manifest.SWEEP)  # before the lock's file, which it proves to be ours
@@ -65,7 +65,7 @@ def alone_with(folder: Path) -> FileLock:
 
 
 def settle(folder: Path) -> bool:
-    """Note each job of the sweep in `folder` that nobody works on any more as failed; whether some are worked on."""
+    """Mark each running job of the sweep in `folder` whose lock is free as failed; return whether others still run."""
     works = False
     for one in jobs(folder):
         inside = folder / str(one.number)
@@ -80,11 +80,11 @@ def settle(folder: Path) -> bool:
 
 
 def wait(folder: Path, total: int | None) -> None:
-    """Until the sweep's jobs have ended: a launcher that fails over one of them may leave the others at work.
+    """Wait until the sweep's jobs have ended, since a launcher that fails may leave other jobs running.
 
     Args:
         folder: of the sweep.
-        total: how many jobs there are; None where that is not known.
+        total: the number of jobs; None where it is not known.
     """
     last = time()
     while time() - last < PATIENCE:

@@ -1,4 +1,4 @@
-"""One job, in a process of its own: whatever becomes of it, the sweep goes on and the job's folder tells."""
+"""Runs one job of a sweep in its own process; a failure is recorded in the job's folder, and the sweep goes on."""
 
 import logging.config
 import os
@@ -25,13 +25,13 @@ from optimize.sweep.job import RESULTS, Job
 log = logging.getLogger(__name__)
 
 OUTPUT = "output.txt"  # what libraries print
-KILLED = "its process was killed, most likely because the memory ran out; let fewer jobs run at once."
+KILLED = "its process was killed, most likely because the memory ran out; run fewer jobs at once."
 
 
 def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[str, Any], folder: Path) -> Job:
-    """Build what `config` describes, and write into `folder` how it ended.
+    """Build the variants that `config` describes, and write the outcome into `folder`.
 
-    A process of its own gives the memory back, and can be killed without taking other jobs with it.
+    A separate process frees its memory, and can be killed without ending other jobs.
 
     Args:
         config: of the job.
@@ -54,7 +54,7 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
 
 
 def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: Path) -> tuple[str | None, float | None]:
-    """Why it failed, None where results.json is written; and its score."""
+    """The reason of a failure, None if results.json was written; and the score."""
     _print_to(folder / OUTPUT)
     logging.config.dictConfig(logs)
     sys.argv[1:] = words  # the command that the report gives to repeat the job

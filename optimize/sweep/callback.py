@@ -19,7 +19,7 @@ from optimize.output import check_names, claim
 from optimize.sentences import one_sentence
 from optimize.store.manifest import SWEEP
 from optimize.sweep.alive import alone_with
-from optimize.sweep.sweep import Sweep, begin, told
+from optimize.sweep.sweep import Sweep, begin, read_request
 from optimize.sweep.watch import Watch
 
 watches: list[Watch] = []  # of this process; Hydra gives its callbacks to nobody
@@ -34,12 +34,12 @@ class Begin(Callback):
             _check(config)
             target = Path(config.hydra.sweep.dir)
             overrides = [typed(one, sweep=True) for one in plain(config.hydra.overrides.task)]
-            known = told(target)
+            known = read_request(target)
             same = known is not None and known.overrides == tuple(overrides)
             folder = claim(target, SWEEP, config.overwrite, same)
             new = [path for path in (folder, *folder.parents) if not path.exists()]
             lock = alone_with(folder)
-            sweep = _begun(config, overrides, folder, target)
+            sweep = _begin_sweep(config, overrides, folder, target)
             _fix(config, str(folder.absolute()))
             watches.append(Watch(sweep, target, lock, new))
 
@@ -52,7 +52,7 @@ def _fix(config: DictConfig, folder: str) -> None:
         config.hydra.overrides.hydra = [*kept, f"hydra.sweep.dir={QuotedString(folder, Quote.single).with_quotes()}"]
 
 
-def _begun(config: DictConfig, overrides: list[str], folder: Path, target: Path) -> Sweep:
+def _begin_sweep(config: DictConfig, overrides: list[str], folder: Path, target: Path) -> Sweep:
     settings = config.hydra
     given = [typed(word, sweep=True) for word in sys.argv[1:] if not word.startswith("hydra.sweep.dir=")]
     command = quoted(["python", "-m", "optimize", *given, f"hydra.sweep.dir={target}"])

@@ -1,4 +1,4 @@
-"""How much room a sweep takes."""
+"""Disk space that a sweep takes."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from optimize.store.held import NOTES
 from optimize.sweep.sweep import Sweep
 
 
-def own(sweep: Sweep) -> int:
-    """Bytes of its own folder."""
+def folder_bytes(sweep: Sweep) -> int:
+    """Bytes of the sweep's folder."""
     return size(sweep.folder)
 
 
-def stored(sweep: Sweep) -> int | None:
-    """Bytes of what its jobs use of their store, which other runs may use too; None where no store is seen here."""
+def store_bytes(sweep: Sweep) -> int | None:
+    """Bytes of the store's entries that its jobs use, which other runs may share; None where no store is accessible."""
     stores = {Path(str(report.provenance.config.get("store", ""))) for report in sweep.reports.values()}
     notes = [content(file, MOST) or b"" for file in sweep.folder.glob(f"*/{NOTES}")]
     names = {name for text in notes for name in text.decode("utf-8", "replace").splitlines() if name}

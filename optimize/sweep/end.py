@@ -1,4 +1,4 @@
-"""What happens when no job runs any more: everything is timed together, and the summary is written."""
+"""The end of a sweep, after the last job: times all variants together, and writes the summary."""
 
 import logging
 from collections import defaultdict
@@ -32,7 +32,7 @@ def end(folder: Path, target: Path, lost: str | None = None) -> None:
     Args:
         folder: of the sweep.
         target: where it lies when it has ended without a failure; `folder`, unless it replaces a sweep there.
-        lost: what its launcher failed with.
+        lost: the error that its launcher failed with.
 
     Raises:
         VariantFailed: a job failed, or a row of one.

@@ -43,7 +43,7 @@ ASKED = TypeAdapter(Asked)
 
 @dataclass(frozen=True)
 class Sweep:
-    """What was asked for, how far it is, and what was found so far.
+    """A sweep: its command, its progress, and its results so far.
 
     Attributes:
         folder: of the sweep; job 3 lies in its `3`.
@@ -79,7 +79,7 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
     Raises:
         InputError: what lies there is another sweep.
     """
-    known = told(folder)
+    known = read_request(folder)
     if known and known.overrides != tuple(overrides):
         raise InputError(
             f"hydra.sweep.dir={folder} holds the sweep `{known.command}`; go on with that, or give another folder."
@@ -92,7 +92,7 @@ def begin(folder: Path, command: str, overrides: Sequence[str], total: int | Non
 
 
 def withdraw(folder: Path, new: Sequence[Path]) -> None:
-    """Take `begin` back, where no job has begun.
+    """Undo `begin` if no job has begun.
 
     Args:
         folder: of the sweep.
@@ -129,7 +129,7 @@ def read(folder: Path) -> Sweep:
     """
     from optimize.report import results
 
-    sweep = told(folder)
+    sweep = read_request(folder)
     if sweep is None:
         raise InputError(f"{folder} holds no {FILE}; give the folder of a sweep, e.g. runs/sweep_2026-11-22_12-00-00.")
     known = jobs(folder)
@@ -151,7 +151,7 @@ def jobs(folder: Path) -> tuple[Job, ...]:
     return tuple(sorted(begun.values(), key=lambda one: one.number))
 
 
-def told(folder: Path) -> Sweep | None:
+def read_request(folder: Path) -> Sweep | None:
     """What was asked for of the sweep in `folder`; None where there is none."""
     known = _asked(folder)
     if known is None:

@@ -1,4 +1,4 @@
-"""Latencies of everything that a sweep made, on one machine, after all jobs have ended."""
+"""Times all variants of a sweep together on one machine, after all jobs have ended."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ TOGETHER = 24  # sessions that are open at once, since each takes memory
 
 
 class Artefact(NamedTuple):
-    """What makes two rows the same to a clock."""
+    """The identity of what is timed; rows with an equal one are timed once."""
 
     sha256: str
     runtime: str

@@ -1,4 +1,4 @@
-"""How far a sweep is: on the terminal, and in its summary, both kept up to date from what the jobs' folders tell.
+"""Shows the progress of a sweep on the terminal and in its summary, both updated from the jobs' folders.
 
 Jobs may run in other processes and on other machines, so files in a folder that all share are all that is needed.
 """

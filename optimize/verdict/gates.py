@@ -1,4 +1,4 @@
-"""What makes a figure of the report doubtful, found by the report itself: a loud line at its top, by name."""
+"""Alarms: what makes a figure of the report doubtful. Each has a name and is printed at the top of the report."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from optimize.precision import FP32, Precision
 from optimize.result import Report, Result
 from optimize.verdict.plain import called, nothing
 
-# A sound int8 executes 96 to 100 % here, with the decode and perhaps the last convolutions in float. A tenth in float,
-# which takes about twice as long as in int8, costs a tenth of the speed: as much as a benchmark's noise can hide.
+# A sound int8 executes 96 to 100 % here, with box decoding and perhaps the last convolutions in float. A tenth in
+# float, which takes about twice as long as in int8, costs a tenth of the speed: as much as benchmark noise can hide.
 EXECUTED = 0.9
-LEFT_OUT = 0.01  # of the validation images, from which on their absence is an alarm
-LOST = 0.1  # the same of a class's objects, in either split
+LEFT_OUT = 0.01  # share of the validation images; leaving out this many or more is an alarm
+LOST = 0.1  # share of a class's objects, in either split; losing this many or more is an alarm
 SPREAD = 0.15  # quartiles of an A/A check: 5 to 12 % on two quiet cores, 20 % where other work shares them
 NOTHING, LITTLE = 0.01, 0.1  # of the metric, 0 to 1; and as a share of the original's
-ERRORS, BETTER = 2, 0.005  # standard errors of the difference; and what is too little to speak of, as a difference
+ERRORS, BETTER = 2, 0.005  # standard errors of the difference; and the smallest gain of the metric that matters
 
 
 class Gate(NamedTuple):
@@ -27,7 +27,7 @@ class Gate(NamedTuple):
 
 
 def fired(report: Report) -> tuple[Gate, ...]:
-    """Every alarm; none where all figures can be believed."""
+    """Every alarm of a report; none where all figures can be trusted."""
     gates = {
         "left out": _left_out(report),
         "failed": _failed(report),
@@ -43,9 +43,9 @@ def fired(report: Report) -> tuple[Gate, ...]:
 
 
 def of_row(row: Result, first: Result, report: Report) -> list[str]:
-    """Alarms about the accuracy or the arithmetic of one row, judged by `first`, what it was made of.
+    """Alarms about the accuracy or the arithmetic of one row, compared with `first`, which it was made of.
 
-    That it is slower than that is not among them: such a time is believed.
+    A row that is slower than `first` raises no alarm here: its latency is still right.
     """
     alone = replace(report, results=(first,) if row is first else (first, row))
     missed = [row.missed] if row.missed else []
@@ -53,13 +53,13 @@ def of_row(row: Result, first: Result, report: Report) -> list[str]:
 
 
 def of_measurement(one: Measurement, report: Report) -> list[str]:
-    """Alarms about the time of one measurement elsewhere."""
+    """Alarms about the latency of one measurement on another machine."""
     alone = replace(report, measurements=(one,))
     return [*_timing_elsewhere(alone), *_arithmetic_elsewhere(alone)]
 
 
 def _left_out(report: Report) -> list[str]:
-    """Where so much is missing that figures are those of another data set than the user believes."""
+    """Splits that lose so many images that the figures describe another data set than the user believes."""
     sentences = []
     for left_out in report.left_out:
         lost = [
@@ -68,8 +68,8 @@ def _left_out(report: Report) -> list[str]:
             if count >= LOST * labelled
         ]
         if lost or (left_out.split == "val" and left_out.images >= LEFT_OUT * left_out.listed):
-            what = f" Of the classes, {', '.join(lost)}." if lost else ""
-            sentences.append(f"{left_out.sentence}{what} Fix or remove them, since every figure is without them.")
+            by_class = f" By class: {', '.join(lost)}." if lost else ""
+            sentences.append(f"{left_out.sentence}{by_class} Fix or remove these images; no figure includes them.")
     return sentences
 
 
@@ -78,15 +78,15 @@ def _failed(report: Report) -> list[str]:
 
 
 def of_timing(report: Report) -> list[str]:
-    """Alarms about every time that was measured on this host."""
+    """Alarms about all latencies that were measured on this host."""
     if report.noise is None or report.noise_spread is None:
         return []
     if report.noise <= ALIKE and report.noise_spread <= SPREAD:
         return []
     return [
         f"the same artefact timed against itself (A/A) differs by {report.noise:.1%} (at most {ALIKE:.0%} is sound), "
-        f"quartiles +-{report.noise_spread:.1%} (at most {SPREAD:.0%}), so times that differ by less than "
-        f"{nothing(report):.0%} tell nothing; measure again on a quiet machine, or with more rounds=."
+        f"quartiles +-{report.noise_spread:.1%} (at most {SPREAD:.0%}), so differences in latency below "
+        f"{nothing(report):.0%} mean nothing; measure again on a quiet machine, or with more rounds=."
     ]
 
 
@@ -94,7 +94,7 @@ def _timing_elsewhere(report: Report) -> list[str]:
     return [
         f"on {one.device}, {one.threads} threads, the same artefact timed against itself (A/A) differs by "
         f"{one.noise:.1%} (at most {ALIKE:.0%} is sound), quartiles +-{one.noise_spread:.1%} (at most {SPREAD:.0%}); "
-        "measure there again, with nothing else running and cool, or with more --rounds."
+        "measure again on that device while it is idle and cool, or with more --rounds."
         for one in report.measurements
         if one.noise > ALIKE or one.noise_spread > SPREAD
     ]
@@ -102,8 +102,8 @@ def _timing_elsewhere(report: Report) -> list[str]:
 
 def _arithmetic(report: Report) -> list[str]:
     return [
-        f"{called(row)} was made for {row.variant.precision} and ran in {latency.arithmetic}, so its time and its "
-        "accuracy are those of another arithmetic."
+        f"{called(row)} was made for {row.variant.precision} but ran in {latency.arithmetic}, so its latency and its "
+        f"accuracy are those of {latency.arithmetic}."
         for row, latency in report.timed
         if _another(row.precision, latency.arithmetic)
     ]
@@ -111,8 +111,8 @@ def _arithmetic(report: Report) -> list[str]:
 
 def _arithmetic_elsewhere(report: Report) -> list[str]:
     return [
-        f"what was measured on {one.device}, {one.threads} threads, was made for {one.precision} and ran there in "
-        f"{one.arithmetic}, so its time is that of another arithmetic, and its accuracy may be."
+        f"the {one.precision} file that was measured on {one.device}, {one.threads} threads, ran there in "
+        f"{one.arithmetic}, so its latency is that of {one.arithmetic}, and its accuracy there may differ."
         for one in report.measurements
         for row in report.results
         if row.artefact == one.artefact and one.arithmetic and _another(row.precision, one.arithmetic)
@@ -120,15 +120,15 @@ def _arithmetic_elsewhere(report: Report) -> list[str]:
 
 
 def _another(precision: Precision, arithmetic: str) -> bool:
-    """Whether what ran is not what the file was made for."""
+    """Whether `arithmetic`, in which a file ran, is not what its precision was made for."""
     return not set(precision.requires) <= set(arithmetic.split("+")) <= set(precision.computes)
 
 
 def _int8(report: Report) -> list[str]:
     return [
         f"{called(row)} executes only {row.int8_share:.1%} of its operations in int8, less than {EXECUTED:.0%}, while "
-        f"its file asks for {row.int_ops / row.flops:.1%}: what is computed in float, and the conversions in between, "
-        "cost speed and, far below that, make int8 slower than fp32."
+        f"its file asks for {row.int_ops / row.flops:.1%}: operations in float, and the conversions between float and "
+        "int8, cost speed; far below that share, int8 is slower than fp32."
         for row in report.results
         if row.precision.integer and row.int8_share is not None and row.int8_share < EXECUTED
     ]
@@ -139,12 +139,12 @@ def _near_zero(report: Report) -> list[str]:
     metric, score = first.accuracy.metric, first.accuracy.score
     if score < NOTHING:
         return [
-            f"the original itself has {metric} {score:.4f}, so no row can be compared with it; look whether model and "
-            "data belong together, and whether the labels are right."
+            f"the original itself has {metric} {score:.4f}, so no row can be compared with it; check that the model "
+            "and the data set belong together, and that the labels are right."
         ]
     return [
-        f"{called(row)} has {metric} {row.accuracy.score:.4f} where the original has {score:.4f}: it is broken, or "
-        "must be trained longer."
+        f"{called(row)} has {metric} {row.accuracy.score:.4f} where the original has {score:.4f}: the model is broken, "
+        "or needs more training."
         for row in others
         if row.accuracy.score < max(NOTHING, LITTLE * score)
     ]
@@ -158,28 +158,28 @@ def _better(report: Report) -> list[str]:
         if not row.rival and error is not None and gain >= BETTER and gain > ERRORS * error:
             found.append(
                 f"{called(row)} gains {100 * gain:.1f} points of {row.accuracy.metric} over the original, with a "
-                f"standard error of {100 * error:.1f}; look whether validation images are in the training split, and "
-                "whether the original was trained too short, so that training it on gains as much."
+                f"standard error of {100 * error:.1f}; check whether validation images are in the training split, and "
+                "whether the original was trained too briefly, so that more training alone would gain as much."
             )
     return found
 
 
 def _slower(report: Report) -> list[str]:
-    """Rows that take longer than what they were made of, by the paired ratios of both to the same original."""
+    """Rows that are slower than the row they were made from, by the paired ratios of both to the same original."""
     found = []
     for row, latency in report.timed:
         for source, before in (*_in_float(row, report), *_whole(row, report)):
             if before.speedup > latency.speedup * (1 + nothing(report)):
                 found.append(
                     f"{called(row)} is {before.speedup / latency.speedup:.2f}x slower than "
-                    f"{source.variant.name} there ({latency.median_ms:.4g} ms instead of "
-                    f"{before.median_ms:.4g} ms), so it gains nothing here."
+                    f"{source.variant.name} in the same runtime ({latency.median_ms:.4g} ms instead of "
+                    f"{before.median_ms:.4g} ms), so it brings no speed-up on this machine."
                 )
     return found
 
 
 def _in_float(row: Result, report: Report) -> list[tuple[Result, Latency]]:
-    """The same model in float32 in the same runtime; a training for int8 leaves no float32 row of its own."""
+    """The row of the same model in float32 in the same runtime; a model trained for int8 has no float32 row."""
     if row.precision == FP32:
         return []
     model = row.variant.model
@@ -189,14 +189,14 @@ def _in_float(row: Result, report: Report) -> list[tuple[Result, Latency]]:
 
 
 def _whole(row: Result, report: Report) -> list[tuple[Result, Latency]]:
-    """The original in the same precision and runtime."""
+    """The row of the original in the same precision and runtime."""
     if row.rival or not row.variant.model:
         return []
     return _timed(report, row, row.variant.precision, ())
 
 
 def _timed(report: Report, row: Result, precision: str, model: tuple[str, ...]) -> list[tuple[Result, Latency]]:
-    """The other row of the runtime with this model and precision; none where there is none, or it was not timed."""
+    """The other timed row with this model and precision in the runtime of `row`, or nothing."""
     wanted = (model, precision, row.variant.runtime)
     found = [
         (other, latency)

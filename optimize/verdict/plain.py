@@ -1,4 +1,4 @@
-"""What the sentences of the report share: names for people, and what is too little to speak of."""
+"""What the sentences of the report share: names of rows for people, changes, and what counts as noise."""
 
 from optimize.measure.latency import ALIKE
 from optimize.result import Report, Result
@@ -10,27 +10,27 @@ def called(result: Result) -> str:
 
 
 def model(result: Result) -> str:
-    """What was done to the model, without its precision: `original`, `pruned`, a rival's name."""
+    """The model's name without its precision: `original`, `pruned`, or the name of a rival."""
     return "+".join(result.variant.model) or "original"
 
 
 def nothing(report: Report) -> float:
-    """The share below which a difference of times means nothing here."""
+    """The relative difference of two latencies below which it is noise in this report."""
     if report.noise is None or report.noise_spread is None:
         return ALIKE
     return max(ALIKE, 2 * report.noise, report.noise_spread)
 
 
 def original(report: Report, runtime: str) -> Result | None:
-    """The original in float32 in a runtime, with which all rows of that runtime are timed; None where it failed."""
+    """The timed row of the original in float32 in `runtime`, the reference of its speed-ups; None where it failed."""
     there = (r for r in report.results if (r.variant.runtime, r.variant.name) == (runtime, "original") and r.latency)
     return next(there, None)
 
 
 def points(result: Result, report: Report) -> float:
-    """Points (0.01) of the main metric that a row gains over the original in torch; negative where it loses."""
+    """Percentage points (0.01) of the main metric that a row gains over the original in torch; negative for a loss."""
     gained = 100 * (result.accuracy.score - report.results[0].accuracy.score)
-    return round(gained, 9)  # what a float's last bit adds must not miss a limit that is just met
+    return round(gained, 9)  # a rounding error in the last bit must not turn a limit that is just met into a miss
 
 
 def change(value: float, unit: str = "") -> str:

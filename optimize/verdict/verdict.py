@@ -9,8 +9,8 @@ from optimize.measure.latency import ALIKE, Latency
 from optimize.result import Report, Result
 from optimize.verdict.plain import called, change, nothing, original, points
 
-USUAL = Limits(max_drop=1.0)  # what is meant where nothing is said: as fast as possible, and about as good
-ERRORS = 2  # two scores that differ by less than two standard errors can't be told apart
+USUAL = Limits(max_drop=1.0)  # without limits: the fastest variant that is about as accurate as the original
+ERRORS = 2  # standard errors; a smaller difference between two scores is noise
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ Failing = tuple[Result, tuple[Miss, ...]]  # a row with what it misses
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to take.
+    """Which row to deploy.
 
     Attributes:
         limits: those that the user set, or `USUAL` where there are none.
@@ -49,22 +49,21 @@ class Verdict:
 
     @property
     def choice(self) -> Result | None:
-        """The best, or the nearest miss; None where there was no row."""
+        """The best row, else the nearest miss; None without rows."""
         return self.best or self.nearest
 
 
 def decide(report: Report, rows: Sequence[Result] | None = None) -> Verdict:
-    """The verdict over `rows`, or over all: what was made, the original in every runtime, and the rivals."""
+    """The verdict over `rows`; by default over all rows, which include the original in every runtime and the rivals."""
     return over([(row, report) for row in (report.results if rows is None else rows)], report.limits)
 
 
 def over(rows: Sequence[tuple[Result, Report]], asked: Limits) -> Verdict:
-    """The verdict over rows of one or of several reports, each judged against the original of its own.
+    """The verdict over rows of one or several reports, each compared with the original of its own report.
 
-    With `limits.max_drop` the best is the fastest of those that meet every limit, and of those that can't be told
-    apart from it by their times the most accurate. Without it, it is the most accurate of those that meet the other
-    limits, and of those that can't be told apart from it by their accuracy the fastest. Without any limit it is as with
-    `limits.max_drop=1`.
+    With `limits.max_drop` the best row is the fastest that meets every limit; among rows whose latencies differ from it
+    only by noise, the most accurate. Without `limits.max_drop` it is the most accurate row that meets the other limits;
+    among rows whose accuracy differs from it only by noise, the fastest. Without any limit, `limits.max_drop=1` holds.
     """
     limits = USUAL if asked == Limits() else asked
     judged = [(row, _misses(row, report, limits)) for row, report in rows]
@@ -82,52 +81,52 @@ def over(rows: Sequence[tuple[Result, Report]], asked: Limits) -> Verdict:
 
 
 def chosen(report: Report) -> Result | None:
-    """The best, or the nearest miss, of what was made here; None where nothing was."""
+    """The best row, or the nearest miss, among the optimized variants; None where none was made."""
     made = decide(report, [row for row in report.results if row.variant.name != "original" and not row.rival])
     return made.choice
 
 
 def ranked(rows: Sequence[Result], report: Report) -> list[Result]:
-    """The best of all rows first, if it is among `rows`, then by time; what was not timed comes last."""
+    """`rows` with the best of all rows first, then by latency; rows without a latency come last."""
     best = decide(report).best
     return sorted(rows, key=lambda row: (row is not best, _time(row)))
 
 
 def headline(report: Report) -> str:
-    """What to take, and what that means, in one sentence."""
+    """The row to deploy, its gains and the reason, in one sentence."""
     return f"{'; '.join(parts(report))}."
 
 
 def parts(report: Report) -> tuple[str, str]:
-    """The headline's halves: what to take and what it gains, and why; or that nothing will do, and the nearest miss."""
+    """The two halves of the headline: the row to deploy with its gains, and why; or that no row meets the limits."""
     if report.unfinished:
         return (
-            "This run ended before all was measured",
-            f"{report.unfinished}; below stands what was measured until then",
+            "This run ended before everything was measured",
+            f"{report.unfinished}; the figures below were measured before that",
         )
-    return told(decide(report), report)
+    return explain(decide(report), report)
 
 
-def told(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
+def explain(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
     """`parts` of any verdict.
 
     Args:
         verdict: with at least one row.
         report: of the best row, or of the nearest miss.
-        added: what tells that row from those of the same name in other reports.
+        added: text that distinguishes the row from rows of the same name in other reports.
     """
     best = verdict.best
     if best is None:
         nearest, missed = _nearest(verdict.failing)
         return (
-            f"Nothing meets the limits ({named(verdict.limits)})",
+            f"Nothing meets the limits ({format_limits(verdict.limits)})",
             f"the nearest miss is {called(nearest)}{added}: {', '.join(miss.reason for miss in missed)}",
         )
     return _what(best, verdict, report, added), _why(best, verdict, report)
 
 
 def reasons(report: Report) -> list[str]:
-    """Why each other row fails, a sentence each; nothing where no limits were set."""
+    """One sentence for each row that misses a limit; nothing where no limits were set."""
     if report.limits == Limits():
         return []
     return [f"{called(row)}: {', '.join(miss.reason for miss in missed)}." for row, missed in decide(report).failing]
@@ -161,7 +160,7 @@ def _nearest(failing: Sequence[Failing]) -> Failing:
 
 
 def _missed(failing: Failing) -> tuple[float, float]:
-    """The largest miss, and of two rows with the same (a model has its FLOPs in every runtime) all together."""
+    """The largest miss, then the sum of all misses, since one model misses FLOPs by as much in every runtime."""
     excesses = [miss.excess for miss in failing[1]]
     return round(max(excesses), 6), sum(excesses)
 
@@ -187,7 +186,7 @@ def _most_accurate(rows: Sequence[Result], _: float) -> Result:
 
 
 def _what(best: Result, verdict: Verdict, report: Report, added: str) -> str:
-    """The best's gains: the time over the original in the same runtime, all else over the original in torch."""
+    """The best row and its gains: latency against the original in the same runtime, all else against it in torch."""
     there, time = original(report, best.variant.runtime), best.latency
     if best.variant.name == "original":
         changed = any(row.variant.name != "original" for row in _all(verdict))
@@ -204,7 +203,7 @@ def _what(best: Result, verdict: Verdict, report: Report, added: str) -> str:
         f"{change(points(best, report))} points of {best.accuracy.metric}",
         f"{best.size_bytes / 1e6:.2f} MB instead of {(there or first).size_bytes / 1e6:.2f} MB",
     )
-    return f"{'A rival beats all that was made here, ' if best.rival else ''}{called(best)}{added}: {', '.join(parts)}"
+    return f"{'A rival beats every optimized variant, ' if best.rival else ''}{called(best)}{added}: {', '.join(parts)}"
 
 
 def _speed(time: Latency, there: Result | None, report: Report) -> str:
@@ -212,15 +211,17 @@ def _speed(time: Latency, there: Result | None, report: Report) -> str:
         return f"{time.median_ms:.4g} ms"
     faster, least = time.speedup, 1 + nothing(report)
     if faster >= least:
-        return f"{faster:.1f}x faster than the original there"
+        return f"{faster:.1f}x faster than the original in the same runtime"
     return (
-        f"{1 / faster:.1f}x slower than the original there" if faster < 1 / least else "as fast as the original there"
+        f"{1 / faster:.1f}x slower than the original in the same runtime"
+        if faster < 1 / least
+        else "as fast as the original in the same runtime"
     )
 
 
 def _why(best: Result, verdict: Verdict, report: Report) -> str:
     usual = report.limits == Limits()
-    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {named(verdict.limits)}"
+    met = f"lose at most {USUAL.max_drop:g} point" if usual else f"meet {format_limits(verdict.limits)}"
     return f"of the {len(verdict.meeting)} of {len(_all(verdict))} rows that {met} it is {_rank(best, verdict)}"
 
 
@@ -231,13 +232,13 @@ def _all(verdict: Verdict) -> list[Result]:
 def _rank(best: Result, verdict: Verdict) -> str:
     if verdict.limits.max_drop is not None:
         first = _time(best) == min(map(_time, verdict.meeting))
-        return "the fastest" if first else "as fast as the fastest within the noise, and more accurate"
+        return "the fastest" if first else "within the noise of the fastest, and more accurate"
     first = best.accuracy.score == max(row.accuracy.score for row in verdict.meeting)
-    return "the most accurate" if first else "as accurate as the best within the noise, and faster"
+    return "the most accurate" if first else "within the noise of the most accurate, and faster"
 
 
-def named(limits: Limits) -> str:
-    """Those that were set, e.g. `max_drop=1, flops=4e9`."""
+def format_limits(limits: Limits) -> str:
+    """The limits that were set, e.g. `max_drop=1, flops=4e9`."""
     return ", ".join(
         f"{name}={value:g}".replace("e+0", "e") for name, value in vars(limits).items() if value is not None
     )

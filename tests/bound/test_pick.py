@@ -12,7 +12,7 @@ from helpers.messages import is_error, like, says
 from helpers.reports import measurement
 from optimize.bound import __main__ as command
 from optimize.bound import earlier
-from optimize.bound.pick import Candidate, Measured, largest, misses, said, verdict
+from optimize.bound.pick import Candidate, Measured, explain, largest, misses, verdict
 from optimize.cli import one_sentence
 from optimize.device.bound import bounds
 from optimize.device.device import known, load
@@ -74,22 +74,22 @@ FAST, SLOW = bounds(cost(1.0), device())[::-1]  # int8 2.5 ms, fp32 10 ms; with 
     ],
 )
 def test_a_bound_rules_out_and_never_promises(limits, slow, fast):
-    assert (said(cost(1.0), SLOW, limits), said(cost(1.0), FAST, limits)) == (slow, fast)
+    assert (explain(cost(1.0), SLOW, limits), explain(cost(1.0), FAST, limits)) == (slow, fast)
 
 
 def test_what_does_not_fit_the_memory_is_ruled_out_without_any_limit():
     (tight, _) = bounds(cost(1.0), device(memory=figure(0.003)))
-    assert misses(cost(1.0), tight, Limits()) == ["at least 4 MB of memory, more than there is"]
+    assert misses(cost(1.0), tight, Limits()) == ["at least 4 MB of memory, more than the device has"]
 
 
 def test_an_arithmetic_whose_peak_is_not_known_is_ruled_out_by_size_and_memory_only():
     peaks = {"cpu": {"fp32": figure(100.0), "int8": figure(None)}}
     slow, unknown = bounds(cost(1.0), device(peaks=peaks))
-    assert said(cost(1.0), slow, Limits(latency_ms=1)) == "ruled out: at least 5.99 instead of 1 ms"
-    assert said(cost(1.0), unknown, Limits(latency_ms=1)) == "not ruled out: no int8 peak known"
-    assert said(cost(1.0), unknown, Limits(size_mb=0.5)) == "ruled out: at least 1 instead of 0.5 MB"
+    assert explain(cost(1.0), slow, Limits(latency_ms=1)) == "ruled out: at least 5.99 instead of 1 ms"
+    assert explain(cost(1.0), unknown, Limits(latency_ms=1)) == "not ruled out: no int8 peak known"
+    assert explain(cost(1.0), unknown, Limits(size_mb=0.5)) == "ruled out: at least 1 instead of 0.5 MB"
     (_, tight) = bounds(cost(1.0), device(peaks=peaks, memory=figure(0.0009)))
-    assert misses(cost(1.0), tight, Limits()) == ["at least 1 MB of memory, more than there is"]
+    assert misses(cost(1.0), tight, Limits()) == ["at least 1 MB of memory, more than the device has"]
     open_ = Candidate("a", 640, cost(1.0), (slow, unknown), ())
     assert largest([open_], Limits(latency_ms=1)) == (open_, None)
     assert "a at 640 px (cpu in int8, whose peak is not known)" in verdict([open_], Limits(latency_ms=1), "")[0]
@@ -226,7 +226,7 @@ def test_an_earlier_run_on_the_device_decides(capsys, own, checkpoint, tmp_path)
     assert called(capsys, *words[:2], "limits.latency_ms=4", f"device_profile={own}")[0] == 3
     out = called(capsys, *words, f"device_profile={own}", "imgsz=96")[1]
     assert "Measured in runs" not in out
-    assert f"Nothing was measured of {checkpoint} at 96 px in {tmp_path / 'run'}." in " ".join(out.split())
+    assert f"{tmp_path / 'run'} has no measurement of {checkpoint} at 96 px." in " ".join(out.split())
     own.write_text(own.read_text().replace("a CPU", "another CPU"))
     code, out, error = called(capsys, *words, f"device_profile={own}")
     assert (code, out) == (1, "")
@@ -276,7 +276,7 @@ def test_a_run_is_of_a_board_only_if_the_board_says_so(tmp_path):
     for board, called_so in (
         ("Raspberry Pi 4 Model B Rev 1.4", "Raspberry Pi 4 Model B Rev 1.4"),
         ("Raspberry Pi 500 Rev 1.0", "Raspberry Pi 500 Rev 1.0"),
-        (None, "a board that does not tell its name"),
+        (None, "a board without a name"),
     ):
         with pytest.raises(InputError) as error:
             found(reports.report(), "raspberry-pi-5", tmp_path, board=board)

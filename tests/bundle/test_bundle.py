@@ -177,8 +177,8 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     ]
     made_with = "onnxruntime 1.31"
     assert about["made_with"] == made_with and f"Made with {made_with}; a newer one reads it too." in readme
-    said = "Where it was made: mAP50-95 0.5950, 5.00 ms on a CPU. The verdict over all rows there: "
-    assert f"{said}{verdict.headline(report)}\n" in readme
+    assert "Measured by the run that made it: mAP50-95 0.5950, 5.00 ms on a CPU. " in readme
+    assert f"The verdict of that run over all variants: {verdict.headline(report)}\n" in readme
     assert "It misses the limits" not in readme
     strict = replace(one_row(artefact, "onnxruntime"), limits=Limits(latency_ms=1))
     bundled(strict, tmp_path)  # what stood there is replaced
@@ -207,22 +207,24 @@ def test_the_device_of_these_tests_has_what_pip_brings_there_and_nothing_else(ru
 
 def test_the_verdict_is_bundled_and_where_that_is_a_checkpoint_the_best_that_was_exported():
     report = reports.report()
-    assert make.picked(report, BUNDLED) is verdict.chosen(report)
+    assert make.pick_row(report, BUNDLED) is verdict.chosen(report)
     rows = [row for row in report.results if not row.rival]
     torch = next(replace(row, latency=replace(row.latency, median_ms=0.1)) for row in rows if row.variant.tags)
     fast = replace(report, results=(rows[0], torch, *rows[2:]), limits=Limits(max_drop=2))
     assert verdict.chosen(fast) is torch
-    assert (make.picked(fast, BUNDLED).variant.name, make.picked(fast, BUNDLED).variant.runtime) == (
+    assert (make.pick_row(fast, BUNDLED).variant.name, make.pick_row(fast, BUNDLED).variant.runtime) == (
         "pruned+int8",
         "openvino",
     )
     untouched = replace(report, results=tuple(row for row in rows if not row.variant.tags))
-    assert (make.picked(untouched, BUNDLED).variant.name, make.picked(untouched, BUNDLED).variant.runtime) == (
+    assert (make.pick_row(untouched, BUNDLED).variant.name, make.pick_row(untouched, BUNDLED).variant.runtime) == (
         "original",
         "openvino",
     )
     with pytest.raises(VariantFailed, match=r"^there is no bundle, since no exported"):
-        make.picked(replace(report, results=tuple(r for r in report.results if r.variant.runtime == "torch")), BUNDLED)
+        make.pick_row(
+            replace(report, results=tuple(r for r in report.results if r.variant.runtime == "torch")), BUNDLED
+        )
 
 
 def test_a_bundle_is_whole_or_not_there(artefact, tmp_path, monkeypatch):

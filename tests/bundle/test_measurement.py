@@ -131,9 +131,9 @@ def test_a_device_that_can_not_be_believed_is_an_alarm():
     report = reports.report()
     results = (*report.results, reports.row("original", "openvino", "bf16", 1.0, 0.6, 6.0))
     loud = gates.fired(replace(report, results=results, measurements=(noisy, wrong)))
-    assert [(gate.name, gate.sentence.split(", made for")[0][:36]) for gate in loud] == [
+    assert [(gate.name, gate.sentence[:36]) for gate in loud] == [
         ("A/A", "on Raspberry Pi 5, 4 threads, the sa"),
-        ("wrong arithmetic", "what was measured on Raspberry Pi 5,"),
+        ("wrong arithmetic", "the bf16 file that was measured on R"),
     ]
 
 
@@ -142,16 +142,16 @@ WRONG = {
     "text": ("hello", "is no measurement (at its start: Invalid JSON"),
     "field": ({"median_ms": "fast"}, "is no measurement (at median_ms: "),
     "missing": ({"noise": ...}, "is no measurement (at noise: Field required)"),
-    "zero": ({"q1_ms": 0}, "holds figures that can't be"),
-    "negative": ({"noise": -1}, "holds figures that can't be"),
-    "order": ({"median_ms": 99.0}, "holds figures that can't be"),
-    "infinite": ({"clock_mhz": [float("nan"), 1]}, "holds figures that can't be"),
+    "zero": ({"q1_ms": 0}, "holds impossible figures"),
+    "negative": ({"noise": -1}, "holds impossible figures"),
+    "order": ({"median_ms": 99.0}, "holds impossible figures"),
+    "infinite": ({"clock_mhz": [float("nan"), 1]}, "holds impossible figures"),
     "schema": ({"schema": 2}, "has schema 2, this version reads 1"),
     "other": (
         {"sha256": "f" * 64},
-        "the measurement is of another model's bundle: its int8 artefact for openvino",
+        "the measurement is of the bundle of another run: its int8 artefact for openvino",
     ),
-    "precision": ({"precision": "fp16"}, "the measurement is of another model's bundle: its fp16 artefact"),
+    "precision": ({"precision": "fp16"}, "the measurement is of the bundle of another run: its fp16 artefact"),
 }
 
 

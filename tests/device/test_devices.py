@@ -183,8 +183,8 @@ def test_what_is_not_known_of_a_device_is_said():
         memory=figure(None),
     )
     notes = shown.notes(some)
-    assert any(says(note, "No time bounds npu in fp16 ... no peak") for note in notes)
-    assert any(says(note, "bandwidth ... caches of npu ... not known") for note in notes)
+    assert any(says(note, "no bound for npu in fp16 ... no peak") for note in notes)
+    assert any(says(note, "Memory ... not bound npu ... bandwidth ... not known") for note in notes)
     assert shown.rows(reports.report(device=some))[0][2:4] == ("npu", "fp16")
     assert shown.rows(reports.report(device=some))[0][5:] == ("-", "-", "0.0", "-")
     assert shown.sources(some)[:2] == [

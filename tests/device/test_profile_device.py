@@ -75,7 +75,7 @@ def test_a_figure_whose_two_best_values_differ_is_measured_again(again, figure, 
     assert profile_device.unsure(tries[:1]) and profile_device.unsure(tries[:2]) == [figure]
     left = iter(tries)
     monkeypatch.setattr(profile_device.machine, "alone", lambda *_: next(left))
-    made = profile_device.profiled(threads=1)
+    made = profile_device.measure_device(threads=1)
     assert made.peaks["openvino"]["fp32"].value == 100
     assert "the best of 72 calls" in made.peaks["openvino"]["fp32"].source
 
@@ -87,9 +87,9 @@ def test_where_no_two_of_the_best_agree_no_profile_is_made(monkeypatch):
         "alone",
         lambda *_: replace(FIRST, bandwidth={"openvino": 1.2 ** next(speeds)}),
     )
-    parts = "openvino from memory ... 137 ... 8 tries 114 billion bytes ... no profile ... again on a quiet machine"
+    parts = "openvino from memory ... 137 billion bytes ... 114 ... 8 tries ... no profile ... again on a quiet machine"
     with pytest.raises(MeasurementError, match=like(parts)):
-        profile_device.profiled(threads=1)
+        profile_device.measure_device(threads=1)
 
 
 @pytest.mark.parametrize(

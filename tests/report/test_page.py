@@ -277,7 +277,7 @@ def test_what_has_no_box_is_named_under_the_image(folder):
 
 def test_a_missing_image_is_named(tmp_path):
     page.write(reports.report(), tmp_path / "report.html")
-    assert "or the page would grow too large: 0.png." in (tmp_path / "report.html").read_text()
+    assert "or would make the page too large: 0.png." in (tmp_path / "report.html").read_text()
 
 
 def test_images_that_would_make_the_page_too_large_are_named(folder, monkeypatch):

@@ -117,4 +117,4 @@ def test_a_class_that_is_none_is_a_sentence(target, tmp_path, dataset, checkpoin
     monkeypatch.chdir(tmp_path)
     words = f"model={checkpoint}", f"data={dataset}", *QUICK, f"quant._target_={target}"
     code, _, err = command(monkeypatch, capsys, *words)
-    assert code == 1 and says(err, f"error: quant._target_={target} is no class")
+    assert code == 1 and says(err, f"error: quant._target_={target} can't be imported")

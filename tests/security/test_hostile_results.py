@@ -99,7 +99,7 @@ def test_what_is_no_image_is_named_and_not_embedded(run, kind, monkeypatch):
         os.mkfifo(file)
     draw(report, run)
     html = (run / "report.html").read_text()
-    assert "or the page would grow too large: 0.png." in html
+    assert "or would make the page too large: 0.png." in html
     assert base64.b64encode(SECRET.encode()).decode()[:-4] not in html and "data:image" not in html
 
 
@@ -225,6 +225,6 @@ def test_what_a_sweep_s_jobs_note_leads_to_no_file_elsewhere(swept, tmp_path):
     (tmp_path / "s" / "0" / "work.txt").write_text("odd\nmade\n\nmade Prune\n")
     from optimize.sweep import disk
 
-    assert disk.stored(known) == 0
+    assert disk.store_bytes(known) == 0
     assert sweep.read(tmp_path / "s").made == {"": 1, "Prune": 1}
     assert job.read(tmp_path / "s" / "0").state == job.BUILT

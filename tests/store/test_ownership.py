@@ -10,7 +10,7 @@ from helpers import reports
 from helpers.messages import like
 from helpers.ownership import finished, put, snapshot
 from optimize import import_measurement, output, profile_device
-from optimize.begin import _locked
+from optimize.begin import _acquire_lock
 from optimize.data.digits import compose
 from optimize.errors import InputError
 from optimize.flops import files as flops_files
@@ -190,9 +190,9 @@ def test_a_run_that_ended_while_another_was_checked_is_not_touched(tmp_path):
     assert output.claim(folder, RUN, overwrite=False) == folder
     finished(folder)
     before = snapshot(folder / "artefacts")
-    for overwrite, why in ((False, "holds a finished run"), (True, "was changed meanwhile")):
+    for overwrite, why in ((False, "holds a finished run"), (True, "was changed by another process")):
         with pytest.raises(InputError, match=why):
-            _locked(folder, folder, overwrite)
+            _acquire_lock(folder, folder, overwrite)
         assert snapshot(folder / "artefacts") == before
         assert manifest.read(folder).finished
 

@@ -156,7 +156,7 @@ def test_no_job_outlives_its_sweep_and_nothing_is_timed(launcher, how, words, tm
     assert not list(tmp_path.glob("s/*/results.json"))
     if how == "ctrl-c":
         assert run.returncode == 130
-        assert said(err).startswith("stopped: what was finished is kept")
+        assert said(err).startswith("stopped: finished work is kept")
         assert read(tmp_path).jobs[0].sentence == STOPPED
 
 

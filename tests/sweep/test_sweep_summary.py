@@ -216,15 +216,15 @@ def test_work_and_disk_are_those_of_all_jobs(four, tmp_path):
         (four.folder / str(number) / "uses.txt").write_text("".join(f"{name * 16}\n" for name in names))
         (four.folder / str(number) / "work.txt").write_text("made Prune\nfound Prune\nmade validation\n")
     found = read(four.folder)
-    assert disk.stored(found) == 1000 + 200 + 4
-    assert disk.own(found) == sum(file.stat().st_size for file in four.folder.rglob("*") if file.is_file())
+    assert disk.store_bytes(found) == 1000 + 200 + 4
+    assert disk.folder_bytes(found) == sum(file.stat().st_size for file in four.folder.rglob("*") if file.is_file())
     page.write(found, ended=True)
     text = (four.folder / "report.html").read_text()
     assert re.search(r">Prune</th><td>2</td><td>2</td>", text) and re.search(
         r">validation</th><td>2</td><td>0</td>", text
     )
     (tmp_path / "store").rename(tmp_path / "elsewhere")
-    assert disk.stored(found) is None
+    assert disk.store_bytes(found) is None
 
 
 def test_what_is_worth_taking_lies_in_the_sweeps_folder_under_telling_names(four, tmp_path, monkeypatch):

@@ -48,8 +48,8 @@ def test_without_limits_it_is_the_fastest_that_loses_at_most_one_point():
     assert best(report) == ("int8", "openvino")  # pruned+int8 is faster, and loses 1.4 points
     assert best(changed(report, "pruned+int8", "openvino", score=0.59)) == ("pruned+int8", "openvino")
     assert verdict.headline(report) == (
-        "int8 on OpenVINO: 1.7x faster than the original there, the same FLOPs, -0.4 points of mAP50-95, 1.04 MB "
-        "instead of 4.00 MB; of the 8 of 15 rows that lose at most 1 point it is the fastest."
+        "int8 on OpenVINO: 1.7x faster than the original in the same runtime, the same FLOPs, -0.4 points of mAP50-95, "
+        "1.04 MB instead of 4.00 MB; of the 8 of 15 rows that lose at most 1 point it is the fastest."
     )
     assert verdict.reasons(report) == []
 
@@ -58,13 +58,13 @@ def test_with_a_drop_it_is_the_fastest_and_of_what_is_as_fast_the_most_accurate(
     report = reports.report(limits=Limits(max_drop=2))
     fast = one(report, "pruned+int8", "openvino").latency.median_ms
     assert best(report) == ("pruned+int8", "openvino")
-    near = changed(report, "int8", "openvino", median_ms=1.04 * fast)  # 5 % is what can't be told apart here
+    near = changed(report, "int8", "openvino", median_ms=1.04 * fast)  # differences below 5 % are noise here
     assert best(near) == ("int8", "openvino")
-    assert verdict.headline(near).endswith(" it is as fast as the fastest within the noise, and more accurate.")
+    assert verdict.headline(near).endswith(" it is within the noise of the fastest, and more accurate.")
     assert best(changed(report, "int8", "openvino", median_ms=1.06 * fast)) == ("pruned+int8", "openvino")
     assert verdict.headline(report) == (
-        "pruned+int8 on OpenVINO: 2.3x faster than the original there, 30 % fewer FLOPs, -1.4 points of mAP50-95, "
-        "0.73 MB instead of 4.00 MB; of the 10 of 15 rows that meet max_drop=2 it is the fastest."
+        "pruned+int8 on OpenVINO: 2.3x faster than the original in the same runtime, 30 % fewer FLOPs, -1.4 points of "
+        "mAP50-95, 0.73 MB instead of 4.00 MB; of the 10 of 15 rows that meet max_drop=2 it is the fastest."
     )
 
 
@@ -78,7 +78,7 @@ def test_without_a_drop_it_is_the_most_accurate_and_of_what_is_as_accurate_the_f
     assert error > 0.001
     alike = changed(report, *kept[2], score=0.6 - 1.9 * error)
     assert best(alike) == ("pruned", "openvino")
-    assert verdict.headline(alike).endswith(" it is as accurate as the best within the noise, and faster.")
+    assert verdict.headline(alike).endswith(" it is within the noise of the most accurate, and faster.")
     assert best(changed(report, *kept[2], score=0.6 - 2.1 * error)) == ("original", "openvino")
     unknown = replace(one(report, *kept[2]).accuracy, folds=())
     report = replace(report, results=(*report.results[:2], replace(one(report, *kept[2]), accuracy=unknown)))
@@ -134,7 +134,8 @@ def test_a_rival_that_wins_is_said_first():
     report = changed(report, "64px+int8", "openvino", score=0.61)
     assert best(report) == ("64px+int8", "openvino")
     assert verdict.headline(report).startswith(
-        "A rival beats all that was made here, 64px+int8 on OpenVINO: 2.2x faster than the original there, 28 % fewer "
+        "A rival beats every optimized variant, 64px+int8 on OpenVINO: 2.2x faster than the original in the same "
+        "runtime, 28 % fewer "
     )
     assert names([verdict.chosen(report)]) == [("pruned+int8", "openvino")]  # whose images are compared
 

@@ -56,7 +56,7 @@ def test_the_alarm_names_reasons_images_and_classes():
     record = LeftOut("val", 11, 20, reasons, ("images/1.png", "images/2.png"), {"cat": (3, 4), "dog": (1, 90)})
     (gate,) = gates.fired(reports.report(left_out=(record,)))[:1]
     reasons = "a (5); b (2); c (2); other reasons (2) ... images/1.png, images/2.png"
-    assert says(gate.sentence, f"11 of 20 validation images are left out ... {reasons} ... cat loses 3 of 4 objects")
+    assert says(gate.sentence, f"leaves out 11 of 20 validation images ... {reasons} ... cat loses 3 of 4 objects")
 
 
 def test_it_is_kept_in_results_json_and_old_files_are_read(tmp_path):
@@ -76,7 +76,7 @@ def test_every_form_of_the_report_tells_it(tmp_path, capsys):
     written.write(shown, tmp_path)
     texts = [(tmp_path / name).read_text() for name in ("report.html", "report.md")]
     for text in (*texts, " ".join(capsys.readouterr().out.split())):
-        assert text.count("2 of 8 validation images are left out") >= 2  # alarm and note
+        assert text.count("leaves out 2 of 8 validation images") >= 2  # alarm and note
         assert "dark loses 1 of 4 objects" in text
 
 

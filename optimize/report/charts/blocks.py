@@ -1,4 +1,4 @@
-"""FLOPs and milliseconds of each block before and after, and what of both was saved."""
+"""Charts by block: FLOPs and milliseconds before and after, and how much of both was saved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +29,10 @@ class Pair:
 
 
 def pairs(report: Report) -> list[Pair]:
-    """What can be compared, the verdict's best first, then by time.
+    """The pairs to compare, the verdict's best first, then by latency.
 
-    Each stands beside the original in the same precision, and beside the original itself.
-
-    Where nothing was profiled, the models in torch, whose FLOPs are known all the same.
+    Each variant is compared with the original in its own precision and with the original in float32. Where nothing was
+    profiled, models in torch are compared by their FLOPs.
     """
     compared = _compared(report)
     changed = [after for after in ranked(compared, report) if after.variant.name != "original"]
@@ -61,7 +60,7 @@ def _originals(compared: list[Result], after: Result) -> list[Result]:
 
 
 def summary(report: Report, pair: Pair) -> str:
-    """The pair, and what the whole network saved: the share of its FLOPs, and of its time where that is known."""
+    """The pair, and how much of its FLOPs, and of its time where known, the whole network saved."""
     saved = zip(*(row["saved"] for row in rows(report, pair)), strict=True)
     sums = [
         f"{-sum(shares):+.0f} % {what}"
@@ -100,7 +99,7 @@ def time(report: Report) -> altair.Chart:
 
 
 def saved(report: Report) -> altair.Chart:
-    """FLOPs and time saved side by side, both as a share of the whole model's: where they differ is the question."""
+    """FLOPs and time saved side by side, each as a share of the whole model's."""
     return _bars(report, "saved", "% of the whole that was saved", ("FLOPs", "time"), ".1f")
 
 

@@ -1,4 +1,4 @@
-"""What one call takes on other machines; a chart of its own, since no machine's time says anything of another's."""
+"""Latency on other machines, in a separate chart: latencies of different machines are not comparable."""
 
 import altair
 

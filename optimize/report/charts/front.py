@@ -1,4 +1,4 @@
-"""Accuracy against FLOPs, latency and size: what each variant costs, and which ones nothing beats."""
+"""Charts of accuracy against FLOPs, latency and size, each with its Pareto front."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ LEAST_SPAN = 0.05  # of the accuracy axis: a finer scale makes noise look like a
 
 
 def points(report: Report) -> list[dict[str, Any]]:
-    """What the charts show of each row."""
+    """The data that the charts show of each row."""
     return [point(result, report) for result in report.results]
 
 
@@ -28,7 +28,7 @@ def against_size(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def against_latency(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Every row that was timed over its median, with quartiles; in equal steps for equal ratios."""
+    """Every timed row over its median latency with quartiles, on a logarithmic axis."""
     rows = [{**row, "x": row["median"]} for row in points if row["median"] is not None]
     # Room on the left for the name of the fastest.
     reach = (min(row["left"] for row in rows) / 1.7, 1.25 * max(row["right"] for row in rows))
@@ -38,7 +38,7 @@ def against_latency(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def point(result: Result, report: Report) -> dict[str, Any]:
-    """What a chart shows of one row of `report`."""
+    """The data that a chart shows of one row of `report`."""
     accuracy, time = result.accuracy, result.latency
     row = {
         "variant": result.variant.name,

@@ -12,7 +12,7 @@ import altair
 
 VEGA_LITE = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
-# light, dark; the series are told apart also by who sees no red or no green (after Okabe and Ito), in grey by shape
+# light, dark; the series are distinguishable without red or green (after Okabe and Ito), and in grey by shape
 PALETTE = {
     "paper": ("#ffffff", "#15181d"),
     "panel": ("#f6f7f9", "#1c2027"),
@@ -35,7 +35,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 
 
 def series(count: int, first: int = 0) -> list[str]:
-    """As many colours, from the `first` on; grey is number 0, for the original, and comes no second time."""
+    """`count` colours from the number `first` on; grey, for the original, is number 0 and is used once."""
     grey, *others = (name for name in PALETTE if name.startswith("series"))
     return [f"var(--{others[(i - 1) % len(others)] if i else grey})" for i in range(first, first + count)]
 
@@ -89,7 +89,7 @@ def finished(chart: altair.TopLevelMixin, longest: int = 0) -> dict[str, Any]:
 
 
 def still(spec: dict[str, Any]) -> str:
-    """The same chart as JSON with the colours of the light theme, for whoever knows no CSS."""
+    """The same chart as JSON with the colours of the light theme, for renderers without CSS."""
     text = json.dumps(spec)
     for name, (light, _) in PALETTE.items():
         text = text.replace(f"var(--{name})", light)

@@ -1,4 +1,4 @@
-"""The roofline: what each layer reaches, under what the machine can do at most.
+"""The roofline: the performance of each layer, under the peaks of the machine.
 
 Williams, Waterman, Patterson, "Roofline: an insightful visual performance model for multicore architectures",
 Communications of the ACM 52(4), 2009.
@@ -45,7 +45,7 @@ class Row:
 
 
 def drawn(report: Report) -> list[Row]:
-    """What can be drawn: the verdict's best first, then by time."""
+    """The rows to draw, the verdict's best first, then by latency."""
     machine = report.machine
     if machine is None:
         return []
@@ -135,7 +135,7 @@ def _name(result: Result) -> str:
 
 
 def _points(result: Result) -> list[dict[str, Any]]:
-    """What each layer reaches; nothing for a row that was not profiled."""
+    """The performance of each layer; nothing for a row that was not profiled."""
     if result.profile is None:
         return []
     return [
@@ -153,7 +153,7 @@ def _points(result: Result) -> list[dict[str, Any]]:
 
 
 def _roofs(row: Row, high: float) -> list[dict[str, Any]]:
-    """Each peak, from where the bandwidth allows it."""
+    """The line of each peak, from where the bandwidth allows it."""
     return [
         {"variant": row.name, "arithmetic": kind, "label": f"{kind} {peak:.0f}", "intensity": at, "reached": peak}
         for kind, peak in row.peaks.items()
@@ -162,7 +162,7 @@ def _roofs(row: Row, high: float) -> list[dict[str, Any]]:
 
 
 def _slopes(row: Row, low: float) -> list[dict[str, Any]]:
-    """What the bandwidth allows, up to the highest peak."""
+    """The line of the memory bandwidth, up to the highest peak."""
     bandwidth, highest = row.bandwidth, max(row.peaks.values())
     return [
         {"variant": row.name, "intensity": at, "reached": at * bandwidth, "label": f"memory {bandwidth:.0f} GB/s"}

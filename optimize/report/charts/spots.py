@@ -1,4 +1,4 @@
-"""Which points of a chart get their name written beside them, and on which side."""
+"""Selects the points of a chart that get a label, and the side of each label."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from optimize.report import labels
 
 HEIGHT = 360
-MANY = 60  # of more points only those on the front are named
+MANY = 60  # with more points than this only those on the front are labelled
 NARROW, WIDE = 250, 480  # pixels between the axes on a phone, and beside the other chart on a screen
 LETTER, LINE, MARK = 12, 15, 7  # pixels: size of a letter, height of a line, radius of a mark with its gap
 SIDES: list[tuple[Literal["left", "right", "center"], int, int]] = [  # align, dx, dy
@@ -26,7 +26,7 @@ SIDES: list[tuple[Literal["left", "right", "center"], int, int]] = [  # align, d
 
 @dataclass(frozen=True)
 class Axis:
-    """From where to where the horizontal axis reaches."""
+    """The range of the horizontal axis."""
 
     low: float
     high: float
@@ -39,7 +39,7 @@ class Axis:
 
 
 def names(rows: list[dict[str, Any]], best: list[int], x: Axis, y: tuple[float, float]) -> list[dict[str, Any]]:
-    """Rows named in a narrow and in a wide chart, those of the front `best` first; legend and tooltip tell the rest.
+    """Labels for a narrow and for a wide chart, those of the front `best` first; tooltips name the other points.
 
     Args:
         rows: points with `x`, `score` and `variant`, or `short` where that is too long.

@@ -1,4 +1,4 @@
-"""The sections of the report that are tables: one file each, and its line here.
+"""The sections of the report: one file each, and one line in the list below.
 
 The page, report.md and the terminal iterate over them in this order. To add one: docs/extending/report_section.md.
 """
@@ -20,6 +20,6 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
 
 
 def sections(report: Report) -> list[Section]:
-    """Those for which there is something to show."""
+    """The sections of `report` that have something to show."""
     found = (make(report) for make in SECTIONS)
     return [section for section in found if section is not None]

@@ -1,4 +1,4 @@
-"""The least that each model of a run would take on a device: computed, and always said to be so."""
+"""The section on lower bounds: the least latency of each model on a device, computed and labelled as such."""
 
 from optimize.device.bound import Bound, bounds
 from optimize.device.device import Device
@@ -19,7 +19,7 @@ def title(device: Device) -> str:
 
 
 def section(report: Report) -> Section | None:
-    """A row per model and arithmetic, and where every figure is from; None without a device."""
+    """A row per model and arithmetic, and the source of every figure; None without a device."""
     if report.device is None:
         return None
     first, *others = notes(report.device)
@@ -48,7 +48,7 @@ def of_model(name: str, imgsz: Size, cost: Cost, device: Device) -> list[tuple[s
 
 
 def cells(cost: Cost, bound: Bound) -> tuple[str, ...]:
-    """From the unit on."""
+    """The cells of one bound, from the unit on."""
     return (
         bound.unit,
         bound.arithmetic,
@@ -60,17 +60,18 @@ def cells(cost: Cost, bound: Bound) -> tuple[str, ...]:
 
 
 def notes(device: Device) -> list[str]:
-    """What a reader must know to believe the bounds, a sentence each."""
+    """How the bounds are computed and what they can't say, a sentence each."""
     return [
-        "A bound, not a measurement: the model takes at least as long there, and usually several times as long. A "
-        "bound can rule a model out; that one is fast enough, only a measurement can say.",
+        "A bound, not a measurement: on this device the model takes at least this long, usually several times as long. "
+        "A bound can rule a model out; only a measurement can show that a model is fast enough.",
         "The roofline: a layer takes at least its operations over the peak, and at least the bytes that the caches "
         "can't hold over the bandwidth; the bound is the sum of the longer ones, for one image. Activations, pooling, "
-        "additions, copies, the decode, NMS, calls, waiting and a clock that falls are left out.",
-        "`bound` counts every operation, as FLOPs do. Runtimes that compute 3x3 convolutions by Winograd's algorithm "
-        "(ncnn, TensorRT) multiply up to 5.06 times less in those, so only `with Winograd` rules a model out.",
-        "In int8 every layer is taken to run in int8; `memory` is that of the weights and of what goes into and comes "
-        "out of the largest layer, without the system and the runtime.",
+        "additions, copies, box decoding, NMS, call overhead, waiting and clock throttling are left out.",
+        "`bound` counts every operation, as FLOPs do. Runtimes that use Winograd's algorithm for 3x3 convolutions "
+        "(ncnn, TensorRT) need up to 5.06 times fewer multiplications there, so only `with Winograd` rules a model "
+        "out.",
+        "The int8 bound assumes that every layer runs in int8. `memory` counts the weights, and the input and output "
+        "of the largest layer, without the system and the runtime.",
         *_unknown(device),
     ]
 
@@ -78,29 +79,33 @@ def notes(device: Device) -> list[str]:
 def _unknown(device: Device) -> list[str]:
     peaks = [
         f"{unit} in {arithmetic}"
-        for unit, found in device.peaks.items()
-        for arithmetic, figure in found.items()
+        for unit, by_arithmetic in device.peaks.items()
+        for arithmetic, figure in by_arithmetic.items()
         if figure.value is None
     ]
     memory = [unit for unit in device.peaks if None in (device.bandwidth[unit].value, device.cache[unit].value)]
     return [
-        *([f"No time bounds {', '.join(peaks)}, since there is no peak with a source."] if peaks else []),
-        *([f"The bandwidth or the caches of {', '.join(memory)} are not known and bound nothing."] if memory else []),
+        *([f"There is no bound for {', '.join(peaks)}, since no peak with a source is known."] if peaks else []),
+        *(
+            [f"Memory does not bound {', '.join(memory)}, since the bandwidth or the cache size is not known."]
+            if memory
+            else []
+        ),
     ]
 
 
 def sources(device: Device) -> list[str]:
-    """Every figure with its kind and where it is from."""
-    found = [
+    """Every figure with its kind and its source."""
+    figures = [
         (f"{unit}, {arithmetic}", figure, "GOPS" if arithmetic == "int8" else "GFLOPS")
         for unit, peaks in device.peaks.items()
         for arithmetic, figure in peaks.items()
     ]
     for name, unit in (("bandwidth", "GB/s"), ("cache_bandwidth", "GB/s"), ("cache", "MB")):
         words = name.replace("_", " ")
-        found += [(f"{where}, {words}", figure, unit) for where, figure in getattr(device, name).items()]
-    found.append(("memory", device.memory, "GB"))
+        figures += [(f"{where}, {words}", figure, unit) for where, figure in getattr(device, name).items()]
+    figures.append(("memory", device.memory, "GB"))
     return [
         f"{what}: {'not known' if figure.value is None else f'{figure.value:g} {unit}, {figure.kind}'}. {figure.source}"
-        for what, figure, unit in found
+        for what, figure, unit in figures
     ]

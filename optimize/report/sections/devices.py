@@ -1,4 +1,4 @@
-"""What was measured on other machines: rows of their own, which no other figure of the report is compared with."""
+"""The section on measurements from other machines; no other figure of the report is compared with them."""
 
 from optimize.measurement import Measurement
 from optimize.report.sections.section import DASH, Section, Table
@@ -9,13 +9,13 @@ HEAD = (
     *("A/A", "+-", "MHz", "°C"),
 )
 NOTE = (
-    "The same files on other machines, by the bundle's bench.py. None is compared with what was measured on this "
-    "host, so none has a speed-up here; clock and temperature are those when warm and at the end."
+    "The same files on other machines, measured by the bundle's bench.py. They are not compared with measurements on "
+    "this host, so there is no speed-up; clock and temperature are those after warm-up and at the end."
 )
 
 
 def section(report: Report) -> Section | None:
-    """A row per measurement; None where nothing came back."""
+    """A row per imported measurement; None without any."""
     if not report.measurements:
         return None
     table = Table(HEAD, rows(report), words=HEAD[:4])
@@ -49,7 +49,7 @@ def measured(one: Measurement, report: Report) -> Result:
 
 
 def _both(values: tuple[float | None, float | None]) -> str:
-    """When warm and at the end."""
+    """The values after warm-up and at the end."""
     return DASH if values == (None, None) else " / ".join(DASH if value is None else f"{value:.0f}" for value in values)
 
 

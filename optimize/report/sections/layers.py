@@ -1,4 +1,4 @@
-"""What pruning did to each layer, and why it left some as they were."""
+"""The section on layers: what pruning removed from each, and why it removed nothing from some."""
 
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report
@@ -7,7 +7,10 @@ from optimize.work import LayerChange, Pruned
 HEAD = ("layer", "width", "MFLOPs", "parameters", "FLOPs left", "why nothing was removed")
 
 
-LEAD = "Before and after pruning, of one image, in the deployed graph; layers with 0 FLOPs run in training only."
+LEAD = (
+    "Each layer before and after pruning. FLOPs are for one image in the deployed graph; layers with 0 FLOPs run in "
+    "training only."
+)
 
 
 def section(report: Report) -> Section | None:

@@ -1,4 +1,4 @@
-"""How close each variant comes to the limit of this machine, and what keeps it from being faster."""
+"""The section on the roofline: how close each variant comes to the limit of this machine, and what bounds it."""
 
 from optimize.measure.roofline import CACHED, Limit, Machine, limit
 from optimize.report.sections.section import Section, Table
@@ -9,14 +9,15 @@ HEAD = ("variant", "runtime", "limit, ms", "median ms", "closeness", "compute", 
 
 LEAD = (
     "The roofline: a layer takes at least its operations over the peak, and at least its bytes over the bandwidth; "
-    "the limit of a variant is the sum of the longer ones. `compute` and `memory` are the shares of the median "
-    "latency that layers bound by either would take at the limit, `overhead` is the rest: kernels below the peak, "
-    "waiting threads, calls. Over 100 % means that peaks or bandwidths were measured too low, e.g. beside other work."
+    "the limit of a variant is the sum of the longer of the two. `compute` and `memory` are the shares of the median "
+    "latency that compute-bound and memory-bound layers would take at the limit; `overhead` is the rest: kernels below "
+    "the peak, waiting threads, call overhead. Over 100 % means that peaks or bandwidths were measured too low, e.g. "
+    "because other programs ran."
 )
 
 
 def section(report: Report) -> Section | None:
-    """A row per variant; None where the machine or no layer's time was measured."""
+    """A row per variant; None where neither the machine's peaks nor the time of layers was measured."""
     found = tuple(_row(result, own) for result, own in limits(report))
     if not found or report.machine is None:
         return None
@@ -50,8 +51,8 @@ def _measured(machine: Machine) -> tuple[str, ...]:
     return tuple(
         f"{runtime} reaches {', '.join(_speed(kind, peak) for kind, peak in peaks.items())}, "
         f"{machine.bandwidth[runtime]:.0f} GB/s from memory, and {machine.cache_bandwidth[runtime]:.0f} GB/s for "
-        f"layers that move at most {CACHED / 2**20:.0f} MiB, which the caches hold; by its own profile of graphs that "
-        "do nothing else, the best of their calls."
+        f"layers that move at most {CACHED / 2**20:.0f} MiB, which fit the caches; measured with the runtime's "
+        "profiler on graphs of one kind of layer, the best of all calls."
         for runtime, peaks in machine.peaks.items()
     )
 

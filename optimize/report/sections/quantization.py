@@ -1,4 +1,4 @@
-"""How each quantized file was made, and what that cost."""
+"""The section on quantization: the recipe of each quantized file, and the accuracy it lost."""
 
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report, Result
@@ -7,11 +7,11 @@ from optimize.work import Calibration, Quantized
 HEAD = ("variant", "runtime", "recipe", "drop, points", "allowed", "layers back in float", "seconds")
 TRIED = ("recipe", "drop, points", "faster than float32")
 RETURNED = ("layer", "drop left, points", "time")
-LEAD = "The drop is against the float32 file that it was made from, in the same runtime."
+LEAD = "The drop is relative to the float32 file that the quantized file was made from, in the same runtime."
 
 
 def section(report: Report) -> Section | None:
-    """A row per quantized file, then what was tried and which layers returned to float; None without such a file."""
+    """A row per quantized file, then the recipes tried and the layers back in float; None without such a file."""
     made = [(result, result.quantization) for result in report.results if result.quantization]
     if not made:
         return None
@@ -35,14 +35,12 @@ def _row(result: Result, work: Quantized) -> tuple[str, ...]:
 
 def _calibrated(seen: Calibration) -> str:
     counts = ", ".join(f"{name} {count}" for name, count in seen.images_by_class.items())
-    return (
-        f"Calibrated with {seen.images} images of {seen.source}, seed {seen.seed}; how many show each class: {counts}."
-    )
+    return f"Calibrated with {seen.images} images of {seen.source}, seed {seen.seed}; images per class: {counts}."
 
 
 def _candidates(result: Result, work: Quantized) -> list[Table]:
     rows = tuple((one.recipe, f"{one.drop:.2f}", f"{one.faster:.2f}x") for one in work.candidates)
-    return [Table(TRIED, rows, TRIED[:1], f"{_name(result)}, what was tried")] if rows else []
+    return [Table(TRIED, rows, TRIED[:1], f"{_name(result)}, recipes tried")] if rows else []
 
 
 def _float_layers(result: Result, work: Quantized) -> list[Table]:

@@ -1,4 +1,4 @@
-"""FLOPs saved against milliseconds saved, for each block of the network."""
+"""The section on savings: FLOPs and milliseconds saved in each block of the network."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ HEAD = ("block", "kind", "MFLOPs", "FLOPs saved", "ms", "time saved", "ms saved"
 
 
 LEAD = (
-    "Per top-level module of the network, as the runtime's own profiler tells; a change of layout counts for the layer "
-    "whose output it changes. Profiling costs time, and kernels leave gaps: what they add up to, as a share of the "
-    "latency, is given with each table."
+    "Per top-level module of the network, by the runtime's own profiler; a layout conversion counts towards the layer "
+    "whose output it converts. Profiling adds time and there are gaps between kernels, so each table states the sum of "
+    "the kernels' times as a share of the latency."
 )
 
 
@@ -70,7 +70,7 @@ def _savings(before: Result, after: Result) -> list[Saving]:
 
 
 def _covered(whole: Saving, before: Result, after: Result) -> str:
-    """How much of the latency the kernels explain, where that was measured."""
+    """The sum of the kernels' times as a share of the latency, where both were measured."""
     if before.latency is None or after.latency is None:
         return ""
     time, time_left = whole.milliseconds

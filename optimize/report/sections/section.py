@@ -1,4 +1,4 @@
-"""One section of the report: a record that the page, report.md and the terminal each show in their way."""
+"""The record of a section of the report, which the page, report.md and the terminal render."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ class Table:
     Attributes:
         head: a name for each column.
         rows: a cell for each column.
-        words: those of `head` whose cells are words, which stand on the left of their column; the others are figures.
-        title: what tells it from other tables of its section; empty where there is but one.
+        words: the columns of `head` that hold words and are aligned left; the others hold figures.
+        title: distinguishes it from other tables of its section; empty where there is only one.
     """
 
     head: tuple[str, ...]
@@ -29,10 +29,10 @@ class Section:
     Attributes:
         name: one word, by which the page links to it.
         title: its heading.
-        lead: what a reader must know first.
+        lead: the paragraph below the heading.
         tables: in order.
-        notes: what a reader must know to believe the figures, a sentence each.
-        sources: where each figure is from, which the page folds away.
+        notes: what a reader needs to interpret the figures, a sentence each.
+        sources: the source of each figure; the page folds them away.
         terminal: whether it is short and important enough for the terminal.
         folded: whether it is so long that the page folds it away.
     """

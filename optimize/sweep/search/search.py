@@ -39,7 +39,7 @@ Point = dict[str, Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user wants.
+    """The requested search.
 
     Attributes:
         fixed: what is the same for every job.
@@ -60,7 +60,7 @@ def run(asked: Asked, folder: Path, launch: Callable[[list[Overrides], int], Non
     """Go on until all jobs have ended; what they were worth lies in `folder`/optuna.log.
 
     Args:
-        asked: what the user wants.
+        asked: the requested search.
         folder: of the sweep.
         launch: builds jobs, each into a folder with its number; the number of the first one is given.
     """

@@ -1,4 +1,4 @@
-"""What the rows of a sweep are compared with: a job at a smaller input must not hide what the smaller input costs."""
+"""Compares rows of a sweep with the original at the largest input, so that the cost of a smaller input shows."""
 
 from dataclasses import replace
 from typing import NamedTuple

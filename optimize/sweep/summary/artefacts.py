@@ -1,4 +1,4 @@
-"""Copies of what is worth taking, in the sweep's own folder under names that tell what they are."""
+"""Copies the best artefacts into the sweep's folder, under descriptive names."""
 
 import re
 import shutil

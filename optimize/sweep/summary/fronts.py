@@ -1,4 +1,4 @@
-"""Which rows nothing beats: no other is as accurate and costs less."""
+"""Pareto fronts of a sweep: rows that no other row beats in both accuracy and cost."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ COSTS: dict[str, Callable[[Row], float | None]] = {
 
 
 def fronts(known: Sequence[Row]) -> dict[str, list[Row]]:
-    """By what is paid, the rows on the front of accuracy against it, the cheapest first; each data set has its own."""
+    """The Pareto front (accuracy against cost) for each cost metric, cheapest first; separate for each data set."""
     return {cost: [row for group in groups(known) for row in _front(group, of)] for cost, of in COSTS.items()}
 
 

@@ -1,4 +1,4 @@
-"""What a sweep found, over all of its jobs."""
+"""The summary of a sweep over all of its jobs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that the page, the CSV and the terminal say.
+    """The content of the page, the CSV and the terminal.
 
     Attributes:
         sweep: how far it is.
         told: by the job's number, what was set for it that others don't have the same.
         rows: what was measured, each artefact once.
-        fronts: by what is paid, the rows that nothing beats.
+        fronts: the rows on the Pareto front for each cost metric.
         findings: one, unless data, threads or limits differ between the jobs; none before all is timed.
     """
 
@@ -61,12 +61,12 @@ class Summary:
 
     @property
     def worth(self) -> list[Row]:
-        """What is on a front, or best."""
+        """The rows on a Pareto front, and the best rows."""
         return [row for row in self.rows if self.is_best(row) or self.fronts_of(row)]
 
     @property
     def headline(self) -> str:
-        """What to take of everything that the sweep made, in one sentence; how far it is where nothing was timed."""
+        """The variant of the sweep to deploy, in one sentence; before timing the progress of the sweep."""
         said = [f"{'; '.join(found.parts)}." for found in self.findings]
         return " ".join(said) or f"{progress(self.sweep)}."
 
@@ -109,8 +109,8 @@ def _findings(sweep: Sweep, known: Sequence[Row]) -> list[Finding]:
             decided = verdict.over([(row.result, row.report) for row in group], asked)
             named = decided.choice
             row = next(row for row in group if row.result is named)
-            what, why = verdict.told(decided, replace(row.report, limits=asked), row.added)
-            where = _where(group, apart) + ([verdict.named(asked) or "no limits"] if len(limits) > 1 else [])
+            what, why = verdict.explain(decided, replace(row.report, limits=asked), row.added)
+            where = _where(group, apart) + ([verdict.format_limits(asked) or "no limits"] if len(limits) > 1 else [])
             found.append(Finding(asked, decided, row, (f"{', '.join(where)}: {what}" if where else what, why)))
     return found
 

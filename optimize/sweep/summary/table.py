@@ -92,7 +92,7 @@ def failures(summary: Summary) -> list[Failed]:
 
 
 def show(sweep: Sweep) -> None:
-    """Print the rows that are worth a look to stdout, what failed, and every alarm."""
+    """Print every alarm, the best rows and what failed to stdout."""
     summary = summarize(sweep)
     console = terminal()
     for (name, sentence), numbers in alarms(sweep).items():
@@ -104,7 +104,7 @@ def show(sweep: Sweep) -> None:
         name, *others = cells(row, summary)
         shown.add_row(f"{name} (best)" if summary.is_best(row) else name, *others)
     console.print(shown if summary.rows else summary.headline, style=None if summary.rows else "bold")
-    print(f"Of {len(summary.rows)} rows these are on a front of accuracy against FLOPs, latency or size, or best.")
+    print(f"Shown of {len(summary.rows)} rows: Pareto fronts (accuracy against FLOPs, latency, size) and the best row.")
     for failed in failures(summary):
         console.print(f"- {failed.called} failed: {failed.sentence}", soft_wrap=True)
 
