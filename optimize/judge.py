@@ -84,7 +84,7 @@ class Judge:
         artefact = digest(variant.path), variant.runtime, variant.precision, str(variant.imgsz)
         # torch adds up in another order on other threads
         identity = *artefact, self.data.fingerprint, here(), str(self.threads), str(versions())
-        return validation.once(self.store, identity, validated)
+        return validation.validate_once(self.store, identity, validated)
 
     @working()
     def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:

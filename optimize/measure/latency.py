@@ -15,7 +15,7 @@ import numpy as np
 from rich.progress import track
 
 from optimize.errors import MeasurementError, described
-from optimize.host.process import fresh
+from optimize.host.process import run_in_new_process
 from optimize.progress import CONSOLE
 from optimize.variant import Variant
 
@@ -108,7 +108,7 @@ def measure(
     Raises:
         Untimed: one of them can't be opened or called.
     """
-    return fresh(_measure, subjects, threads, rounds, seed, references)
+    return run_in_new_process(_measure, subjects, threads, rounds, seed, references)
 
 
 def _measure(

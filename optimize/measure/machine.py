@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from optimize.host.process import fresh
+from optimize.host.process import run_in_new_process
 from optimize.input_size import square
 from optimize.measure.profile import OpenProfiler, Profile, interleaved
 from optimize.measure.roofline import Machine
@@ -28,7 +28,7 @@ def measure(
     Those are peaks of each arithmetic that multiplies and adds in a profile, and bandwidths of its runtime. An
     arithmetic that the runtime doesn't use when asked for it has no peak; without any profile there is no machine.
     """
-    return fresh(_measure, subjects, threads)
+    return run_in_new_process(_measure, subjects, threads)
 
 
 def _measure(
@@ -45,7 +45,7 @@ def _measure(
 
 def alone(asked: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int) -> Machine:
     """`machine` in a new process."""
-    return fresh(machine, asked, threads, rounds)
+    return run_in_new_process(machine, asked, threads, rounds)
 
 
 def machine(asked: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int = ROUNDS) -> Machine:

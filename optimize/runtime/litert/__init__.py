@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from optimize.errors import OptimizeError, described
-from optimize.host.process import fresh
+from optimize.host.process import run_in_new_process
 from optimize.input_size import Size
 from optimize.measure.graph_cost import GraphCost
 from optimize.runtime.litert import cost, device, graph
@@ -51,7 +51,8 @@ class LiteRT:
             OptimizeError: litert-torch can't translate the model.
         """
         target = folder / f"{variant.path.stem}.tflite"
-        fresh(_convert, variant.path, variant.imgsz, target)  # its libraries change torch and hold a gigabyte
+        # litert-torch and its dependencies patch torch and hold a gigabyte of memory
+        run_in_new_process(_convert, variant.path, variant.imgsz, target)
         return replace(variant, path=target, runtime=self.info.name)
 
     def build(self, variant: Variant, folder: Path) -> Variant:

@@ -11,7 +11,7 @@ from onnx import inliner
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from optimize.errors import InputError, MeasurementError, described
-from optimize.host.tried import why_not
+from optimize.host.tried import try_in_process
 from optimize.measure import graph_cost
 from optimize.measure.graph_cost import LARGEST, GraphCost, GraphLayer
 from optimize.runtime.onnx.check import REMEDY, check, check_flat
@@ -62,7 +62,7 @@ def _too_much(model: onnx.ModelProto) -> str | None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString())
-        return why_not(INFER, str(path), SECONDS, MEMORY)
+        return try_in_process(INFER, str(path), SECONDS, MEMORY)
 
 
 def uncounted(model: onnx.ModelProto) -> tuple[str, ...]:
