@@ -65,7 +65,7 @@ def profiled(threads: int) -> Device:
     }
     found: list[Machine] = []
     while len(found) < MOST:
-        found.append(machine.alone(asked, threads, ROUNDS))
+        found.append(machine.measure_machine_alone(asked, threads, ROUNDS))
         if not unsure(found):
             return device(best(found), threads, len(found))
     what, first, second, unit = unsure(found)[0]
