@@ -7,7 +7,7 @@ from typing import ClassVar
 from optimize.judge import Judge
 from optimize.precision import Precision
 from optimize.quant.stage import why_no_writer, write
-from optimize.runtime.here import here
+from optimize.runtime.here import machine_name
 from optimize.runtime.session import Runtime
 from optimize.variant import Variant
 
@@ -24,7 +24,7 @@ class Bf16:
     precision: ClassVar = Precision("bf16", bytes=2, computes=("bf16", "fp32"), requires=("bf16",), fill=0.4)
 
     judge: Judge = field(repr=False)
-    machine: str = field(default_factory=here, init=False)
+    machine: str = field(default_factory=machine_name, init=False)
 
     def why_not(self, runtime: Runtime) -> str | None:
         return why_no_writer(self.precision, runtime)

@@ -16,7 +16,7 @@ from optimize.judge import Judge
 from optimize.measure.latency import ALIKE
 from optimize.precision import Precision
 from optimize.quant.fallback import Trial, toward_float
-from optimize.runtime.here import here
+from optimize.runtime.here import machine_name
 from optimize.runtime.session import Quantizer, Runtime
 from optimize.store.apply import write_report
 from optimize.variant import Variant
@@ -62,7 +62,8 @@ class Int8:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "against", self.reference.key if self.reference else "")
-        object.__setattr__(self, "machine", f"{self.judge.threads} threads of {here()}" if self.search else here())
+        threads = f"{self.judge.threads} threads of " if self.search else ""
+        object.__setattr__(self, "machine", f"{threads}{machine_name()}")
         if self.calibration_images < 1:
             raise InputError(
                 f"quant.calibration_images={self.calibration_images} must be at least 1; 128 is the default."
