@@ -1,4 +1,4 @@
-"""bf16 arithmetic where the runtime has it: free, and on a CPU with AMX about as fast as int8."""
+"""bf16 arithmetic where the runtime has it: it needs no calibration, and on a CPU with AMX is about as fast as int8."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,8 @@ class Bf16:
     """Effect: the same file, opened with another hint, in runtimes that have bf16 on this CPU; no file elsewhere.
 
     Attributes:
-        judge: knows the runtimes.
-        machine: another one that shares the store may have no bf16.
+        judge: gives the runtime of a variant.
+        machine: part of the identity, since another machine that shares the store may have no bf16.
     """
 
     precision: ClassVar = Precision("bf16", bytes=2, computes=("bf16", "fp32"), requires=("bf16",), fill=0.4)
