@@ -171,7 +171,7 @@ def measure(row: Row, baseline: Path, data: Dataset, work: Path) -> dict:
     cost = count(checkpoint.deployed(checkpoint.load(variant.path)), square(row.imgsz))
     session = Torch().open(variant, 1)
     identity = (digest(variant.path), str(row.imgsz), data.fingerprint)
-    found = accuracy.once(work, identity, lambda: validate(session, data, square(row.imgsz)))
+    found = validation.validate_once(work, identity, lambda: validate(session, data, square(row.imgsz)))
     return {**asdict(replace(row, stages=())), "flops": cost.flops, "map": found.score, "seconds": round(seconds)}
 
 

@@ -20,7 +20,7 @@ from optimize.measure.roofline import Machine
 from optimize.measure.validation import Validation
 from optimize.progress import bar
 from optimize.provenance import versions
-from optimize.runtime.here import here
+from optimize.runtime.here import machine_name
 from optimize.runtime.session import Runtime, Session
 from optimize.store.apply import apply, digest
 from optimize.variant import Variant
@@ -83,8 +83,8 @@ class Judge:
 
         artefact = digest(variant.path), variant.runtime, variant.precision, str(variant.imgsz)
         # the number of threads changes the order of torch's sums
-        identity = *artefact, self.data.fingerprint, here(), str(self.threads), str(versions())
-        return validation.once(self.store, identity, validated)
+        identity = *artefact, self.data.fingerprint, machine_name(), str(self.threads), str(versions())
+        return validation.validate_once(self.store, identity, validated)
 
     @working()
     def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:

@@ -66,7 +66,7 @@ def measure_device(threads: int) -> Device:
     }
     tries: list[Machine] = []
     while len(tries) < MOST:
-        tries.append(machine.alone(asked, threads, ROUNDS))
+        tries.append(machine.measure_machine_alone(asked, threads, ROUNDS))
         if not unsure(tries):
             return device(best(tries), threads, len(tries))
     what, first, second, unit = unsure(tries)[0]

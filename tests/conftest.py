@@ -46,7 +46,7 @@ def no_time_is_read(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quiet, "FOLDER", tmp_path_factory.mktemp("quiet"))
         for module in latency, machine:
-            patch.setattr(module, "fresh", lambda function, *arguments: function(*arguments))
+            patch.setattr(module, "run_in_new_process", lambda function, *arguments: function(*arguments))
         yield
 
 

@@ -129,7 +129,7 @@ def test_a_damaged_validation_is_made_again(ending, damage, tmp_path):
     calls = []
 
     def once() -> validation.Validation:
-        return validation.once(tmp_path, ("a",), lambda keep: calls.append(1) or found(keep))
+        return validation.validate_once(tmp_path, ("a",), lambda keep: calls.append(1) or found(keep))
 
     once()
     once()

@@ -15,7 +15,7 @@ from helpers import ROOT
 from helpers.commands import command
 from helpers.messages import is_error, says
 from optimize.errors import InputError, LimitMissed, described, during
-from optimize.host.process import fresh
+from optimize.host.process import run_in_new_process
 from optimize.judge import Judge
 from optimize.sentences import one_sentence
 
@@ -168,7 +168,7 @@ def test_without_a_log_the_line_itself_is_what_to_report(no_log, capsys):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system kills by no signal")
 def test_a_child_that_is_killed_is_known(no_log, capsys):
     with pytest.raises(SystemExit), one_sentence():
-        fresh(killed)
+        run_in_new_process(killed)
     assert is_error(capsys.readouterr().err, "a process was killed ... memory")
 
 
@@ -179,7 +179,7 @@ COMMANDS = {
     "store": ("optimize.store.contents", "contents", ""),
     "sweep": ("optimize.sweep.sweep", "read", "sweep"),
     "import_measurement": ("optimize.report.results", "read", "run file"),
-    "profile_device": ("optimize.measure.machine", "alone", "here.yaml"),
+    "profile_device": ("optimize.measure.machine", "measure_machine_alone", "here.yaml"),
 }
 BROKEN = """
 import importlib, runpy, sys

@@ -94,7 +94,7 @@ def test_the_store_makes_finds_and_clears_what_it_has(ruled, tmp_path):
     manifest = json.loads((made.path.parents[1] / MANIFEST).read_text(encoding="utf-8"))
     assert manifest["path"] == "inside/model", "the same on every system"
     for _ in range(2):
-        validation.once(store, ("a",), lambda found: replace(accuracy(), images=0))
+        validation.validate_once(store, ("a",), lambda found: replace(accuracy(), images=0))
     assert sorted(path.suffix for path in store.iterdir() if path.suffix != ".lock") == ["", ".json", ".jsonl"]
     contents.clear(store, [store])
     assert list(store.iterdir()) == []

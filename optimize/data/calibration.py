@@ -1,4 +1,4 @@
-"""Images of the training split, prepared for calibration one at a time."""
+"""Chooses calibration images from the training split, and prepares them one at a time."""
 
 import logging
 from collections import Counter, defaultdict
@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CalibrationImages:
-    """Iterates over (1, 3, height, width) float32 arrays in 0..1; read anew each time, so memory holds one image.
+    """Iterates over (1, 3, height, width) float32 arrays in 0..1; memory holds one image at a time.
 
     Attributes:
         files: images of the training split of `data`.
-        imgsz: of the arrays.
-        data: the data set that they are from.
-        seed: what chose them.
+        imgsz: height and width of the arrays.
+        data: the data set of the images.
+        seed: the seed that chose them.
     """
 
     files: tuple[Path, ...]
@@ -41,8 +41,8 @@ class CalibrationImages:
     def __len__(self) -> int:
         return len(self.files)
 
-    def described(self) -> Calibration:
-        """How many images, from where, by which seed, and how many of them show each class."""
+    def describe(self) -> Calibration:
+        """The record for the report: number of images, source, seed, and number of images by class."""
         shown = [self.data.classes.get(file, frozenset()) for file in self.files]
         counts = Counter(i for classes in shown for i in classes)
         return Calibration(
@@ -55,18 +55,18 @@ class CalibrationImages:
 
 
 def calibration_images(data: Dataset, count: int, seed: int, imgsz: Size) -> CalibrationImages:
-    """`count` images of the training split, or all where there are fewer, so that every class is seen.
+    """Choose `count` images of the training split, balanced over the classes; all images where there are fewer.
 
     Raises:
-        InputError: there is nothing to choose from.
+        InputError: the training split is empty.
     """
-    chosen = CalibrationImages(tuple(_balanced(data, count, seed)), imgsz, data, seed)
-    log.info(_sentence(chosen.described()))
-    return chosen
+    images = CalibrationImages(tuple(_balanced(data, count, seed)), imgsz, data, seed)
+    log.info(_sentence(images.describe()))
+    return images
 
 
 def sample(data: Dataset, count: int, seed: int, imgsz: Size) -> CalibrationImages:
-    """As `calibration_images`, but every image is as likely: for statistics of the data as they are."""
+    """As `calibration_images`, but drawn uniformly, for statistics with the data set's own class frequencies."""
     files = sorted(_training(data))
     return CalibrationImages(tuple(Random(seed).sample(files, min(count, len(files)))), imgsz, data, seed)
 
@@ -87,7 +87,7 @@ def _training(data: Dataset) -> tuple[Path, ...]:
 
 
 def _balanced(data: Dataset, count: int, seed: int) -> Iterator[Path]:
-    """Again and again an image of the class that is shown least so far; those without labels fill up."""
+    """Choose images one by one, each of the class that the fewest chosen images show; then images without labels."""
     files = sorted(_training(data), key=lambda file: file.parts[::-1])  # by name: the same wherever the data set lies
     Random(seed).shuffle(files)
     shown = {file: data.classes.get(file, frozenset()) for file in files}

@@ -2,12 +2,12 @@
 
 Nothing is downloaded. The digits are the 1,797 of scikit-learn's `load_digits` (8x8, from the UCI "Optical Recognition
 of Handwritten Digits" test set); the photographs are its two `load_sample_images`. Every scene has its own seed, so it
-is the same whatever else is composed, and scene i of a small data set is scene i of a larger one.
+doesn't depend on other scenes, and scene i of a small data set is scene i of a larger one.
 
 Training and validation share no digit and no part of a photograph. A box is the tight box around the visible ink: the
-pixels that at least half of a stroke covers and that no later digit hides.
+pixels that a stroke covers at least by half and that no later digit hides.
 
-Mirroring makes another glyph of a digit: train with `fliplr=0`.
+A mirrored digit is another glyph, so train with `fliplr=0`.
 """
 
 import os
@@ -26,15 +26,15 @@ from optimize.store import manifest
 from optimize.store.aside import set_aside
 from optimize.store.held import held
 
-VERSION = 1  # raise it when a scene would come out otherwise, so that old data sets are not taken for new ones
+VERSION = 1  # raise it when scenes change, so that an old data set in a store is not used for the new one
 SIDE = 160  # height and width of a scene in pixels
 NAMES = tuple("0123456789")
 FOLDS = {  # split: (seed, the digits, first and last + 1 column of both photographs); every fifth digit validates
     "train": (0, [i for i in range(1797) if i % 5 != 4], slice(0, 400)),
     "val": (1, [i for i in range(1797) if i % 5 == 4], slice(400, 640)),
 }
-INK = 0.5  # the share of a stroke from which on a pixel counts as ink
-HIDDEN = 0.15  # a later digit may cover at most this share of the ink that another still shows
+INK = 0.5  # a pixel counts as ink if a stroke covers at least this share of it
+HIDDEN = 0.15  # a later digit may cover at most this share of the visible ink of another
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,13 @@ class Scene:
 
 
 def compose(root: Path, train: int = 800, val: int = 200) -> Path:
-    """The `data.yaml` of an ultralytics detection data set under `root`, composed unless it is there already.
+    """Return the `data.yaml` of an ultralytics detection data set under `root`; compose it if it is missing.
 
-    It appears whole or not at all, and parallel processes compose it once. `train` and `val` count its images.
+    The folder appears whole or not at all, and parallel processes compose it once.
+
+    Args:
+        root: folder of the store.
+        train, val: number of images in each split.
     """
     folder = root / f"digits-v{VERSION}-{train}-{val}"
     partial = folder.with_name(f"{folder.name}.partial")
@@ -182,9 +186,9 @@ def _write(folder: Path, counts: dict[str, int]) -> None:
         images.mkdir(parents=True)
         labels.mkdir(parents=True)
         for index in range(count):
-            made = scene(split, index)
-            Image.fromarray(made.pixels).save(images / f"{index:05}.jpg", quality=95, subsampling=0)
-            (labels / f"{index:05}.txt").write_text("".join(_rows(made)), encoding="utf-8", newline="\n")
+            composed = scene(split, index)
+            Image.fromarray(composed.pixels).save(images / f"{index:05}.jpg", quality=95, subsampling=0)
+            (labels / f"{index:05}.txt").write_text("".join(_rows(composed)), encoding="utf-8", newline="\n")
     names = "".join(f'  {index}: "{name}"\n' for index, name in enumerate(NAMES))
     # no `path`: ultralytics then takes the folder of this file as the root, whatever the working directory is
     (folder / "data.yaml").write_text(
@@ -192,10 +196,10 @@ def _write(folder: Path, counts: dict[str, int]) -> None:
     )
 
 
-def _rows(made: Scene) -> list[str]:
+def _rows(composed: Scene) -> list[str]:
     """Lines of an ultralytics label file: class, then centre x and y, width and height as shares of the side."""
     rows = []
-    for index, (left, top, right, bottom) in zip(made.classes, made.boxes, strict=True):
+    for index, (left, top, right, bottom) in zip(composed.classes, composed.boxes, strict=True):
         values = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
         rows.append(f"{index} {' '.join(f'{value / SIDE:.6f}' for value in values)}\n")
     return rows

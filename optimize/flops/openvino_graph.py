@@ -7,7 +7,7 @@ from optimize.errors import InputError, RuntimeUnavailable, described
 from optimize.flops.input_size import check
 from optimize.flops.named import layers_by_module
 from optimize.flops.table import Table
-from optimize.host.tried import why_not
+from optimize.host.tried import try_in_process
 from optimize.runtime.openvino import cost as openvino_cost
 
 # OpenVINO evaluates shapes as it reads, for which a small graph can ask for any time and memory.
@@ -32,7 +32,9 @@ def table(path: Path, imgsz: int | None) -> Table:
     weights = files[0].with_suffix(".bin")
     if weights.exists() and not weights.is_file():
         raise InputError(f"model={path} has a {weights.name} that is no file; give a folder with both.")
-    if why := why_not(READ, str(files[0]), SECONDS, MEMORY + 4 * (weights.stat().st_size if weights.exists() else 0)):
+    if why := try_in_process(
+        READ, str(files[0]), SECONDS, MEMORY + 4 * (weights.stat().st_size if weights.exists() else 0)
+    ):
         raise InputError(f"model={path} can't be read by OpenVINO, since {why}; export it again.")
     try:
         network = ov.Core().read_model(files[0])

@@ -1,5 +1,5 @@
-"""What this machine is and can: the only place that knows operating systems. Nothing here needs torch to be imported.
+"""Describes this machine and its operating system; no other package depends on the operating system.
 
-Where a system doesn't tell something it is None, never a guess. `tests/lint_portable.py` keeps what only some systems
-have out of all other folders.
+Importing these modules doesn't import torch. A value that the system doesn't report is None, never a guess.
+`tests/lint_portable.py` refuses code for single operating systems in all other folders.
 """

@@ -1,8 +1,8 @@
-"""While a stranger's file is read, this thread opens no connection, starts no process, and changes no file.
+"""While an untrusted file is read, this thread opens no connection, starts no process and changes no file.
 
-By Python's own audit events (PEP 578), which every library raises that goes through Python's open, socket, os and
-subprocess: what is refused doesn't depend on who asks. Only an import of an installed module is let through. It is a
-second fence: what reads the file must not try at all.
+Enforced by an audit hook (PEP 578): every library that uses Python's open, socket, os or subprocess raises these
+events, so the refusal doesn't depend on the caller. Importing an installed module stays allowed. This is a second line
+of defence: the code that reads the file must not attempt any of this in the first place.
 """
 
 import os
@@ -30,12 +30,12 @@ _thread = local()
 
 
 class Confined(PermissionError):
-    """Something was to be fetched, started or changed while a stranger's file was read."""
+    """Reading an untrusted file tried to open a connection, start a process or change a file."""
 
 
 @contextmanager
 def confined(on: bool = True) -> Iterator[None]:
-    """Raise Confined where this thread would do any of that inside the `with`; unless `on`, change nothing."""
+    """Inside the `with`, raise Confined where this thread attempts any of that; with `on=False` nothing is refused."""
     if on:
         _listen()
     before = getattr(_thread, "on", False)
@@ -46,7 +46,7 @@ def confined(on: bool = True) -> Iterator[None]:
         _thread.on = before
 
 
-@cache  # once in a process: Python takes no hook away again
+@cache  # once per process: Python can't remove an audit hook
 def _listen() -> None:
     sys.addaudithook(_refuse)
 
@@ -59,7 +59,7 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _imports() -> bool:
-    """Whether a module is being imported: what an installed library does then is not the file's doing."""
+    """Whether a module is being imported: what an installed library does then is not caused by the file."""
     frame: FrameType | None = sys._getframe(2)
     while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
         frame = frame.f_back

@@ -5,6 +5,6 @@ from io import TextIOWrapper
 
 
 def print_any_letter() -> None:
-    """From now on a letter that the console's code page lacks is printed as `?`; otherwise it would end the run."""
+    """Print characters that the console's code page lacks as `?`; by default they would raise and end the run."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""What this CPU is, and what it has instructions for."""
+"""Name, instructions and caches of this CPU."""
 
 import platform
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-X86 = ("avx", "amx", "fma", "sse4")  # how the flags begin that name vector instructions
+X86 = ("avx", "amx", "fma", "sse4")  # prefixes of the flags that stand for vector instructions
 ARM = ("asimd", "sve", "sme", "i8mm", "bf16")
 INT8 = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "dot", "i8mm")  # x86, then ARM
 # where Windows' registry describes the machine, below HKEY_LOCAL_MACHINE
@@ -14,21 +14,21 @@ PROCESSOR, FIRMWARE = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0", r"HARDW
 
 
 def computes_int8() -> bool | None:
-    """Whether it multiplies and adds 8-bit integers in one instruction: VNNI or AMX on x86, dot product on ARM.
+    """Whether the CPU multiplies and adds 8-bit integers in one instruction: VNNI or AMX on x86, dot product on ARM.
 
-    None where that is unknown: torch is too old to tell, or the CPU is neither x86 nor ARM.
+    None where that is unknown: torch is too old to report it, or the CPU is neither x86 nor ARM.
     """
     import torch
 
     if not hasattr(torch.cpu, "get_capabilities"):
         return None
-    found = torch.cpu.get_capabilities()
-    known = [found[name] for name in INT8 if name in found]
-    return any(known) if known else None
+    capabilities = torch.cpu.get_capabilities()
+    reported = [capabilities[name] for name in INT8 if name in capabilities]
+    return any(reported) if reported else None
 
 
 def name() -> str | None:
-    """What the processor calls itself, e.g. `Apple M2`."""
+    """The processor's model name, e.g. `Apple M2`."""
     if sys.platform == "darwin":
         return _sysctl("machdep.cpu.brand_string")
     if sys.platform == "win32":
@@ -37,30 +37,30 @@ def name() -> str | None:
 
 
 def board() -> str | None:
-    """What the machine around it calls itself: a board in its device tree, a PC in its firmware; None where neither."""
+    """Model name of the board or computer, from its device tree or firmware; None where neither holds one."""
     if sys.platform == "darwin":
         return _sysctl("hw.model")
     if sys.platform == "win32":
         return _registry(FIRMWARE, "SystemProductName")
     for file in map(Path, ("/proc/device-tree/model", "/sys/devices/virtual/dmi/id/product_name")):
-        if file.is_file() and (found := file.read_text(encoding="utf-8", errors="replace").strip("\0 \n")):
-            return found
+        if file.is_file() and (model := file.read_text(encoding="utf-8", errors="replace").strip("\0 \n")):
+            return model
     return None
 
 
 def flags() -> list[str]:
-    """Its vector instructions, by Linux' names; none where the system does not list them."""
-    found = _cpuinfo()
+    """The CPU's vector instructions, by Linux' names; empty where the system doesn't list them."""
+    cpuinfo = _cpuinfo()
     return [
         flag
         for kind, beginnings in (("flags", X86), ("Features", ARM))
-        for flag in found.get(kind, "").split()
+        for flag in cpuinfo.get(kind, "").split()
         if flag.startswith(beginnings)
     ]
 
 
 def caches() -> int | None:
-    """Bytes of all its data caches together, those of all cores and levels; None where the system doesn't tell."""
+    """Total bytes of all data caches, over all cores and levels; None where the system doesn't report them."""
     sizes = {}
     for index in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cache/index*"):
         files = [index / name for name in ("level", "type", "shared_cpu_list", "size")]
@@ -78,19 +78,19 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def _sysctl(key: str) -> str | None:
-    """What macOS says of itself under `key`."""
+    """The value that macOS reports for `key`."""
     try:
-        asked = subprocess.run(["sysctl", "-n", key], capture_output=True, text=True, encoding="utf-8")
-    except OSError:  # the command is not there
+        completed = subprocess.run(["sysctl", "-n", key], capture_output=True, text=True, encoding="utf-8")
+    except OSError:  # the command is missing
         return None
-    return asked.stdout.strip() or None
+    return completed.stdout.strip() or None
 
 
 def _registry(key: str, value: str) -> str | None:
-    """What Windows' registry holds as `value` of `key`; None on another system."""
+    """The `value` of `key` in Windows' registry; None on another system."""
     if sys.platform == "win32":
         import winreg
 
-        with suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:  # there may be none
+        with suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:  # the key may be missing
             return str(winreg.QueryValueEx(opened, value)[0]).strip() or None
     return None

@@ -1,13 +1,13 @@
-"""Modules are imported from where they are installed, not from the current folder, whose files may be a stranger's."""
+"""Imports modules from where they are installed, never from the current folder, whose files may be untrusted."""
 
 import os
 import sys
 
 
 def leave_current_folder() -> None:
-    """Take the current folder from the path of this process, where `python -m` put it, and of those that it starts.
+    """Remove the current folder, which `python -m` adds, from sys.path of this process and of those that it starts.
 
-    A folder that PYTHONPATH names stays.
+    Folders in PYTHONPATH stay.
     """
     if not sys.flags.safe_path and sys.argv[0] == "-m":
         del sys.path[0]

@@ -1,4 +1,4 @@
-"""What is timed, or may be killed, runs in a process of its own."""
+"""Runs functions in new processes: what is timed, and what may be killed."""
 
 import os
 import shlex
@@ -16,10 +16,10 @@ import psutil
 Answer = TypeVar("Answer")
 
 
-def fresh(function: Callable[..., Answer], *arguments: Any) -> Answer:
-    """`function(*arguments)` in a new process, so that no thread pool or memory of training and validation is in it.
+def run_in_new_process(function: Callable[..., Answer], *arguments: Any) -> Answer:
+    """Call `function(*arguments)` in a new process, without the thread pools and memory of training and validation.
 
-    It ends with this one, and on Ctrl-C.
+    That process ends when this one ends, and on Ctrl-C.
     """
     with ProcessPoolExecutor(1, get_context("spawn"), end_with, (os.getpid(),)) as pool:
         try:
@@ -30,10 +30,10 @@ def fresh(function: Callable[..., Answer], *arguments: Any) -> Answer:
             raise
 
 
-@cache  # a worker has several jobs, and needs one thread
+@cache  # a worker runs several jobs, but needs one watching thread
 def end_with(parent: int) -> None:
-    """End this process, within a second, when its parent has ended: whoever kills that wants no work to go on."""
-    # found now, since it knows its process by number and start: the number of one that has ended is given again
+    """End this process within a second after its parent has ended, so that killing the parent stops all work."""
+    # looked up now: psutil identifies a process by number and start time, since numbers are used again
     process = psutil.Process(parent) if psutil.pid_exists(parent) else None
 
     def wait() -> None:
@@ -49,10 +49,10 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-    except psutil.AccessDenied:  # it is another user's, so it is there
+    except psutil.AccessDenied:  # it exists, and belongs to another user
         return True
 
 
 def quoted(words: Sequence[str]) -> str:
-    """One line that this system's shell takes for the command of these words."""
+    """The command line of `words`, quoted for this system's shell."""
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

@@ -1,10 +1,10 @@
-"""Quiet on this host while somebody times: many runs may work at once, but a timing is alone.
+"""Keeps this host quiet while a latency is timed: many runs may work at once, but a timing runs alone.
 
-A readers-writer lock made of exclusive ones, which filelock has on every system and which vanish with their process.
-Who works holds a file of its own; who times holds `gate` and waits until nobody holds a worker's file. Who begins to
-work passes `gate` first, so that no stream of workers keeps a waiting timing from its turn. Containers on one host, and
-users of one Windows or macOS, keep each other quiet only if they share the folder; YOLO_OPTIMIZE_LOCKS names another.
-Anybody on the host can hold up a timing there, and nothing else: no link is followed, no file's content is read.
+A readers-writer lock, built from the exclusive locks that filelock has on every system and that end with their process.
+Each worker holds a lock file of its own. A timing holds `gate` and waits until no worker's file is held. A worker
+passes `gate` before it begins, so a waiting timing is not starved. Containers on one host, and several users of one
+Windows or macOS, exclude each other only if they share the lock folder; YOLO_OPTIMIZE_LOCKS names another folder.
+Any user of the host can delay a timing there but do nothing else: no link is followed, no file's content is read.
 """
 
 import logging
@@ -25,11 +25,11 @@ from optimize.errors import InputError
 log = logging.getLogger(__name__)
 
 
-PLACE = "YOLO_OPTIMIZE_LOCKS"  # in the environment, and so in every process that starts from here
+PLACE = "YOLO_OPTIMIZE_LOCKS"  # environment variable, which child processes inherit
 
 
 def _shared_folder() -> Path:
-    """Not always gettempdir(), since job schedulers give every job a TMPDIR of its own."""
+    """The lock folder; not gettempdir() where /tmp can be used, since job schedulers give each job its own TMPDIR."""
     if place := os.environ.get(PLACE):
         return Path(place)
     shared = Path("/tmp")
@@ -38,27 +38,30 @@ def _shared_folder() -> Path:
 
 FOLDER = _shared_folder()
 GATE, WORKERS = "yolo-optimize.gate.lock", "yolo-optimize.work.*.lock"
-PATIENCE, FOR_EVER = 1, -1  # seconds until a wait is told
+PATIENCE, FOR_EVER = 1, -1  # seconds; a wait of more than `PATIENCE` is logged
 
 ALONE = "alone"
-# of this thread: the lock it holds while it works, ALONE while it times
+# state of this thread: the lock that it holds while it works, ALONE while it times
 _work: ContextVar[FileLock | str | None] = ContextVar("work", default=None)
 
 
 def check() -> None:
-    """Look whether the locks can be had, before anything is written.
+    """Check that the locks can be used, before anything is written.
 
     Raises:
-        InputError: the folder is none, or something else lies where a lock must.
+        InputError: the lock folder is not a folder, or a lock's path holds something else.
     """
     if not FOLDER.is_dir():
-        raise InputError(f"{PLACE}={FOLDER} is not a folder; give one that all who time on this host can write into.")
+        raise InputError(f"{PLACE}={FOLDER} is not a folder; give one that every user of this host can write to.")
     _lock(GATE)
 
 
 @contextmanager
 def working() -> Iterator[None]:
-    """Work that would disturb a timing; it begins when nobody times or waits to. Inside itself it changes nothing."""
+    """Hold a worker's lock during work that would disturb a timing; waits while a timing runs or waits.
+
+    Nested, and inside `timing`, it does nothing.
+    """
     if _work.get() is not None:
         yield
         return
@@ -74,16 +77,16 @@ def working() -> Iterator[None]:
 
 @contextmanager
 def timing() -> Iterator[None]:
-    """Be the only one on this host who works or times. Inside `working` this interrupts the work.
+    """Be the only process on this host that works or times. Inside `working` this gives up the worker's lock meanwhile.
 
-    While it lasts, nothing may be waited for that another run holds.
+    Inside it, code must not wait for anything that another run holds.
     """
     with away(), _gate():
         for file in list(FOLDER.glob(WORKERS)):  # none can begin again before the gate opens
             if _may_be_lock(file):
                 worker = _lock(file.name)
-                _acquire(worker, "other runs on this host to end what they work on, since timing needs quiet")
-                _leave(worker)  # those of killed processes are cleared away
+                _acquire(worker, "other runs on this host to finish their work, since timing needs a quiet machine")
+                _leave(worker)  # this also deletes the files of killed processes
         before = _work.set(ALONE)
         try:
             yield
@@ -93,10 +96,10 @@ def timing() -> Iterator[None]:
 
 @contextmanager
 def away() -> Iterator[None]:
-    """An interruption of `working` in which others may time.
+    """Give up the worker's lock of `working` meanwhile, so that other processes may time.
 
-    Whoever waits for anything that another run holds must be away: the other may be waiting for its turn to work,
-    behind one who times, who would wait for this work to end.
+    Code that waits for anything that another run holds must do so inside it, to avoid a deadlock: the other run may be
+    waiting for a timing to end, which waits for this work.
     """
     work = _work.get()
     if work is None or isinstance(work, str):
@@ -113,12 +116,12 @@ def away() -> Iterator[None]:
 
 def _enter(work: FileLock) -> None:
     with _gate():
-        _acquire(work, "a file of its own")  # nobody else asks for it while the gate is shut
+        _acquire(work, "its own lock")  # no other process asks for it while this one holds the gate
 
 
 def _leave(work: FileLock) -> None:
     work.release()
-    with suppress(OSError):  # who times has it open, or it is another user's
+    with suppress(OSError):  # a timing has it open, or it belongs to another user
         Path(work.lock_file).unlink(missing_ok=True)
 
 
@@ -133,21 +136,21 @@ def _gate() -> Iterator[None]:
 
 
 def _lock(name: str) -> FileLock:
-    """Which any user of this host may take, whatever the umask.
+    """The lock `name`, which any user of this host may take, whatever the umask.
 
     Raises:
-        InputError: something else lies there.
+        InputError: its path holds something that is not a lock file.
     """
     if not _may_be_lock(FOLDER / name):
         raise InputError(
-            f"{FOLDER / name} is no file of ours, so it can't be the lock that keeps this host quiet while something "
-            f"is timed; delete it, or name another folder for such locks with the environment variable {PLACE}."
+            f"{FOLDER / name} is not a regular file, so it can't be the lock that keeps this host quiet during "
+            f"timings; delete it, or name another lock folder in the environment variable {PLACE}."
         )
     return FileLock(FOLDER / name, mode=0o666)
 
 
 def _may_be_lock(path: Path) -> bool:
-    """Nothing yet, or a regular file; a link may lead to anybody's."""
+    """Whether `path` is free or a regular file; a link may lead to a file of another program."""
     try:
         return S_ISREG(path.lstat().st_mode)
     except FileNotFoundError:
@@ -155,7 +158,7 @@ def _may_be_lock(path: Path) -> bool:
 
 
 def _acquire(lock: FileLock, what: str) -> None:
-    """A wait of more than `PATIENCE` is told."""
+    """Acquire `lock`, however long it takes; after `PATIENCE` seconds log that it waits for `what`."""
     try:
         try:
             lock.acquire(timeout=PATIENCE)
@@ -168,4 +171,4 @@ def _acquire(lock: FileLock, what: str) -> None:
 
 @cache  # once in a process
 def _warn(why: str) -> None:
-    log.warning("no lock in %s (%s), so other runs on this host may work while this one times", FOLDER, why)
+    log.warning("can't lock files in %s (%s), so other runs on this host may disturb the timing", FOLDER, why)

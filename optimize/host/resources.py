@@ -1,4 +1,4 @@
-"""How much of this machine there is to use."""
+"""Cores, memory and load of this machine."""
 
 import os
 
@@ -6,7 +6,7 @@ import psutil
 
 
 def cores() -> int:
-    """CPU cores that this process may use; where the system binds no process to cores (macOS), all that it has."""
+    """CPU cores that this process may use; where the system has no core affinity (macOS), all cores."""
     process = psutil.Process()
     return len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count() or 1
 
@@ -17,5 +17,5 @@ def memory() -> int:
 
 
 def load_average() -> float | None:
-    """Processes that ran or waited to run, on average over the last minute; None where the system counts none."""
+    """Processes that ran or waited to run, on average over the last minute; None where the system reports none."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -1,4 +1,4 @@
-"""What a stranger's file may make endless, or fatal to a process, is tried in a process of its own first."""
+"""Tries code on an untrusted file in a process of its own, since it may never end or crash the process."""
 
 import subprocess
 import sys
@@ -6,19 +6,19 @@ from time import monotonic, sleep
 
 import psutil
 
-PAUSE = 0.02  # seconds between two looks
+PAUSE = 0.02  # seconds between two checks of the process
 
 
-def why_not(code: str, argument: str, seconds: float, memory: int) -> str | None:
-    """Run the Python `code` with `argument` as sys.argv[1], and say why it should not be done here; None: it went well.
+def try_in_process(code: str, argument: str, seconds: float, memory: int) -> str | None:
+    """Run the Python `code` in a new process and return why this process should not run it; None where it may.
 
-    What the code itself complains of by an exception is no reason: it will do so here too.
+    An exception of the code is no reason: this process will see the same exception.
 
     Args:
-        code: which imports only what is installed.
-        argument: its only one.
-        seconds: the most that it may take.
-        memory: the most that it may have, in bytes.
+        code: the program; it can import only installed packages.
+        argument: sys.argv[1] of the program.
+        seconds: the time limit.
+        memory: the memory limit in bytes.
     """
     child = subprocess.Popen(
         [sys.executable, "-P", "-c", code, argument], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

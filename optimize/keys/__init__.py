@@ -1,7 +1,7 @@
-"""Every key of the command line, explained by the comment above it in conf/*.yaml, which is its one source.
+"""Reads the explanation of every command-line key from the comment above it in conf/*.yaml.
 
-`python -m optimize.keys` (`make docs`) writes --help and docs/keys.md from it; other commands put its sentences into
-their own help.
+`python -m optimize.keys` (`make docs`) writes --help and docs/keys.md from these; other commands use the same sentences
+in their own help.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ import yaml
 
 from optimize.config import CONF
 
-WIDTH, COLUMN = 140, 26  # letters of a line, and at most of the column of names
+WIDTH, COLUMN = 140, 26  # characters of a line, and at most of the column of names
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Key:
 
     Attributes:
         name: as on the command line, e.g. `pruner.scope`.
-        meaning: one sentence, empty where the key is not explained: what names a class, what is another key's value, or
-            what another yaml of the group explains.
+        meaning: one sentence; empty for `_target_`, for a key that takes another key's value, and for a key that
+            another yaml of the group explains.
         default: as written in the yaml; empty for a key that has keys of its own.
     """
 
@@ -40,7 +40,7 @@ class Choice:
     Attributes:
         name: as on the command line, e.g. `taylor`.
         meaning: one sentence.
-        keys: all that it has.
+        keys: all keys of the yaml.
     """
 
     name: str
@@ -60,13 +60,13 @@ def meaning(name: str) -> str:
 
 
 def choices(group: str) -> list[Choice]:
-    """What a group offers, e.g. `pruner` or `hydra/launcher`."""
+    """The choices of a group, e.g. `pruner` or `hydra/launcher`."""
     place = group.replace("/", ".") + "."
     return [Choice(path.stem, _head(path), tuple(_keys(path, place))) for path in sorted((CONF / group).glob("*.yaml"))]
 
 
 def listed(rows: Iterable[tuple[str, str]], width: int = WIDTH) -> str:
-    """Names with their sentences beside them, below them where a name is long, as --help shows them."""
+    """Names with their sentences as in --help: a sentence stands beside its name, or below it if the name is long."""
     rows = list(rows)
     column = min(max(len(name) for name, _ in rows), COLUMN) + 4
     lines = []
@@ -79,7 +79,7 @@ def listed(rows: Iterable[tuple[str, str]], width: int = WIDTH) -> str:
 
 
 def wrapped(text: str, width: int = WIDTH, column: int = 0) -> str:
-    """`text` on lines of at most `width` letters, all but the first starting at `column`."""
+    """`text` on lines of at most `width` characters, all but the first starting at `column`."""
     return fill(text, width, subsequent_indent=" " * column, break_long_words=False, break_on_hyphens=False)
 
 
@@ -89,7 +89,7 @@ def _keys(path: Path, place: str) -> Iterator[Key]:
 
 
 def _below(node: yaml.Node | None, place: str, text: str) -> Iterator[Key]:
-    """The keys of `node` and of all below it, none of an empty file; in a list of defaults, the groups."""
+    """The keys of `node` and below it, in a list of defaults the groups; none for an empty file."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             name = place + key.value
@@ -106,8 +106,8 @@ def _written(value: yaml.Node, text: str) -> str:
 
 
 def _above(text: str, line: int) -> str:
-    """The comment that ends above a line, unless it is what the file begins with."""
-    lines = [given.strip() for given in text.splitlines()[:line]]
+    """The comment directly above a line; empty for the comment at the start of the file."""
+    lines = [above.strip() for above in text.splitlines()[:line]]
     start = line
     while start and lines[start - 1].startswith("#"):
         start -= 1
@@ -115,7 +115,7 @@ def _above(text: str, line: int) -> str:
 
 
 def _head(path: Path) -> str:
-    """What the first comment of a choice says after the command that uses it."""
+    """The sentence in the first comment of a choice, after the line with the example command."""
     lines = path.read_text(encoding="utf-8").splitlines()
     end = next(number for number, line in enumerate(lines) if not line.startswith("#"))
     command = next(number for number, line in enumerate(lines) if line.startswith("# python -m optimize "))

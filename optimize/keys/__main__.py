@@ -10,18 +10,18 @@ from optimize.keys import Choice, Key, choices, listed, meaning, root, wrapped
 GROUPS, OF_HYDRA = ("pruner", "recover", "quant", "runtime", "experiment"), ("hydra/launcher", "hydra/sweeper")
 
 COMMANDS = """\
-Make a YOLO model cheaper to run, and measure what that did.
+Make a YOLO model cheaper to run, and measure the effect.
 
   python -m optimize model=best.pt data=my.yaml prune=0.3 quant=int8     one run
   python -m optimize -m prune=0.1,0.3,0.5 quant=none,int8                a sweep: every combination
   python -m optimize experiment=search limits.max_drop=1                 a search for the best variant under the limits
 """
-KEYS = "name=value; a path is taken as it is, whatever it holds, and a comma in it separates only in lists and with -m"
+KEYS = "name=value; a path is taken literally, and a comma in it separates only in lists and with -m"
 CHOICES = "group=choice; recover and runtime take a list, e.g. runtime=[openvino]"
-SWEEPS = "hydra/launcher=choice says where the jobs run, hydra/sweeper=search chooses them"
+SWEEPS = "hydra/launcher=choice selects where the jobs run, hydra/sweeper=search chooses the jobs"
 EXIT_CODE = (
-    "The exit code is 0 where all that was asked for was made and measured, 3 where what was measured misses limits or "
-    "quant.max_drop, 1 where anything failed or can't be used, 130 after Ctrl-C; the last line says why."
+    "The exit code is 0 if everything was made and measured, 3 if the results miss the limits or quant.max_drop, 1 if "
+    "anything failed or can't be used, 130 after Ctrl-C; the last line says why."
 )
 
 
@@ -43,7 +43,7 @@ def help_yaml() -> str:
             f"Sweeps, with -m, and searches ({SWEEPS}):\n{_of_hydra()}\n",
             f"Settings of sweeps and searches:\n{_listed(_settings(OF_HYDRA))}\n",
             f"{wrapped(EXIT_CODE)}\n",
-            "Hydra offers these files:\n$APP_CONFIG_GROUPS\nWhat is set now:\n$CONFIG\n",
+            "Hydra offers these files:\n$APP_CONFIG_GROUPS\nThe current configuration:\n$CONFIG\n",
         ]
     )
     return (

@@ -1,4 +1,4 @@
-"""How well a variant does its task on the validation images, and how sure that is."""
+"""Accuracy of a variant on the validation images, with its standard error."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from math import sqrt
 from statistics import fmean
 from typing import TypeVar
 
-Seen = TypeVar("Seen")
+Item = TypeVar("Item")
 
-GROUPS = 20  # more tell little more, and each costs one more computation of the metric
+GROUPS = 20  # more groups hardly improve the estimate, and each costs one more computation of the metric
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,14 @@ class Accuracy:
     """Accuracy of one variant on one validation split.
 
     Attributes:
-        metrics: what the task is judged by, 0 to 1, by name; the main metric comes first. mAP50-95 is the mean average
+        metrics: the task's metrics, 0 to 1, by name; the main metric comes first. mAP50-95 is the mean average
             precision over IoU 0.50 to 0.95 in steps of 0.05 and over classes (COCO's AP), mAP50 the same at IoU 0.50.
         images: number of images validated.
         classes: the main metric for each class that occurs in the split, by name.
         objects: how many objects of each class of the data set were validated, by name (for `classify` images); 0
             where a class does not occur.
-        folds: the main metric once more, each time without one of up to 20 groups of images that share them out; the
-            groups are the same for every variant, so that variants can be compared fold by fold.
+        folds: the main metric without one group of images, for each of up to 20 groups; every image is in one group,
+            and the groups are the same for every variant, so that variants can be compared fold by fold.
     """
 
     metrics: dict[str, float]
@@ -44,7 +44,7 @@ class Accuracy:
 
     @property
     def error(self) -> float | None:
-        """Standard error of the score over the choice of images; None where there are too few to tell.
+        """Standard error of the score over the choice of images; None where there are too few images.
 
         The grouped jackknife: sqrt((G - 1) / G * sum((fold - mean)^2)) over G folds (Kott, "The Delete-a-Group
         Jackknife", Journal of Official Statistics 17(4), 2001).
@@ -52,7 +52,7 @@ class Accuracy:
         return _jackknife(self.folds)
 
     def error_of_difference(self, other: "Accuracy") -> float | None:
-        """Standard error of the difference of the two scores on the same images; None where it can't be told."""
+        """Standard error of the difference of two scores on the same images; None where the folds don't match."""
         same = len(self.folds) == len(other.folds)
         return _jackknife([a - b for a, b in zip(self.folds, other.folds, strict=True)]) if same else None
 
@@ -63,15 +63,15 @@ def _jackknife(folds: Sequence[float]) -> float | None:
     return sqrt((len(folds) - 1) / len(folds) * sum((fold - fmean(folds)) ** 2 for fold in folds))
 
 
-def leave_groups_out(images: Sequence[Seen], score: Callable[[list[Seen]], float | None]) -> tuple[float, ...]:
+def leave_groups_out(images: Sequence[Item], score: Callable[[list[Item]], float | None]) -> tuple[float, ...]:
     """`score` of all images but those of one group, for each group: the folds of `Accuracy`.
 
-    Image i belongs to group i modulo 20; fewer images are a group each. There are no folds of less than two
-    images, nor where what is left without one of the groups has no score (None).
+    Image i belongs to group i modulo 20; with fewer images each is a group. There are no folds for fewer than two
+    images, nor where the images without one of the groups have no score (None).
     """
     groups = min(GROUPS, len(images))
     if groups < 2:
         return ()
-    scores = [score([seen for i, seen in enumerate(images) if i % groups != group]) for group in range(groups)]
-    known = [one for one in scores if one is not None]
-    return tuple(known) if len(known) == groups else ()
+    scores = [score([item for i, item in enumerate(images) if i % groups != group]) for group in range(groups)]
+    folds = [fold for fold in scores if fold is not None]
+    return tuple(folds) if len(folds) == groups else ()

@@ -1,4 +1,4 @@
-"""What each part of the network cost before and after, in operations and in time: the two seldom shrink alike."""
+"""FLOPs and time of each block of the network before and after; the two seldom shrink by the same share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Block:
     """A top-level module in two models.
 
     Attributes:
-        name: e.g. `model.2`; empty for what belongs to none.
+        name: e.g. `model.2`; empty for layers that belong to no block.
         flops: operations, 2 per multiply-add, before and after.
         milliseconds: in the same runtime, before and after; None for a model without a profile.
     """
@@ -27,7 +27,7 @@ class Block:
 
 
 def blocks(costs: tuple[Cost, Cost], profiles: tuple[Profile | None, Profile | None]) -> tuple[Block, ...]:
-    """All blocks that count something, in the order of the network, what belongs to none last."""
+    """All blocks with operations or time, in the order of the network; layers that belong to no block come last."""
     flops = _flops(costs[0]), _flops(costs[1])
     times = _times(profiles[0]), _times(profiles[1])
     names = sorted({name for sums in (*flops, *times) if sums for name in sums}, key=place)
@@ -53,7 +53,7 @@ def _times(profile: Profile | None) -> dict[str, float] | None:
 
 
 def _of(times: dict[str, float] | None, name: str) -> float | None:
-    """The time of a block; 0 where the model has none of that name."""
+    """The time of a block; 0 where the model has no block of that name."""
     return None if times is None else times.get(name, 0)
 
 
@@ -64,5 +64,5 @@ def block(layer: str) -> str:
 
 
 def place(name: str) -> tuple[bool, int]:
-    """Where a block stands among the others, to sort them by."""
+    """Sort key of a block: its place in the network."""
     return (not name, int(name.split(".")[1]) if name else 0)

@@ -1,8 +1,8 @@
-"""What one image costs a model: operations, parameters and bytes, in total and per layer.
+"""Operations, parameters and bytes of a model for one image, in total and per layer.
 
 The convention: FLOPs are floating-point operations for one image, two per multiply-add (MACs are half of that), of
 convolutions, linear layers and matrix products. Activations, pooling, additions and copies count nothing, as in the
-published tables of ultralytics; their names are part of the result. The formulas are torch's own
+published tables of ultralytics; the result lists the names of these operators. The formulas are torch's own
 (`torch.utils.flop_counter`), applied to every operator that the fused graph of the deployed head really runs.
 """
 
@@ -28,12 +28,12 @@ ACTIVATION = {aten.convolution: 0, aten.mm: 0, aten.addmm: 1}  # operators with 
 
 @dataclass(frozen=True)
 class Layer:
-    """One module's own share, without its children, for one image.
+    """Cost of one module without its children, for one image.
 
     `activation_bytes` are the bytes that its operators write (views write nothing); weights and activations in float32.
-    What no software can avoid is less: `read_bytes` and `written_bytes` are only those activations that go into and
-    come out of its convolutions and linear layers, since all else can be fused with one of them. `winograd_flops` are
-    those of `flops` that are 3x3 convolutions with stride 1, for which Winograd's algorithm multiplies less often.
+    The minimum that no software can avoid is less: `read_bytes` and `written_bytes` count only the inputs and outputs
+    of its convolutions and linear layers, since all other operators can be fused with one of these. `winograd_flops`
+    is the part of `flops` in 3x3 convolutions with stride 1, for which Winograd's algorithm needs fewer products.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one image. `uncounted` are the operators that ran and count nothing by the convention."""
+    """The cost of one image. `uncounted` are the operators that ran and count 0 by the convention."""
 
     layers: tuple[Layer, ...]
     uncounted: tuple[str, ...]
@@ -66,9 +66,9 @@ class Cost:
 
 
 def count(model: nn.Module, imgsz: Size, channels: int = 3) -> Cost:
-    """Count the fused eval graph `model` on one `(1, channels, height, width)` image, on the device that it lies on.
+    """Count the operations of the fused eval graph `model` on one `(1, channels, height, width)` image, on its device.
 
-    On torch's `meta` device nothing is computed, only shapes are followed; the operations are the same.
+    On torch's `meta` device only shapes are computed; the count is the same.
 
     Raises:
         MeasurementError: an operator that multiplies and adds has no formula, so a total would be too small.
@@ -93,13 +93,13 @@ def count(model: nn.Module, imgsz: Size, channels: int = 3) -> Cost:
 
 
 def _layer(name: str, module: nn.Module, work: "_Work") -> Layer:
-    own = list(module.parameters(recurse=False))
+    parameters = list(module.parameters(recurse=False))
     return Layer(
         name=name,
         kind=type(module).__name__,
         flops=work.flops[name],
-        parameters=sum(p.numel() for p in own),
-        weight_bytes=sum(p.numel() * p.element_size() for p in own),
+        parameters=sum(p.numel() for p in parameters),
+        weight_bytes=sum(p.numel() * p.element_size() for p in parameters),
         activation_bytes=work.written[name],
         read_bytes=work.into[name],
         written_bytes=work.out_of[name],
@@ -108,7 +108,7 @@ def _layer(name: str, module: nn.Module, work: "_Work") -> Layer:
 
 
 class _Work(TorchDispatchMode):
-    """Adds up what every operator does, for the module that called it."""
+    """Adds up the operations and bytes of every operator that runs, for the module that called it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class _Work(TorchDispatchMode):
         self.calls = [""]
 
     def follow(self, model: nn.Module) -> list[RemovableHandle]:
-        """Hooks that keep track of the module at work; one that stands in several places counts for its caller."""
+        """Hooks that track the running module; a module that is used in several places counts for its caller."""
         places = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
         hooks: list[RemovableHandle] = []
         for name, module in model.named_modules():
@@ -135,7 +135,7 @@ class _Work(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # torch would import its compiler to keep it away from here, which takes a second
+        return False  # to skip dynamo, torch would import its compiler first, which takes a second
 
     def __torch_dispatch__(
         self, operator: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

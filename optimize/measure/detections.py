@@ -1,8 +1,8 @@
-"""What one variant finds in the validation images."""
+"""Labels and detections of the validation images."""
 
 from dataclasses import dataclass
 
-CONFIDENCE = 0.25  # from which on ultralytics' predict shows a detection
+CONFIDENCE = 0.25  # ultralytics' predict shows detections from this confidence on
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Detections:
-    """What is labelled and what is found in one image.
+    """Labelled and detected objects of one image.
 
     Attributes:
         image: its position in the validation split, `Dataset.val`.
         truth: the labelled objects; for `classify` the class.
-        found: what was found with `CONFIDENCE` or more, after NMS; for `classify` the likeliest class, however sure.
+        found: the detections of `CONFIDENCE` or more, after NMS; for `classify` the top class at any confidence.
     """
 
     image: int

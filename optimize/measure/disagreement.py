@@ -1,4 +1,4 @@
-"""Where the optimized model sees something else than the original, on the validation images."""
+"""Compares the detections of the optimized model with those of the original, on the validation images."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 
 from optimize.measure.detections import Box, Detections
 
-OVERLAP = 0.5  # IoU from which on two boxes are taken for the same object
+OVERLAP = 0.5  # two boxes of at least this IoU count as the same object
 WORST = 8  # images that are shown
 
 
@@ -19,10 +19,10 @@ class ComparedImage:
     """One validation image.
 
     Attributes:
-        path: of a small copy, relative to the run's folder.
-        name: of the image in the data set.
-        width, height: of the original image in pixels, the unit of all corners.
-        truth, before, after: objects as labelled, as the original and as the optimized model finds them.
+        path: path of a small copy, relative to the run's folder.
+        name: name of the image in the data set.
+        width, height: size of the original image in pixels, the unit of all corners.
+        truth, before, after: the labelled objects, and the detections of the original and of the optimized model.
         disagreement: 0 (both find the same) to 1.
     """
 
@@ -43,9 +43,9 @@ class Disagreement:
     Attributes:
         before, after: the variants, e.g. `original on torch`.
         confidence: detections below it are left out.
-        images: images compared.
-        agreeing: those on which both find the same objects.
-        worst: those on which they disagree most, the worst first.
+        images: number of images compared.
+        agreeing: number of images on which both find the same objects.
+        worst: the images on which they disagree most, the worst first.
     """
 
     before: str
@@ -58,15 +58,15 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Pair:
-    """What two variants find in one image."""
+    """Detections of two variants in one image."""
 
     before: Detections
     after: Detections
 
     @cached_property
     def unmatched(self) -> int:
-        """How many of the objects that either finds the other doesn't find."""
-        return sum(map(sum, alone(self.before.found, self.after.found)))
+        """Number of objects that only one of the two finds."""
+        return sum(map(sum, find_unmatched(self.before.found, self.after.found)))
 
     @property
     def disagreement(self) -> float:
@@ -77,33 +77,33 @@ class Pair:
         return self.unmatched / max(1, len(self.before.found) + len(self.after.found))
 
 
-def alone(before: Sequence[Box], after: Sequence[Box]) -> tuple[list[bool], list[bool]]:
-    """For each object of both sides whether the other side does not find it.
+def find_unmatched(before: Sequence[Box], after: Sequence[Box]) -> tuple[list[bool], list[bool]]:
+    """For each object of both sides, whether it has no match on the other side.
 
-    Two boxes are one object if they have the same class and an IoU of at least `OVERLAP`. Each box has at most one
-    partner; the partners are those with the largest sum of IoUs (the Hungarian method), so that it doesn't matter
-    which variant comes first. Without corners the class alone decides.
+    Two boxes match if they have the same class and an IoU of at least `OVERLAP`. Each box has at most one match; the
+    Hungarian method chooses the matches with the largest sum of IoUs, so the order of the two variants doesn't matter.
+    Without corners the class alone decides.
     """
     from scipy.optimize import linear_sum_assignment  # takes half a second, and only the end of a run needs it
 
-    lonely = [True] * len(before), [True] * len(after)
+    unmatched = [True] * len(before), [True] * len(after)
     if before and after:
         overlaps = _overlaps(before, after)
         for i, j in zip(*linear_sum_assignment(overlaps, maximize=True), strict=True):
-            lonely[0][i] = lonely[1][j] = not overlaps[i, j]
-    return lonely
+            unmatched[0][i] = unmatched[1][j] = not overlaps[i, j]
+    return unmatched
 
 
 def compare(
     before: Iterable[Detections], after: Iterable[Detections], name: Callable[[int], str]
 ) -> tuple[int, int, list[Pair]]:
-    """Images compared, images on which both agree, and the `WORST` images.
+    """Number of images compared, number of images on which both agree, and the `WORST` images.
 
-    The worst comes first; of equal disagreement the one with more objects unmatched, then by name.
+    The worst image comes first; ties are broken by the number of unmatched objects, then by name.
 
     Args:
         before, after: the same images in the same order; they may be streams.
-        name: of the image at a position in the validation split.
+        name: returns the name of the image at a position in the validation split.
     """
 
     def rank(pair: Pair) -> tuple[float, int, str]:
@@ -111,7 +111,7 @@ def compare(
 
     images, agreeing = 0, 0
     worst: list[Pair] = []
-    for pair in (Pair(one, other) for one, other in zip(before, after, strict=True)):
+    for pair in (Pair(left, right) for left, right in zip(before, after, strict=True)):
         images += 1
         agreeing += pair.unmatched == 0
         worst = sorted([*worst, pair], key=rank)[:WORST]
@@ -119,17 +119,17 @@ def compare(
 
 
 def _overlaps(before: Sequence[Box], after: Sequence[Box]) -> np.ndarray:
-    """(before, after): IoU of convex shapes, rotated or not; 0 where it is below `OVERLAP` or the class another."""
-    one, other = (np.array([box.label for box in side]) for side in (before, after))
-    same = one[:, None] == other
+    """(before, after): IoU of convex shapes, rotated or not; 0 where it is below `OVERLAP` or the classes differ."""
+    labels_before, labels_after = (np.array([box.label for box in side]) for side in (before, after))
+    same = labels_before[:, None] == labels_after
     if not before[0].corners:
         return same.astype(float)
-    one, other = (np.array([box.corners for box in side], np.float32) for side in (before, after))
-    # most pairs are far apart: the boxes around them, upright, don't even touch
-    low, high = np.maximum(one.min(1)[:, None], other.min(1)), np.minimum(one.max(1)[:, None], other.max(1))
-    areas = np.add.outer([cv2.contourArea(shape) for shape in one], [cv2.contourArea(shape) for shape in other])
+    first, second = (np.array([box.corners for box in side], np.float32) for side in (before, after))
+    # most pairs are far apart, so their axis-aligned bounding boxes don't intersect
+    low, high = np.maximum(first.min(1)[:, None], second.min(1)), np.minimum(first.max(1)[:, None], second.max(1))
+    areas = np.add.outer([cv2.contourArea(shape) for shape in first], [cv2.contourArea(shape) for shape in second])
     overlaps = np.zeros(same.shape)
     for i, j in np.argwhere(same & (high > low).all(2) & (areas > 0)):
-        common = cv2.intersectConvexConvex(one[i], other[j])[0]
+        common = cv2.intersectConvexConvex(first[i], second[j])[0]
         overlaps[i, j] = common / (areas[i, j] - common)
     return np.where(overlaps >= OVERLAP, overlaps, 0)

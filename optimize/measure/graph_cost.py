@@ -1,4 +1,4 @@
-"""What an exported graph costs, counted on the file itself."""
+"""Operations, parameters and bytes of an exported graph, counted on the file itself."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -6,10 +6,10 @@ from typing import Self
 
 from optimize.errors import MeasurementError
 
-# in the type of every operator that multiplies and adds
+# the type of every operator that multiplies and adds contains one of these words
 MULTIPLY_ADD = ("conv", "matmul", "gemm", "einsum", "attention", "gru", "lstm", "rnn")
 
-LARGEST = 2**40  # numbers of a tensor: who has more in a file has none of them in memory
+LARGEST = 2**40  # numbers of a tensor; a file can name a larger shape, but no machine can hold it
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class GraphLayer:
     """One operator that multiplies and adds, for one image.
 
     Attributes:
-        name: as in the file.
-        kind: its type, e.g. `Conv`.
+        name: the operator's name in the file.
+        kind: the operator's type, e.g. `Conv`.
         float_ops, int_ops, parameters: as in `GraphCost`.
-        weight_bytes: as stored; what several operators share counts for the first.
-        read_bytes, written_bytes: activations that go into and come out of it, in the types that the file gives them;
-            0 for products of two activations, see `cost.Layer`.
+        weight_bytes: bytes as stored; weights that several operators share count for the first.
+        read_bytes, written_bytes: its input and output activations, in the types that the file declares; 0 for
+            products of two activations, see `cost.Layer`.
     """
 
     name: str
@@ -49,13 +49,13 @@ class GraphLayer:
 
     @property
     def intensity(self) -> float | None:
-        """FLOPs per byte of weights and activations; None where it moves none of its own."""
+        """FLOPs per byte of weights and activations; None where it moves no bytes."""
         moved = self.weight_bytes + self.activation_bytes
         return self.flops / moved if moved else None
 
 
 def total(name: str, kind: str, layers: Iterable[GraphLayer]) -> GraphLayer:
-    """Several as one, with the sums of all that they count."""
+    """The sums over `layers`, as one layer."""
     layers = tuple(layers)
     counted = [field.name for field in fields(GraphLayer) if field.name not in ("name", "kind")]
     sums = {count: sum(getattr(layer, count) for layer in layers) for count in counted}
@@ -71,7 +71,7 @@ class GraphCost:
         int_ops: operations whose two factors are both quantized, 2 per multiply-add.
         parameters: weights and biases of these operators.
         weight_bytes: the same in bytes, as stored.
-        uncounted: types of the other operators in the graph, sorted; by the convention they count nothing.
+        uncounted: types of the other operators in the graph, sorted; by the convention they count 0.
     """
 
     float_ops: int
@@ -82,8 +82,8 @@ class GraphCost:
 
     @classmethod
     def of(cls, layers: tuple[GraphLayer, ...], uncounted: tuple[str, ...]) -> Self:
-        all_of = total("", "", layers)
-        return cls(all_of.float_ops, all_of.int_ops, all_of.parameters, all_of.weight_bytes, uncounted)
+        sums = total("", "", layers)
+        return cls(sums.float_ops, sums.int_ops, sums.parameters, sums.weight_bytes, uncounted)
 
     @property
     def ops(self) -> int:
@@ -91,7 +91,7 @@ class GraphCost:
 
 
 def check(uncounted: Iterable[str]) -> None:
-    """Of the types that a count leaves out, none may multiply and add.
+    """Check that none of the operator types that a count leaves out multiplies and adds.
 
     Raises:
         MeasurementError: one does, so a total would be too small.

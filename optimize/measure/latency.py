@@ -1,8 +1,8 @@
-"""Latency that can be repeated: one quiet process, every variant interleaved, ratios paired round by round.
+"""Repeatable latency: all variants interleaved in one process on a quiet host, with ratios paired round by round.
 
-Absolute times drift with the host's clock by tens of percent while ratios hold, so variants are never timed one after
-the other. In every round each variant runs once untimed and `CALLS` times timed, in random order; the same artefact
-opened twice (A/A) tells what difference means nothing.
+Absolute times drift with the CPU's clock by tens of percent while ratios stay stable, so variants are never timed one
+after the other. In every round each variant runs once untimed and `CALLS` times timed, in random order. One artefact
+is opened twice (A/A check): the difference of its two times is the noise.
 """
 
 import random
@@ -15,14 +15,14 @@ import numpy as np
 from rich.progress import track
 
 from optimize.errors import MeasurementError, described
-from optimize.host.process import fresh
+from optimize.host.process import run_in_new_process
 from optimize.progress import CONSOLE
 from optimize.variant import Variant
 
 if TYPE_CHECKING:
     from optimize.runtime.session import Session
 
-ALIKE = 0.05  # by experience with A/A checks, times that differ by a smaller share can't be told apart
+ALIKE = 0.05  # a difference by a smaller share is within the noise, by experience with A/A checks
 CALLS = 3
 STEADY = 0.05  # warm-up ends when the medians of the last two windows differ by less than this share
 WINDOW, MOST_WARM_UP = 5, 60
@@ -32,17 +32,17 @@ Open = Callable[[Variant, int], "Session"]  # as `Runtime.open`
 
 @dataclass(frozen=True)
 class Latency:
-    """Time of one call of the graph on one image, from numpy in to numpy out; letterbox and NMS are not in it.
+    """Time of one call of the graph on one image, from numpy in to numpy out, without letterbox and NMS.
 
     Attributes:
         median_ms, p95_ms, q1_ms, q3_ms: over all timed calls, in milliseconds.
         runs: number of timed calls.
-        threads, batch: what the call was given.
-        device: what computed, `cpu` or `gpu`.
-        arithmetic: what really ran, read back from the runtime, e.g. `fp32`, `bf16`, `int8+fp32`.
+        threads, batch: CPU threads and images of a call.
+        device: `cpu` or `gpu`.
+        arithmetic: the number formats that really ran, read back from the runtime, e.g. `fp32`, `bf16`, `int8+fp32`.
         int8_ops: operations, 2 per multiply-add, that ran in integer kernels, read back too; None where not known.
-        speedup: the reference's time over this one's, the median of the paired ratios of all rounds; the reference is
-            the original model in the same runtime, in fp32 (where it is not timed, the first of that runtime).
+        speedup: time of the reference divided by the time of this variant, the median of the paired ratios of all
+            rounds; the reference is the original in fp32 in the same runtime, or the first variant timed in it.
         speedup_low, speedup_high: the quartiles of those ratios.
     """
 
@@ -79,11 +79,11 @@ class Untimed(MeasurementError):
     """A variant can't be opened or called.
 
     Attributes:
-        index: which of those to be timed.
+        index: position among the subjects of the timing.
     """
 
     def __init__(self, sentence: str, index: int):
-        super().__init__(sentence, index)  # both, since an error comes back from the process by its arguments
+        super().__init__(sentence, index)  # both: an exception returns from another process by its arguments
         self.index = index
 
     def __str__(self) -> str:
@@ -102,13 +102,13 @@ def measure(
     Args:
         subjects: what is timed.
         threads, rounds, seed: as in `Judge`.
-        references: for each subject the place of the one that it is compared with; by default the original in float32
-            in the same runtime, or the first of that runtime where the original is not timed.
+        references: for each subject the index of the subject that it is compared with; by default the original in
+            float32 in the same runtime, or the first subject in that runtime if the original is not timed.
 
     Raises:
         Untimed: one of them can't be opened or called.
     """
-    return fresh(_measure, subjects, threads, rounds, seed, references)
+    return run_in_new_process(_measure, subjects, threads, rounds, seed, references)
 
 
 def _measure(
@@ -129,7 +129,7 @@ def _measure(
         try:
             sessions.append(open_(variant, threads))
             sessions[i](images[i])
-        except Exception as error:  # whatever its runtime raises, the others can still be timed
+        except Exception as error:  # runtimes raise anything; the caller can still time the others
             raise Untimed(
                 f"{variant.name} on {variant.runtime} can't be timed: {described(error)}", min(i, twin - 1)
             ) from error
@@ -150,7 +150,7 @@ def _measure(
 
 
 def _reference(variant: Variant, variants: list[Variant]) -> int:
-    """Where the original in the same runtime stands, or the first of that runtime where the original is not timed."""
+    """Index of the original in the same runtime, or of the first variant in it if the original is not timed."""
     same = [i for i, v in enumerate(variants) if v.runtime == variant.runtime]
     return next((i for i in same if variants[i].name == "original"), same[0])
 
@@ -162,7 +162,7 @@ def _milliseconds(session: "Session", image: np.ndarray) -> float:
 
 
 def _warm_up(session: "Session", image: np.ndarray) -> None:
-    """Call until the times are steady: runtimes allocate, pack weights and choose kernels in their first calls."""
+    """Run until the times are steady: runtimes allocate, pack weights and choose kernels in their first calls."""
     times: list[float] = []
     while len(times) < MOST_WARM_UP:
         times += [_milliseconds(session, image) for _ in range(WINDOW)]

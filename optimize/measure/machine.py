@@ -1,4 +1,4 @@
-"""Peaks and bandwidths that a runtime really reaches here, by its own profile of graphs that do nothing else."""
+"""Measures the peak performance and bandwidth that a runtime reaches here, by its own profile of synthetic graphs."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from optimize.host.process import fresh
+from optimize.host.process import run_in_new_process
 from optimize.input_size import square
 from optimize.measure.profile import OpenProfiler, Profile, interleaved
 from optimize.measure.roofline import Machine
 from optimize.variant import Variant
 
-WIDTHS, SIZE = (64, 128, 256), 80  # channels of convolutions of 3x3; each next width is half as large, as in a YOLO
+WIDTHS, SIZE = (64, 128, 256), 80  # channels of 3x3 convolutions, and height and width; each next width halves these
 OPSET, IR = 18, 10
 ROUNDS = 3
 MOVED = {"memory": (1, 4096, 64, 64), "cache": (1, 64, 64, 64)}  # tensors of 64 MiB and of 1 MiB
@@ -23,57 +23,64 @@ MOVED = {"memory": (1, 4096, 64, 64), "cache": (1, 64, 64, 64)}  # tensors of 64
 def measure(
     subjects: list[tuple[OpenProfiler, Variant]], threads: int
 ) -> tuple[tuple[Profile | None, ...], Machine | None]:
-    """Profile each `(profiler, variant)`, see `Runtime.profiler`, and measure what their limits need, in a new process.
+    """Profile each `(profiler, variant)`, see `Runtime.profiler`, and measure the machine's roofline, in a new process.
 
-    Those are peaks of each arithmetic that multiplies and adds in a profile, and bandwidths of its runtime. An
-    arithmetic that the runtime doesn't use when asked for it has no peak; without any profile there is no machine.
+    The roofline has a peak for each arithmetic that multiplies and adds in a profile, and the bandwidths of each
+    runtime. An arithmetic that the runtime doesn't use although the file asks for it has no peak. Without any profile
+    the machine is None.
     """
-    return fresh(_measure, subjects, threads)
+    return run_in_new_process(_measure, subjects, threads)
 
 
 def _measure(
     subjects: list[tuple[OpenProfiler, Variant]], threads: int
 ) -> tuple[tuple[Profile | None, ...], Machine | None]:
     profiles = interleaved(subjects, threads)
-    asked: dict[str, tuple[OpenProfiler, set[str]]] = {}
+    runtimes: dict[str, tuple[OpenProfiler, set[str]]] = {}
     for (profiler, variant), profile in zip(subjects, profiles, strict=True):
         if profile:
-            kinds = asked.setdefault(variant.runtime, (profiler, set()))[1]
-            kinds.update(layer.arithmetic for layer in profile.layers if layer.ops)
-    return profiles, machine(asked, threads) if asked else None
+            arithmetics = runtimes.setdefault(variant.runtime, (profiler, set()))[1]
+            arithmetics.update(layer.arithmetic for layer in profile.layers if layer.ops)
+    return profiles, measure_machine(runtimes, threads) if runtimes else None
 
 
-def alone(asked: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int) -> Machine:
-    """`machine` in a new process."""
-    return fresh(machine, asked, threads, rounds)
+def measure_machine_alone(runtimes: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int) -> Machine:
+    """As `measure_machine`, in a new process."""
+    return run_in_new_process(measure_machine, runtimes, threads, rounds)
 
 
-def machine(asked: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int = ROUNDS) -> Machine:
-    """Of each runtime, by name: its bandwidths, and its peaks in some arithmetics. Takes 1 to 2 s per runtime."""
-    kinds = [(name, open_, kind) for name, (open_, found) in asked.items() for kind in (*sorted(found), *MOVED)]
+def measure_machine(runtimes: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int = ROUNDS) -> Machine:
+    """Measure the bandwidths of each runtime, and its peaks in the given arithmetics; takes 1 to 2 s per runtime.
+
+    Args:
+        runtimes: by name, how to open a profiler, and the arithmetics to measure, e.g. `int8`.
+        threads: CPU threads.
+        rounds: as in `interleaved`.
+    """
+    kinds = [(name, open_, kind) for name, (open_, needed) in runtimes.items() for kind in (*sorted(needed), *MOVED)]
     with TemporaryDirectory() as folder:
         paths = {kind: Path(folder) / f"{kind}.onnx" for _, _, kind in kinds}
         for kind, path in paths.items():
             if kind in MOVED:
-                moves(path, MOVED[kind])
+                write_copies(path, MOVED[kind])
             else:
-                convolutions(path, quantized=kind == "int8")
+                write_convolutions(path, quantized=kind == "int8")
         subjects = [(open_, Variant(paths[kind], name, kind, square(SIZE))) for name, open_, kind in kinds]
-        profiles = interleaved(subjects, threads, rounds, min)  # other work makes nothing faster
-    found = {(name, kind): profile for (name, _, kind), profile in zip(kinds, profiles, strict=True) if profile}
-    peaks = {(name, kind): peak(profile, kind) for (name, kind), profile in found.items() if kind not in MOVED}
+        profiles = interleaved(subjects, threads, rounds, min)  # the minimum, since disturbances only slow a call down
+    profiled = {(name, kind): profile for (name, _, kind), profile in zip(kinds, profiles, strict=True) if profile}
+    peaks = {(name, kind): peak(profile, kind) for (name, kind), profile in profiled.items() if kind not in MOVED}
     return Machine(
         peaks={
-            name: {kind: best for kind in sorted(own) if (best := peaks.get((name, kind))) is not None}
-            for name, (_, own) in asked.items()
+            name: {kind: best for kind in sorted(needed) if (best := peaks.get((name, kind))) is not None}
+            for name, (_, needed) in runtimes.items()
         },
-        bandwidth={name: bandwidth(profile) for (name, kind), profile in found.items() if kind == "memory"},
-        cache_bandwidth={name: bandwidth(profile) for (name, kind), profile in found.items() if kind == "cache"},
+        bandwidth={name: bandwidth(profile) for (name, kind), profile in profiled.items() if kind == "memory"},
+        cache_bandwidth={name: bandwidth(profile) for (name, kind), profile in profiled.items() if kind == "cache"},
     )
 
 
 def peak(profile: Profile, arithmetic: str) -> float | None:
-    """1e9 operations a second of the fastest layer that really ran in `arithmetic`; None where none did."""
+    """1e9 operations a second of the fastest layer that really ran in `arithmetic`; None where no layer did."""
     ran = [layer for layer in profile.layers if layer.ops and layer.arithmetic == arithmetic]
     return max((layer.ops / layer.milliseconds / 1e6 for layer in ran), default=None)
 
@@ -83,16 +90,16 @@ def bandwidth(profile: Profile) -> float:
     return max(layer.bytes / layer.milliseconds / 1e6 for layer in profile.layers)
 
 
-def convolutions(path: Path, *, quantized: bool) -> None:
-    """Write three convolutions of each width, of 472 million operations each, or half of that where one gets smaller.
+def write_convolutions(path: Path, *, quantized: bool) -> None:
+    """Write an ONNX graph of three convolutions of each width, of 472 million operations each, or half with stride 2.
 
-    Quantized as our int8 files for ONNX Runtime are, in pairs of U8 before and after each, weights in S8 per output
-    channel; OpenVINO takes such pairs for its own.
+    Quantized, it is like our int8 files for ONNX Runtime: U8 Q/DQ pairs before and after each convolution, and S8
+    weights per output channel. OpenVINO runs such pairs in its int8 kernels, too.
     """
     random, nodes, weights = np.random.default_rng(0), [], {}
     tensor, width = "images", WIDTHS[0]
     for i, following in enumerate(width for width in WIDTHS for _ in range(3)):
-        layer, stride = _named(f"conv{i}"), 1 if following == width else 2
+        layer, stride = _scope(f"conv{i}"), 1 if following == width else 2
         kernel = random.normal(0, (9 * width) ** -0.5, (following, width, 3, 3)).astype(np.float32)
         read = [tensor, f"{layer}.weight"]
         if quantized:
@@ -119,14 +126,14 @@ def _pair(tensor: str) -> list[onnx.NodeProto]:
     ]
 
 
-def moves(path: Path, shape: tuple[int, ...]) -> None:
-    """Write a graph that reads a tensor of `shape` and writes another, then only reads that."""
-    _save(path, [_node("Relu", ["images"], f"{_named('write')}/Relu_output_0")], {}, shape)
+def write_copies(path: Path, shape: tuple[int, ...]) -> None:
+    """Write an ONNX graph that reads a tensor of `shape` and writes another, then only reads that."""
+    _save(path, [_node("Relu", ["images"], f"{_scope('write')}/Relu_output_0")], {}, shape)
 
 
 def _save(path: Path, nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
-    """Write `nodes`, and behind them a mean over height and width, so that little is given out."""
-    nodes = [*nodes, _node("GlobalAveragePool", [nodes[-1].output[0]], f"{_named('read')}/Mean_output_0")]
+    """Write `nodes`, followed by a mean over height and width, so that the output is small."""
+    nodes = [*nodes, _node("GlobalAveragePool", [nodes[-1].output[0]], f"{_scope('read')}/Mean_output_0")]
     source = helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, shape)
     target = helper.make_tensor_value_info(nodes[-1].output[0], onnx.TensorProto.FLOAT, None)
     constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
@@ -138,6 +145,6 @@ def _node(kind: str, read: list[str], written: str, **attributes: Any) -> onnx.N
     return helper.make_node(kind, read, [written], f"{written}_{kind}", **attributes)
 
 
-def _named(layer: str) -> str:
-    """A scope that both runtimes' `module` takes for one, so that their profiles tell layers apart."""
+def _scope(layer: str) -> str:
+    """The name of `layer` as both runtimes' `module` functions parse it, so that profiles tell layers apart."""
     return f"__module.{layer}"

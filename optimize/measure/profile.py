@@ -1,6 +1,6 @@
-"""Where the time of one call goes, layer by layer, as the runtime itself tells.
+"""Time of one call by layer, as the runtime's own profiler reports it.
 
-As for latencies, absolute times drift while ratios hold, so the variants take turns, in random order.
+As with latencies, absolute times drift while ratios stay stable, so the variants are interleaved in random order.
 """
 
 import random
@@ -20,14 +20,14 @@ Summary = Callable[[list[float]], float]
 
 @dataclass(frozen=True)
 class LayerTime:
-    """All kernels that one layer of the model became.
+    """Time of all kernels that one layer of the model was compiled to.
 
     Attributes:
-        name: the module, as in `cost.Layer`, e.g. `model.2.cv1.conv`; empty for kernels that belong to none.
+        name: the module, as in `cost.Layer`, e.g. `model.2.cv1.conv`; empty for kernels that belong to no module.
         milliseconds: median over the profiled calls.
-        ops: operations, 2 per multiply-add, that they execute.
-        bytes: activations and weights that they read and write, in the types that ran.
-        arithmetic: `fp32`, `bf16`, `int8` ...: what most of its operations are computed in.
+        ops: operations of the kernels, 2 per multiply-add.
+        bytes: activations and weights that the kernels read and write, in the types that ran.
+        arithmetic: the number format of most of its operations: `fp32`, `bf16`, `int8` ...
     """
 
     name: str
@@ -39,7 +39,7 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Profile:
-    """One variant's layers, in the order in which they run. Profiling costs time, so the sum is not the latency."""
+    """One variant's layers, in the order in which they run. Profiling adds time, so the sum is not the latency."""
 
     layers: tuple[LayerTime, ...]
     calls: int
@@ -50,7 +50,7 @@ class Kernel:
     """One step of a compiled graph, in the order of execution.
 
     Attributes:
-        module: what its name tells of where it came from; empty where that is nothing, e.g. a change of layout.
+        module: the module that its name contains; empty where there is none, e.g. for a change of layout.
         reads, writes: names of tensors.
         milliseconds, ops, bytes, arithmetic: as in `LayerTime`; all 0 where nothing had to run.
     """
@@ -69,8 +69,8 @@ class Profiler:
     """A loaded model whose runtime times each kernel.
 
     Attributes:
-        run: one call on an image of noise; its times count where it is given True.
-        kernels: what ran; each takes a summary of its times, e.g. `np.median`. Ends the profiler.
+        run: runs the model once on an image of noise; called with True, it records the times.
+        kernels: returns the kernels that ran, each with a summary of its times, e.g. `np.median`; ends the profiler.
     """
 
     run: Callable[[bool], None]
@@ -83,7 +83,7 @@ OpenProfiler = Callable[[Variant, int], Profiler | None]  # as `Runtime.profiler
 def interleaved(
     subjects: list[tuple[OpenProfiler, Variant]], threads: int, rounds: int = ROUNDS, summary: Summary = np.median
 ) -> tuple[Profile | None, ...]:
-    """Profile each `(profiler, variant)`, see `Runtime.profiler`, in this process; None where the runtime can't."""
+    """Profile each `(profiler, variant)`, see `Runtime.profiler`, in this process; None where the runtime has none."""
     opened = [profiler(variant, threads) for profiler, variant in subjects]
     profilers, order = [profiler for profiler in opened if profiler], random.Random(0)
     for profiler in profilers:
@@ -98,16 +98,16 @@ def interleaved(
 
 
 def by_layer(kernels: list[Kernel]) -> tuple[LayerTime, ...]:
-    """The layers that `kernels` came from; their times and operations add up to those of the kernels.
+    """Group `kernels` by the layer that they came from; times and operations of the layers add up to the kernels'.
 
-    A kernel whose name tells no module belongs to the layer whose output it reads; one that only the input of the
-    network leads to, to the layer that it prepares it for. So a change of layout counts where it is needed.
+    A kernel whose name contains no module belongs to the layer whose output it reads. If it reads only the input of
+    the network, it belongs to the layer that reads its output. So a layout change counts for the layer that needs it.
     """
-    owners: dict[str, list[Kernel]] = {}
+    by_owner: dict[str, list[Kernel]] = {}
     for name, kernel in zip(_owners(kernels), kernels, strict=True):
         if kernel.milliseconds or kernel.ops:
-            owners.setdefault(name, []).append(kernel)
-    return tuple(_layer(name, own) for name, own in owners.items())
+            by_owner.setdefault(name, []).append(kernel)
+    return tuple(_layer(name, group) for name, group in by_owner.items())
 
 
 def _owners(kernels: list[Kernel]) -> list[str]:

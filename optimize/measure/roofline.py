@@ -1,27 +1,27 @@
-"""How fast this machine can be at most, and how close a variant comes to that.
+"""The roofline of this machine, and how close a variant comes to it.
 
-The roofline: a layer takes at least as long as its operations at the machine's peak, and at least as long as its bytes
-at the machine's bandwidth; the longer of both is its limit (Williams, Waterman, Patterson, "Roofline: an insightful
-visual performance model for multicore architectures", CACM 52(4), 2009). Peaks and bandwidths are those that a runtime
-reaches itself, by its own profile of graphs that do nothing else, so a limit is what better layers, not other software,
-could reach. A layer may be faster than its limit: what was measured once is no law of nature.
+A layer takes at least as long as its operations at the machine's peak, and at least as long as its bytes at the
+machine's bandwidth; the longer of both is its limit (Williams, Waterman, Patterson, "Roofline: an insightful visual
+performance model for multicore architectures", CACM 52(4), 2009). Peaks and bandwidths are those that the runtime
+itself reaches in synthetic graphs, so the limit says what better layers could reach in this software. A layer can be
+faster than its limit, since peaks and bandwidths are measured and have noise.
 """
 
 from dataclasses import dataclass
 
 from optimize.measure.profile import LayerTime, Profile
 
-CACHED = 8 * 2**20  # bytes that the last cache of today's CPUs holds, with room to spare
+CACHED = 8 * 2**20  # bytes that fit well into the last-level cache of today's CPUs
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the runtimes really reach here, measured.
+    """Peaks and bandwidths that the runtimes reach on this machine, measured.
 
     Attributes:
         peaks: 1e9 operations a second, by runtime and arithmetic, e.g. `peaks["openvino"]["int8"]`.
         bandwidth: 1e9 bytes a second between memory and the cores, by runtime.
-        cache_bandwidth: the same for what the caches still hold: layers that move at most `CACHED` bytes.
+        cache_bandwidth: the same between caches and cores, for layers that move at most `CACHED` bytes.
     """
 
     peaks: dict[str, dict[str, float]]
@@ -37,7 +37,7 @@ class LayerLimit:
         name: as in `LayerTime`.
         intensity: operations per byte.
         bound_ms: the least time that it can take.
-        bound: what sets that, `compute` or `memory`.
+        bound: the resource that limits it, `compute` or `memory`.
     """
 
     name: str
@@ -48,11 +48,11 @@ class LayerLimit:
 
 @dataclass(frozen=True)
 class Limit:
-    """The limit of one variant: the sum over its layers, one after another.
+    """The limit of one variant: the sum over its layers, which run one after another.
 
     Attributes:
         layers: in the order of the profile.
-        latency_ms: what was measured.
+        latency_ms: the measured latency.
     """
 
     layers: tuple[LayerLimit, ...]
@@ -69,25 +69,26 @@ class Limit:
 
     @property
     def shares(self) -> dict[str, float]:
-        """What the latency consists of: computing and moving at the limit, and the rest; they add up to 1.
+        """Shares of the latency: `compute` and `memory` at the limit, and `overhead`, the rest; they add up to 1.
 
-        `overhead` is kernels below the limit, threads that wait, calls. It is below 0 where closeness is above 1.
+        `overhead` comes from kernels that don't reach the limit, waiting threads and calls. It is below 0 where
+        closeness is above 1.
         """
-        spent = {
+        limits = {
             kind: sum(layer.bound_ms for layer in self.layers if layer.bound == kind) / self.latency_ms
             for kind in ("compute", "memory")
         }
-        return {**spent, "overhead": 1 - self.closeness}
+        return {**limits, "overhead": 1 - self.closeness}
 
     @property
     def bound(self) -> str:
-        """The largest of `shares`."""
+        """Name of the largest of `shares`."""
         shares = self.shares
         return max(shares, key=lambda part: shares[part])
 
 
 def limit(profile: Profile, runtime: str, machine: Machine, latency_ms: float) -> Limit | None:
-    """How close to the limit of `machine` a variant on `runtime` is; None where a peak that it needs is not known."""
+    """The limit of a variant on `runtime` on this `machine`; None where a peak that it needs is not known."""
     peaks = machine.peaks.get(runtime, {})
     if runtime not in machine.bandwidth or any(layer.ops and layer.arithmetic not in peaks for layer in profile.layers):
         return None

@@ -1,4 +1,4 @@
-"""What a validation found, kept so that no validation runs twice."""
+"""Keeps the result of each validation in the store, so that none runs twice."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from optimize.inside import content, is_plain
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Box, Detections
 from optimize.store.aside import make_way
-from optimize.store.held import held, worked
+from optimize.store.held import held, record_work
 
 FIGURES, LINE = TypeAdapter(Accuracy), TypeAdapter(Detections)
 MOST = 2**24  # bytes of an accuracy
@@ -23,7 +23,7 @@ MOST = 2**24  # bytes of an accuracy
 
 @dataclass(frozen=True)
 class Validation:
-    """One validation in the store: two files, since the accuracy is read often, and what was found can be large."""
+    """One validation in the store, in two files: the accuracy, which is read often, and the detections, often large."""
 
     store: Path
     key: str
@@ -32,18 +32,18 @@ class Validation:
     def accuracy(self) -> Accuracy:
         return FIGURES.validate_json(content(self._accuracy, MOST) or b"")
 
-    def _whole(self) -> bool:
-        """Both files are there and can be read; what a disk or a hand damaged is validated again."""
+    def _is_complete(self) -> bool:
+        """Whether both files exist and are valid; if not, the validation runs again."""
         if not is_plain(self._detections):
             return False
         try:
-            found = self.accuracy
-            return bool(found.metrics) and found.images == sum(1 for _ in self.detections())
-        except ValueError:  # what pydantic raises is one
+            accuracy = self.accuracy
+            return bool(accuracy.metrics) and accuracy.images == sum(1 for _ in self.detections())
+        except ValueError:  # pydantic's ValidationError is one
             return False
 
     def detections(self) -> Iterator[Detections]:
-        """What was found image by image; never all at once in memory."""
+        """The detections, streamed image by image, so that memory never holds all of them."""
         with self._detections.open("rb") as lines:
             yield from map(LINE.validate_json, lines)
 
@@ -59,39 +59,39 @@ class Validation:
 Validate = Callable[[Callable[[Detections], object]], Accuracy]
 
 
-def once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validation:
-    """The validation that an earlier run made of the same artefact and data, or the one that `validate` makes.
+def validate_once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validation:
+    """Return the stored validation of the same artefact and data, or run `validate` and store its result.
 
     Args:
         store: folder of finished work.
         identity: everything that the result depends on: artefact, precision, data, machine, versions.
-        validate: measures the accuracy, and gives what it finds in each image to its argument.
+        validate: measures the accuracy, and calls its argument with the detections of each image.
     """
-    # a store of an older version holds other figures
+    # the fields are part of the key, since a store of an older version holds other figures
     shape = (*(field.name for kind in (Accuracy, Detections, Box) for field in fields(kind)), str(CONFIDENCE))
     key = sha256("\n".join((*identity, *shape)).encode()).hexdigest()[:16]
-    kept = Validation(store, key)
+    validation = Validation(store, key)
     with held(store, key):
-        known = kept._whole()
-        if not known:
-            _make(kept, validate)
-        worked("found" if known else "made", "validation")
-    return kept
+        complete = validation._is_complete()
+        if not complete:
+            _make(validation, validate)
+        record_work("found" if complete else "made", "validation")
+    return validation
 
 
-def _make(kept: Validation, validate: Validate) -> None:
-    """Both files appear when the validation has ended.
+def _make(validation: Validation, validate: Validate) -> None:
+    """Run `validate` and write both files after it has ended.
 
-    Until then there is only a file without a name, which a killed run doesn't leave behind.
+    Until then the detections go to an anonymous temporary file, which a killed run doesn't leave behind.
     """
-    partial = kept._detections.with_suffix(".partial")
-    for file in (partial, kept._detections, kept._accuracy):
+    partial = validation._detections.with_suffix(".partial")
+    for file in (partial, validation._detections, validation._accuracy):
         make_way(file)
-    with TemporaryFile(dir=kept.store) as lines:
-        found = validate(lambda detections: lines.write(LINE.dump_json(detections) + b"\n"))
+    with TemporaryFile(dir=validation.store) as lines:
+        accuracy = validate(lambda detections: lines.write(LINE.dump_json(detections) + b"\n"))
         lines.seek(0)
         with partial.open("wb") as copy:
             shutil.copyfileobj(lines, copy)
-    move(partial, kept._detections)
-    partial.write_text(json.dumps(asdict(found), indent=2), encoding="utf-8")
-    move(partial, kept._accuracy)
+    move(partial, validation._detections)
+    partial.write_text(json.dumps(asdict(accuracy), indent=2), encoding="utf-8")
+    move(partial, validation._accuracy)

@@ -1,4 +1,4 @@
-"""From ties to blocks: what is removed as one, and what is scored together."""
+"""Groups channels into units, which are removed together, and units into blocks, which are scored together."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from optimize.pruner.trace import Trace
 
 @dataclass(frozen=True)
 class Part:
-    """Where the units of a block lie in one use.
+    """Positions of a block's units in one use.
 
     Attributes:
         use: index into `Trace.uses`.
@@ -25,12 +25,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Block:
-    """Units (channels that can only be removed together) that lie in the same layers, so that their scores compare.
+    """Units (sets of channels that can only be removed together) in the same layers, so their scores are comparable.
 
     Attributes:
-        units: how many there are.
-        parts: one for each use that they touch.
-        frozen: why they must all stay, or "".
+        units: number of units.
+        parts: one for each use that holds channels of these units.
+        frozen: why all units must be kept, or "".
     """
 
     units: int
@@ -56,7 +56,7 @@ def blocks(trace: Trace) -> list[Block]:
 
 
 def _units(trace: Trace) -> np.ndarray:
-    """For each channel identity the number of its unit: the connected components under the ties."""
+    """The number of the unit of each channel: the connected components of the ties."""
     first = np.concatenate([a for a, _ in trace.ties] or [np.empty(0, int)])
     second = np.concatenate([b for _, b in trace.ties] or [np.empty(0, int)])
     edges = coo_array((np.ones(len(first), bool), (first, second)), shape=(trace.count, trace.count))

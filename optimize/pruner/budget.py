@@ -14,7 +14,7 @@ TOLERANCE = 0.0025  # of the whole model: close enough to stop refining
 
 @dataclass(frozen=True)
 class Choice:
-    """How many units of each block stay, and the ratio of channels that led there; None where no ratio did."""
+    """Number of units of each block to keep, and the ratio of channels found by bisection; None without bisection."""
 
     kept: np.ndarray
     ratio: float | None
@@ -22,12 +22,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Goal:
-    """What to reach.
+    """The goal of pruning.
 
     Attributes:
-        target: what shrinks, `flops`, `params` or `channels`.
-        whole: how much of it the original has, which is not the model at hand where pruning goes in steps.
-        share: of `whole`, to be gone.
+        target: the quantity to reduce, `flops`, `params` or `channels`.
+        whole: the quantity in the original; with several pruning steps this is not the model that is pruned now.
+        share: share of `whole` to remove.
     """
 
     target: str
@@ -38,8 +38,8 @@ class Goal:
 def allowed(block: Block, round_to: int, max_ratio: float, min_width: int) -> np.ndarray:
     """The numbers of units that a block may keep, ascending; the last is all of them.
 
-    The narrowest layer of the block must have a multiple of `round_to` channels, and at least `min_width`: a unit of
-    attention is one channel in every head, so that it needs fewer units for it.
+    The narrowest layer of the block must have a multiple of `round_to` channels, and at least `min_width`. A unit of
+    attention is one channel in every head, so fewer units reach that width.
     """
     narrowest = min(len(part.positions) for part in block.parts)
     step = round_to // gcd(round_to, narrowest)
@@ -49,17 +49,17 @@ def allowed(block: Block, round_to: int, max_ratio: float, min_width: int) -> np
 
 
 def check_reach(cost: Callable[[np.ndarray], float], options: list[np.ndarray], goal: Goal) -> None:
-    """Whether the narrowest allowed model costs little enough; `cost` and `options` as in `search`.
+    """Check that the narrowest allowed model meets `goal`; `cost` and `options` as in `search`.
 
     Raises:
-        TargetOutOfReach: it does not; names the largest share that can go.
+        TargetOutOfReach: it doesn't; the sentence states the largest share that can be removed.
     """
     least = cost(np.array([option[0] for option in options]))
     if least > goal.whole * (1 - goal.share + TOLERANCE):
         most = int(1000 * (1 - least / goal.whole)) / 1000
         raise TargetOutOfReach(
-            f"prune={goal.share:g} can't be reached: at this rounding and with these limits the model loses at most "
-            f"{most:.3f} of its {goal.target}; ask for less, or lower pruner.round_to or raise pruner.max_ratio."
+            f"prune={goal.share:g} can't be reached: with these settings of the pruner the model loses at most "
+            f"{most:.3f} of its {goal.target}; lower prune or pruner.round_to, or raise pruner.max_ratio."
         )
 
 
@@ -69,11 +69,11 @@ def search(
     removed: Callable[[float], np.ndarray],
     goal: Goal,
 ) -> Choice:
-    """Bisect the ratio of channels, then refine block by block, until the cost is that of `goal`, which is in reach.
+    """Bisect the ratio of channels, then refine block by block, until the cost meets `goal`, which must be in reach.
 
     Args:
-        cost: FLOPs, or what else is to shrink, for a number of units per block.
-        options: for each block the numbers that it may keep, ascending.
+        cost: returns the goal's target, e.g. FLOPs, for a number of units per block.
+        options: for each block the numbers of units that it may keep, ascending.
         removed: for a ratio between 0 and 1 the number of units that each block should lose, rising with the ratio.
     """
     full = np.array([option[-1] for option in options])
@@ -94,7 +94,7 @@ def search(
 def cheapest(
     cost: Callable[[np.ndarray], float], options: list[np.ndarray], rises: list[np.ndarray], goal: Goal
 ) -> Choice:
-    """Narrow the block whose next cut raises the loss least for what it saves, until `goal` is met.
+    """Repeatedly narrow the block with the least rise of the loss per saved cost, until `goal` is met.
 
     Args:
         cost, options: as in `search`.
@@ -120,7 +120,10 @@ def cheapest(
 
 
 def _between(cost: Callable[[np.ndarray], float], wide: np.ndarray, narrow: np.ndarray, budget: float) -> np.ndarray:
-    """Rounding makes many blocks jump at one ratio: let them jump one after the other, as far as that helps."""
+    """Narrow single blocks from `wide` to `narrow` as long as the cost comes closer to `budget`.
+
+    Rounding lets many blocks change at the same ratio, so the two results of the bisection may be far apart.
+    """
     kept = wide.copy()
     for block in np.flatnonzero(wide != narrow):
         trial = kept.copy()
@@ -133,7 +136,7 @@ def _between(cost: Callable[[np.ndarray], float], wide: np.ndarray, narrow: np.n
 def _polish(
     cost: Callable[[np.ndarray], float], options: list[np.ndarray], kept: np.ndarray, budget: float, tolerance: float
 ) -> np.ndarray:
-    """Move single blocks by one step, the best move first, while that comes closer."""
+    """Change single blocks by one option, the best change first, while the cost comes closer to `budget`."""
     while (miss := abs(cost(kept) - budget)) > tolerance:
         trials = []
         for block, option in enumerate(options):

@@ -1,7 +1,7 @@
-"""What each torch function does to channels.
+"""Tracks channels through torch functions, with one function per operator.
 
-One function per operator. It takes the tracker, the inputs with known channels, the result and the call's own arguments
-under torch's names, marks the result, and returns whether it could follow the channels.
+Each takes the tracker, the inputs with known channels, the result, and the arguments of the call under torch's names.
+It marks the channels of the result, and returns whether it could track them.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from optimize.pruner.trace import Followed, Term, axis_of
 if TYPE_CHECKING:
     from optimize.pruner.tracker import Tracker
 
-# Each output channel depends on the same channel of the input only, whatever the number of channels.
+# Operators in which each output channel depends only on the same input channel, for any number of channels.
 CHANNELWISE = {
     *("silu", "relu", "leaky_relu", "gelu", "sigmoid", "hardswish", "tanh", "elu", "mish", "softplus"),
     *("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "interpolate", "pad", "dropout"),
@@ -46,15 +46,15 @@ def elementwise(
             return False
         if axis_of(operand) is None and operand.shape[axis.dim] != 1:
             return False
-    wide = [one.axis.ids for one in tracked if one.tensor.shape[axis.dim] == result.shape[axis.dim]]
-    tracker.tie(*wide)
-    tracker.mark(result, wide[0], axis.dim)
+    full = [operand.axis.ids for operand in tracked if operand.tensor.shape[axis.dim] == result.shape[axis.dim]]
+    tracker.tie(*full)
+    tracker.mark(result, full[0], axis.dim)
     return True
 
 
 def cat(tracker: "Tracker", tracked: list[Followed], result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> bool:
     dim %= result.ndim
-    if any(one.axis.dim != dim for one in tracked):
+    if any(operand.axis.dim != dim for operand in tracked):
         return False
     tracker.mark(result, np.concatenate([tracker.ids(tensor, dim) for tensor in tensors]), dim)
     return True
@@ -68,7 +68,7 @@ def chunk(
     if axis is None or axis.dim != dim or input.shape[dim] % chunks:
         return False
     parts = np.split(axis.ids, chunks)
-    # Chunks are equal by definition, so what leaves the one must leave the others.
+    # Chunks must stay equally wide, so a channel is removed from all of them.
     tracker.tie(*parts)
     for tensor, ids in zip(result, parts, strict=True):
         tracker.mark(tensor, ids, dim)
@@ -139,10 +139,10 @@ def convolution(
         tracker.trace.terms.append(Term(name, scale, (tracker.use(name, "both", ids),)))
         tracker.mark(result, ids)
         return True
-    made = _matrix(tracker, name, ids, result, 1, scale / conv.groups)
+    outputs = _matrix(tracker, name, ids, result, 1, scale / conv.groups)
     if conv.groups > 1:
-        for side in (ids, made):
-            tracker.freeze(side, f"{name} is a grouped convolution")
+        for channels in (ids, outputs):
+            tracker.freeze(channels, f"{name} is a grouped convolution")
     return True
 
 
@@ -163,14 +163,14 @@ def linear(
 
 
 def _matrix(tracker: "Tracker", name: str, ids: np.ndarray, result: Tensor, dim: int, scale: float) -> np.ndarray:
-    """The channels of the result."""
-    read = tracker.use(name, "in", ids)
-    made = tracker.seen.get((name, "out"))
-    if made is None:
-        made = tracker.use(name, "out", tracker.new(result.shape[dim]))
-    channels = tracker.trace.uses[made].ids
+    """Record a layer that mixes all input channels, mark its result, and return the output channels."""
+    input_use = tracker.use(name, "in", ids)
+    output_use = tracker.seen.get((name, "out"))
+    if output_use is None:
+        output_use = tracker.use(name, "out", tracker.new(result.shape[dim]))
+    channels = tracker.trace.uses[output_use].ids
     tracker.mark(result, channels, dim)
-    tracker.trace.terms.append(Term(name, scale, (made, read)))
+    tracker.trace.terms.append(Term(name, scale, (output_use, input_use)))
     return channels
 
 

@@ -29,8 +29,8 @@ class Prune:
     """The stage that prunes a checkpoint.
 
     Attributes:
-        settings: what to remove.
-        stop: what stock training says of the checkpoint that is written.
+        settings: how to prune.
+        stop: the sentence with which stock training refuses the checkpoint that is written.
     """
 
     settings: Pruning
@@ -52,12 +52,12 @@ class Prune:
 def prune(model: nn.Module, imgsz: Size, settings: Pruning) -> Pruned:
     """Prune `model` for an input of `imgsz`, in place.
 
-    What is left is made of the same ultralytics modules. FLOPs are those of the deployed graph: fused, with one head.
+    The pruned model consists of the same ultralytics modules. FLOPs are those of the deployed graph: fused, one head.
 
     Raises:
-        TargetOutOfReach: the share can't be reached; names the largest that can.
-        InputError: a protected name fits no layer.
-        MeasurementError: what is counted afterwards is not what was calculated.
+        TargetOutOfReach: the share can't be reached; the sentence states the largest that can.
+        InputError: a protected name matches no layer.
+        MeasurementError: the count of the pruned model differs from the calculated one.
     """
     began = time.perf_counter()
     now, before = _measured(model, imgsz, settings.target)
@@ -69,8 +69,8 @@ def prune(model: nn.Module, imgsz: Size, settings: Pruning) -> Pruned:
     left, after = _measured(model, imgsz, settings.target)
     if not isclose(left, chosen.left, rel_tol=1e-3):
         raise MeasurementError(
-            f"The pruned model has {left} {settings.target} where {chosen.left:.0f} were calculated, so neither can be "
-            "trusted; please report this model."
+            f"The pruned model has {left} {settings.target}, but {chosen.left:.0f} were calculated, so neither number "
+            "can be trusted; please report this model."
         )
     return Pruned(
         target=settings.target,
@@ -102,7 +102,7 @@ def _layers(
 ) -> tuple[LayerChange, ...]:
     spared = {
         "measured": "narrowing it raises the loss too much for what it saves",
-        "global": "its channels matter more than those that were removed",
+        "global": "its channels have higher scores than those that were removed",
         "local": f"the nearest step of {settings.round_to} is its full width",
     }[settings.scope]
     old, new = ({names.get(layer.name, layer.name): layer for layer in cost.layers} for cost in (before, after))

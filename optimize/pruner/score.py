@@ -16,19 +16,19 @@ Importance = Callable[[Group], Tensor | None]
 
 
 class Criterion(Protocol):
-    """Says which channels matter. Its fields are its settings; a new criterion is one file with one such class."""
+    """Scores how much channels matter. Its fields are its settings; a new criterion is one file with one class."""
 
     def __call__(self, model: nn.Module, imgsz: Size) -> Importance:
-        """A scorer for groups of `model`: a higher score stays longer, None if it can't score a group.
+        """Return a scorer for groups of `model`; low scores are removed first, None means that it can't score a group.
 
-        What it needs of the whole model at `imgsz` (gradients) it prepares here; the caller clears it.
+        Gradients of the whole model at `imgsz`, if needed, are computed here; the caller clears them.
         """
         ...
 
 
 def group(model: nn.Module, trace: Trace, block: Block) -> Group:
-    """The block as a torch-pruning group: one item per channel of a unit, whose root indices are the units."""
-    made = Group()
+    """The block as a torch-pruning group: one item per channel of a unit; root indices are the units."""
+    items = Group()
     for part in block.parts:
         use = trace.uses[part.use]
         if use.side == "none":
@@ -37,12 +37,12 @@ def group(model: nn.Module, trace: Trace, block: Block) -> Group:
         node, cut = Node(module, None, use.layer), cutter(module, use.side)
         for positions in part.positions:
             order = np.argsort(positions)  # torch-pruning's Taylor sorts the indices of an item
-            made.add_dep(Dependency(cut, cut, node, node), positions[order].tolist())
-            made[-1].root_idxs = order.tolist()
-    return made
+            items.add_dep(Dependency(cut, cut, node, node), positions[order].tolist())
+            items[-1].root_idxs = order.tolist()
+    return items
 
 
 def scores(importance: Importance, model: nn.Module, trace: Trace, block: Block) -> np.ndarray | None:
-    """Importance of each unit of a block, shape (units,); None where the criterion can't tell."""
+    """Importance of each unit of a block, shape (units,); None where the criterion can't score it."""
     result = importance(group(model, trace, block))
     return None if result is None else result.detach().double().cpu().numpy()

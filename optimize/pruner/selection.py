@@ -1,4 +1,4 @@
-"""Decide which channels go, without touching the model."""
+"""Selects the channels to remove, without changing the model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from optimize.yolo import coupling
 
 @dataclass(frozen=True)
 class Selection:
-    """What to remove from a model.
+    """The units of a model to keep, and what follows from them.
 
     Attributes:
-        trace: where the channels of the model lie.
-        blocks: how they are coupled.
-        keep: for each block which units stay, a bool array of shape (units,).
+        trace: the layers that hold each channel of the model.
+        blocks: the coupled channels.
+        keep: for each block a bool array of shape (units,), true for units to keep.
         dense: for each block why it can't shrink, or "".
-        left: how much of the target will be left, calculated.
+        left: how much of the target will remain, calculated.
         ratio: share of the removable channels at which the search ended; None where layers were measured one by one.
     """
 
@@ -42,7 +42,7 @@ class Selection:
     ratio: float | None
 
     def removed(self) -> list[np.ndarray]:
-        """For each use of the trace the positions of the channels that go, ascending."""
+        """For each use of the trace the positions of the channels to remove, ascending."""
         gone: list[list[np.ndarray]] = [[] for _ in self.trace.uses]
         for block, stays in zip(self.blocks, self.keep, strict=True):
             for part in block.parts:
@@ -50,31 +50,31 @@ class Selection:
         return [np.sort(np.concatenate(positions)) for positions in gone]
 
     def reasons(self) -> list[str]:
-        """For each use of the trace why its channels can't shrink, or ""; with several reasons the first."""
-        why = [""] * len(self.trace.uses)
+        """For each use of the trace the first reason why it can't get narrower, or ""."""
+        reasons = [""] * len(self.trace.uses)
         for block, reason in zip(self.blocks, self.dense, strict=True):
             for part in block.parts:
-                why[part.use] = why[part.use] or reason
-        return why
+                reasons[part.use] = reasons[part.use] or reason
+        return reasons
 
 
 def select(model: nn.Module, imgsz: Size, settings: Pruning, cost: Cost, now: float, goal: Goal) -> Selection:
-    """Choose what to remove from `model` to reach `goal`.
+    """Select the channels to remove from `model` to reach `goal`.
 
     Args:
-        cost: of the deployed form of `model`.
+        cost: cost of the deployed form of `model`.
         now: how much of the goal's target `model` has.
 
     Raises:
-        TargetOutOfReach: the goal can't be reached; names the largest share that can.
-        InputError: a protected name fits no layer.
+        TargetOutOfReach: the goal can't be reached; the sentence states the largest share that can.
+        InputError: a protected name matches no layer.
     """
     traced = trace(coupling.traceable(model), imgsz, coupling.RULES, coupling.HALVING, coupling.predictions)
-    found = blocks(traced)
-    ranks, dense = _rank(settings.criterion(model, imgsz), model, traced, found)
+    coupled = blocks(traced)
+    ranks, dense = _rank(settings.criterion(model, imgsz), model, traced, coupled)
     protected = _protected(traced, settings.protect)
     options = []
-    for i, block in enumerate(found):
+    for i, block in enumerate(coupled):
         dense[i] = dense[i] or next((protected[part.use] for part in block.parts if part.use in protected), "")
         widths = allowed(block, settings.round_to, settings.max_ratio, settings.min_width)
         options.append(np.array([block.units]) if dense[i] else widths)
@@ -82,13 +82,13 @@ def select(model: nn.Module, imgsz: Size, settings: Pruning, cost: Cost, now: fl
             dense[i] = dense[i] or f"too narrow to shrink in steps of {settings.round_to}"
     names = coupling.unfused_names(model)
     running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
-    size = Remaining(traced, found, terms(goal.target, model, traced, running), now)
+    size = Remaining(traced, coupled, terms(goal.target, model, traced, running), now)
     check_reach(size, options, goal)
-    if settings.scope == "measured" and settings.data is not None:  # `Pruning` refuses the one without the other
-        risen = rises(
+    if settings.scope == "measured" and settings.data is not None:  # `Pruning` refuses this scope without data
+        loss_rises = rises(
             model,
             traced,
-            found,
+            coupled,
             options,
             ranks,
             data=settings.data,
@@ -96,42 +96,42 @@ def select(model: nn.Module, imgsz: Size, settings: Pruning, cost: Cost, now: fl
             seed=settings.seed,
             imgsz=imgsz,
         )
-        choice = cheapest(size, options, risen, goal)
+        choice = cheapest(size, options, loss_rises, goal)
     else:
         choice = search(size, options, _removal(ranks, options, settings.scope), goal)
-    keep = [_best(rank, count, block.units) for rank, count, block in zip(ranks, choice.kept, found, strict=True)]
-    return Selection(traced, found, keep, dense, size(choice.kept), choice.ratio)
+    keep = [_best(rank, count, block.units) for rank, count, block in zip(ranks, choice.kept, coupled, strict=True)]
+    return Selection(traced, coupled, keep, dense, size(choice.kept), choice.ratio)
 
 
 def _protected(traced: Trace, patterns: tuple[str, ...]) -> dict[int, str]:
-    """The uses whose layer makes channels and has a protected name, with the reason that the report gives."""
-    made = {i: use.layer for i, use in enumerate(traced.uses) if use.side in ("out", "both")}
-    found = {i: f"protected by {p}" for p in reversed(patterns) for i, name in made.items() if fnmatchcase(name, p)}
+    """The uses with the output channels of protected layers, each with the reason for the report."""
+    layers = {i: use.layer for i, use in enumerate(traced.uses) if use.side in ("out", "both")}
+    reasons = {i: f"protected by {p}" for p in reversed(patterns) for i, name in layers.items() if fnmatchcase(name, p)}
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in made.values()):
+        if not any(fnmatchcase(name, pattern) for name in layers.values()):
             raise InputError(
-                f"pruner.protect={pattern} fits no layer; give names as they stand in the report, e.g. "
-                f"{next(iter(made.values()))}, or patterns such as model.0.*"
+                f"pruner.protect={pattern} matches no layer; give names of layers as in the report, e.g. "
+                f"{next(iter(layers.values()))}, or patterns such as model.0.*"
             )
-    return found
+    return reasons
 
 
 def _rank(
-    importance: Importance, model: nn.Module, traced: Trace, found: list[Block]
+    importance: Importance, model: nn.Module, traced: Trace, coupled: list[Block]
 ) -> tuple[list[np.ndarray | None], list[str]]:
-    """The scores of each block that may shrink, and for each block the reason why it may not, or ""."""
+    """The scores of each block that may shrink, and for each block why it may not, or ""."""
     ranks, dense = [], []
-    for block in found:
+    for block in coupled:
         score = None if block.frozen else scores(importance, model, traced, block)
         if score is not None and not np.isfinite(score).all():
-            raise InputError("The criterion gives scores that are not finite; give a checkpoint without NaN weights.")
+            raise InputError("The criterion's scores are not finite; give a checkpoint without NaN weights.")
         ranks.append(score)
-        dense.append(block.frozen or ("" if score is not None else "the criterion finds nothing to score"))
+        dense.append(block.frozen or ("" if score is not None else "the criterion can't score it"))
     return ranks, dense
 
 
 def _removal(ranks: list[np.ndarray | None], options: list[np.ndarray], scope: str) -> Callable[[float], np.ndarray]:
-    """For a ratio of channels, how many units each block loses: by rank over all blocks, or each in proportion."""
+    """A function from a ratio of channels to the units that each block loses: by global rank, or all in proportion."""
     full = np.array([option[-1] for option in options])
     movable = np.array([len(option) > 1 for option in options])
     if scope == "local":

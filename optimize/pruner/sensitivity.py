@@ -1,4 +1,4 @@
-"""How much the loss rises when one block alone becomes narrower."""
+"""Measures how much the loss rises when one block alone becomes narrower."""
 
 from copy import deepcopy
 
@@ -14,7 +14,7 @@ from optimize.pruner.blocks import Block
 from optimize.pruner.trace import Trace
 from optimize.yolo.loss import batches, losing, loss
 
-SHARES = (0.25, 0.5, 0.75)  # of a block's units that stay in its trials; between them the rise is interpolated
+SHARES = (0.25, 0.5, 0.75)  # shares of a block's units that its trials keep; in between, the rise is interpolated
 BATCH = 16
 
 
@@ -29,11 +29,11 @@ def rises(
     seed: int,
     imgsz: Size,
 ) -> list[np.ndarray]:
-    """For each block the rise of the loss per image at each of its `options`; 0 at the last, which is all its units.
+    """For each block the rise of the loss per image at each of its `options`; 0 at the last, which keeps all units.
 
-    The least important units are zeroed, in every layer that they touch. BatchNorm takes the statistics of each batch,
-    as it will be given new ones after the cut; with the old ones almost every cut looks like ruin. A rise is never
-    negative, nor less than that of a wider option.
+    The least important units are zeroed in every layer that holds them. BatchNorm uses the statistics of each batch,
+    since they are re-estimated after pruning; with the stored ones almost every cut raises the loss far too much. A
+    rise is never negative, nor less than that of a wider option.
 
     Li et al., Pruning Filters for Efficient ConvNets (ICLR 2017, section 3.2), measure the accuracy in the same way.
 
@@ -45,33 +45,33 @@ def rises(
     Raises:
         MeasurementError: the loss is not finite.
     """
-    given = batches(data, images, BATCH, seed, imgsz)
+    labelled = batches(data, images, BATCH, seed, imgsz)
     trials = [_trials(option) for option in options]
     state, copy = model.state_dict(), deepcopy(model)
     with torch.no_grad(), losing(copy, data), bar("sensitivity of layers", sum(map(len, trials)) + 1) as tick:
 
         @tick
         def measured() -> float:
-            return sum(float(loss(copy, batch, seed)) for batch in given) / sum(len(batch["img"]) for batch in given)
+            return sum(float(loss(copy, batch, seed)) for batch in labelled) / sum(len(b["img"]) for b in labelled)
 
-        whole, found = measured(), []
+        whole, by_block = measured(), []
         for block, option, rank, tried in zip(blocks, options, ranks, trials, strict=True):
-            if rank is None:  # nothing to score, so that it stays whole
-                found.append(np.zeros(len(option)))
+            if rank is None:  # it can't be scored, so it keeps all units
+                by_block.append(np.zeros(len(option)))
                 continue
             rise = []
             for kept in option[tried]:
                 _zero(copy, trace, block, rank.argsort(kind="stable")[: block.units - kept])
                 rise.append(measured() - whole)
                 copy.load_state_dict(state)
-            found.append(_monotone(np.interp(option, [*option[tried], block.units], [*rise, 0.0])))
-    if not all(np.isfinite(rise).all() for rise in found):
-        raise MeasurementError("the loss is not finite, so no layer can be judged by it.")
-    return found
+            by_block.append(_monotone(np.interp(option, [*option[tried], block.units], [*rise, 0.0])))
+    if not all(np.isfinite(rise).all() for rise in by_block):
+        raise MeasurementError("the loss is not finite, so the layers can't be ranked by it.")
+    return by_block
 
 
 def _trials(option: np.ndarray) -> list[int]:
-    """Indices of the options to try: those next to `SHARES`, without the last, which removes nothing."""
+    """Indices of the options to try: those nearest to `SHARES`, without the last, which removes nothing."""
     nearest = {int(np.abs(option - share * option[-1]).argmin()) for share in SHARES}
     return sorted(nearest - {len(option) - 1})
 

@@ -1,4 +1,4 @@
-"""The settings of pruning, checked."""
+"""The settings of pruning, validated."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +17,10 @@ class Pruning:
     """How to prune; the keys are explained in conf/pruner/l2.yaml.
 
     Attributes:
-        criterion: which channels matter.
-        original: the checkpoint that `share` refers to, where pruning goes in steps; None for the one that is pruned.
+        criterion: scores how much channels matter.
+        original: with several steps, the checkpoint that `share` refers to; None for the checkpoint that is pruned.
             Not in the repr, since every variant's first step is its digest.
-        data: whose training images the scope `measured` looks at; None for the other scopes.
+        data: the data set on whose training images the scope `measured` measures the loss; None for other scopes.
     """
 
     share: float
@@ -50,6 +50,6 @@ class Pruning:
         _require(self.images >= 1, f"pruner.images={self.images}", "1 or more")
 
 
-def _require(holds: bool, given: str, allowed: str) -> None:
-    if not holds:
-        raise InputError(f"{given} is out of range; allowed is {allowed}.")
+def _require(valid: bool, setting: str, allowed: str) -> None:
+    if not valid:
+        raise InputError(f"{setting} is out of range; allowed is {allowed}.")

@@ -1,4 +1,4 @@
-"""What is left of a model, as a function of how many units of each block stay."""
+"""The size of a pruned model (FLOPs, parameters or channels), as a function of the units that each block keeps."""
 
 import numpy as np
 from torch import nn
@@ -14,15 +14,17 @@ class Remaining:
     """A sum over the deployed layers of a traced model: FLOPs, parameters or channels.
 
     The width of a layer is linear in the units that its blocks keep, and a convolution costs the product of its two
-    widths, so that any choice is priced in microseconds and without a forward pass.
+    widths, so the sum takes microseconds and no forward pass.
     """
 
     def __init__(self, trace: Trace, blocks: list[Block], terms: list[Term], total: float):
-        """Take over what was measured on the whole model.
+        """Prepare the sum.
 
         Args:
-            terms: what adds up, see `terms`.
-            total: before anything is cut; what exceeds the terms (decoding of boxes) can't shrink.
+            trace: the layers that hold each channel of the model.
+            blocks: its blocks.
+            terms: the terms of the sum, see `terms`.
+            total: the measured sum of the unpruned model; the part beyond the terms (box decoding) can't shrink.
         """
         self._widths = np.zeros((len(trace.uses) + 1, len(blocks)))
         for column, block in enumerate(blocks):
@@ -43,7 +45,7 @@ class Remaining:
 
 
 def amount(target: str, deployed: nn.Module, cost: Cost) -> int:
-    """How much of one of `TARGETS` a deployed model has; `cost` is its own."""
+    """How much of one of `TARGETS` the model `deployed` has; `cost` is its cost."""
     if target == "channels":
         convolutions = sum(m.out_channels for m in deployed.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)))
         return convolutions + sum(m.out_features for m in deployed.modules() if isinstance(m, nn.Linear))
@@ -57,12 +59,12 @@ def terms(target: str, model: nn.Module, trace: Trace, deployed: set[str]) -> li
     into its convolution; `channels` the output channels of all convolutions and linear layers.
 
     Args:
-        deployed: names of the layers that count; others run in training only.
+        deployed: names of the layers that count; other layers run only in training.
     """
     counted = [t for t in trace.terms if t.layer in deployed or trace.uses[t.uses[0]].side == "none"]
     if target == "flops":
         return [Term(t.layer, 2 * t.scale, t.uses) for t in counted]
-    # A layer that runs at several sizes has a term for each, but its weights once.
+    # A layer that runs at several sizes has one term for each, but only one set of weights.
     layers = list({t.layer: t for t in counted if trace.uses[t.uses[0]].side != "none"}.values())
     widths = [Term(t.layer, 1, t.uses[:1]) for t in layers]  # a bias per output channel, which fusing leaves
     if target == "channels":
@@ -78,6 +80,7 @@ def _weights_per_pair(model: nn.Module, trace: Trace, term: Term) -> float:
 
 
 def _has_bias_when_fused(model: nn.Module, name: str) -> bool:
-    """Whether the layer has a bias, or a BatchNorm beside it that becomes one."""
-    parent, _, own = name.rpartition(".")
-    return model.get_submodule(name).bias is not None or (own == "conv" and hasattr(model.get_submodule(parent), "bn"))
+    """Whether the layer has a bias, or a BatchNorm beside it that fusing turns into one."""
+    parent, _, child = name.rpartition(".")
+    fused = child == "conv" and hasattr(model.get_submodule(parent), "bn")
+    return fused or model.get_submodule(name).bias is not None

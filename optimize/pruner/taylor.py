@@ -15,7 +15,7 @@ from optimize.yolo.loss import gradients
 
 @dataclass(frozen=True)
 class Taylor:
-    """How much the loss on labelled training images would change without a channel, to first order.
+    """First-order estimate of the change of the loss on labelled training images if a channel is removed.
 
     After Molchanov et al., Importance Estimation for Neural Network Pruning (CVPR 2019): the sum of |weight x gradient|
     over all weights of a channel, relative to the mean of its block. The gradient is the root mean square over batches
@@ -25,7 +25,7 @@ class Taylor:
     The keys are explained in conf/pruner/taylor.yaml.
 
     Attributes:
-        data: its training images and their labels give the gradients.
+        data: the data set whose labelled training images give the gradients.
     """
 
     data: Dataset
@@ -41,8 +41,8 @@ class Taylor:
         absolute = tp.importance.GroupTaylorImportance(normalizer=None)
 
         def relative(group: Group) -> Tensor | None:
-            found = absolute(group)
-            # No gradient reaches a layer whose part of the loss no label took part in, e.g. that of large objects.
-            return found / found.mean() if found is not None and found.any() else found
+            scores = absolute(group)
+            # All gradients of a layer are 0 where no label contributes to its loss, e.g. at the scale of large objects.
+            return scores / scores.mean() if scores is not None and scores.any() else scores
 
         return relative

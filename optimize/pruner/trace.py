@@ -1,4 +1,4 @@
-"""What one pass over a model finds out about its channels."""
+"""The result of tracing a model's channels: which layers hold them, and which must be removed together."""
 
 from dataclasses import dataclass, field
 
@@ -8,10 +8,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Use:
-    """Channels that a layer holds: their identities in the layer's own order.
+    """Channels that a layer holds: their ids in the layer's order.
 
     Attributes:
-        layer: name of the module, or of what computes with the channels where no module does.
+        layer: name of the module, or of the operation where the channels belong to no module.
         side: `out` or `in` of a convolution or linear layer, `both` where in and out are the same channels
             (depthwise, BatchNorm), `none` where there are no weights to cut.
         ids: int array, shape (channels,).
@@ -24,7 +24,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Term:
-    """Multiply-adds: `scale` times the width of one use, times that of a second one where there is one."""
+    """Multiply-adds: `scale` times the width of one use, or of two uses."""
 
     layer: str
     scale: float
@@ -33,11 +33,11 @@ class Term:
 
 @dataclass
 class Trace:
-    """What the pass found.
+    """The result of one tracing pass.
 
     Attributes:
-        count: number of channel identities.
-        uses: every place that holds channels.
+        count: number of channel ids.
+        uses: every side of a layer that holds channels.
         terms: multiply-adds for one image, per operator.
         ties: pairs of equally long id arrays that must be kept or removed together, element by element.
         frozen: ids that must be kept, with the reason.
@@ -52,7 +52,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the channels of a tensor lie, and which they are."""
+    """The dimension of a tensor along which its channels lie, and their ids."""
 
     dim: int
     ids: np.ndarray
@@ -67,5 +67,5 @@ class Followed:
 
 
 def axis_of(tensor: object) -> Axis | None:
-    """What the pass wrote on a tensor, or None."""
+    """The channels that the pass has marked on a tensor, or None."""
     return getattr(tensor, "channel_axis", None)

@@ -1,10 +1,10 @@
-"""Find out, in one forward pass without values, which channels of a model can only be removed together.
+"""Finds the channels of a model that can only be removed together, in one forward pass on the `meta` device.
 
-Every tensor carries the identities of its channels. A convolution makes new ones, normalisation and activation pass
-them on, concatenation joins, addition ties, chunking slices and ties. An operator that is not known here may depend on
-the number of its channels, so it freezes those that it touches: a new block is left dense, and the reason says why.
-The idea of following channels through the operators is DepGraph's (Fang et al., CVPR 2023, arXiv:2301.12900); its
-implementation in torch-pruning can't express chunks with several readers, nor attention.
+Every tensor carries the ids of its channels. A convolution makes new ids, normalisation and activation pass them on,
+concatenation joins them, addition ties them, chunking slices and ties them. An unknown operator may depend on the
+number of its channels, so it freezes the channels that it reads: a new kind of block is not pruned, and the report
+gives the reason. Tracking channels through operators is DepGraph's idea (Fang et al., CVPR 2023, arXiv:2301.12900); its
+implementation in torch-pruning can express neither chunks with several readers nor attention.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,15 +27,15 @@ LAYER_TYPES = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)
 
 
 class Tracker(TorchFunctionMode):
-    """Follows the channels through every torch function that runs while it is active."""
+    """Tracks channels through every torch function that runs while it is active."""
 
     def __init__(self, model: nn.Module, rules: dict[type, Rule], halving: tuple[type, ...]):
         """Prepare `model`, which is changed: modules with a rule run the rule instead of their own `forward`.
 
         Args:
-            model: a copy that nobody needs any more.
-            rules: for modules whose inside can't be followed operator by operator.
-            halving: modules that split by a number of their own, which is refreshed after pruning.
+            model: a copy of the model; it can't be used afterwards.
+            rules: functions for modules that can't be tracked operator by operator.
+            halving: modules that split by a stored width, which is refreshed after pruning.
         """
         super().__init__()
         self.trace = Trace()
@@ -58,42 +58,42 @@ class Tracker(TorchFunctionMode):
         return self.modules[self._stack[-1]]
 
     @property
-    def here(self) -> str:
-        """Its name and class, for reasons."""
+    def running_name(self) -> str:
+        """Name and class of the running module, for reasons."""
         return f"{self._stack[-1]} ({type(self.running).__name__})"
 
     def new(self, count: int) -> np.ndarray:
-        """Identities for `count` channels."""
+        """New ids for `count` channels."""
         self.trace.count += count
         return np.arange(self.trace.count - count, self.trace.count)
 
     def ids(self, tensor: Tensor, dim: int = 1) -> np.ndarray:
-        """The channels of `tensor` along `dim`; where they are not known, new ones that are frozen."""
+        """The channel ids of `tensor` along `dim`; where they are unknown, new ids that are frozen."""
         axis = axis_of(tensor)
         if axis is not None and axis.dim == dim:
             return axis.ids
         if axis is not None:
-            self.freeze(axis.ids, f"read along another dimension in {self.here}")
+            self.freeze(axis.ids, f"read along another dimension in {self.running_name}")
         ids = self.new(tensor.shape[dim])
-        self.freeze(ids, f"input of {self.here} is not followed")
+        self.freeze(ids, f"input of {self.running_name} is not tracked")
         return ids
 
     def mark(self, tensor: Tensor, ids: np.ndarray, dim: int = 1) -> Tensor:
-        """Write on `tensor` which channels lie along `dim`."""
+        """Store on `tensor` the ids of its channels along `dim`."""
         assert tensor.shape[dim] == len(ids), (tensor.shape, dim, len(ids))
         tensor.channel_axis = Axis(dim, ids)  # type: ignore[attr-defined]  # our own mark, which axis_of reads
         return tensor
 
     def tie(self, first: np.ndarray, *others: np.ndarray) -> None:
-        """Keep or remove the channels of all arrays together, element by element."""
+        """Record that the channels of all arrays are kept or removed together, element by element."""
         self.trace.ties.extend((first, other) for other in others)
 
     def freeze(self, ids: np.ndarray, reason: str) -> None:
-        """Keep `ids`."""
+        """Record that the channels `ids` must be kept."""
         self.trace.frozen.append((ids, reason))
 
     def use(self, layer: str, side: str, ids: np.ndarray) -> int:
-        """Record that a layer holds `ids`; a layer that runs twice ties both. Returns the index of the use."""
+        """Record that a layer holds `ids`, and return the index of the use; a layer that runs twice ties both calls."""
         key = (layer, side)
         if key in self.seen:
             self.tie(self.trace.uses[self.seen[key]].ids, ids)
@@ -103,7 +103,7 @@ class Tracker(TorchFunctionMode):
         return self.seen[key]
 
     def product(self, part: str, ids: np.ndarray, scale: float) -> None:
-        """Record multiply-adds without weights: `scale` for each of `ids`."""
+        """Record multiply-adds of a product without weights: `scale` for each of `ids`."""
         layer = f"{self._stack[-1]}.{part}"
         self.trace.terms.append(Term(layer, scale, (self.use(layer, "none", ids),)))
 
@@ -126,13 +126,14 @@ class Tracker(TorchFunctionMode):
         if (tracked or name in LAYERS) and (outputs or name == "setitem"):
             follow = OPERATORS.get(name)
             if not (follow and _fits(follow, args, kwargs) and follow(self, tracked, result, *args, **kwargs)):
-                for one in tracked:
-                    self.freeze(one.axis.ids, f"`{name}` in {self.here} is not known to keep channels apart")
+                reason = f"`{name}` in {self.running_name} is not known to keep channels apart"
+                for followed in tracked:
+                    self.freeze(followed.axis.ids, reason)
         return result
 
 
 def _fits(follow: Callable[..., bool], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a call has the form that `follow` knows; `torch.cat(x, axis=1)` has not, so it counts as unknown."""
+    """Whether `follow` takes the arguments of a call; not for `torch.cat(x, axis=1)`, which counts as unknown."""
     try:
         signature(follow).bind(None, None, None, *args, **kwargs)
     except TypeError:
@@ -156,10 +157,13 @@ def trace(
     halving: tuple[type, ...],
     predictions: Callable[[object], Iterable[Tensor]],
 ) -> Trace:
-    """Follow one image of `imgsz` through `model`, a copy on the device `meta` that is used up.
+    """Track the channels of `model` for one image of `imgsz`.
 
     Args:
-        predictions: picks from what the model returns the tensors whose width others rely on.
+        model: a copy on the device `meta`; it can't be used afterwards.
+        imgsz: height and width of the input.
+        rules, halving: as in `Tracker`.
+        predictions: returns, of the model's output, the tensors whose width must not change.
     """
     tracker = Tracker(model, rules, halving)
     with torch.no_grad(), tracker:
@@ -167,6 +171,6 @@ def trace(
         ids = tracker.new(3)
         tracker.freeze(ids, "the colours of the image")
         result = model(tracker.mark(image, ids))
-    for one in _followed(predictions(result)):
-        tracker.freeze(one.axis.ids, "output of the model")
+    for output in _followed(predictions(result)):
+        tracker.freeze(output.axis.ids, "output of the model")
     return tracker.trace

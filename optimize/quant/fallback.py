@@ -1,4 +1,4 @@
-"""Layers back to float, one by one, where int8 loses too much."""
+"""Returns layers to float, one by one, where int8 loses too much accuracy."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -12,19 +12,19 @@ from optimize.variant import Variant
 
 log = logging.getLogger(__name__)
 
-WORST = 5  # layers whose own effect on the metric is measured; the noise alone orders the others
+WORST = 5  # layers whose effect on the metric is measured; the others are ordered by noise alone
 LEAST_INT8 = 0.5  # with less than this share of the operations in int8, bf16 or fp16 is the better choice
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One int8 file that was made, and what became of it.
+    """One int8 file and its score.
 
     Attributes:
         recipe: the name of its recipe.
-        quantizer: wrote it.
-        floats: layers that stayed in float besides the recipe's own.
-        variant: the file.
+        quantizer: the calibrated model that wrote it.
+        floats: layers that stayed in float, besides those that the recipe leaves in float.
+        variant: the int8 file.
         score: the task's main metric, 0 to 1.
     """
 
@@ -42,13 +42,13 @@ def toward_float(
     source: Variant,
     goal: float,
 ) -> Iterator[Trial]:
-    """`first`, then trials of which each has one more layer in float, until one scores `goal` or too little is int8.
+    """Yield `first`, then trials with one more layer in float each, until one scores `goal` or too little is int8.
 
-    The order: by the noise that each layer adds to what the decode is given; of the worst few, by the metric that each
-    alone gives back, since noise that the metric does not feel is not worth the time.
+    Layers are ordered by the noise that each adds to the inputs of the box decoding. The worst few are ordered by the
+    metric that each alone recovers, since not all noise changes the metric.
 
     Args:
-        first: all layers in int8.
+        first: the trial with all layers in int8.
         attempt: makes and scores a file with the given layers in float.
         judge: counts operations.
         source: the float variant.
@@ -66,8 +66,8 @@ def toward_float(
         cost = judge.count(trial.variant)
         if cost is None:
             raise MeasurementError(
-                f"{source.runtime} counts no operations in its int8 files, so how much stays int8 while layers return "
-                "to float is not known; allow the loss with a larger quant.max_drop, or leave this runtime out."
+                f"{source.runtime} counts no operations in its int8 files, so it is not known how much stays int8 when "
+                "layers return to float; allow the loss with a larger quant.max_drop, or leave this runtime out."
             )
         if cost.int_ops < LEAST_INT8 * cost.ops:
             return

@@ -14,13 +14,13 @@ from optimize.variant import Variant
 
 @dataclass(frozen=True)
 class Fp16:
-    """Effect: half the size. Whether anything computes in fp16 is the runtime's choice: see `Session.arithmetic`.
+    """Effect: half the size. The runtime decides whether it computes in fp16, see `Session.arithmetic`.
 
     On x86 CPUs ONNX Runtime and OpenVINO store fp16 and compute in fp32. The box decoding of the head stays in float32,
     since fp16 can't hold a pixel's fraction beyond 2048.
 
     Attributes:
-        judge: knows the runtimes.
+        judge: gives the runtime of a variant.
     """
 
     precision: ClassVar = Precision("fp16", bytes=2, computes=("fp16", "fp32"), fill=0.4)

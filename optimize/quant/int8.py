@@ -1,4 +1,4 @@
-"""int8 after training: the recipe that proved best for each runtime, layers back to float where it loses too much."""
+"""Post-training int8 by each runtime's best recipe; layers return to float where the accuracy drops too much."""
 
 import logging
 import shutil
@@ -17,7 +17,7 @@ from optimize.judge import Judge
 from optimize.measure.latency import ALIKE
 from optimize.precision import Precision
 from optimize.quant.fallback import Trial, toward_float
-from optimize.runtime.here import here
+from optimize.runtime.here import machine_name
 from optimize.runtime.session import Quantizer, Runtime
 from optimize.store.apply import write_report
 from optimize.variant import Variant
@@ -28,25 +28,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Int8:
-    """Effect: weights and activations of the network in 8 bits, the decode of the head in float32.
+    """Effect: weights and activations of the network in 8 bits, the box decoding of the head in float32.
 
-    Reads the exported float32 file; torch runs no int8 here, so its variants come back unchanged. The file must not
-    lose more than `max_drop`: where it does, layers return to float one by one, those first whose return wins most,
-    until it holds. `work.Quantized` says what was done, and as `reached` whether it holds.
+    The stage reads the exported float32 file; torch runs no int8 here, so its variants are returned unchanged. If the
+    file loses more than `max_drop`, layers return to float one by one, those first that recover most, until it
+    doesn't. `work.Quantized` reports what was done, and in `reached` whether the limit is met.
     The keys are explained in conf/quant/int8.yaml.
 
     Attributes:
-        data: the data set whose training split calibrates.
+        data: the data set whose training split gives the calibration images.
         judge: measures accuracy, and latency where candidates are compared.
-        reference: the float32 variant to lose against, where it is not the one that is quantized.
+        reference: the float32 variant that the drop refers to; None for the variant that is quantized.
         against: the key of `reference`.
-        machine: where it is scored, and where a search takes its times; elsewhere it may end otherwise.
+        machine: where scores, and in a search times, are measured; on another machine the result may differ.
     """
 
     precision: ClassVar = Precision(
         "int8",
         bytes=1,
-        computes=("int8", "fp16", "fp32"),  # how much of it is int8 has an alarm of its own
+        computes=("int8", "fp16", "fp32"),  # a separate alarm checks how much of it is int8
         integer=True,
         fill=1.0,
     )
@@ -63,13 +63,16 @@ class Int8:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "against", self.reference.key if self.reference else "")
-        object.__setattr__(self, "machine", f"{self.judge.threads} threads of {here()}" if self.search else here())
+        threads = f"{self.judge.threads} threads of " if self.search else ""
+        object.__setattr__(self, "machine", f"{threads}{machine_name()}")
         if self.calibration_images < 1:
             raise InputError(
                 f"quant.calibration_images={self.calibration_images} must be at least 1; 128 is the default."
             )
         if self.max_drop < 0:
-            raise InputError(f"quant.max_drop={self.max_drop} is not allowed; give 0 or more points, e.g. 1.0.")
+            raise InputError(
+                f"quant.max_drop={self.max_drop} is not allowed; give 0 or more percentage points, e.g. 1.0."
+            )
 
     def why_not(self, runtime: Runtime) -> str | None:
         return None if runtime.int8_recipes() else "it has no recipe for int8"
@@ -80,7 +83,7 @@ class Int8:
         if not recipes:
             return variant
         began = perf_counter()
-        shutil.rmtree(folder / "tries", ignore_errors=True)  # of a killed call, whose scores are in the store
+        shutil.rmtree(folder / "tries", ignore_errors=True)  # left by a killed run, whose scores are in the store
         images = calibration_images(self.data, self.calibration_images, self.seed, variant.imgsz)
         before = self.judge.score(self.judge.built(self.reference or variant)).score
         goal = before - self.max_drop / 100
@@ -96,25 +99,26 @@ class Int8:
             candidates = tuple(_candidate(t, before, s) for t, s in zip(tries, speeds, strict=True))
             best = _fastest([(s, t) for s, t in zip(speeds, tries, strict=True) if t.score >= goal]) or best
         if best.score < goal:
-            log.info("%s loses %.1f points: returning layers to float", best.recipe, 100 * (before - best.score))
+            drop = 100 * (before - best.score)
+            log.info("%s loses %.1f percentage points: returning layers to float", best.recipe, drop)
             attempt = partial(self._try, variant, best.quantizer, best.recipe, folder=folder)
-            way = list(toward_float(best, attempt, self.judge, variant, goal))
-            best = max(way, key=lambda trial: (trial.score >= goal, trial.score))
-            way = way[: way.index(best) + 1]
-            float_layers = _float_layers(way, self._speeds(variant, way), before)
+            trials = list(toward_float(best, attempt, self.judge, variant, goal))
+            best = max(trials, key=lambda trial: (trial.score >= goal, trial.score))
+            trials = trials[: trials.index(best) + 1]
+            float_layers = _float_layers(trials, self._speeds(variant, trials), before)
         report = Quantized(
             recipe=best.recipe,
             drop=100 * (before - best.score),
             max_drop=self.max_drop,
             reached=best.score >= goal,
             seconds=round(perf_counter() - began, 1),
-            calibration=images.described(),
+            calibration=images.describe(),
             candidates=candidates,
             float_layers=float_layers,
         )
         write_report(report, folder)
         path = folder / variant.path.name
-        if path.is_dir():  # of a call that was killed between this line and the end
+        if path.is_dir():  # left by a run that was killed below
             shutil.rmtree(path)
         move(best.variant.path, path)
         shutil.rmtree(folder / "tries")
@@ -132,13 +136,13 @@ class Int8:
         return Trial(recipe, quantizer, floats, quantized, self.judge.score(self.judge.built(quantized)).score)
 
     def _speeds(self, variant: Variant, tries: list[Trial]) -> list[float]:
-        """How many times as fast as `variant` each is, all interleaved."""
+        """Speedup of each try over `variant`, all timed interleaved."""
         timing = self.judge.time([self.judge.built(v) for v in (variant, *(trial.variant for trial in tries))])
         return [latency.speedup for latency in timing.latencies[1:]]
 
 
 def _fastest(timed: list[tuple[float, Trial]]) -> Trial | None:
-    """The fastest; of those that are as fast within what can be told apart, the most accurate."""
+    """The most accurate of the trials whose speed is within the noise of the fastest."""
     if not timed:
         return None
     top = max(speed for speed, _ in timed)
@@ -149,9 +153,9 @@ def _candidate(trial: Trial, before: float, speed: float) -> Candidate:
     return Candidate(trial.recipe, drop=100 * (before - trial.score), faster=speed)
 
 
-def _float_layers(way: list[Trial], speeds: list[float], before: float) -> tuple[FloatLayer, ...]:
-    """One entry per layer that returned: the drop that was left then, and how much longer an image took."""
+def _float_layers(trials: list[Trial], speeds: list[float], before: float) -> tuple[FloatLayer, ...]:
+    """One entry per layer that returned to float: the drop that remained, and the slowdown of one image."""
     return tuple(
-        FloatLayer(now.floats[-1], drop=100 * (before - now.score), slower=speeds[i] / speeds[i + 1] - 1)
-        for i, now in enumerate(way[1:])
+        FloatLayer(trial.floats[-1], drop=100 * (before - trial.score), slower=speeds[i] / speeds[i + 1] - 1)
+        for i, trial in enumerate(trials[1:])
     )

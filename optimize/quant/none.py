@@ -11,12 +11,12 @@ from optimize.variant import Variant
 
 @dataclass(frozen=True)
 class NoQuant:
-    """No further precision was asked for."""
+    """Stage of `quant=none`: returns every variant unchanged."""
 
     precision: ClassVar = FP32
 
     def why_not(self, runtime: Runtime) -> None:
-        """Every runtime has its float32 file already."""
+        """Return None: every runtime has its float32 file already."""
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         return variant

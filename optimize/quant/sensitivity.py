@@ -1,4 +1,4 @@
-"""Which layers int8 hurts most: the signal to noise that each gives back when it alone returns to float."""
+"""Ranks layers by their sensitivity to int8: the gain in signal-to-noise ratio when a layer alone returns to float."""
 
 from itertools import islice
 from pathlib import Path
@@ -9,17 +9,17 @@ import numpy as np
 from optimize.progress import bar
 from optimize.runtime.session import Quantizer
 
-IMAGES = 8  # noise differs little between images, and every layer needs a run of each
+IMAGES = 8  # noise differs little between images, and each layer needs one run per image
 
 
-def signal_to_noise(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
-    """SQNR in dB, 10 log10 of signal power over noise power, the mean over the tensors."""
-    pairs = zip(expected, found, strict=True)
-    return float(np.mean([10 * np.log10(np.var(e) / max(np.mean((f - e) ** 2), 1e-30)) for e, f in pairs]))
+def signal_to_noise(expected: list[np.ndarray], quantized: list[np.ndarray]) -> float:
+    """Signal-to-quantization-noise ratio (SQNR) in dB, the mean over the tensors."""
+    pairs = zip(expected, quantized, strict=True)
+    return float(np.mean([10 * np.log10(np.var(e) / max(np.mean((q - e) ** 2), 1e-30)) for e, q in pairs]))
 
 
 def rank(quantizer: Quantizer, source: Path) -> list[tuple[str, float]]:
-    """Layers with the dB that the decode's inputs gain when the layer is in float, the largest gain first.
+    """Each layer with the gain in dB of the box decoding's inputs when that layer is in float, the largest first.
 
     Args:
         quantizer: calibrated for `source`.
@@ -33,13 +33,13 @@ def rank(quantizer: Quantizer, source: Path) -> list[tuple[str, float]]:
 
     expected = run(source)
 
-    def noise(floats: list[str]) -> float:
+    def ratio(floats: list[str]) -> float:
         with TemporaryDirectory() as folder:
             target = Path(folder) / source.name
             quantizer.write(target, floats)
             return signal_to_noise(expected, run(target))
 
-    start = noise([])
+    start = ratio([])
     with bar("ranking layers", len(quantizer.layers)) as tick:
-        gains = [(layer, tick(noise)([layer]) - start) for layer in quantizer.layers]
+        gains = [(layer, tick(ratio)([layer]) - start) for layer in quantizer.layers]
     return sorted(gains, key=lambda pair: -pair[1])

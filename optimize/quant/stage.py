@@ -1,4 +1,4 @@
-"""A precision: the stage that makes one more file of an exported float32 model in each runtime that can hold it."""
+"""The protocol of precisions: a stage that makes one more file of an exported float32 model in each runtime."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +10,10 @@ from optimize.variant import Variant
 
 
 class PrecisionStage(Protocol):
-    """A stage, see `optimize.stage`, with what the report says of its rows.
+    """A stage, see `optimize.stage`, that makes files of one precision.
 
     Attributes:
-        precision: of the files that it makes.
+        precision: the precision of these files, for the report.
     """
 
     precision: ClassVar[Precision]

@@ -1,8 +1,8 @@
-"""BatchNorm statistics that belong to the pruned network.
+"""Re-estimates the BatchNorm statistics of a pruned network.
 
-After a cut every layer sees other activations than those whose mean and variance its BatchNorm has stored. Measuring
-them again needs images but no labels and no gradient: "adaptive batch normalization", EagleEye (Li et al., ECCV
-2020, section 3.3), which alone restores most of what a moderate cut appears to cost.
+After pruning, the mean and variance of a layer's activations differ from those that its BatchNorm has stored.
+Re-estimating them needs images but no labels and no gradients: "adaptive batch normalization", EagleEye (Li et al.,
+ECCV 2020, section 3.3). It alone restores most of the accuracy that moderate pruning appears to cost.
 """
 
 import time
@@ -33,7 +33,7 @@ class BatchNorm:
     The keys are explained in conf/recover/bn.yaml.
 
     Attributes:
-        data: its training images are used, without their labels.
+        data: the data set whose training images are used, without labels.
     """
 
     data: Dataset
@@ -49,14 +49,14 @@ class BatchNorm:
             return variant
         began, path = time.perf_counter(), folder / "recovered.pt"
         model = checkpoint.load(variant.path)
-        used = reestimate(model, _batches(sample(self.data, self.images, self.seed, variant.imgsz)))
+        images = reestimate(model, _batches(sample(self.data, self.images, self.seed, variant.imgsz)))
         checkpoint.save(model, path, half=True)
-        write_report(Reestimated(used, round(time.perf_counter() - began, 1)), folder)
+        write_report(Reestimated(images, round(time.perf_counter() - began, 1)), folder)
         return replace(variant, path=path)
 
 
 def _batches(images: Iterable[np.ndarray]) -> Iterator[Tensor]:
-    """Batches of one size; images that would make a smaller last one are left out, unless it is the only one."""
+    """Batches of equal size; a smaller last batch is left out unless it is the only one."""
     stream, full = iter(images), False
     while batch := list(islice(stream, BATCH)):
         if full and len(batch) < BATCH:
@@ -68,13 +68,13 @@ def _batches(images: Iterable[np.ndarray]) -> Iterator[Tensor]:
 def reestimate(model: nn.Module, batches: Iterable[Tensor]) -> int:
     """Replace the running statistics of every BatchNorm by their average over `batches` of (N, 3, H, W) float32.
 
-    Every batch weighs the same, so they should be of one size. The mean is then exact; the variance is the average
-    of the variances within the batches, as everywhere in torch. The model is left in eval mode, its weights and the
-    BatchNorms' momenta as they were. Returns the number of images.
+    Every batch has the same weight, so batches should be of equal size. The mean is then exact; the variance is the
+    average of the variances within the batches, as everywhere in torch. The model is left in eval mode with unchanged
+    weights and momenta. Returns the number of images.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
-    # The whole model trains, not only its BatchNorms: some branches of a head run in training alone.
+    # The whole model is in training mode, not only its BatchNorms: some branches of a head run only in training.
     model.train()
     for module in model.modules():
         if isinstance(module, nn.Dropout):

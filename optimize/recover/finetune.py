@@ -1,4 +1,4 @@
-"""Win accuracy back by training on, alone or with the unpruned original as the teacher."""
+"""Recovers accuracy by fine-tuning, alone or by distillation with the unpruned original as the teacher."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,14 +12,14 @@ from optimize.variant import Variant
 
 @dataclass(frozen=True)
 class Finetune:
-    """Stage: a pruned variant is trained on; any other is returned as it is.
+    """Stage: fine-tunes a pruned variant; any other variant is returned unchanged.
 
     The other keys are explained in conf/config.yaml; with 0 epochs nothing is trained.
 
     Attributes:
-        data: trained on its training split; the accuracy after each epoch is that on its validation split.
-        distill: also draw the features before the head to those of the original, by ultralytics' `distill_model`: a 1x1
-            projection per feature level, and the squared difference weighted by the teacher's class scores.
+        data: the data set: its training split trains, its validation split gives the accuracy after each epoch.
+        distill: also pull the features before the head towards those of the original, by ultralytics' `distill_model`:
+            a 1x1 projection per feature level, and the squared difference weighted by the teacher's class scores.
         original: the checkpoint of the unpruned model; every variant's first step is its digest already.
     """
 
@@ -33,7 +33,7 @@ class Finetune:
 
     def __post_init__(self) -> None:
         if self.distill and self.original is None:
-            raise InputError("distillation was asked for without a teacher; give the checkpoint of the unpruned model.")
+            raise InputError("distillation needs a teacher, but none was given; give the checkpoint of the original.")
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         if "pruned" not in variant.tags or self.epochs == 0:

@@ -1,9 +1,9 @@
-"""Quantization-aware training: weights that learn, in float, to bear being rounded to 8 bits.
+"""Quantization-aware training: trains float weights so that rounding them to 8 bits costs less accuracy.
 
-Every convolution before the head's last sees its input and its weights rounded as in int8, with the gradient of no
+In every convolution before the head's last ones, input and weights are rounded as in int8, and gradients ignore the
 rounding (straight-through estimator; Jacob et al., "Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference", CVPR 2018). ultralytics' trainer does it with NVIDIA's ModelOpt. The simulated
-ranges are then thrown away: what is kept is an ordinary checkpoint, which each runtime quantizes by its own recipe.
+Integer-Arithmetic-Only Inference", CVPR 2018). ultralytics' trainer does this with NVIDIA's ModelOpt. The simulated
+ranges are discarded: the result is an ordinary checkpoint, which each runtime quantizes by its own recipe.
 """
 
 import warnings
@@ -19,7 +19,7 @@ from optimize.variant import Variant
 
 
 def unavailable() -> str | None:
-    """Why nothing can be trained for int8 here, or None."""
+    """Why quantization-aware training can't run here; None where it can."""
     if all(find_spec(name) for name in ("modelopt", "huggingface_hub")):
         return None
     return "nvidia-modelopt is not installed (pip install 'yolo-optimize[qat]')"
@@ -27,13 +27,13 @@ def unavailable() -> str | None:
 
 @dataclass(frozen=True)
 class Qat:
-    """Stage: a variant, pruned or not, is trained on with its int8 simulated; it stays a float32 checkpoint.
+    """Stage: fine-tunes a variant, pruned or not, with int8 simulated; the result is a float32 checkpoint.
 
     The keys are explained in conf/config.yaml; with 0 epochs nothing is trained.
 
     Attributes:
-        data: trained on its training split; the accuracy after each epoch is that on its validation split, in int8.
-        modelopt: the version that simulates int8.
+        data: the data set: its training split trains, its validation split gives the int8 accuracy after each epoch.
+        modelopt: the version of ModelOpt, which simulates int8.
     """
 
     data: Dataset
@@ -53,6 +53,6 @@ class Qat:
         if self.epochs == 0:
             return variant
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="modelopt")  # of what it could do with other libraries
+            warnings.filterwarnings("ignore", module="modelopt")  # about optional libraries
             path = train("qat", self, variant, folder, quantize=True)
         return replace(variant, path=path, tags=(*variant.tags, "qat"))

@@ -1,4 +1,4 @@
-"""A stage's training, and what it leaves in its folder: one checkpoint and its report."""
+"""Trains for a stage, and writes one checkpoint and the report into the stage's folder."""
 
 from math import isfinite
 from pathlib import Path
@@ -14,7 +14,7 @@ from optimize.yolo.train import finetune
 
 
 class Settings(Protocol):
-    """What every stage that trains has; the fields are those of `finetune`."""
+    """The fields of every stage that trains, as in `finetune`."""
 
     @property
     def data(self) -> Dataset: ...
@@ -41,13 +41,13 @@ def train(
     teacher: Path | None = None,
     quantize: bool = False,
 ) -> Path:
-    """The checkpoint that `finetune` makes of `variant`, as `folder`/recovered.pt with report.json beside it.
+    """Train `variant` by `finetune`, and return the checkpoint `folder`/recovered.pt; report.json lies beside it.
 
     Args:
-        kind: of the stage.
+        kind: name of the stage in the report.
         settings: the stage.
         variant: a checkpoint.
-        folder: of the stage.
+        folder: folder of the stage.
         teacher, quantize: as in `finetune`.
     """
     training = finetune(
@@ -79,6 +79,6 @@ def train(
 
 
 def _epoch(row: dict[str, float]) -> dict[str, float | None]:
-    """Losses and accuracies of a row of ultralytics' results.csv."""
-    told = {key: value for key, value in row.items() if not key.startswith(("lr/", "time"))}
-    return {key.removeprefix("metrics/"): value if isfinite(value) else None for key, value in told.items()}
+    """The losses and accuracies in a row of ultralytics' results.csv."""
+    metrics = {key: value for key, value in row.items() if not key.startswith(("lr/", "time"))}
+    return {key.removeprefix("metrics/"): value if isfinite(value) else None for key, value in metrics.items()}

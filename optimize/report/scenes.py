@@ -11,7 +11,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from optimize.inside import content, inside
-from optimize.measure.disagreement import Box, ComparedImage, alone
+from optimize.measure.disagreement import Box, ComparedImage, find_unmatched
 from optimize.report import labels
 from optimize.result import Report
 
@@ -72,7 +72,7 @@ def scenes(report: Report, folder: Path) -> tuple[list[Scene], list[str]]:
             missing.append(image.name)
             continue
         size = max(image.width, image.height * 0.75) / SHARE
-        only_before, only_after = alone(image.before, image.after)
+        only_before, only_after = find_unmatched(image.before, image.after)
         truth = [(box, False) for box in image.truth]
         before = zip(image.before, only_before, strict=True)
         after = zip(image.after, only_after, strict=True)

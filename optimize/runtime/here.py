@@ -1,7 +1,7 @@
-"""This machine, as far as the outputs of a model, and all that was chosen by them, depend on it.
+"""Identifies this machine as far as a model's outputs depend on it.
 
-The kernels that a runtime takes, and so the order in which it adds up, follow from the CPU's model and instructions:
-int8 without VNNI even saturates where it has it. Two machines with equal ones share what they measure.
+A runtime chooses its kernels, and so the order of additions, by the CPU's model and instructions; int8 kernels without
+VNNI can even saturate. Machines with the same CPU model and instructions share stored accuracies.
 """
 
 from hashlib import sha256
@@ -11,8 +11,8 @@ import torch
 from optimize.host import cpu
 
 
-def here() -> str:
-    """The CPU by name with 8 hex digits over its instructions, and the GPU, if there is one."""
+def machine_name() -> str:
+    """The CPU's name with 8 hex digits of the hash of its instructions, and the GPU's name if there is one."""
     instructions = sha256(" ".join(sorted(cpu.flags())).encode()).hexdigest()[:8]
     gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
     return " and ".join([f"{cpu.name()} ({instructions})", *gpu])

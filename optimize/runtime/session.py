@@ -1,4 +1,4 @@
-"""What every runtime offers, and what it gives back when a variant is opened."""
+"""The protocol of runtimes, and `Session`, a loaded model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Session:
         run: (1, 3, H, W) float32 in 0..1, RGB -> the model's outputs. Exported graphs take batch 1 and one size.
         arithmetic: the number formats that the compiled model computes in, read back from it, e.g. `int8+fp32`.
         int8_ops: operations for one image, 2 per multiply-add, that its integer kernels take, read back from it; None
-            where the runtime doesn't tell.
-        device: what computes, `cpu` or `gpu`.
+            where the runtime doesn't report them.
+        device: `cpu` or `gpu`.
     """
 
     run: Callable[[np.ndarray], list[np.ndarray]]
@@ -35,7 +35,7 @@ class Session:
 
 
 class Images(Protocol):
-    """Images to calibrate with: (1, 3, H, W) float32 arrays in 0..1, the same ones each time it is iterated over."""
+    """Calibration images: (1, 3, H, W) float32 arrays in 0..1, the same in every iteration."""
 
     def __iter__(self) -> Iterator[np.ndarray]: ...
 
@@ -43,18 +43,18 @@ class Images(Protocol):
 
 
 class Recipe(Protocol):
-    """One way to make a runtime's files int8; every runtime has its own kind."""
+    """One way to quantize a runtime's files to int8; every runtime has its own class."""
 
     @property
     def name(self) -> str: ...
 
 
 class Quantizer(Protocol):
-    """A file that was calibrated, from which int8 files are written with more or fewer layers left in float.
+    """A calibrated model, which writes int8 files with some layers left in float.
 
     Attributes:
         layers: names of the layers that become int8, in the graph's order.
-        images: what it was calibrated with.
+        images: the calibration images.
     """
 
     layers: list[str]
@@ -65,7 +65,10 @@ class Quantizer(Protocol):
         ...
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-        """Runs the file `path`, the source or one that `write` wrote, up to what its post-processing is given."""
+        """A function that runs the file `path` on an image and returns the inputs of its box decoding.
+
+        `path` is the source, or a file that `write` wrote.
+        """
         ...
 
 
@@ -73,15 +76,15 @@ Writer = Callable[[Path, Path], None]  # from an exported float32 file to the sa
 
 
 class Runtime(Protocol):
-    """One way to run a model: a frozen dataclass in a folder of its own, which holds all that belongs to it.
+    """One way to run a model: a frozen dataclass in its own folder, which holds all code of this runtime.
 
     `export` and `build` are stages: `apply(runtime.export, variant, store)`. Their identity is that of the dataclass,
     with the name of the method.
 
     Attributes:
-        info: what the report says of it.
-        device_file: the module that opens its files in a bundle, copied there: only the standard library, numpy and
-            the runtime are imported in it (see docs/extending/runtime.md); None where no bundle can be made for it.
+        info: the runtime's name, title and mark in the report.
+        device_file: the module that is copied into bundles and opens the runtime's files there; it imports only the
+            standard library, numpy and the runtime (see docs/extending/runtime.md); None where it has no bundles.
     """
 
     info: ClassVar[RuntimeInfo]
@@ -92,11 +95,11 @@ class Runtime(Protocol):
         ...
 
     def export(self, variant: Variant, folder: Path) -> Variant:
-        """From a torch checkpoint to the float32 format that this runtime, or its quantizer, reads."""
+        """Convert a torch checkpoint to the float32 format that this runtime, or its quantizer, reads."""
         ...
 
     def build(self, variant: Variant, folder: Path) -> Variant:
-        """From the exported, perhaps quantized, file to what is deployed; most runtimes have nothing to do."""
+        """Make the deployed file from the exported, perhaps quantized, file; most runtimes have nothing to do."""
         ...
 
     def open(self, variant: Variant, threads: int) -> Session:
@@ -104,25 +107,25 @@ class Runtime(Protocol):
         ...
 
     def profiler(self, variant: Variant, threads: int) -> Profiler | None:
-        """Load `variant` as `open` does, but to time its layers; None where the runtime doesn't tell."""
+        """Load `variant` as `open` does, but to time its layers; None where the runtime has no profiler."""
         ...
 
     def count(self, variant: Variant) -> GraphCost | None:
-        """Operations counted on the file that `build` takes; None for a checkpoint, which holds no graph."""
+        """Count the operations of the file that `build` reads; None for a checkpoint, which holds no graph."""
         ...
 
     def metadata(self, path: Path) -> dict[str, Any]:
-        """What an exported file says of itself, as `yolo.export.metadata` wrote it: `names`, `end2end`, `imgsz`."""
+        """The metadata of an exported file, as `yolo.export.metadata` wrote it: `names`, `end2end`, `imgsz`."""
         ...
 
     def writer(self, precision: str) -> Writer | str:
-        """What writes an exported float32 file in `precision`; else why there is no such file, in a few words."""
+        """The function that writes an exported float32 file in `precision`; else the reason why none can, in words."""
         ...
 
     def int8_recipes(self) -> Sequence[Recipe]:
-        """The ways in which its files become int8, the default first; none where they can't."""
+        """The int8 recipes of this runtime, the default first; empty where it has no int8."""
         ...
 
     def quantizer(self, source: Path, images: Images, recipe: Any) -> Quantizer:
-        """The exported float32 file `source`, calibrated by one of `int8_recipes`."""
+        """Calibrate the exported float32 file `source` by one of `int8_recipes`."""
         ...

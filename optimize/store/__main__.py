@@ -1,4 +1,4 @@
-"""`python -m optimize.store [--clear]`: what the store holds, and the end of what no run uses."""
+"""`python -m optimize.store [--clear]`: lists what the store holds, and deletes what no run uses."""
 
 from argparse import ArgumentParser
 from collections import defaultdict
@@ -13,31 +13,31 @@ from optimize.sentences import one_sentence
 from optimize.store.contents import Thing, clear, contents, folders, size
 from optimize.terminal import terminal
 
-LATEST = 253_000_000_000  # seconds since 1970: the year 9987, while a file may say any
+LATEST = 253_000_000_000  # seconds since 1970: the year 9987; file times can be larger than datetime takes
 
 
 def main() -> None:
-    """Show, or clear.
+    """List the store's content, or clear it.
 
     Raises:
-        InputError: a folder is missing, or clearing would be a guess.
+        InputError: a folder is missing, or it is not known what the runs use.
     """
     parser = ArgumentParser(
         "python -m optimize.store",
-        description="Show what the store holds and what of it no run uses. "
-        "A run uses what it made or found there, until you delete the run's folder.",
+        description="Show what the store holds and which part of it no run uses. "
+        "A run uses what it made or found in the store until you delete the run's folder.",
     )
     add = parser.add_argument
-    add("--clear", action="store_true", help="delete what no run uses, and half-made work that nobody is at")
-    add("--store", type=Path, default=Path("runs/store"), help="its folder (default: %(default)s)")
-    runs = "the folders below which all runs lie that use it (default: runs)"
+    add("--clear", action="store_true", help="delete what no run uses, and unfinished work of killed runs")
+    add("--store", type=Path, default=Path("runs/store"), help="folder of the store (default: %(default)s)")
+    runs = "folders that hold all runs that use the store, at any depth (default: runs)"
     add("--runs", type=Path, nargs="+", default=[Path("runs")], help=runs)
-    add("--forget-old", action="store_true", help="clear though older versions' runs don't say what they use")
-    given = parser.parse_args()
-    if given.clear:
-        _clear(given.store, given.runs, given.forget_old)
+    add("--forget-old", action="store_true", help="clear even though runs of older versions don't list what they use")
+    arguments = parser.parse_args()
+    if arguments.clear:
+        _clear(arguments.store, arguments.runs, arguments.forget_old)
     else:
-        _show(given.store, given.runs)
+        _show(arguments.store, arguments.runs)
 
 
 def _show(store: Path, runs: Sequence[Path]) -> None:
@@ -58,7 +58,7 @@ def _show(store: Path, runs: Sequence[Path]) -> None:
 
 
 def _clear(store: Path, runs: Sequence[Path], forget_old: bool) -> None:
-    contents(store, runs)  # complains of missing folders
+    contents(store, runs)  # raises where a folder is missing
     noting, old = folders(store, runs)
     if old and not forget_old:
         raise InputError(
@@ -67,12 +67,14 @@ def _clear(store: Path, runs: Sequence[Path], forget_old: bool) -> None:
         )
     if not old and not noting:
         below = ", ".join(map(str, runs))
-        raise InputError(f"no run lies below {below}, so all of {store} would go; give --runs, or delete it yourself.")
-    gone = clear(store, runs)
-    locks = sum(thing.kind == "lock" for thing in gone)
+        raise InputError(
+            f"no run lies below {below}, so all of {store} would be deleted; give --runs, or delete it yourself."
+        )
+    deleted = clear(store, runs)
+    locks = sum(thing.kind == "lock" for thing in deleted)
     print(
-        f"Deleted {_mb(_total(gone))} MB in {len(gone) - locks} files and folders, and {locks} locks; {store} holds "
-        f"{_mb(size(store))} MB now."
+        f"Deleted {_mb(_total(deleted))} MB in {len(deleted) - locks} files and folders, and {locks} locks; "
+        f"{store} holds {_mb(size(store))} MB now."
     )
 
 
@@ -82,7 +84,7 @@ def _silent(old: Sequence[Path]) -> str:
 
 
 def _rows(things: Sequence[Thing]) -> list[tuple[str, ...]]:
-    """One per kind, the largest first."""
+    """One row per kind, the largest kind first."""
     kinds: dict[str, list[Thing]] = defaultdict(list)
     for thing in things:
         kinds[thing.kind].append(thing)
@@ -90,7 +92,7 @@ def _rows(things: Sequence[Thing]) -> list[tuple[str, ...]]:
 
 
 def _figures(things: Sequence[Thing]) -> tuple[str, ...]:
-    """Count, MB (millions of bytes) of all, of what is used and of what is not, and the oldest use."""
+    """Count, MB (millions of bytes) in all, used and unused, and the date of the oldest use."""
     count, used = len({(thing.kind, thing.name) for thing in things}), [thing for thing in things if thing.needed]
     oldest = f"{datetime.fromtimestamp(min(min(t.used for t in things), LATEST)):%Y-%m-%d %H:%M}" if things else "-"
     return str(count), _mb(_total(things)), _mb(_total(used)), _mb(_total(things) - _total(used)), oldest

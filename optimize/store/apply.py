@@ -1,4 +1,4 @@
-"""Each variant is made once, whole or not at all."""
+"""Applies a stage to a variant and keeps the result in the store: each variant is made once, whole or not at all."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from optimize.inside import inside, is_link, is_plain
 from optimize.stage import Stage
 from optimize.store import entry, manifest
 from optimize.store.aside import set_aside
-from optimize.store.held import held, worked
+from optimize.store.held import held, record_work
 from optimize.variant import Variant
 from optimize.work import WORK, Work
 
@@ -39,22 +39,22 @@ def digest(path: Path) -> str:
 
 
 def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
-    """Return the variant that `stage` makes of `variant`, from the store if it is there unharmed.
+    """Return the variant that `stage` makes of `variant`, from the store if it is there and undamaged.
 
-    Work happens in `<key>.partial`, which is renamed when complete: a killed run leaves no half variant, and the
-    next run finds what the stage had saved so far. A lock per key lets parallel jobs share one store. What lies there
-    under either name and is not what the same work leaves is set aside: it says that it is something else, or holds a
-    link, which would lead what is written there to a file elsewhere.
+    The stage works in `<key>.partial`, which is renamed when complete: a killed run leaves no half variant, and the
+    next run goes on from what the stage had saved. A lock per key lets parallel jobs share one store. A file or folder
+    under either name that this stage can't have left is set aside: its manifest says that it is something else, or it
+    holds a link, through which writing would change a file elsewhere.
     """
-    asked = variant.after(identity(stage))
-    key = asked.key
+    expected = variant.after(identity(stage))
+    key = expected.key
     final, partial = store / key, store / f"{key}.partial"
     name, began = getattr(stage, "__qualname__", type(stage).__name__), perf_counter()
     with held(store, key):
         made = read(final)
-        if made is not None and _is_what_was(asked, made, stage):
-            log.info("%s: %s for %s is in the store", name, made.name, made.runtime)
-            worked("found", name)
+        if made is not None and _can_be_result(expected, made, stage):
+            log.info("%s: found %s for %s in the store", name, made.name, made.runtime)
+            record_work("found", name)
             return made
         if os.path.lexists(final):
             set_aside(final)
@@ -71,21 +71,26 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         manifest.seal(partial)
         move(partial, final)
         log.info("%s: made %s for %s in %.1f s", name, made.name, made.runtime, perf_counter() - began)
-        worked("made", name)
+        record_work("made", name)
         return replace(made, path=final / made.path.relative_to(partial))
 
 
-def _is_what_was(asked: Variant, made: Variant, stage: Stage) -> bool:
-    """Whether `made`, as a store tells it, can be what `stage` makes of a variant, `asked` with that step more.
+def _can_be_result(expected: Variant, stored: Variant, stage: Stage) -> bool:
+    """Whether `stored`, as its manifest describes it, can be what `stage` makes.
 
-    Only `export`, a method of a runtime, makes a variant of another runtime, its own; and only a stage that adds its
-    tag makes one of another precision.
+    Only `export`, a method of a runtime, changes the runtime, to its own. Only a stage that adds its tag changes the
+    precision.
+
+    Args:
+        expected: the stage's input with the stage added to its steps.
+        stored: a variant from the store.
+        stage: the stage.
     """
-    begins, runtime = made.tags[: len(asked.tags)], getattr(getattr(stage, "__self__", None), "info", None)
+    first_tags, runtime = stored.tags[: len(expected.tags)], getattr(getattr(stage, "__self__", None), "info", None)
     return (
-        (made.steps, made.imgsz, begins) == (asked.steps, asked.imgsz, asked.tags)
-        and made.runtime in (asked.runtime, getattr(runtime, "name", asked.runtime))
-        and made.precision in (asked.precision, *made.tags[-1:])
+        (stored.steps, stored.imgsz, first_tags) == (expected.steps, expected.imgsz, expected.tags)
+        and stored.runtime in (expected.runtime, getattr(runtime, "name", expected.runtime))
+        and stored.precision in (expected.precision, *stored.tags[-1:])
     )
 
 
@@ -105,26 +110,25 @@ def _write(variant: Variant, folder: Path) -> None:
 def read(folder: Path) -> Variant | None:
     """The variant in `folder`.
 
-    None where there is none, where its bytes are no longer those that were written, or where what it or its stage says
-    of it can't be.
+    None where there is none, where the artefact's SHA-256 has changed, or where its manifest or report is invalid.
     """
-    if is_link(folder) or (found := entry.read(folder)) is None:
+    if is_link(folder) or (record := entry.read(folder)) is None:
         return None
     try:
-        path = inside(folder, found.path)
+        path = inside(folder, record.path)
         entry.report(folder)
     except (InputError, ValueError):
         return None
-    if not is_plain(path) or digest(path) != found.sha256:
+    if not is_plain(path) or digest(path) != record.sha256:
         return None
-    return Variant(path, found.runtime, found.precision, found.imgsz, found.tags, found.steps)
+    return Variant(path, record.runtime, record.precision, record.imgsz, record.tags, record.steps)
 
 
 def report_of(variant: Variant) -> Work | None:
-    """What the stage that made `variant` says of its work, where it has something to say."""
+    """The report of the stage that made `variant`; None where the stage wrote none."""
     return entry.report(variant.path.parent)
 
 
 def write_report(work: Work, folder: Path) -> None:
-    """What a stage calls to say what it did, beside its artefact in `folder`."""
+    """Write a stage's report of its work into `folder`, beside its artefact; stages call it."""
     (folder / REPORT).write_bytes(WORK.dump_json(work, indent=2))

@@ -1,4 +1,4 @@
-"""What lies in a store where our work should, and is not as we made it: damaged, changed by hand, or planted."""
+"""Moves aside what lies in the place of a store's entry but is damaged, changed by hand, or written by someone else."""
 
 import logging
 import os
@@ -13,14 +13,14 @@ ASIDE = ".damaged"
 
 
 def set_aside(place: Path) -> None:
-    """It is made again, and is not ours to delete; a link is moved itself, and never followed."""
-    places = (place.with_name(f"{place.name}-{number}{ASIDE}") for number in count(1))
-    aside = next(free for free in places if not os.path.lexists(free))
-    log.warning("%s is not as it was made, so it is set aside as %s and made again", place, aside.name)
+    """Rename `place`, so that it can be made again; nothing is deleted, and a link is moved without following it."""
+    names = (place.with_name(f"{place.name}-{number}{ASIDE}") for number in count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    log.warning("%s was changed since it was made, so it is renamed to %s and made again", place, aside.name)
     place.rename(aside)
 
 
 def make_way(file: Path) -> None:
-    """Set aside what lies in the place of `file`, where writing it would change something else, as through a link."""
+    """Set aside what lies at the path of `file` if writing there would change another file, e.g. through a link."""
     if os.path.lexists(file) and not (file.is_file() and is_plain(file, alone=True)):
         set_aside(file)

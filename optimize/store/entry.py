@@ -1,6 +1,6 @@
-"""What an entry of a store says of itself, and what the stage that made it says of its work: typed, and checked.
+"""Reads the manifest of a store's entry (variant.json) and the stage's report (report.json), typed and validated.
 
-A store may be shared, and results.json may come from others, so nothing of them is believed before it was checked here.
+A store may be shared, and results.json may come from others, so their content is validated here before it is used.
 """
 
 import re
@@ -23,14 +23,14 @@ EXACT = ConfigDict(extra="forbid", strict=True)
 
 def _relative(path: str) -> str:
     if not is_relative(path):
-        raise ValueError("it leads out of its folder")
+        raise ValueError("the path leads out of its folder")
     return path
 
 
 def _safe(name: str) -> str:
-    """Runtimes, precisions and tags become parts of file names."""
+    """Check that a runtime, precision or tag can be part of a file's name."""
     if not re.fullmatch(r"[\w.-]{1,255}", name) or not name.strip("."):
-        raise ValueError("it can't be part of a file's name")
+        raise ValueError("the name can't be part of a file's name")
     return name
 
 
@@ -39,7 +39,7 @@ Name = Annotated[str, AfterValidator(_safe)]
 
 @dataclass(frozen=True)
 class Entry:
-    """The content of variant.json, as in `Variant`; `path` is relative to its folder, `sha256` of the artefact."""
+    """The content of variant.json: fields as in `Variant`, `path` relative to the folder, `sha256` of the artefact."""
 
     __pydantic_config__ = EXACT
 
@@ -56,24 +56,24 @@ ENTRY = TypeAdapter(Entry)
 
 
 def read(folder: Path) -> Entry | None:
-    """What variant.json in `folder` says; None where there is none, or none that could be ours."""
-    found = content(folder / MANIFEST, MOST)
+    """The content of variant.json in `folder`; None where it is missing or invalid."""
+    text = content(folder / MANIFEST, MOST)
     try:
-        return None if found is None else ENTRY.validate_json(found)
+        return None if text is None else ENTRY.validate_json(text)
     except ValidationError:
         return None
 
 
 def report(folder: Path) -> Work | None:
-    """What report.json in `folder` says; None where there is none.
+    """The content of report.json in `folder`; None where it is missing.
 
     Raises:
-        ValueError: it is none that a stage of ours wrote.
+        ValueError: it is invalid, or not a plain file.
     """
     path = folder / REPORT
-    found = content(path, MOST)
-    if found is None:
+    text = content(path, MOST)
+    if text is None:
         if path.is_symlink() or path.exists():
             raise ValueError(f"{path} is no report")
         return None
-    return WORK.validate_json(found)
+    return WORK.validate_json(text)

@@ -1,10 +1,11 @@
-"""Work on one thing in the store: alone, and noted in the run's folder, so that nobody clears away what a run uses."""
+"""Locks the entries of a store, and lists in the run's folder which entries it uses, so that clearing keeps them."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock
 
@@ -20,9 +21,9 @@ _notes: ContextVar[Path | list[str] | None] = ContextVar("notes", default=None)
 
 @contextmanager
 def noting(folder: Path, earlier: Sequence[str] = ()) -> Iterator[None]:
-    """Meanwhile the name of everything that is used of a store goes to `folder`/uses.txt, a line each, as it is used.
+    """Append the name of each entry of a store that is used meanwhile to `folder`/uses.txt, at once, one per line.
 
-    So a run that was killed has its notes too. `earlier` are names that were collected before there was a folder.
+    So a killed run has its list, too. `earlier` are names that were collected before the folder existed.
     """
     notes = folder.absolute() / NOTES
     _note(notes, *earlier)
@@ -35,7 +36,7 @@ def noting(folder: Path, earlier: Sequence[str] = ()) -> Iterator[None]:
 
 @contextmanager
 def collecting() -> Iterator[list[str]]:
-    """Collect the names of all that is used of a store, as long as there is no folder to note them in."""
+    """Collect the names of the entries of a store that are used, while there is no run's folder to list them in."""
     names: list[str] = []
     before = _notes.set(names)
     try:
@@ -44,37 +45,37 @@ def collecting() -> Iterator[list[str]]:
         _notes.reset(before)
 
 
-def worked(how: str, what: str) -> None:
-    """Add a line to `work.txt` beside uses.txt: `what`, a stage, was `made`, or `found` in the store."""
+def record_work(action: Literal["made", "found"], stage: str) -> None:
+    """Append a line to `work.txt` beside uses.txt: the work of `stage` was `made`, or `found` in the store."""
     if isinstance(notes := _notes.get(), Path):
         with notes.with_name(WORK).open("a", encoding="utf-8") as lines:
-            lines.write(f"{how} {what}\n")
+            lines.write(f"{action} {stage}\n")
 
 
 @contextmanager
 def held(store: Path, name: str) -> Iterator[None]:
-    """Be the only one, of all processes, who works on what `store` has or will have under `name`."""
+    """Hold the lock of the entry `name` of `store`, whether it exists yet or not; no other process works on it."""
     store.mkdir(parents=True, exist_ok=True)
-    with away():  # who has it may wait for its turn to work
+    with away():  # the process that holds it may itself wait for its turn to work
         lock = lock_of(store / f"{name}.lock").acquire()
     with lock:
-        _note(_notes.get(), name)  # before the first look, so that who clears the store was there before or sees it
+        _note(_notes.get(), name)  # before the entry is looked up, so that a later clearing sees that it is used
         yield
 
 
 def lock_of(file: Path, *, timeout: float = -1, blocking: bool = True) -> FileLock:
-    """The lock in `file`, which may be missing; it is not acquired yet.
+    """The lock of `file`, not acquired yet; the file may be missing.
 
     Args:
-        file: of the lock.
-        timeout: seconds to wait for it; -1 for as long as it takes.
-        blocking: wait at all.
+        file: the lock file.
+        timeout: seconds to wait for the lock; -1 for as long as it takes.
+        blocking: whether to wait at all.
 
     Raises:
-        InputError: what lies there is no file, or leads to another one.
+        InputError: the path holds a link or something else that is not a file.
     """
     if os.path.lexists(file) and not (file.is_file() and is_plain(file)):
-        raise InputError(f"{file} is a link or no file, so it is no lock of ours; delete it.")
+        raise InputError(f"{file} is a link or not a file, so it can't be used as a lock; delete it.")
     return FileLock(file, timeout=timeout, blocking=blocking)
 
 

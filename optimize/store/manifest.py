@@ -1,10 +1,10 @@
-"""Which files of a folder are ours: nothing else is ever deleted or overwritten there.
+"""Records which files of a folder this program wrote; it never deletes or overwrites any other file there.
 
-Every folder that a command writes into holds a manifest, `.optimize.json`: what the folder is, whether its work has
-ended, and the SHA-256 of each file that was written. A file is deleted or overwritten only while it still is what the
-manifest says. Files that grow (logs) and records that are replaced all the time (job.json) are listed when the work has
-ended; until then their names in a folder with a manifest are proof enough, since they are only appended to or replaced
-by what continues them.
+Every folder that a command writes into holds a manifest, `.optimize.json`: the kind of folder, whether its work has
+ended, and the SHA-256 of each file that was written. A file is deleted or overwritten only while its SHA-256 is that of
+the manifest. Files that grow (logs) and records that are rewritten often (job.json) are listed when the work has ended.
+Until then such a name in a folder with a manifest is sufficient, since these files are only appended to or replaced by
+their newer state.
 """
 
 import json
@@ -36,12 +36,12 @@ MOST = 2**28  # bytes of a manifest, which lists every file
 
 @dataclass(frozen=True)
 class Manifest:
-    """What we say of a folder.
+    """The manifest of a folder.
 
     Attributes:
         kind: `run`, `sweep`, `store`, or `entry` of a store.
-        finished: the work that the folder is for has ended.
-        files: SHA-256 in hex of each file that we wrote, by its path below the folder, with forward slashes.
+        finished: whether the work in this folder has ended.
+        files: SHA-256 in hex of each file that this program wrote, by its path below the folder, with forward slashes.
     """
 
     kind: str
@@ -53,7 +53,7 @@ MANIFEST = TypeAdapter(Manifest)
 
 
 def read(folder: Path) -> Manifest | None:
-    """The manifest of `folder`; None where there is none, or none that can be read."""
+    """The manifest of `folder`; None where it is missing or invalid."""
     try:
         return MANIFEST.validate_json(content(folder / NAME, MOST) or b"")
     except ValidationError:
@@ -61,7 +61,7 @@ def read(folder: Path) -> Manifest | None:
 
 
 def begin(folder: Path, kind: str) -> None:
-    """Make `folder` where it is missing, and say that it is ours and grows; other files that are listed stay so."""
+    """Create `folder` if it is missing, and mark it as ours and unfinished; files that it lists stay listed."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = read(folder) or Manifest(kind)
     files = {path: sha256 for path, sha256 in manifest.files.items() if path not in GROWING}
@@ -69,7 +69,7 @@ def begin(folder: Path, kind: str) -> None:
 
 
 def finish(folder: Path) -> None:
-    """Say that the work in `folder` has ended, and list the files that grew until now.
+    """Mark the work in `folder` as finished, and list the files that grew until now.
 
     Raises:
         InputError: the manifest was deleted or damaged meanwhile.
@@ -78,7 +78,7 @@ def finish(folder: Path) -> None:
 
 
 def rest(folder: Path) -> None:
-    """List the files that grew until now, since nobody works in `folder` any more.
+    """List the files that grew until now, without marking the work as finished; no process works in `folder` any more.
 
     Raises:
         InputError: as `finish`.
@@ -90,27 +90,28 @@ def _with_grown(folder: Path) -> Manifest:
     manifest = read(folder)
     if manifest is None:
         raise InputError(
-            f"{folder / NAME} was deleted or changed during the work, so nothing says which files there are ours; "
-            "leave it alone, and give the command again."
+            f"{folder / NAME} was deleted or changed during the work, so it is not known which files there "
+            "this program wrote; leave that file unchanged, and give the command again."
         )
     grown = {name: _sha256(folder / name) for name in sorted(GROWING) if (folder / name).is_file()}
     return replace(manifest, files=manifest.files | grown)
 
 
 def seal(folder: Path) -> None:
-    """Say that `folder`, an entry of a store that holds nothing but what we wrote, is complete."""
+    """Mark `folder`, an entry of a store, as complete; every file in it was written by this program."""
     files = {file.relative_to(folder).as_posix(): _sha256(file) for file in _files(folder)}
     _write(folder, Manifest(ENTRY, finished=True, files=files))
 
 
 def is_sealed(folder: Path) -> bool | None:
-    """Whether everything in an entry of a store is as it was when it was complete; None where nothing says so."""
-    known = read(folder)
-    return None if known is None else not altered(folder, [name for name in os.listdir(folder) if name != NAME])
+    """Whether all files of a store's entry are as they were when it was sealed; None where it was never sealed."""
+    if read(folder) is None:
+        return None
+    return not altered(folder, [name for name in os.listdir(folder) if name != NAME])
 
 
 def altered(folder: Path, names: Iterable[str]) -> list[str]:
-    """The files below `folder`, in its entries `names`, that are not ours, or no longer as we wrote them."""
+    """The files below `folder`, in its files and folders `names`, that this program did not write as they are now."""
     manifest = read(folder) or Manifest("")
     files = [file for name in names for file in [*_files(folder / name), *_empty_folders(folder / name)]]
     paths = sorted(file.relative_to(folder).as_posix() for file in files)
@@ -118,10 +119,12 @@ def altered(folder: Path, names: Iterable[str]) -> list[str]:
 
 
 def remove(folder: Path, names: Sequence[str]) -> None:
-    """Delete what we wrote into `folder`, in its entries `names`, but what still grows, and folders left empty.
+    """Delete what this program wrote in `names`, files and folders of `folder`, and folders that are left empty.
+
+    Files that still grow are kept.
 
     Raises:
-        InputError: a file there is not as we wrote it; nothing is deleted.
+        InputError: a file there is not as this program wrote it; nothing is deleted.
     """
     if changed := altered(folder, names):
         raise InputError(_refusal(folder / changed[0]))
@@ -134,10 +137,10 @@ def remove(folder: Path, names: Sequence[str]) -> None:
 
 @contextmanager
 def placing(folder: Path) -> Iterator[Path]:
-    """An empty folder inside `folder`; at the end all that was put there moves into `folder`, or nothing.
+    """An empty temporary folder inside `folder`; at the end all files in it are moved into `folder`, or none.
 
     Raises:
-        InputError: it would overwrite a file that is not as we wrote it; nothing has moved.
+        InputError: a move would overwrite a file that this program did not write; nothing was moved.
     """
     with TemporaryDirectory(dir=folder, prefix=PARTIAL) as partial:
         yield Path(partial)
@@ -145,7 +148,7 @@ def placing(folder: Path) -> Iterator[Path]:
 
 
 def place(partial: Path, folder: Path) -> None:
-    """As `placing`, for files that lie in `partial` already."""
+    """Move all files of `partial` into `folder`, or none, and list them in the manifest; raises as `placing`."""
     manifest = read(folder) or Manifest("")
     new = {file.relative_to(partial).as_posix(): _sha256(file) for file in _files(partial)}
     for path in new:
@@ -156,7 +159,7 @@ def place(partial: Path, folder: Path) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Everything in `source` to `target`: folders that are new there as a whole, files one by one."""
+    """Move everything in `source` to `target`: folders that are new there as a whole, files one by one."""
     for entry in sorted(source.iterdir()):
         place = target / entry.name
         if entry.is_dir() and place.is_dir():
@@ -188,17 +191,17 @@ def _files(path: Path) -> list[Path]:
 
 
 def _empty_folders(path: Path) -> list[Path]:
-    """We leave none behind."""
+    """Folders below `path` that hold nothing; this program leaves none, so a user made them."""
     empty = []
     for inside, folders, names in os.walk(path):
         empty += [Path(inside)] if not folders and not names else []
-        if len(Path(inside).relative_to(path).parts) > DEEPEST:  # `_files` tells these
+        if len(Path(inside).relative_to(path).parts) > DEEPEST:  # `_files` reports what lies deeper
             folders.clear()
     return empty
 
 
 def _remove_empty(inside: Path, folder: Path) -> None:
-    """`inside` and the folders above it, below `folder`, as far as nothing is left in them."""
+    """Delete `inside` and its parents below `folder`, as long as they are empty."""
     while inside != folder and not os.listdir(inside):
         inside.rmdir()
         inside = inside.parent
@@ -210,7 +213,7 @@ def _sha256(file: Path) -> str:
 
 
 def _write(folder: Path, manifest: Manifest) -> None:
-    """Whole or not at all, since it is the proof for everything else in `folder`."""
-    partial = folder / f"{NAME}.{uuid4().hex}"  # several processes begin one store
+    """Write the manifest atomically, since it decides about every other file in `folder`."""
+    partial = folder / f"{NAME}.{uuid4().hex}"  # a name of its own, since several processes may begin one store
     partial.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
     move(partial, folder / NAME)

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from optimize.errors import described
-from optimize.host.process import fresh
+from optimize.host.process import run_in_new_process
 from optimize.literal import typed
 from optimize.output import NAMES
 from optimize.sentences import sentence
@@ -45,7 +45,7 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
     job.write(running, folder)
     remove(folder, NAMES[RUN])  # only now, since whoever reads `built` expects results.json
     try:
-        failed, score = fresh(_build, config, words, logs, folder)
+        failed, score = run_in_new_process(_build, config, words, logs, folder)
     except BrokenProcessPool:
         failed, score = KILLED, None
     ended = replace(running, state=job.FAILED if failed else job.BUILT, ended=time(), sentence=failed, score=score)

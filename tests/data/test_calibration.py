@@ -96,18 +96,18 @@ def labelled(root: Path, shown: list[str]) -> Dataset:
 def test_rare_classes_are_seen_as_often_as_there_are_images_of_them(tmp_path):
     data = labelled(tmp_path, 20 * [""] + 100 * ["00"] + 3 * ["1"] + ["01"])
     for seed in range(5):
-        found = calibration_images(data, 8, seed, square(64)).described().images_by_class
+        found = calibration_images(data, 8, seed, square(64)).describe().images_by_class
         assert (found["rare"], found["never"]) == (4, 0) and found["often"] in (4, 5)
     found = calibration_images(data, 110, 0, square(64))
     assert len(set(found.files)) == 110
-    assert asdict(found.described()) == {
+    assert asdict(found.describe()) == {
         "images": 110,
         "source": f"{tmp_path.name}/data.yaml, training split",
         "seed": 0,
         "images_by_class": {"often": 101, "rare": 4, "never": 0},
         "without_labels": 6,
     }
-    often = sample(data, 8, 0, square(64)).described()  # as they come, for BatchNorm
+    often = sample(data, 8, 0, square(64)).describe()  # as they come, for BatchNorm
     assert often.images_by_class["rare"] < 4
 
 
@@ -116,7 +116,7 @@ def test_the_same_data_elsewhere_gives_the_same_images(tmp_path):
     here, there = (labelled(tmp_path / name / "set", shown) for name in ("z", "a"))
     chosen, again = (calibration_images(data, 12, 3, square(64)) for data in (here, there))
     assert [file.name for file in chosen.files] == [file.name for file in again.files]
-    assert chosen.described() == again.described()
+    assert chosen.describe() == again.describe()
     assert {file.name for file in calibration_images(here, 12, 4, square(64)).files} != {
         file.name for file in chosen.files
     }
@@ -127,7 +127,7 @@ def test_classes_are_read_from_the_labels_of_every_task(task, tmp_path):
     data = resolve(str(write_dataset(tmp_path, task)), task)
     classes = CLASSES[task]
     assert [data.classes[file] for file in data.train] == [frozenset([int(file.stem) % classes]) for file in data.train]
-    assert calibration_images(data, classes, 0, square(64)).described().images_by_class == {
+    assert calibration_images(data, classes, 0, square(64)).describe().images_by_class == {
         f"class{i}": 1 for i in range(classes)
     }
 

@@ -276,7 +276,7 @@ def test_where_nothing_can_be_locked_a_run_says_so_once_and_goes_on(folder, monk
     with working(), timing(), away(), working():
         pass
     (said,) = caplog.messages
-    assert says(said, "not implemented ... other runs on this host may work")
+    assert says(said, "not implemented ... other runs on this host may disturb")
 
 
 def _unable(*_, **__):

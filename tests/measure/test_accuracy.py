@@ -15,7 +15,7 @@ from optimize.dataset import LeftOut
 from optimize.input_size import square
 from optimize.measure.accuracy import Accuracy, leave_groups_out
 from optimize.measure.detections import Box, Detections
-from optimize.measure.validation import once
+from optimize.measure.validation import validate_once
 from optimize.yolo.dataset import resolve
 from optimize.yolo.validate import validate
 
@@ -219,10 +219,10 @@ def validated(keep) -> Accuracy:
 
 
 def test_a_validation_is_kept_whole(tmp_path):
-    for validation in (once(tmp_path, ("a",), validated), once(tmp_path, ("a",), None)):
+    for validation in (validate_once(tmp_path, ("a",), validated), validate_once(tmp_path, ("a",), None)):
         assert validation.accuracy == FOUND
         assert list(validation.detections()) == SEEN
-    assert once(tmp_path, ("b",), validated).key != validation.key
+    assert validate_once(tmp_path, ("b",), validated).key != validation.key
 
 
 def test_a_validation_that_was_killed_leaves_nothing_that_counts(tmp_path):
@@ -233,17 +233,17 @@ def test_a_validation_that_was_killed_leaves_nothing_that_counts(tmp_path):
 
     during = []
     with pytest.raises(KeyboardInterrupt):
-        once(tmp_path, ("a",), killed)
+        validate_once(tmp_path, ("a",), killed)
     assert [file.suffix for file in during] == [".lock"]  # a run that is killed at once can't remove anything
     assert set(tmp_path.iterdir()) <= set(during)
-    assert list(once(tmp_path, ("a",), validated).detections()) == SEEN
+    assert list(validate_once(tmp_path, ("a",), validated).detections()) == SEEN
 
 
 @pytest.mark.parametrize("lost", ["*.json", "*.jsonl"])
 def test_half_a_validation_is_made_again(lost, tmp_path):
-    once(tmp_path, ("a",), validated)
+    validate_once(tmp_path, ("a",), validated)
     next(tmp_path.glob(lost)).unlink()
-    again = once(tmp_path, ("a",), validated)
+    again = validate_once(tmp_path, ("a",), validated)
     assert (again.accuracy, list(again.detections())) == (FOUND, SEEN)
 
 

@@ -15,7 +15,7 @@ from torchvision.ops import box_iou
 from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.measure.detections import Box, Detections
-from optimize.measure.disagreement import OVERLAP, WORST, Pair, alone, compare
+from optimize.measure.disagreement import OVERLAP, WORST, Pair, compare, find_unmatched
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.yolo.dataset import resolve
@@ -66,8 +66,8 @@ def test_objects_that_only_one_finds_are_counted(case):
 
 def test_what_only_one_finds_is_told_box_by_box():
     before, after = [box(0), box(50), box(90, "dog")], [box(91), box(51), box(200)]
-    assert alone(before, after) == ([True, False, True], [True, False, True])
-    assert alone(before, []) == ([True] * 3, [])
+    assert find_unmatched(before, after) == ([True, False, True], [True, False, True])
+    assert find_unmatched(before, []) == ([True] * 3, [])
 
 
 def test_the_overlap_is_that_of_torchvision():

@@ -76,7 +76,7 @@ def test_without_the_peak_there_is_no_limit():
 @pytest.mark.parametrize("quantized", [False, True])
 def test_the_benchmark_runs_in_the_arithmetic_that_it_asks_for(name, quantized, tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "SIZE", 16)
-    machine.convolutions(tmp_path / "x.onnx", quantized=quantized)
+    machine.write_convolutions(tmp_path / "x.onnx", quantized=quantized)
     subject = (RUNTIMES[name].profiler, Variant(tmp_path / "x.onnx", name, "fp32", square(16)))
     (found,) = interleaved([subject], threads=1)
     layers = [layer for layer in found.layers if layer.ops]
@@ -90,7 +90,7 @@ def test_the_benchmark_runs_in_the_arithmetic_that_it_asks_for(name, quantized, 
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_bandwidth_is_that_of_a_tensor_which_is_read_and_written(name, tmp_path):
-    machine.moves(tmp_path / "x.onnx", (1, 64, 64, 64))
+    machine.write_copies(tmp_path / "x.onnx", (1, 64, 64, 64))
     subject = (RUNTIMES[name].profiler, Variant(tmp_path / "x.onnx", name, "fp32", square(64)))
     (found,) = interleaved([subject], threads=1)
     write, read = found.layers
@@ -103,7 +103,7 @@ def test_a_machine_is_what_the_profiles_ask_for(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "SIZE", 16)
     monkeypatch.setattr(machine, "MOVED", {"memory": (1, 64, 64, 64), "cache": (1, 4, 64, 64)})
     path = tmp_path / "x.onnx"
-    machine.convolutions(path, quantized=False)
+    machine.write_convolutions(path, quantized=False)
     names = [("openvino", kind) for kind in ("fp32", "bf16" if cpu_computes_bf16() else "fp32")]
     subjects = [(RUNTIMES[name].profiler, Variant(path, name, kind, square(16))) for name, kind in names]
     profiles, found = machine._measure(

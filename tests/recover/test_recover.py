@@ -262,7 +262,7 @@ def test_distillation_says_so_and_hides_the_path_of_the_teacher_from_its_identit
 
 
 def test_distillation_without_a_teacher_is_refused(data):
-    with pytest.raises(InputError, match="without a teacher"):
+    with pytest.raises(InputError, match="needs a teacher"):
         Finetune(data, epochs=1, distill=True)
 
 

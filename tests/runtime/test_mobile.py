@@ -210,10 +210,10 @@ def test_ncnn_s_arithmetic_is_read_from_its_numbers(exported, data, tmp_path):
     source = exported(Ncnn())
     made = quantized(source, data, tmp_path)
     floats, ints = (ncnn_net.load(variant.path, 1) for variant in (source, made))
-    assert ncnn_kernels.ran(source.path, floats, 64) == ("fp32", 0)
-    assert ncnn_kernels.ran(made.path, ints, 64)[0] == "int8+fp32"
+    assert ncnn_kernels.infer_arithmetic(source.path, floats, 64) == ("fp32", 0)
+    assert ncnn_kernels.infer_arithmetic(made.path, ints, 64)[0] == "int8+fp32"
     # files that say int8, and a network that computes in float all the same
-    assert ncnn_kernels.ran(made.path, floats, 64) == ("fp32", 0)
+    assert ncnn_kernels.infer_arithmetic(made.path, floats, 64) == ("fp32", 0)
 
 
 @pytest.mark.command
@@ -225,7 +225,7 @@ def test_a_network_that_computes_in_bf16_is_not_taken_for_float32(exported):
     net.opt.use_bf16_storage = True
     net.load_param(str(source / ncnn_net.PARAM))
     net.load_model(str(source / ncnn_net.BIN))
-    arithmetic, _ = ncnn_kernels.ran(source, net, 64)
+    arithmetic, _ = ncnn_kernels.infer_arithmetic(source, net, 64)
     assert "bf16" in arithmetic.split("+")
 
 
@@ -256,7 +256,7 @@ def too_large(tmp_path) -> Path:
 
 @ncnn_only
 def test_a_call_in_which_ncnn_fails_has_no_result(too_large, monkeypatch):
-    monkeypatch.setattr(ncnn_kernels, "ran", lambda *_: ("fp32", 0))  # which would fail first
+    monkeypatch.setattr(ncnn_kernels, "infer_arithmetic", lambda *_: ("fp32", 0))  # which would fail first
     session = Ncnn().open(Variant(too_large, "ncnn", "fp32", square(64)), threads=1)
     with pytest.raises(OptimizeError, match=like("ncnn ... out0 ... error -100")):
         session(noise())

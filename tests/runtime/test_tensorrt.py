@@ -320,7 +320,7 @@ def test_the_arithmetic_is_what_the_layers_read_in_the_words_of_either_version(l
 
 def test_an_engine_that_names_no_type_has_no_arithmetic(installed):
     fake = installed(Fake(layers=[{"Name": "conv"}]))
-    with pytest.raises(MeasurementError, match="doesn't say in which precision it computes"):
+    with pytest.raises(MeasurementError, match="doesn't report in which precision it computes"):
         tensorrt._arithmetic(fake.Runtime(None).deserialize_cuda_engine(b""))
 
 

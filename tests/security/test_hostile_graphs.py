@@ -65,17 +65,17 @@ RANK_DOUBLES = [
     )
 ]
 BAD = {
-    "feeds itself": ([node("Transpose", ["a"], ["a"]), node("Conv", ["a", "w"], ["y"])], {}, "go round in a circle"),
+    "feeds itself": ([node("Transpose", ["a"], ["a"]), node("Conv", ["a", "w"], ["y"])], {}, "form a cycle"),
     "a circle": (
         [node("Cast", ["a"], ["b"], to=1), node("Cast", ["b"], ["a"], to=1), node("Conv", ["a", "w"], ["y"])],
         {},
-        "go round in a circle",
+        "form a cycle",
     ),
     "functions double": ([node("f40", ["x"], ["y"], domain="f")], {"functions": doubled(40)}, "operators when its"),
     "a function calls itself": (
         [node("f", ["x"], ["y"], domain="f")],
         {"functions": [function("f", node("f", ["a"], ["b"], domain="f"))]},
-        "go round in a circle",
+        "form a cycle",
     ),
     "shapes double": (
         [
@@ -85,20 +85,20 @@ BAD = {
             node("Conv", ["z", "w"], ["y"]),
         ],
         {},
-        "grow beyond all bounds",
+        "grow without bound",
     ),
     "dimensions double": (
         [node("Identity", ["x"], ["r0"]), *RANK_DOUBLES, node("Conv", ["r30", "w"], ["y"])],
         {},
-        "grow beyond all bounds",
+        "grow without bound",
     ),
     "no weights": ([node("Conv", ["x"], ["y"])], {}, "lacks an input"),
     "empty weights": ([node("Conv", ["x", ""], ["y"])], {}, "lacks an input"),
     "no inputs": ([node("Gemm", [], ["y"])], {}, "lacks an input"),
     "one factor": ([node("MatMul", ["x"], ["y"])], {}, "lacks an input"),
     "no output": ([node("Conv", ["x", "w"], [])], {}, "lacks an input or an output"),
-    "missing weights": ([node("Conv", ["x", "none"], ["y"])], {}, "reads none, which nothing gives"),
-    "given twice": ([CONV, CONV], {}, "gives y twice"),
+    "missing weights": ([node("Conv", ["x", "none"], ["y"])], {}, "reads none, which no operator writes"),
+    "given twice": ([CONV, CONV], {}, "defines the tensor y twice"),
     "type 99": ([CONV], {"kind": 99}, "can't be counted|data type 99|shape of y is unknown"),
     "2^62": ([CONV], {"shape": (1, 3, 2**62, 2**62)}, "shape of .* is unknown|no machine can hold"),
     "2^31": ([CONV], {"shape": (1, 3, 2**31, 2**31)}, "no machine can hold"),

@@ -80,7 +80,7 @@ def test_the_folder_where_a_command_is_given_is_not_imported_from(tmp_path):
         assert "Traceback" not in done.stderr and (done.stdout or done.stderr), quoted(words)
     child = (
         "import os, optimize.cli; optimize.cli.leave_current_folder(); "
-        "from optimize.host.process import fresh; fresh(os.getpid)"
+        "from optimize.host.process import run_in_new_process; run_in_new_process(os.getpid)"
     )
     subprocess.run([sys.executable, "-P", "-c", child], cwd=tmp_path, env=env, check=True)
     assert not (tmp_path / "ran").exists()

@@ -148,23 +148,23 @@ def test_a_validation_is_neither_read_nor_written_through_a_link(linked, store, 
         keep(Detections(0, (), ()))
         return seen
 
-    kept = validation.once(store, ("x",), validate)
+    kept = validation.validate_once(store, ("x",), validate)
     file = store / f"{kept.key}{linked}"
     file.unlink(missing_ok=True)
     file.symlink_to(tmp_path / "precious")
-    again = validation.once(store, ("x",), validate)
+    again = validation.validate_once(store, ("x",), validate)
     assert (again.accuracy, list(again.detections())) == (seen, [Detections(0, (), ())])
     assert untouched(tmp_path)
     for text in (DEEP, "null", '{"metrics": {}, "images": 1, "classes": {}}'):
         (store / f"{kept.key}.accuracy.json").write_text(text)
-        assert validation.once(store, ("x",), validate).accuracy == seen
+        assert validation.validate_once(store, ("x",), validate).accuracy == seen
 
 
 @pytest.mark.parametrize("target", ["precious", "nothing", "folder"])
 def test_a_lock_that_is_a_link_is_one_sentence(target, store, tmp_path):
     (store / "name.lock").symlink_to(tmp_path / target)
     with (
-        pytest.raises(InputError, match=like("is a link or no file ... delete it")),
+        pytest.raises(InputError, match=like("is a link or not a file ... delete it")),
         held(store, "name"),
     ):
         pass

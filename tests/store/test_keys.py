@@ -50,10 +50,10 @@ def test_what_a_score_or_an_instruction_decides_belongs_to_the_cpu(make, other, 
 
 
 def test_another_gpu_is_another_machine(data, monkeypatch):
-    before = here.here()
+    before = here.machine_name()
     monkeypatch.setattr(here.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(here.torch.cuda, "get_device_name", lambda: "NVIDIA L4")
-    assert here.here() == f"{before} and NVIDIA L4"
+    assert here.machine_name() == f"{before} and NVIDIA L4"
 
 
 @pytest.mark.skipif(qat.unavailable() is not None, reason=str(qat.unavailable()))

@@ -292,7 +292,7 @@ def test_a_folder_that_is_no_store_is_never_cleared(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit), one_sentence():
         store_command.main()
-    assert "is no store of ours" in capsys.readouterr().err
+    assert "is not a store" in capsys.readouterr().err
     assert snapshot(tmp_path) == before
 
 

@@ -329,7 +329,7 @@ def test_a_run_counts_where_a_link_leads_to_it(runs, store, tmp_path):
     [
         (["--clear"], "no run lies below runs ... runs/store ... give --runs"),
         (["--store", "x"], "--store x does not exist ... `store`"),
-        (["--clear", "--runs", "runs", "x"], "--runs x does not exist ... folders below which runs lie"),
+        (["--clear", "--runs", "runs", "x"], "--runs x does not exist ... folders that hold the runs"),
     ],
 )
 def test_where_clearing_would_be_a_guess_nothing_is_deleted(runs, store, monkeypatch, capsys, words, sentence):
@@ -380,5 +380,5 @@ def test_after_clearing_a_run_finds_everything_again(runs, store, monkeypatch, c
     assert files(store) == kept
     monkeypatch.setattr("optimize.judge.validate", None)  # nothing may be validated again
     again, told = optimize("again")
-    assert ": made " not in told and told.count(" is in the store") == 4
+    assert ": made " not in told and told.count(" in the store") == 4
     assert again == first

@@ -111,7 +111,7 @@ def test_two_classes_of_one_name_are_two_rows_everywhere(task, tmp_path):
     assert accuracy.objects == {"class0 (0)": 4, "class0 (1)": 4}
     assert accuracy.classes["class0 (0)"] > 0.3 and accuracy.classes["class0 (1)"] == 0
     assert {box.label for one in seen for box in one.truth} == {"class0 (0)", "class0 (1)"}
-    assert calibration_images(data, 8, 0, square(64)).described().images_by_class == {
+    assert calibration_images(data, 8, 0, square(64)).describe().images_by_class == {
         "class0 (0)": 4,
         "class0 (1)": 4,
     }

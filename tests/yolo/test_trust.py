@@ -19,7 +19,7 @@ import torch.utils.collect_env
 from helpers.commands import command
 from helpers.messages import like, says
 from optimize.errors import InputError
-from optimize.host.process import fresh
+from optimize.host.process import run_in_new_process
 from optimize.yolo.checkpoint import load, trusted
 from optimize.yolo.dataset import resolve
 
@@ -187,9 +187,9 @@ def test_each_job_of_a_sweep_says_for_itself_whether_to_trust(own, dataset, monk
 @pytest.mark.command
 def test_processes_for_timing_trust_as_the_run_does(own):
     with trusted(True):
-        assert fresh(load, own).model[4].__class__.__name__ == "Doubled"
+        assert run_in_new_process(load, own).model[4].__class__.__name__ == "Doubled"
     with trusted(False), pytest.raises(InputError, match=r"my_blocks\.Doubled"):
-        fresh(load, own)
+        run_in_new_process(load, own)
 
 
 def test_a_trusted_checkpoint_whose_module_is_not_here_names_it(own, monkeypatch):

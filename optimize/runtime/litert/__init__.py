@@ -1,4 +1,4 @@
-"""LiteRT, formerly TensorFlow Lite, on the CPU: what phones run."""
+"""LiteRT, formerly TensorFlow Lite, on the CPU, for phones and small boards."""
 
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from optimize.errors import OptimizeError, described
-from optimize.host.process import fresh
+from optimize.host.process import run_in_new_process
 from optimize.input_size import Size
 from optimize.measure.graph_cost import GraphCost
 from optimize.runtime.litert import cost, device, graph
@@ -51,7 +51,8 @@ class LiteRT:
             OptimizeError: litert-torch can't translate the model.
         """
         target = folder / f"{variant.path.stem}.tflite"
-        fresh(_convert, variant.path, variant.imgsz, target)  # its libraries change torch and hold a gigabyte
+        # litert-torch and its dependencies patch torch and hold a gigabyte of memory
+        run_in_new_process(_convert, variant.path, variant.imgsz, target)
         return replace(variant, path=target, runtime=self.info.name)
 
     def build(self, variant: Variant, folder: Path) -> Variant:
@@ -60,22 +61,22 @@ class LiteRT:
     def open(self, variant: Variant, threads: int) -> Session:
         from optimize.yolo.export import in_pixels
 
-        run, found = device.runner(device.load(variant.path, threads)), self.metadata(variant.path)
+        run, metadata = device.runner(device.load(variant.path, threads)), self.metadata(variant.path)
 
-        def in_pixels_of(images: np.ndarray) -> list[np.ndarray]:
-            return in_pixels(found, run(images))
+        def run_in_pixels(images: np.ndarray) -> list[np.ndarray]:
+            return in_pixels(metadata, run(images))
 
-        return Session(in_pixels_of, device.arithmetic(variant.path), self.count(variant).int_ops)
+        return Session(run_in_pixels, device.arithmetic(variant.path), self.count(variant).int_ops)
 
     def profiler(self, variant: Variant, threads: int) -> None:
-        """Its Python interface has no times by layer."""
+        """Return None: LiteRT's Python interface reports no times by layer."""
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path)
 
     def metadata(self, path: Path) -> dict[str, Any]:
-        found = graph.metadata(path)
-        return found | {"names": {int(i): name for i, name in found["names"].items()}}  # JSON's keys are strings
+        metadata = graph.metadata(path)
+        return metadata | {"names": {int(i): name for i, name in metadata["names"].items()}}  # JSON keys are strings
 
     def writer(self, precision: str) -> str:
         return NOT_IN_THE_FILE if precision == "fp16" else "LiteRT has no such files"
@@ -100,10 +101,10 @@ def _convert(checkpoint: Path, imgsz: Size, target: Path) -> None:
 
         model = load(checkpoint)
         module, example = export.traceable(model), export.example_input(model, imgsz)
-        module(example)  # the head makes its anchors at the first call; exported, they must be constants
+        module(example)  # the head computes its anchors at the first call; in the exported file they must be constants
         try:
             litert_torch.convert(export.in_shares(module, imgsz).eval(), (example,)).export(str(target))
-        except Exception as error:  # whatever its passes raise
+        except Exception as error:  # its conversion passes raise anything
             raise OptimizeError(
                 f"litert-torch {litert_torch.__version__} can't translate the model to LiteRT ({described(error)}); "
                 "leave runtime=litert out for this model."

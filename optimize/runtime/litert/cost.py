@@ -10,7 +10,7 @@ from optimize.measure.graph_cost import GraphCost
 from optimize.runtime.litert.graph import Graph, Operator, Tensor, read
 
 COUNTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL"}
-DATA = {"TRANSPOSE_CONV": 2}  # behind the shape of the output and the weights
+DATA = {"TRANSPOSE_CONV": 2}  # index of the data input, after the output's shape and the weights; 0 for others
 HANDS_ON = {"BROADCAST_TO", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "TRANSPOSE"}
 
 
@@ -51,7 +51,7 @@ def multiply_adds(operator: Operator) -> int:
 
 
 def quantized(operator: Operator) -> bool:
-    """Both factors are int8, so its kernel is: in LiteRT the types in the file are law."""
+    """Whether both factors are int8; then its kernel is, too, since LiteRT runs the types in the file."""
     return operator.reads[DATA.get(operator.kind, 0)].type == operator.reads[1].type == "INT8"
 
 

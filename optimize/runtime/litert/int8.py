@@ -24,31 +24,31 @@ ACTIVATIONS = ("LOGISTIC", "MUL", "RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH")
 
 @dataclass(frozen=True)
 class LitertRecipe:
-    """One way to make a .tflite file int8; the decode of the head is float in all of them.
+    """One way to quantize a .tflite file to int8; the box decoding of the head stays in float.
 
     Attributes:
-        name: for the report.
-        first: also the convolution that reads the image.
-        last: also the convolutions that feed the decode.
-        extremes: ranges are the extremes over all images instead of the moving average of each image's.
+        name: name in the report.
+        first: also quantize the convolution that reads the image.
+        last: also quantize the convolutions whose outputs the box decoding reads.
+        min_max: min-max calibration instead of moving-average calibration.
     """
 
     name: str
     first: bool = True
     last: bool = False
-    extremes: bool = False
+    min_max: bool = False
 
 
 LITERT = (
     LitertRecipe("a8w8"),
-    LitertRecipe("a8w8, extremes", extremes=True),
+    LitertRecipe("a8w8, extremes", min_max=True),
     LitertRecipe("a8w8, first layer float", first=False),
     LitertRecipe("a8w8, last layers too", last=True),
 )
 
 
 class LitertInt8:
-    """A calibrated .tflite file, from which int8 files are written with more or fewer layers left in float.
+    """A calibrated .tflite file, which writes int8 files with some layers left in float.
 
     Attributes:
         layers: names of the operators with weights that `recipe` makes int8, in the graph's order.
@@ -69,15 +69,15 @@ class LitertInt8:
         from ai_edge_quantizer import quantizer, recipe
 
         names = {*self.floats, *(name for layer in floats for name in self._with_activation(layer))}
-        made = quantizer.Quantizer(str(self.source))
-        made.load_quantization_recipe(recipe.static_wi8_ai8())
+        quantization = quantizer.Quantizer(str(self.source))
+        quantization.load_quantization_recipe(recipe.static_wi8_ai8())
         scopes = ("".join(f"{t.name};" for t in op.writes) for op in self.graph.operators if _name(op) in names)
         places = [(f"^{re.escape(scope)}$", recipe.TFLOperationName.ALL_SUPPORTED) for scope in scopes]
         places += [(".*", recipe.TFLOperationName.INPUT), (".*", recipe.TFLOperationName.OUTPUT)]
         for scope, operation in places:
-            made.update_quantization_recipe(scope, operation, algorithm_key=recipe.AlgorithmName.NO_QUANTIZE)
+            quantization.update_quantization_recipe(scope, operation, algorithm_key=recipe.AlgorithmName.NO_QUANTIZE)
         with redirect_stdout(sys.stderr):  # stdout belongs to the report
-            made.quantize(self.ranges, enable_progress_bar=False, enable_progress_report=False).export_model(
+            quantization.quantize(self.ranges, enable_progress_bar=False, enable_progress_report=False).export_model(
                 str(target), overwrite=True
             )
         append(target, metadata(self.source))
@@ -91,10 +91,10 @@ class LitertInt8:
         return sorted(names)
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-        """A function from an image to what the network hands to the decode, in the file `path`."""
+        """A function that runs the file `path` on an image and returns the inputs of the box decoding."""
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # which alone keep what lies between
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # only these keep the tensors between operators
         interpreter = Interpreter(
             str(path),
             num_threads=1,
@@ -103,12 +103,12 @@ class LitertInt8:
         )
         interpreter.allocate_tensors()
         (source,) = interpreter.get_input_details()
-        found = {details["name"]: details for details in interpreter.get_tensor_details()}
+        tensors = {details["name"]: details for details in interpreter.get_tensor_details()}
 
         def run(image: np.ndarray) -> list[np.ndarray]:
             interpreter.set_tensor(source["index"], image)
             interpreter.invoke()
-            return [_in_float(interpreter.get_tensor(found[name]["index"]), found[name]) for name in self.last]
+            return [_in_float(interpreter.get_tensor(tensors[name]["index"]), tensors[name]) for name in self.last]
 
         return run
 
@@ -123,36 +123,36 @@ def _name(operator: Operator) -> str:
 
 
 def _head(graph: Graph) -> tuple[list[Operator], list[Operator]]:
-    """The operators of the decode, and those that feed it: the last with weights on every way to the outputs."""
+    """The operators of the box decoding, and those whose outputs it reads: the last with weights on each path."""
     producers = graph.producers
 
     def parents(operator: Operator) -> list[Operator]:
         return [producers[tensor.name] for tensor in operator.reads if tensor.name in producers]
 
     def weight(operator: Operator) -> np.ndarray | None:
-        found = constants(graph, operator) if operator.kind in COUNTED else []
-        return found[0].numbers if found else None
+        stored = constants(graph, operator) if operator.kind in COUNTED else []
+        return stored[0].numbers if stored else None
 
     return walk(graph.operators, [producers[name] for name in graph.outputs], parents, weight, key=_name)
 
 
 def _ranges(source: Path, images: Images, recipe: LitertRecipe) -> dict[str, dict[str, Any]]:
-    """What ai-edge-quantizer knows of every tensor after `images`."""
+    """Calibrate on `images`: the statistics of every tensor, as ai-edge-quantizer takes them."""
     from ai_edge_quantizer import calibrator
     from ai_edge_quantizer.utils import qsv_utils
 
-    update = qsv_utils.min_max_update if recipe.extremes else qsv_utils.moving_average_update
+    update = qsv_utils.min_max_update if recipe.min_max else qsv_utils.moving_average_update
     mode = calibrator.CalibrationMode.CALIBRATION_PRESERVE_ALL_TENSORS
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it keeps every tensor of one image, which is what we want
+        warnings.simplefilter("ignore")  # it warns that it keeps every tensor of one image, which is intended
         interpreter = calibrator.CalibrationInterpreter(str(source), mode, update)
     runner = interpreter.get_signature_runner(SIGNATURE)
 
-    def see(image: np.ndarray) -> None:
+    def calibrate(image: np.ndarray) -> None:
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # it draws a bar for every image
             runner(**{INPUT: image})
 
     with bar("calibrating", len(images)) as tick:
         for image in images:
-            tick(see)(image)
+            tick(calibrate)(image)
     return interpreter.get_calibration_results()

@@ -1,4 +1,4 @@
-"""ncnn on the CPU: made for phones and small boards, here with its arithmetic pinned as on every other runtime."""
+"""ncnn on the CPU, for phones and small boards; its arithmetic is pinned, as in every other runtime."""
 
 import subprocess
 from collections.abc import Sequence
@@ -70,10 +70,10 @@ class Ncnn:
             with net.one_sentence():
                 return call(images)
 
-        return Session(run, *kernels.ran(variant.path, network, variant.imgsz))
+        return Session(run, *kernels.infer_arithmetic(variant.path, network, variant.imgsz))
 
     def profiler(self, variant: Variant, threads: int) -> None:
-        """Its wheel is built without the switch that times layers (NCNN_BENCHMARK)."""
+        """Return None: ncnn's wheel is built without the option that times layers (NCNN_BENCHMARK)."""
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path, variant.imgsz)
@@ -98,22 +98,23 @@ class Ncnn:
 
 
 def _convert(script: Path, shape: tuple[int, ...], target: Path) -> None:
-    """TorchScript to ncnn by pnnx, a program that tells what it does on stdout, which belongs to the report."""
+    """Convert TorchScript to ncnn by pnnx; its output is captured, since stdout belongs to the report."""
     import pnnx
 
     size, target = ",".join(map(str, shape)), target.resolve()
     options = {"inputshape": f"[{size}]f32", "fp16": 0, "ncnnparam": target / PARAM, "ncnnbin": target / BIN}
     command = [pnnx.EXEC_PATH, script, *(f"{key}={value}" for key, value in options.items())]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, cwd=script.parent, capture_output=True, text=True, encoding="utf-8", errors="replace"
     )
-    if done.returncode or not (target / BIN).is_file():
-        told = [line for line in (*done.stdout.splitlines(), *done.stderr.splitlines()) if line.strip()]
+    if completed.returncode or not (target / BIN).is_file():
+        output = [line for line in (*completed.stdout.splitlines(), *completed.stderr.splitlines()) if line.strip()]
         raise OptimizeError(
-            f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code {done.returncode}; the last it "
-            f"told: {told[-1].strip() if told else 'nothing'}); leave runtime=ncnn out for this model."
+            f"pnnx {pnnx.__version__} failed to translate the model to ncnn (exit code {completed.returncode}; its "
+            f"last line: {output[-1].strip() if output else 'none'}); leave runtime=ncnn out for this model."
         )
-    if what := net.foreign(target):
+    if missing := net.foreign(target):
         raise OptimizeError(
-            f"pnnx {pnnx.__version__} can't translate {', '.join(what)} to ncnn; leave runtime=ncnn out for this model."
+            f"pnnx {pnnx.__version__} can't translate {', '.join(missing)} to ncnn; "
+            "leave runtime=ncnn out for this model."
         )

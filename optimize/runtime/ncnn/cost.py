@@ -43,14 +43,15 @@ def count(folder: Path, imgsz: Size) -> GraphCost:
 
 def counted(layers: list[Layer], net: Any, imgsz: Size) -> list[tuple[Layer, int]]:
     """The layers that multiply and add, each with its multiply-adds."""
-    found = [layer for layer in layers if layer.kind in COUNTED]
-    names = {name for layer in found for name in (*layer.reads, *layer.writes)}
-    made = tensors(net, sorted(names), np.zeros((1, 3, imgsz.height, imgsz.width), np.float32))
-    return [(layer, _multiply_adds(layer, {name: tensor.shape for name, tensor in made.items()})) for layer in found]
+    weighted = [layer for layer in layers if layer.kind in COUNTED]
+    names = {name for layer in weighted for name in (*layer.reads, *layer.writes)}
+    outputs = tensors(net, sorted(names), np.zeros((1, 3, imgsz.height, imgsz.width), np.float32))
+    shapes = {name: tensor.shape for name, tensor in outputs.items()}
+    return [(layer, _multiply_adds(layer, shapes)) for layer in weighted]
 
 
 def _multiply_adds(layer: Layer, shapes: dict[str, tuple[int, ...]]) -> int:
-    """Every place of the output takes all weights; transposed, every place of the input."""
+    """Output positions times weights; for transposed convolutions, input positions times weights."""
     data, output = shapes[layer.reads[0]], shapes[layer.writes[0]]
     if layer.kind == "MatMul":
         return prod(output) * data[-1]

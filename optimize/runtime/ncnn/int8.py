@@ -1,7 +1,7 @@
-"""Static int8 for ncnn, whose wheel lacks the two programs that make it (ncnn2table, ncnn2int8).
+"""Static int8 for ncnn, whose wheel lacks the two programs that quantize (ncnn2table, ncnn2int8).
 
-An int8 layer multiplies its input by a scale and rounds it to -127..127, and gives float32 out again; its weights are
-stored so, with a scale for each output channel (https://github.com/Tencent/ncnn/wiki/quantized-int8-inference).
+An int8 layer multiplies its input by a scale, rounds it to -127..127, and returns float32; its weights are stored in
+int8 with a scale for each output channel (https://github.com/Tencent/ncnn/wiki/quantized-int8-inference).
 """
 
 import shutil
@@ -16,22 +16,22 @@ from optimize.runtime.ncnn.net import DEPTHWISE, Layer, load, read, tensors, wri
 from optimize.runtime.scope import walk
 from optimize.runtime.session import Images
 
-WEIGHTED = ("Convolution", "ConvolutionDepthWise", "InnerProduct")  # that ncnn runs in int8
+WEIGHTED = ("Convolution", "ConvolutionDepthWise", "InnerProduct")  # the layers that ncnn can run in int8
 LARGEST, LARGEST_IN_WINOGRAD = 127, 31
 
 
 @dataclass(frozen=True)
 class NcnnRecipe:
-    """One way to make an ncnn model int8; the decode of the head is float in all of them.
+    """One way to quantize an ncnn model to int8; the box decoding of the head stays in float.
 
     Attributes:
-        name: for the report.
-        narrow: weights of 3x3 convolutions of stride 1 have 6 bits, since ncnn computes these by Winograd's F(4, 3) in
-            16 bits where the CPU has no dot product, and its own tool leaves that room.
-        depthwise: also convolutions by groups.
-        first: also the convolution that reads the image.
-        last: also the convolutions that feed the decode.
-        extremes: ranges are the extremes over all images instead of the mean of each image's.
+        name: name in the report.
+        narrow: 6-bit weights for 3x3 convolutions of stride 1: where the CPU has no dot product, ncnn computes these
+            by Winograd's F(4, 3) in 16 bits, which 8-bit weights could overflow; ncnn's own tool does the same.
+        depthwise: also quantize grouped convolutions.
+        first: also quantize the convolution that reads the image.
+        last: also quantize the convolutions whose outputs the box decoding reads.
+        min_max: min-max calibration, over all images, instead of moving-average calibration, the mean over images.
     """
 
     name: str
@@ -39,12 +39,12 @@ class NcnnRecipe:
     depthwise: bool = True
     first: bool = True
     last: bool = False
-    extremes: bool = False
+    min_max: bool = False
 
 
 NCNN = (
     NcnnRecipe("s8s8"),
-    NcnnRecipe("s8s8, extremes", extremes=True),
+    NcnnRecipe("s8s8, extremes", min_max=True),
     NcnnRecipe("s8s8, 8 bits everywhere", narrow=False),
     NcnnRecipe("s8s8, depthwise float", depthwise=False),
     NcnnRecipe("s8s8, first layer float", first=False),
@@ -53,7 +53,7 @@ NCNN = (
 
 
 class NcnnInt8:
-    """A calibrated ncnn model, from which int8 folders are written with more or fewer layers left in float.
+    """A calibrated ncnn model, which writes int8 folders with some layers left in float.
 
     Attributes:
         layers: names of the layers with weights that `recipe` makes int8, in the graph's order.
@@ -64,13 +64,13 @@ class NcnnInt8:
         decode, last = _head(self.network)
         self.last = [layer.writes[0] for layer in last]
         floats = {layer.writes for layer in (*decode, *([] if recipe.last else last))}
-        imaged = {name for layer in self.network if layer.kind == "Input" for name in layer.writes}
+        inputs = {name for layer in self.network if layer.kind == "Input" for name in layer.writes}
         chosen = [
             layer
             for layer in self.network
             if layer.kind in WEIGHTED
             and layer.writes not in floats
-            and (recipe.first or not imaged & set(layer.reads))
+            and (recipe.first or not inputs & set(layer.reads))
             and (recipe.depthwise or layer.kind not in DEPTHWISE)
         ]
         self.layers = [layer.name for layer in chosen]
@@ -84,13 +84,13 @@ class NcnnInt8:
         shutil.copy(self.source / "metadata.yaml", target)
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-        """A function from an image to what the network hands to the decode, in the folder `path`."""
+        """A function that runs the folder `path` on an image and returns the inputs of the box decoding."""
         net = load(path, 1)
         return lambda image: list(tensors(net, self.last, image).values())
 
 
 def _head(network: list[Layer]) -> tuple[list[Layer], list[Layer]]:
-    """The layers of the decode, and those that feed it: the last with weights on every way to the outputs."""
+    """The layers of the box decoding, and those whose outputs it reads: the last with weights on each path."""
     producers = {name: layer for layer in network for name in layer.writes}
 
     def parents(layer: Layer) -> list[Layer]:
@@ -106,15 +106,15 @@ def _head(network: list[Layer]) -> tuple[list[Layer], list[Layer]]:
 
 
 def _ranges(source: Path, images: Images, names: Sequence[str], recipe: NcnnRecipe) -> dict[str, np.floating]:
-    """How far from zero each of these tensors goes, by its name."""
+    """Calibrate on `images`: the largest absolute value of each of these tensors, by name."""
     net = load(source, 1)
 
     def largest(image: np.ndarray) -> list[np.floating]:
         return [np.abs(tensor).max() for tensor in tensors(net, names, image).values()]
 
     with bar("calibrating", len(images)) as tick:
-        seen = np.array([tick(largest)(image) for image in images])
-    return dict(zip(names, seen.max(0) if recipe.extremes else seen.mean(0), strict=True))
+        maxima = np.array([tick(largest)(image) for image in images])
+    return dict(zip(names, maxima.max(0) if recipe.min_max else maxima.mean(0), strict=True))
 
 
 def _quantized(layer: Layer, largest: np.floating, recipe: NcnnRecipe) -> Layer:
@@ -131,7 +131,10 @@ def _quantized(layer: Layer, largest: np.floating, recipe: NcnnRecipe) -> Layer:
 
 
 def _by_winograd(layer: Layer) -> bool:
-    """What a file leaves out is in ncnn 1 for dilation and stride, and for the height what it is for the width."""
+    """Whether ncnn computes `layer` by Winograd's algorithm: a 3x3 convolution of stride and dilation 1.
+
+    In ncnn's files dilation and stride default to 1, and the vertical values to the horizontal ones.
+    """
     kernel, dilation, stride = (int(layer.settings.get(i, 1)) for i in (1, 2, 3))
     down = tuple(int(layer.settings.get(i + 10, width)) for i, width in ((1, kernel), (2, dilation), (3, stride)))
     return layer.kind == "Convolution" and (kernel, dilation, stride) == down == (3, 1, 1)

@@ -87,7 +87,7 @@ def foreign(folder: Path) -> list[str]:
 
 
 def write(layers: list[Layer], folder: Path) -> None:
-    """Write both files into `folder`, where the metadata is not our business."""
+    """Write both files into `folder`; the caller writes the metadata."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = sum(len(layer.writes) for layer in layers)
     lines = [MAGIC, f"{len(layers)} {tensors}", *map(_line, layers)]
@@ -123,7 +123,7 @@ def tensors(net: Any, names: Iterable[str], images: np.ndarray) -> dict[str, np.
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """What ncnn says when it fails becomes an error of ours."""
+    """Convert ncnn's RuntimeError into an OptimizeError."""
     try:
         yield
     except RuntimeError as error:
@@ -167,6 +167,6 @@ def _padded(size: int) -> int:
 def _unknown(folder: Path, layers: list[Layer]) -> OptimizeError:
     kinds = ", ".join(sorted({layer.kind for layer in layers}))
     return OptimizeError(
-        f"the weights in {folder} can't be told apart: one of its layers stores something else than we know of "
-        f"({kinds}); leave runtime=ncnn out for this model, or report it to us."
+        f"the weights in {folder} can't be read: one of its layers stores other arrays than this program expects "
+        f"({kinds}); leave runtime=ncnn out for this model, and please report it."
     )

@@ -1,4 +1,4 @@
-"""Count the operations of an ONNX file by shape inference: independent of torch, so that one can check the other."""
+"""Counts the operations of an ONNX file by shape inference, independently of torch, so that each checks the other."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from onnx import inliner
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from optimize.errors import InputError, MeasurementError, described
-from optimize.host.tried import why_not
+from optimize.host.tried import try_in_process
 from optimize.measure import graph_cost
 from optimize.measure.graph_cost import LARGEST, GraphCost, GraphLayer
 from optimize.runtime.onnx.check import REMEDY, check, check_flat
@@ -19,12 +19,12 @@ from optimize.runtime.onnx.check import REMEDY, check, check_flat
 INFER = "import sys, onnx; onnx.shape_inference.infer_shapes(onnx.load(sys.argv[1]), data_prop=True)"
 SECONDS, MEMORY = 60, 2 * 10**9
 COUNTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-# What biases and activation functions consist of, number by number; runtimes compute them before anything is written.
+# Elementwise operators of biases and activation functions; runtimes fuse them into the operator before.
 FUSED = {"Add", "Clip", "Div", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Relu", "Sigmoid"}
 
 
 def count(path: Path) -> GraphCost:
-    """Operations, parameters and weight bytes of a static ONNX graph, for its one image.
+    """Operations, parameters and weight bytes of a static ONNX graph, for one image.
 
     Raises:
         InputError, MeasurementError: as `layers`.
@@ -37,18 +37,18 @@ def layers(model: onnx.ModelProto) -> tuple[GraphLayer, ...]:
     """Every operator of a static graph that multiplies and adds, in the order of the file.
 
     Raises:
-        InputError: it is no graph: it has circles, lacks what it reads, or stands for far more than it holds.
+        InputError: the graph is invalid: it has cycles or missing tensors, or gets far larger than its file.
         MeasurementError: the shape of a counted operator can't be inferred, or an operator that multiplies and adds has
             no formula or lies in a function that can't be inlined, so a total would be too small.
     """
     model = _inlined(model)
     check_flat(model.graph)
     if _has_branches(model.graph) and (why := _too_much(model)):
-        raise InputError(f"the shapes of the graph can't be followed, since {why}; {REMEDY}.")
+        raise InputError(f"the shapes of the graph can't be inferred, since {why}; {REMEDY}.")
     try:
         graph = _Graph(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
-    except Exception as error:  # whatever onnx raises of a graph that no runtime would take
-        raise InputError(f"the shapes of the graph can't be followed ({described(error)}); {REMEDY}.") from error
+    except Exception as error:  # onnx raises anything for a graph that no runtime would load
+        raise InputError(f"the shapes of the graph can't be inferred ({described(error)}); {REMEDY}.") from error
     graph_cost.check(uncounted(model))
     return tuple(graph.layer(node) for node in model.graph.node if node.op_type in COUNTED)
 
@@ -58,32 +58,32 @@ def _has_branches(graph: onnx.GraphProto) -> bool:
 
 
 def _too_much(model: onnx.ModelProto) -> str | None:
-    """Why shapes should not be inferred here: inside branches and loops onnx computes them without any bound."""
+    """Why this process should not infer shapes: inside branches and loops onnx computes them without any bound."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString())
-        return why_not(INFER, str(path), SECONDS, MEMORY)
+        return try_in_process(INFER, str(path), SECONDS, MEMORY)
 
 
 def uncounted(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Types of the operators that count nothing, sorted; of those in branches and loops, e.g. `Add in Loop`, too."""
+    """Types of the operators that count 0, sorted, including those in branches and loops, e.g. `Add in Loop`."""
     model = _inlined(model)
     return tuple(sorted({node.op_type for node in model.graph.node} - COUNTED | set(_inner(model.graph))))
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its local functions written out wherever they are called; their constants count for each call."""
+    """The model with its local functions inlined at every call; their constants count for each call."""
     if not model.functions:
         return model
     check(model)
     try:
         model = inliner.inline_local_functions(model)
-    except Exception as error:  # whatever onnx raises of functions that can't be
-        raise InputError(f"the functions of the graph can't be written out ({described(error)}); {REMEDY}.") from error
-    if model.functions:  # onnx keeps those of another opset
+    except Exception as error:  # onnx raises anything for functions that can't be inlined
+        raise InputError(f"the functions of the graph can't be inlined ({described(error)}); {REMEDY}.") from error
+    if model.functions:  # onnx does not inline functions of another opset
         names = ", ".join(sorted({function.name for function in model.functions}))
         raise MeasurementError(
-            f"{names} is a function of another opset than the graph, so its operations can't be counted; "
+            f"{names} is a function of another opset than the graph's, so its operations can't be counted; "
             "export the model again without functions."
         )
     return model
@@ -115,15 +115,15 @@ class _Graph:
         self.types = {value.name: value.type.tensor_type.elem_type for value in values}
         self.types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
         self.seen: set[str] = set()
-        self.stored: dict[str, str] = {}  # by what was asked for before
+        self.stored: dict[str, str] = {}  # cache of `_stored`
 
     def layer(self, node: onnx.NodeProto) -> GraphLayer:
-        """One counted operator; called in the order of the file, since the first to use a tensor counts its bytes."""
+        """Count one operator; call it in the order of the file, since the first user of a tensor counts its bytes."""
         operations, quantized = 2 * self.multiply_adds(node), self.quantized(node)
         weights = self.weights(node)
         new = set(weights) - self.seen
         self.seen |= new
-        own = any(self._stored(name) in self.constants for name in node.input[:2])
+        weighted = any(self._stored(name) in self.constants for name in node.input[:2])
         data = next((name for name in node.input[:2] if self._stored(name) not in self.constants), node.input[0])
         return GraphLayer(
             name=node.name or node.output[0],
@@ -132,20 +132,20 @@ class _Graph:
             int_ops=operations if quantized else 0,
             parameters=sum(prod(self.shape(name)) for name in weights),
             weight_bytes=sum(self._bytes(name) for name in new),
-            read_bytes=self._bytes(self._read(data)) if own else 0,
-            written_bytes=self._bytes(self._written(node.output[0])) if own else 0,
+            read_bytes=self._bytes(self._read(data)) if weighted else 0,
+            written_bytes=self._bytes(self._written(node.output[0])) if weighted else 0,
         )
 
     def shape(self, name: str) -> tuple[int, ...]:
-        found = self.shapes.get(name, ())
-        if not found or any(size <= 0 for size in found):
+        shape = self.shapes.get(name, ())
+        if not shape or any(size <= 0 for size in shape):
             raise MeasurementError(f"the shape of {name} is unknown, so the graph's operations can't be counted.")
-        if prod(found) > LARGEST:
-            raise MeasurementError(f"{name} has {prod(found)} numbers, which no machine can hold.")
-        return found
+        if prod(shape) > LARGEST:
+            raise MeasurementError(f"{name} has {prod(shape)} numbers, which no machine can hold.")
+        return shape
 
     def multiply_adds(self, node: onnx.NodeProto) -> int:
-        """Every output element takes as many as there are weights that lead to it; transposed, every input element."""
+        """Output elements times the weights that each reads; for transposed convolutions, input elements instead."""
         first, second = self.shape(node.input[0]), self.shape(node.input[1])
         if node.op_type == "Conv":
             return prod(self.shape(node.output[0])) * prod(second[1:])
@@ -155,9 +155,9 @@ class _Graph:
         return prod(self.shape(node.output[0])) * (first[0] if transposed else first[-1])
 
     def quantized(self, node: onnx.NodeProto) -> bool:
-        """Both factors come out of a DequantizeLinear."""
-        made = [self.producers.get(name) for name in node.input[:2]]
-        return all(producer is not None and producer.op_type == "DequantizeLinear" for producer in made)
+        """Whether both factors come from a DequantizeLinear."""
+        producers = [self.producers.get(name) for name in node.input[:2]]
+        return all(producer is not None and producer.op_type == "DequantizeLinear" for producer in producers)
 
     def weights(self, node: onnx.NodeProto) -> list[str]:
         """Weight and bias of a counted operator as stored: before they are dequantized, cast or transposed."""
@@ -165,7 +165,7 @@ class _Graph:
         return [name for name in names if name in self.constants]
 
     def _added(self, node: onnx.NodeProto) -> list[str]:
-        """What is added to a matrix product, one number for each column: a MatMul has no input for its bias."""
+        """The bias of a MatMul, which an Add behind it adds per column; empty for other operators."""
         adds = [reader for reader in self.consumers[node.output[0]] if reader.op_type == "Add"]
         width = self.shape(node.output[0])[-1]
         names = [name for add in adds for name in add.input if self.shapes.get(name) == (width,)]
@@ -176,40 +176,40 @@ class _Graph:
         while name not in self.stored and name in self.producers and self.producers[name].op_type in _UNPACKS:
             passed.append(name)
             name = next(iter(self.producers[name].input), "")
-        found = self.stored.get(name, name)
-        self.stored |= dict.fromkeys(passed, found)
-        return found
+        source = self.stored.get(name, name)
+        self.stored |= dict.fromkeys(passed, source)
+        return source
 
     def _read(self, name: str) -> str:
-        """What is read in the place of a float tensor: the integers that a DequantizeLinear unpacks."""
+        """The tensor that is really read for a float tensor: the integers, where a DequantizeLinear makes it."""
         producer = self.producers.get(name)
         reads = producer.input if producer is not None and producer.op_type == "DequantizeLinear" else ()
         return next(iter(reads), name)
 
     def _written(self, name: str) -> str:
-        """What is written in the place of a float tensor that, behind its activation function, is only quantized."""
-        own, new = {name}, [name]
+        """The tensor that is really written: the integers, where the fused activation function is only quantized."""
+        fused, new = {name}, [name]
         while new:
             for reader in self.consumers[new.pop()]:
-                if reader.op_type in FUSED and not own & set(reader.output) and self._only(own, reader):
-                    own.add(reader.output[0])
+                if reader.op_type in FUSED and not fused & set(reader.output) and self._reads_only(fused, reader):
+                    fused.add(reader.output[0])
                     new.append(reader.output[0])
-        readers = self._readers(own)
+        readers = self._readers(fused)
         return readers[0].output[0] if {reader.op_type for reader in readers} == {"QuantizeLinear"} else name
 
-    def _readers(self, own: set[str]) -> list[onnx.NodeProto]:
-        """What reads these tensors and gives another."""
-        return [reader for name in own for reader in self.consumers[name] if not own & set(reader.output)]
+    def _readers(self, fused: set[str]) -> list[onnx.NodeProto]:
+        """The nodes outside a fused operator that read one of its tensors."""
+        return [reader for name in fused for reader in self.consumers[name] if not fused & set(reader.output)]
 
-    def _only(self, own: set[str], reader: onnx.NodeProto) -> bool:
-        """Whether it takes nothing but these tensors and constants."""
-        return all(name in own or self._stored(name) in self.constants for name in reader.input)
+    def _reads_only(self, fused: set[str], reader: onnx.NodeProto) -> bool:
+        """Whether `reader` reads nothing but these tensors and constants."""
+        return all(name in fused or self._stored(name) in self.constants for name in reader.input)
 
     def _bytes(self, name: str) -> int:
         try:
             return prod(self.shape(name)) * tensor_dtype_to_np_dtype(self.types[name]).itemsize
         except KeyError as error:
-            raise InputError(f"{name} is of the data type {self.types[name]}, which is unknown; {REMEDY}.") from error
+            raise InputError(f"{name} has the unknown data type {self.types[name]}; {REMEDY}.") from error
 
 
 _OUTSIDE = onnx.NodeProto()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def to_half(source: Path, target: Path) -> None:
-    """Write ONNX `source` to `target`: the network in fp16, scales of Q/DQ pairs too, and the decode in float32."""
+    """Write ONNX `source` to `target`: the network and its Q/DQ scales in fp16, the box decoding in float32."""
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel

@@ -20,16 +20,16 @@ WEIGHTED = ["Conv", "Gemm", "MatMul"]
 
 @dataclass(frozen=True)
 class OnnxRecipe:
-    """One way to make an ONNX file int8; the decode of the head is float in all of them.
+    """One way to quantize an ONNX file to int8; the box decoding of the head stays in float.
 
     Attributes:
-        name: for the report.
+        name: name in the report.
         signed: activations in S8 around zero instead of U8; weights are always S8, per output channel.
-        weighted_only: only convolutions and matrix products, not the operators between them.
-        first: also the convolution that reads the image.
-        last: also the convolutions that feed the decode.
-        attention: also the products of activations with each other.
-        extremes: ranges are the extremes over all images instead of the mean of each image's.
+        weighted_only: quantize only convolutions and matrix products, not the operators between them.
+        first: also quantize the convolution that reads the image.
+        last: also quantize the convolutions whose outputs the box decoding reads.
+        attention: also quantize the products of two activations.
+        min_max: min-max calibration, over all images, instead of moving-average calibration, the mean over images.
     """
 
     name: str
@@ -38,16 +38,16 @@ class OnnxRecipe:
     first: bool = True
     last: bool = False
     attention: bool = True
-    extremes: bool = False
+    min_max: bool = False
 
 
-# The first is the default, as measured on x86; the figures are of yolov8n on COCO (docs/quantization.md). A range
-# over the extremes of all images is widened by one odd image (mAP50-95 0.4215 instead of 0.4431). Int8 kernels would
+# The first is the default, as measured on x86; the figures are of yolov8n on COCO (docs/quantization.md). With min-max
+# calibration one unusual image widens a range (mAP50-95 0.4215 instead of 0.4431). Int8 kernels would
 # round the raw boxes and scores of the last convolutions to one scale (0.4267, for 2 % of the operations). Signed
 # activations run at 0.6 times float's speed, and pairs before weighted layers alone at 1.5 instead of 2 times that.
 ONNXRUNTIME = (
     OnnxRecipe("u8s8"),
-    OnnxRecipe("u8s8, extremes", extremes=True),
+    OnnxRecipe("u8s8, extremes", min_max=True),
     OnnxRecipe("u8s8, first layer float", first=False),
     OnnxRecipe("u8s8, last layers too", last=True),
     OnnxRecipe("u8s8, attention float", attention=False),
@@ -61,7 +61,7 @@ TENSORRT = (OnnxRecipe("s8s8, explicit", signed=True, weighted_only=True, last=T
 
 
 class OnnxInt8:
-    """A calibrated ONNX model, from which int8 files are written with more or fewer layers left in float.
+    """A calibrated ONNX model, which writes int8 files with some layers left in float.
 
     Attributes:
         layers: names of the operators with weights that `recipe` makes int8, in the graph's order.
@@ -76,7 +76,7 @@ class OnnxInt8:
             *([] if recipe.first else onnx_first(self.model)),
             *([] if recipe.last else last),
             *([] if recipe.attention else onnx_products(self.model)),
-            # Its int8 kernel does not exist in ONNX Runtime, and TensorRT's takes a scale per input channel
+            # ONNX Runtime has no int8 kernel for it, and TensorRT's takes a scale per input channel
             # (NVIDIA/TensorRT#2380), where the quantizer gives one per output.
             *(node.name for node in self.model.graph.node if node.op_type == "ConvTranspose"),
         }
@@ -96,17 +96,17 @@ class OnnxInt8:
         originals = {node.name: node for node in self.model.graph.node}
         weights = {tensor.name: tensor for tensor in self.model.graph.initializer}
         inner = {tensor for name in names for tensor in originals[name].output}
-        made = onnx.ModelProto()
-        made.CopyFrom(self.quantized)
-        for node in made.graph.node:
+        int8_model = onnx.ModelProto()
+        int8_model.CopyFrom(self.quantized)
+        for node in int8_model.graph.node:
             for i, name in enumerate(originals[node.name].input if node.name in names else ()):
                 if name in inner:
                     node.input[i] = name
                 elif name in weights:
-                    node.input[i] = f"{node.name}/{name}"  # its own name may be that of the dequantized one
-                    made.graph.initializer.add().CopyFrom(weights[name])
-                    made.graph.initializer[-1].name = node.input[i]
-        onnx.save(_without_unused(made), target)
+                    node.input[i] = f"{node.name}/{name}"  # the plain name may belong to the dequantized weights
+                    int8_model.graph.initializer.add().CopyFrom(weights[name])
+                    int8_model.graph.initializer[-1].name = node.input[i]
+        onnx.save(_without_unused(int8_model), target)
 
     def _with_activation(self, layer: str) -> list[str]:
         """A layer and the nodes of its activation function, e.g. the Sigmoid and Mul of a SiLU."""
@@ -118,7 +118,7 @@ class OnnxInt8:
         return names
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-        """A function from an image to what the network hands to the decode, in the file `path`."""
+        """A function that runs the file `path` on an image and returns the inputs of the box decoding."""
         import onnxruntime as ort
 
         model = onnx.load(path)
@@ -134,9 +134,9 @@ def _quantize(
     source: Path, feed: str, folder: Path, images: Images, recipe: OnnxRecipe, floats: list[str]
 ) -> onnx.ModelProto:
     prepared, target = folder / "prepared.onnx", folder / "int8.onnx"
-    # writes shapes into the graph, as the quantizer asks for
+    # writes shapes into the graph, which the quantizer requires
     quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
-    options: dict[str, bool | list[str]] = {"CalibMovingAverage": not recipe.extremes}
+    options: dict[str, bool | list[str]] = {"CalibMovingAverage": not recipe.min_max}
     if recipe.signed:
         options |= {"ActivationSymmetric": True, "WeightSymmetric": True}
     if recipe in TENSORRT:

@@ -1,4 +1,4 @@
-"""How large the shapes of an ONNX graph get where onnx follows them by their numbers, which it does without a bound."""
+"""Bounds how large the shapes of an ONNX graph get: onnx's shape inference computes their numbers without a bound."""
 
 from collections.abc import Iterable
 from math import prod
@@ -7,19 +7,23 @@ import onnx
 
 from optimize.errors import InputError
 
-# In all shapes together, beside those that the file holds; the largest detectors have 100,000.
+# Numbers in all shapes together, without those that the file holds; the largest detectors have 100,000.
 MOST = 2**20
 TO_SHAPE = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0}  # which input is the shape
-# What gives a shape of as many numbers as its largest input has.
+# Operators whose output has at most as many numbers as their largest input.
 FOLLOWED = {"Add", "Cast", "Div", "Identity", "Max", "Min", "Mul", "Reshape", "Slice", "Squeeze", "Sub", "Unsqueeze"}
-USUAL = 8  # dimensions of what is not told
+USUAL = 8  # dimensions of a tensor whose rank is unknown
 
 
 def check(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
-    """Shapes that double at every step would take all memory; `nodes` are those of `graph` in order.
+    """Check that shapes stay small, since shapes that double at every step would take all memory.
+
+    Args:
+        graph: the graph.
+        nodes: its nodes in topological order.
 
     Raises:
-        InputError: they get too large.
+        InputError: the shapes get too large.
     """
     ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in graph.input}
     ranks |= {tensor.name: len(tensor.dims) for tensor in graph.initializer}
@@ -30,15 +34,14 @@ def check(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
         most -= rank + count
         if most < 0:
             raise InputError(
-                f"the shapes of the graph grow beyond all bounds at {node.name or node.op_type}; "
-                "export the model again."
+                f"the shapes of the graph grow without bound at {node.name or node.op_type}; export the model again."
             )
         ranks |= dict.fromkeys(node.output, rank)
         numbers |= dict.fromkeys(node.output, count)
 
 
 def _grown(node: onnx.NodeProto, ranks: list[int], numbers: list[int]) -> tuple[int, int]:
-    """Dimensions of what a node gives, and of how many numbers it is where these are followed, at most."""
+    """Upper bounds of a node's output: its dimensions, and how many numbers it has where onnx computes them."""
     rank, kind = max(ranks, default=USUAL), node.op_type
     listed = sum(len(attribute.ints) + prod(attribute.t.dims) for attribute in node.attribute)
     if kind == "Shape":

@@ -30,7 +30,7 @@ class OnnxRuntime:
         return None if find_spec("onnxruntime") else "onnxruntime is not installed (pip install onnxruntime)"
 
     def export(self, variant: Variant, folder: Path) -> Variant:
-        from optimize.yolo.checkpoint import load  # with it comes torch, which counting a file needs not
+        from optimize.yolo.checkpoint import load  # it imports torch, which counting a file doesn't need
         from optimize.yolo.export import to_onnx
 
         target = folder / f"{variant.path.stem}.onnx"
@@ -42,9 +42,9 @@ class OnnxRuntime:
 
     def open(self, variant: Variant, threads: int) -> Session:
         run = device.runner(device.session(variant.path, device.options(threads)))
-        ran = device.kernels(variant.path, device.options(threads))  # the session in use has no profiler
-        int8_ops, _ = kernels.operations(ran)
-        return Session(run, device.arithmetic(ran), int8_ops)
+        profiled = device.kernels(variant.path, device.options(threads))  # from another session, with a profiler
+        int8_ops, _ = kernels.operations(profiled)
+        return Session(run, device.arithmetic(profiled), int8_ops)
 
     def profiler(self, variant: Variant, threads: int) -> Profiler:
         return kernels.profiler(variant.path, device.options(threads))

@@ -1,7 +1,7 @@
-"""What ONNX Runtime really ran, read from the profile that it writes of one run.
+"""Reads which kernels ONNX Runtime really ran from the profile that it writes.
 
-The file doesn't tell: Q/DQ pairs become int8 kernels only where they fuse, and a CPU without fp16 kernels runs fp16 as
-fp32.
+The model file doesn't determine them: Q/DQ pairs become int8 kernels only where they are fused, and a CPU without fp16
+kernels runs fp16 as fp32.
 """
 
 import json
@@ -20,7 +20,7 @@ from optimize.runtime.onnxruntime import device
 
 
 def profiler(path: Path, options: Any) -> Profiler:
-    """Of `path` as it is deployed; `options` are those of its session, and are changed."""
+    """A profiler of the file `path` as it is deployed; `options` are the session's options, and are changed."""
     folder = TemporaryDirectory()
     options.enable_profiling = True
     options.profile_file_prefix = f"{folder.name}/profile"
@@ -37,15 +37,15 @@ def profiler(path: Path, options: Any) -> Profiler:
         with folder:
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
             graph = onnx.load(options.optimized_model_filepath).graph
-        ran: dict[str, list[dict[str, Any]]] = {}
+        by_kernel: dict[str, list[dict[str, Any]]] = {}
         for event in events:
             if event["name"].endswith(device.RAN):
-                ran.setdefault(event["name"].removesuffix(device.RAN), []).append(event)
+                by_kernel.setdefault(event["name"].removesuffix(device.RAN), []).append(event)
         times = {
-            name: summary([e["dur"] / 1e3 for e, timed in zip(own, calls, strict=True) if timed])
-            for name, own in ran.items()
+            name: summary([e["dur"] / 1e3 for e, timed in zip(events, calls, strict=True) if timed])
+            for name, events in by_kernel.items()
         }
-        return _kernels(graph, {name: own[0]["args"] for name, own in ran.items()}, times)
+        return _kernels(graph, {name: events[0]["args"] for name, events in by_kernel.items()}, times)
 
     return Profiler(run, kernels)
 
@@ -84,21 +84,21 @@ def _kernel(node: onnx.NodeProto, kernel: dict[str, Any], milliseconds: float) -
 
 
 def module(name: str) -> str:
-    """The module in the name of a node, whose scopes the exporter wrote: `/model.8/m.0/cv1/conv/Conv`.
+    """The module in the name of a node, which holds the exporter's scopes: `/model.8/m.0/cv1/conv/Conv`.
 
     Empty where there is none, and for activation functions, which belong to the layer that they are applied to. The
     scope of a list's or a sequence's member repeats that of its parent: `/model.22/cv2.0/cv2.0.1` is
     `model.22.cv2.0.1`. A module that is called again gets a number: `/model.9/m_1`. Operators begin with a capital.
-    One that is handed to another is named by where it is called, as in RT-DETR's decoder.
+    A module that is passed to another one is named by where it is called, as in RT-DETR's decoder.
     """
-    found: list[str] = []
+    parts: list[str] = []
     scopes = name.removeprefix("InsertedPrecisionFreeCast_").lstrip("/").split("/")[:-1]  # fp16 that runs in float32
     for scope in takewhile(lambda scope: not scope[:1].isupper(), scopes):
         scope = re.sub(r"_\d+$", "", scope)
-        if found and scope.startswith(f"{found[-1]}."):
-            found.pop()
-        found.append(scope)
-    return "" if found and found[-1] == "act" else ".".join(found)
+        if parts and scope.startswith(f"{parts[-1]}."):
+            parts.pop()
+        parts.append(scope)
+    return "" if parts and parts[-1] == "act" else ".".join(parts)
 
 
 def _precision(tensor: dict[str, list[int]]) -> str:
@@ -113,7 +113,7 @@ def _bytes(tensor: dict[str, list[int]]) -> int:
 
 
 def _type(number: int) -> str:
-    """As profiles name it, e.g. `float` and `uint8`."""
+    """The name of an ONNX data type as profiles write it, e.g. `float` or `uint8`."""
     return onnx.TensorProto.DataType.Name(number).lower()
 
 
@@ -131,7 +131,7 @@ def operations(kernels: device.Kernels) -> tuple[int, int]:
 
 
 def _multiply_adds(kernel: dict[str, Any]) -> tuple[bool, int]:
-    """Whether they are of integers, and how many; no formula asks for the order of channels, height and width."""
+    """Whether a kernel multiplies integers, and its multiply-adds; the formulas hold for every memory layout."""
     inputs = [next(iter(tensor.items())) for tensor in kernel["input_type_shape"]]
     ((_, output),) = kernel["output_type_shape"][0].items()
     (_, data), (kind, weight) = inputs[0], inputs[_SECOND_FACTOR[kernel["op_name"]]]

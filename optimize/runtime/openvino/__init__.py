@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenVino:
-    """Reads folders of an .xml with its .bin; bf16 is another hint to the same file."""
+    """Reads folders of an .xml with its .bin; bf16 is a hint for the same file."""
 
     info: ClassVar = RuntimeInfo("openvino", "OpenVINO", mark="triangle-up", processor="cpu", package="openvino")
     device_file: ClassVar[Path | None] = Path(__file__).parent / "device.py"
@@ -34,7 +34,7 @@ class OpenVino:
         from openvino.passes import ConstantFolding, Manager
         from ultralytics.utils import YAML
 
-        from optimize.yolo.checkpoint import load  # with it comes torch, which counting a file needs not
+        from optimize.yolo.checkpoint import load  # it imports torch, which counting a file doesn't need
         from optimize.yolo.export import example_input, metadata, traceable, traced
 
         model = load(variant.path)
@@ -97,7 +97,7 @@ def _to_half(source: Path, target: Path) -> None:
 
 
 def save(network: Any, folder: Path, *, fp16_weights: bool = False) -> None:
-    """Write `network` into `folder` under the name that goes with it."""
+    """Write `network` into `folder`, under the name that the folder's name implies."""
     import openvino as ov
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -21,15 +21,15 @@ from optimize.runtime.session import Images
 
 @dataclass(frozen=True)
 class OpenvinoRecipe:
-    """One way to make an OpenVINO model int8; the decode of the head is float in all of them.
+    """One way to quantize an OpenVINO model to int8; the box decoding of the head stays in float.
 
     Attributes:
-        name: for the report.
+        name: name in the report.
         preset: `mixed` for asymmetric activations, `performance` for symmetric ones; weights are symmetric in both.
-        first: also the convolution that reads the image.
-        last: also the convolutions that feed the decode, which OpenVINO's kernels run from int8 to float.
-        attention: also the products of activations with each other.
-        corrected: biases are corrected for the shift that rounding brings, by NNCF's fast estimate.
+        first: also quantize the convolution that reads the image.
+        last: also quantize the convolutions whose outputs the box decoding reads; their kernels return float.
+        attention: also quantize the products of two activations.
+        corrected: correct biases for the shift that rounding causes, by NNCF's fast estimate.
     """
 
     name: str
@@ -42,7 +42,7 @@ class OpenvinoRecipe:
 
 # The first is the default (docs/quantization.md). NNCF's guard against overflow takes a bit from the weights of the
 # first layer, which cost yolo26n 11 dB, and its bias correction repairs that with noise of its own; without both,
-# 25.9 dB instead of 19.9 reach the decode. SiLU is hardly ever negative, so a symmetric range wastes half of it.
+# 25.9 dB instead of 19.9 reach the box decoding. SiLU is hardly ever negative, so a symmetric range wastes half of it.
 OPENVINO = (
     OpenvinoRecipe("mixed, ends float, uncorrected", first=False, last=False, corrected=False),
     OpenvinoRecipe("mixed"),
@@ -56,7 +56,7 @@ OPENVINO = (
 
 
 class OpenvinoInt8:
-    """A calibrated OpenVINO model, from which int8 folders are written with more or fewer layers left in float.
+    """A calibrated OpenVINO model, which writes int8 folders with some layers left in float.
 
     Attributes:
         layers: names of the operators with weights that are int8, in the graph's order.
@@ -95,7 +95,7 @@ class OpenvinoInt8:
         shutil.copy(self.source / "metadata.yaml", target)
 
     def logits(self, path: Path) -> Callable[[np.ndarray], list[np.ndarray]]:
-        """A function from an image to what the network hands to the decode, in the folder `path`."""
+        """A function that runs the folder `path` on an image and returns the inputs of the box decoding."""
         import openvino as ov
 
         network = read(path)
@@ -112,9 +112,9 @@ def _is_int8(op: Any) -> bool:
 
 
 def _revert(op: Any, originals: dict[str, Any]) -> None:
-    """Give an operator its float input, weights and bias back; NNCF corrected the bias for what int8 shifts.
+    """Restore an operator's float input, weights and bias; NNCF has corrected the bias for the shift by int8.
 
-    `op` and `originals`, by their names, are `openvino.Node`s.
+    `op` is an `openvino.Node`; `originals` are the float network's nodes by name.
     """
     from openvino import opset13
 

@@ -1,4 +1,4 @@
-"""What OpenVINO really compiled, read from the graph of the compiled model.
+"""Reads which kernels OpenVINO really uses from the graph of the compiled model.
 
 A kernel's name (`primitiveType`) ends with the type it computes in; a layer's `runtimePrecision` is only that of its
 stored weights. A `compiled` model is an `openvino.CompiledModel`, a `network` the `openvino.Model` that was compiled, a
@@ -15,7 +15,7 @@ from optimize.runtime.openvino import cost, device
 
 
 def operations(compiled: Any, network: Any) -> tuple[int, int]:
-    """Operations, 2 per multiply-add, in int8 kernels of `network` as it was compiled, and in all its other kernels."""
+    """Operations of the compiled `network`, 2 per multiply-add: in int8 kernels, and in all other kernels."""
     products = _products(network)
     counts = {True: 0, False: 0}
     for layer in _layers(compiled):
@@ -25,20 +25,20 @@ def operations(compiled: Any, network: Any) -> tuple[int, int]:
 
 
 def profiler(compiled: Any, network: Any) -> Profiler:
-    """Of `network` as it was compiled, with PERF_COUNT."""
+    """A profiler of the compiled `network`; it must have been compiled with PERF_COUNT."""
     request, products = compiled.create_infer_request(), _products(network)
     image = np.random.default_rng(0).random(tuple(compiled.input(0).get_shape()), dtype=np.float32)
-    seen: dict[str, list[float]] = {}
+    times: dict[str, list[float]] = {}
 
     def run(timed: bool) -> None:
         request.infer([image])
         for kernel in request.get_profiling_info() if timed else ():
-            seen.setdefault(kernel.node_name, []).append(kernel.real_time.total_seconds() * 1e3)
+            times.setdefault(kernel.node_name, []).append(kernel.real_time.total_seconds() * 1e3)
 
     def kernels(summary: Summary) -> list[Kernel]:
         layers = compiled.get_runtime_model().get_ordered_ops()
-        ran = [layer for layer in layers if layer.get_friendly_name() in seen]  # the others ran once, on constants
-        return [_kernel(layer, float(summary(seen[layer.get_friendly_name()])), products) for layer in ran]
+        timed = [layer for layer in layers if layer.get_friendly_name() in times]  # the others ran once, on constants
+        return [_kernel(layer, float(summary(times[layer.get_friendly_name()])), products) for layer in timed]
 
     return Profiler(run, kernels)
 
@@ -52,7 +52,7 @@ def _kernel(layer: Any, milliseconds: float, products: dict[str, Any]) -> Kernel
         writes=tuple(_tensor(port) for port in layer.outputs()),
         milliseconds=milliseconds,
         ops=2 * _multiply_adds(layer, products),
-        # what did not run was done in place
+        # a kernel without time worked in place
         bytes=sum(_bytes(port) for port in (*read, *layer.outputs())) if milliseconds else 0,
         arithmetic=_precision(_word(layer, "primitiveType")),
     )
@@ -81,12 +81,12 @@ def _bytes(port: Any) -> int:
 
 
 def _products(network: Any) -> dict[str, Any]:
-    """The nodes that multiply matrices, by their names."""
+    """The matrix products of `network`, by name."""
     return {op.get_friendly_name(): op for op in network.get_ops() if op.get_type_name() == "MatMul"}
 
 
 def _multiply_adds(layer: Any, products: dict[str, Any]) -> int:
-    """By the shapes of the compiled layer; those of attention that was fused into one kernel by its original layers."""
+    """Multiply-adds by the shapes of the compiled layer; fused attention is counted by its original layers."""
     kind = _word(layer, "layerType")
     if kind == "Subgraph":
         originals = _word(layer, "originalLayersNames").split(",")

@@ -35,7 +35,7 @@ TIMINGS = 2**30  # bytes of a timing cache, at most
 
 @dataclass(frozen=True)
 class TensorRT:
-    """Builds an engine from an ONNX file for this kind of GPU; the types in the file are law."""
+    """Builds an engine from an ONNX file for this kind of GPU; the engine computes in the types of the file."""
 
     info: ClassVar = RuntimeInfo("tensorrt", "TensorRT", mark="diamond", processor="gpu", package="tensorrt")
     device_file: ClassVar[Path | None] = None
@@ -69,7 +69,7 @@ class TensorRT:
         return Build(version=tensorrt.__version__, gpu=_gpu())
 
     def open(self, variant: Variant, threads: int) -> Session:
-        """`threads` play no part on a GPU. Copies to and from the GPU are part of a run, as they are in deployment.
+        """Load the engine; `threads` is ignored. A run includes the copies to and from the GPU, as in deployment.
 
         Raises:
             OptimizeError: the engine was built elsewhere, or the GPU has no room for it.
@@ -102,11 +102,11 @@ class TensorRT:
                     raise RuntimeError(f"TensorRT failed to run {variant.path}")
                 return [output.cpu().numpy() for output in outputs]
 
-        # The inspector names types, but no multiply-adds, and nothing of what is inside a fused block.
+        # The inspector reports types, but no multiply-adds, and nothing from inside a fused block.
         return Session(run, _arithmetic(engine), int8_ops=None, device="gpu")
 
     def profiler(self, variant: Variant, threads: int) -> None:
-        """Not told: one kernel holds many layers, and neither its operations nor its bytes can be read from it."""
+        """Return None: one kernel holds many layers, and TensorRT reports neither its operations nor its bytes."""
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path)
@@ -128,11 +128,11 @@ class TensorRT:
 class Build:
     """Effect: one engine file, with ultralytics' metadata in front of it as its own exporter writes it.
 
-    An engine computes in the types of its graph, so what is not int8 in an int8 variant is made fp16 first: in float32
-    the engine would be a fifth slower (ultralytics#26167). The decode stays in float32.
+    An engine computes in the types of its graph, so the float parts of an int8 variant are converted to fp16 first: in
+    float32 the engine would be a fifth slower (ultralytics#26167). The box decoding stays in float32.
 
-    Builds for one kind of GPU go one after another, also those of parallel jobs: they time kernels, and what one has
-    timed the next finds in the cache.
+    Builds for one kind of GPU run one after another, also those of parallel jobs, since a build times kernels; the
+    next build reads these times from the cache.
 
     Attributes:
         version: of TensorRT.
@@ -143,7 +143,7 @@ class Build:
     gpu: str
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
-        """Raises OptimizeError where TensorRT can't read the graph or finds no kernels for it."""
+        """Build the engine; raises OptimizeError where TensorRT can't read the graph or has no kernels for it."""
         import tensorrt as trt
 
         source = variant.path
@@ -152,7 +152,7 @@ class Build:
             to_half(variant.path, source)
         logger = trt.Logger(trt.Logger.ERROR)
         builder = trt.Builder(logger)
-        # Strong typing: the graph's own types are law. TensorRT 11 knows nothing else and ignores the flag.
+        # Strong typing: kernels use the graph's types. TensorRT 11 has only this mode and ignores the flag.
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         parser = trt.OnnxParser(network, logger)
         if not parser.parse_from_file(str(source)):
@@ -182,7 +182,7 @@ class Build:
         return replace(variant, path=target)
 
     def timing_cache(self, store: Path) -> Path:
-        """Where the times of the kernels lie that were tried with this version on this kind of GPU."""
+        """The file with the times of the kernels that were tried with this version on this kind of GPU."""
         return store / re.sub(r"[^\w.-]+", "_", f"tensorrt_{self.version}_{self.gpu}.timings")
 
 
@@ -194,16 +194,16 @@ def header(source: Path) -> bytes:
 
 
 def _gpu() -> str:
-    """What tells GPUs apart for an engine; one name is sold with several sizes, e.g. laptops' and memory's."""
-    found = torch.cuda.get_device_properties(torch.cuda.current_device())
-    memory = round(found.total_memory / 2**30)
-    return f"{found.name}, sm_{found.major}{found.minor}, {found.multi_processor_count} SMs, {memory} GiB"
+    """The kind of GPU, as far as an engine depends on it; one product name covers several sizes, e.g. of memory."""
+    gpu = torch.cuda.get_device_properties(torch.cuda.current_device())
+    memory = round(gpu.total_memory / 2**30)
+    return f"{gpu.name}, sm_{gpu.major}{gpu.minor}, {gpu.multi_processor_count} SMs, {memory} GiB"
 
 
 def _attach(config: Any, content: bytes) -> Any:
-    """Give `config` the timing cache in `content`, or an empty one where TensorRT refuses that: it costs time.
+    """Give `config` the timing cache in `content`, or an empty one where TensorRT refuses it, which only costs time.
 
-    A `tensorrt.IBuilderConfig` and a `tensorrt.ITimingCache`.
+    `config` is a `tensorrt.IBuilderConfig`; returns the `tensorrt.ITimingCache`.
     """
     for stored in (content, b""):
         cache = config.create_timing_cache(stored)
@@ -230,7 +230,7 @@ def _arithmetic(engine: Any) -> str:
     found = [name for name, words in _TYPES.items() if re.search(rf"\b({words})\b", types, re.IGNORECASE)]
     if not found:
         raise MeasurementError(
-            f"TensorRT {trt.__version__} doesn't say in which precision it computes, so no figure of it can be given; "
+            f"TensorRT {trt.__version__} doesn't report in which precision it computes, so it can't be measured; "
             "leave runtime=tensorrt out."
         )
     return "+".join(found)

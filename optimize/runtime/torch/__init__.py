@@ -16,7 +16,7 @@ from optimize.yolo.export import traceable
 
 @dataclass(frozen=True)
 class Torch:
-    """The baseline, beside which every other runtime is measured. Nothing is exported to it, and it runs float32."""
+    """The baseline, which every other runtime is compared with. It runs the checkpoint itself in float32."""
 
     info: ClassVar = RuntimeInfo("torch", title="PyTorch", mark="circle", processor="cpu", package="torch")
     device_file: ClassVar[Path | None] = None
@@ -32,7 +32,7 @@ class Torch:
         return variant
 
     def open(self, variant: Variant, threads: int) -> Session:
-        """Threads are a setting of the whole process: the last session opened decides."""
+        """Load the checkpoint; torch's threads are set for the whole process, so the last opened session decides."""
         torch.set_num_threads(threads)
         # ultralytics' AutoBackend runs .pt files on the CPU in channels_last as well; it is the faster layout
         module = traceable(load(variant.path)).to(memory_format=torch.channels_last)
@@ -45,10 +45,10 @@ class Torch:
         return Session(run, _arithmetic(module), int8_ops=0)
 
     def profiler(self, variant: Variant, threads: int) -> None:
-        """Nobody deploys this row; and torch's profiler names operators, not modules."""
+        """Return None: eager torch is not deployed, and its profiler reports operators, not modules."""
 
     def count(self, variant: Variant) -> None:
-        """A checkpoint holds no graph."""
+        """Return None: a checkpoint holds no graph."""
 
     def metadata(self, path: Path) -> NoReturn:
         raise NotImplementedError("a checkpoint is not exported, so it holds no metadata")
