@@ -25,7 +25,7 @@ import torch
 
 from optimize.dataset import Dataset
 from optimize.input_size import square
-from optimize.measure import accuracy
+from optimize.measure import validation
 from optimize.measure.cost import count
 from optimize.prepare import shrink
 from optimize.pruner.bn import BN
@@ -171,8 +171,9 @@ def measure(row: Row, baseline: Path, data: Dataset, work: Path) -> dict:
     cost = count(checkpoint.deployed(checkpoint.load(variant.path)), square(row.imgsz))
     session = Torch().open(variant, 1)
     identity = (digest(variant.path), str(row.imgsz), data.fingerprint)
-    found = validation.validate_once(work, identity, lambda: validate(session, data, square(row.imgsz)))
-    return {**asdict(replace(row, stages=())), "flops": cost.flops, "map": found.score, "seconds": round(seconds)}
+    kept = validation.validate_once(work, identity, partial(validate, session, data, square(row.imgsz)))
+    score = kept.accuracy.score
+    return {**asdict(replace(row, stages=())), "flops": cost.flops, "map": score, "seconds": round(seconds)}
 
 
 def table(done: list[dict], epochs: int) -> str:
