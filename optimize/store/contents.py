@@ -186,7 +186,15 @@ def _made_by(path: Path) -> str:
     if path.name.startswith("digits"):
         return "data set"
     record = entry.read(path)
-    return re.split(r"[^\w.]", record.steps[-1].removeprefix("<bound method "), maxsplit=1)[0] if record else "damaged"
+    return _stage(record.steps[-1]) if record else "damaged"
+
+
+def _stage(step: str) -> str:
+    """The stage in a step's identity, e.g. `Prune` and `OpenVino.export`."""
+    if step.startswith("<bound method "):  # as versions up to 0.2 wrote it
+        return re.split(r"[^\w.]", step.removeprefix("<bound method "), maxsplit=1)[0]
+    kind, _, settings = step.partition("(")
+    return re.split(r"[^\w.]", kind.rpartition(".")[2] + settings.rpartition(")")[2], maxsplit=1)[0]
 
 
 def _is_held(store: Path, name: str) -> bool:

@@ -116,7 +116,7 @@ def test_where_no_runtime_is_installed_nothing_goes_on(optimize, dataset, checkp
     given = f"model={checkpoint}", f"data={dataset}"
     monkeypatch.setattr("optimize.runtime.openvino.find_spec", lambda name: None)
     monkeypatch.setattr("optimize.runtime.tensorrt.find_spec", lambda name: None)
-    sentence = "runtime=[{}] can't be used here ... {} ... install ... or give another runtime"
+    sentence = "runtime=[{}] can't be used ... {} ... install ... or give another runtime"
     openvino, tensorrt = (f"{name} is not installed (pip install {name})" for name in ("openvino", "tensorrt"))
     assert is_error(optimize(*given, "runtime=[openvino]"), sentence.format("openvino", openvino))
     both = sentence.format("openvino,tensorrt", f"{openvino}, {tensorrt}")

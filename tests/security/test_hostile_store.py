@@ -11,6 +11,7 @@ import pytest
 from helpers.messages import like
 from optimize.data import digits
 from optimize.errors import InputError
+from optimize.identity import identity
 from optimize.input_size import square
 from optimize.measure import validation
 from optimize.measure.accuracy import Accuracy
@@ -70,7 +71,7 @@ MANIFESTS = {
     "no pixels": {"imgsz": 0},
     "other pixels": {"imgsz": 128},
     "text": {"imgsz": "64"},
-    "steps": {"steps": ["a", "Write(text='y')"]},
+    "steps": {"steps": ["a", identity(Write("y"))]},
     "no steps": {"steps": []},
     "more": {"command": "x"},
     "hash": {"sha256": 5},
@@ -113,7 +114,7 @@ def test_nothing_in_an_entry_is_read_through_a_link(linked, store, tmp_path):
 
 @pytest.mark.parametrize("planted", ["model", "report.json", "variant.json", "folder", "itself", "second name", "file"])
 def test_what_was_planted_in_half_made_work_is_not_written_through(planted, store, tmp_path):
-    partial = store / f"{ORIGINAL.after(repr(Write('x'))).key}.partial"
+    partial = store / f"{ORIGINAL.after(identity(Write('x'))).key}.partial"
     if planted == "itself":
         partial.symlink_to(tmp_path / "folder")
     elif planted == "file":
@@ -132,7 +133,7 @@ def test_what_was_planted_in_half_made_work_is_not_written_through(planted, stor
 
 
 def test_half_made_work_of_ours_is_gone_on_with(store):
-    partial = store / f"{ORIGINAL.after(repr(Write('x'))).key}.partial"
+    partial = store / f"{ORIGINAL.after(identity(Write('x'))).key}.partial"
     (partial / "train" / "weights").mkdir(parents=True)
     (partial / "train" / "weights" / "state.pt").write_text("half")
     made = apply(Write("x"), ORIGINAL, store)
@@ -233,7 +234,7 @@ def test_folders_too_deep_to_be_ours_are_left_and_end_nothing(store, tmp_path, m
         code, out = command(monkeypatch, capsys, store, *words)
         assert code == 0, out
     assert place.exists()
-    key = ORIGINAL.after(repr(Write("x"))).key
+    key = ORIGINAL.after(identity(Write("x"))).key
     place.rename(store / f"{key}.partial")
     assert apply(Write("x"), ORIGINAL, store).path.read_text() == "x"
     os.system(f"rm -rf '{store}'")  # what pytest would do one folder in another

@@ -44,7 +44,7 @@ def test_equal_work_is_done_once(original, tmp_path):
     assert calls == ["x"]
     assert first.path.read_text() == "x"
     assert first.name == "written"
-    assert first.steps == ("a", "Write(text='x')")
+    assert first.steps == ("a", f"{__name__}.Write(text='x')")
 
 
 def test_other_settings_or_another_history_are_other_work(original, tmp_path):

@@ -21,6 +21,7 @@ from helpers.messages import is_error, says
 from optimize.cli import one_sentence
 from optimize.input_size import square
 from optimize.store import __main__ as store_command
+from optimize.store import contents as contents_module
 from optimize.store.apply import apply
 from optimize.store.contents import clear, contents, size
 from optimize.store.held import held, noting
@@ -382,3 +383,17 @@ def test_after_clearing_a_run_finds_everything_again(runs, store, monkeypatch, c
     again, told = optimize("again")
     assert ": made " not in told and told.count(" in the store") == 4
     assert again == first
+
+
+@pytest.mark.parametrize(
+    ("step", "stage"),
+    [
+        ("Prune(settings=Pruning(share=0.3, criterion=L2()))", "Prune"),
+        ("OpenVino().export", "OpenVino.export"),
+        ("my.package.Int4(bits=4)", "Int4"),
+        ("<bound method OpenVino.export of OpenVino()>", "OpenVino.export"),
+        ("[red]x", ""),
+    ],
+)
+def test_a_stage_is_named_by_its_class_and_method(step, stage):
+    assert contents_module._stage(step) == stage
