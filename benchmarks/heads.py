@@ -61,7 +61,7 @@ def rows(name: str, task: str, epochs: int, folder: Path):
         variant = quantized(source, data, folder / runtime.info.name / "int8")
         with stdout_to_stderr():
             before, after = (validate(runtime.open(v, threads=1), data, square(SIDE)) for v in (source, variant))
-        images = CalibrationImages(data.val[:16], SIDE, data, 0)
+        images = CalibrationImages(data.val[:16], square(SIDE), data, 0)
         noise = signal_to_noise(variant, source, images, task, CLASSES[task])
         worst = min(noise, key=noise.get)
         scores = f"{before.score:.4f}", f"{after.score:.4f}", f"{100 * (after.score - before.score):+.1f}"

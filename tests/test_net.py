@@ -52,7 +52,7 @@ FAULTS = {
     "bug without a word": (AssertionError(), "error: AssertionError ... {where}" + OURS),
     "stop": (
         KeyboardInterrupt(),
-        "stopped: ... kept ... same command goes on ... {where}",
+        "stopped: ... kept ... same command resumes ... {where}",
     ),
 }
 

@@ -102,7 +102,7 @@ def test_rivals_are_made_and_measured_in_every_runtime_and_precision(
     ]
     for row in rows:
         assert row["rival"] is row["name"].startswith(("32px", "int8-2"))
-        assert row["variant"]["imgsz"] == (32 if row["name"].startswith("32px") else 64)
+        assert row["variant"]["imgsz"]["width"] == (32 if row["name"].startswith("32px") else 64)
         assert row["latency"] and row["accuracy"]["images"] == 8
     assert [row["variant"]["path"] for row in rows[2:4]] == [str(checkpoint), "int8.pt"]  # they stay where they are
     assert rows[2]["flops"] == rows[0]["flops"] / 4

@@ -30,7 +30,7 @@ def test_a_pruned_model_keeps_as_much_of_its_signal_in_int8_as_the_dense_one(fam
     assert prune(model, square(64), Pruning(0.3, L2(), round_to=8)).reached == pytest.approx(0.3, abs=0.02)
     save(model, tmp_path / "pruned.pt")
     data = Dataset(tmp_path / "x.yaml", ("class0", "class1"), write_blocks(tmp_path, 8, 0), (), "f00d")
-    unseen = CalibrationImages(write_blocks(tmp_path, 8, 1), 64, data, 0)
+    unseen = CalibrationImages(write_blocks(tmp_path, 8, 1), square(64), data, 0)
     kept = {}
     for name in ("dense", "pruned"):
         (folder := tmp_path / name).mkdir()

@@ -79,7 +79,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 def run(path: Path, data: Dataset, folder: Path, **settings) -> train.Training:
     folder.mkdir(exist_ok=True)
-    settings = {"epochs": 1, "imgsz": IMGSZ, "batch": 8, "device": "cpu", "seed": 0} | settings
+    settings = {"epochs": 1, "imgsz": square(IMGSZ), "batch": 8, "device": "cpu", "seed": 0} | settings
     return train.finetune(path, data.yaml, folder, **settings)
 
 

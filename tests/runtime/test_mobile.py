@@ -210,10 +210,10 @@ def test_ncnn_s_arithmetic_is_read_from_its_numbers(exported, data, tmp_path):
     source = exported(Ncnn())
     made = quantized(source, data, tmp_path)
     floats, ints = (ncnn_net.load(variant.path, 1) for variant in (source, made))
-    assert ncnn_kernels.infer_arithmetic(source.path, floats, 64) == ("fp32", 0)
-    assert ncnn_kernels.infer_arithmetic(made.path, ints, 64)[0] == "int8+fp32"
+    assert ncnn_kernels.infer_arithmetic(source.path, floats, square(64)) == ("fp32", 0)
+    assert ncnn_kernels.infer_arithmetic(made.path, ints, square(64))[0] == "int8+fp32"
     # files that say int8, and a network that computes in float all the same
-    assert ncnn_kernels.infer_arithmetic(made.path, floats, 64) == ("fp32", 0)
+    assert ncnn_kernels.infer_arithmetic(made.path, floats, square(64)) == ("fp32", 0)
 
 
 @pytest.mark.command
@@ -225,7 +225,7 @@ def test_a_network_that_computes_in_bf16_is_not_taken_for_float32(exported):
     net.opt.use_bf16_storage = True
     net.load_param(str(source / ncnn_net.PARAM))
     net.load_model(str(source / ncnn_net.BIN))
-    arithmetic, _ = ncnn_kernels.infer_arithmetic(source, net, 64)
+    arithmetic, _ = ncnn_kernels.infer_arithmetic(source, net, square(64))
     assert "bf16" in arithmetic.split("+")
 
 
@@ -272,7 +272,7 @@ def test_what_pnnx_cannot_translate_is_named(tmp_path):
 
 @pytest.mark.command
 @ncnn_only
-@pytest.mark.parametrize(("told", "quoted"), [("", "nothing"), ("echo pass_level2; echo ' bad op ' >&2;", "bad op")])
+@pytest.mark.parametrize(("told", "quoted"), [("", "none"), ("echo pass_level2; echo ' bad op ' >&2;", "bad op")])
 def test_a_converter_that_dies_is_one_sentence_even_without_a_word(told, quoted, model, monkeypatch, tmp_path):
     import pnnx
 

@@ -77,7 +77,7 @@ def test_nothing_of_the_users_changes_in_a_run(task, tmp_path, caches):
     assert validate(lambda pixels: guess(task), data, square(64)).images == len(data.val)
     assert len(list(calibration_images(data, 100, 0, square(64)))) == len(data.train)
     write_small_copy(data.val[0], tmp_path / "small.jpg", task)
-    settings = {"epochs": 1, "imgsz": 64, "batch": 4, "device": "cpu", "seed": 0}
+    settings = {"epochs": 1, "imgsz": square(64), "batch": 4, "device": "cpu", "seed": 0}
     finetune(model, data.yaml, tmp_path / "training", **settings)
     check_unchanged(data)
     assert state(tmp_path / "data") == before

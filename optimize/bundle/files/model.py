@@ -79,7 +79,7 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff
 BUNDLE = {  # what bundle.json says as far as it is used, and what it may be
     "run": lambda value: is_text(value) and "/" not in value,
     "variant": is_text,
-    "runtime": is_text,
+    "runtime": lambda value: value == device.NAME,
     "made_with": is_text,
     "precision": is_text,
     "artefact": is_name,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Run = Callable[[np.ndarray], list[np.ndarray]]
+NAME = "litert"
 SHARES = True  # boxes are shares of the image, as ultralytics writes and reads these files
 FORMATS = {"int8": "INT8", "fp16": "FLOAT16", "fp32": "FLOAT32"}
 MOVES = {  # operators that move or convert numbers and compute none

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Run = Callable[[np.ndarray], list[np.ndarray]]
+NAME = "ncnn"
 SHARES = False  # boxes are in pixels
 PARAM, BIN = "model.ncnn.param", "model.ncnn.bin"  # as ultralytics calls them
 

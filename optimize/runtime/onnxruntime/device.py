@@ -13,6 +13,7 @@ import numpy as np
 
 Run = Callable[[np.ndarray], list[np.ndarray]]
 Kernels = list[dict[str, Any]]  # one entry for each kernel of one run
+NAME = "onnxruntime"
 SHARES = False  # boxes are in pixels
 FORMATS = {"int8": ("int8", "uint8"), "bf16": ("bfloat16",), "fp16": ("float16",), "fp32": ("float",)}
 MOVES = {  # operators that move or convert numbers and compute none

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Run = Callable[[np.ndarray], list[np.ndarray]]
+NAME = "openvino"
 SHARES = False  # boxes are in pixels
 FORMATS = {  # how the names of kernels end, by what they compute in
     "int8": ("_I8", "_U8", "_i8", "_u8"),
