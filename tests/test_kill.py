@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.commands import kill, start, until
+from helpers.commands import kill, start, until, wait_unread
 
 
 def scores(folder: str) -> dict[tuple[str, str], tuple]:
@@ -40,7 +40,7 @@ def test_killed_three_times_it_ends_like_an_unbroken_run(tmp_path, dataset, chec
         run = start(broken, *words)
         until(lambda moment=moment: moment in told(broken), moment)
         kill(run)
-        run.wait()
+        wait_unread(run)
     assert not list(broken.glob("runs/*/results.json"))
     again, _ = start(broken, *words).communicate()
     assert not list(broken.glob("runs/store/*.partial"))

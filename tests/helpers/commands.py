@@ -64,6 +64,13 @@ def kill(run: subprocess.Popen) -> None:
             process.kill()
 
 
+def wait_unread(run: subprocess.Popen) -> None:
+    """Wait for `run`, which was killed, and close its output without reading it: others may hold that open."""
+    run.wait()
+    run.stdout.close()
+    run.stderr.close()
+
+
 def until(happened, what: str):
     """What `happened` gives as soon as that is something."""
     ends = time.monotonic() + WAIT

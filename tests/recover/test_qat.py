@@ -160,13 +160,13 @@ def test_qat_wins_back_what_int8_loses(tmp_path):
     model = checkpoint.load(DIGITS)
     harden(model, times=100)
     checkpoint.save(model, tmp_path / "hard.pt")
-    variant = Variant(tmp_path / "hard.pt", "torch", "fp32", digits.SIDE)
+    variant = Variant(tmp_path / "hard.pt", "torch", "fp32", square(digits.SIDE))
     scores = {}
     for made in (variant, Qat(data, epochs=3, device="cpu")(variant, tmp_path)):
         exported = OnnxRuntime().export(made, tmp_path)
         (tmp_path / made.name).mkdir()
         for precision in (exported, quantized(exported, data, tmp_path / made.name)):
-            score = validate(OnnxRuntime().open(precision, threads=1), data, digits.SIDE).score
+            score = validate(OnnxRuntime().open(precision, threads=1), data, square(digits.SIDE)).score
             scores[made.name, precision.precision] = score
     assert scores["original", "int8"] < scores["original", "fp32"] - 0.03
     assert scores["qat", "int8"] > scores["original", "int8"] + 0.01

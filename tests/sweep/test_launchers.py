@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from helpers import ROOT
-from helpers.commands import WAIT, command, python_path, send, start, until
+from helpers.commands import WAIT, command, python_path, send, start, until, wait_unread
 from helpers.messages import is_error, like
 from optimize.sweep import sweep
 from optimize.sweep.alive import STOPPED
@@ -148,7 +148,7 @@ def test_no_job_outlives_its_sweep_and_nothing_is_timed(launcher, how, words, tm
     until(lambda: at_work(tmp_path / "s" / "0")[1:], "the process of a job")
     if how == "kill":
         run.kill()
-        run.wait()  # its output may stay open in an idle worker of joblib's, which ends after five minutes
+        wait_unread(run)  # its output may stay open in an idle worker of joblib's, which ends after five minutes
     else:
         send(signal.SIGINT, run)
         _, err = run.communicate(timeout=WAIT)
