@@ -1,12 +1,11 @@
 """Cells and sentences of the report, which the page, the terminal and report.md share."""
 
+from optimize.report.sections.section import DASH
 from optimize.result import Report, Result
 from optimize.verdict.plain import change, nothing, original, points
 from optimize.verdict.verdict import decide
 from optimize.work import Pruned
 from optimize.yolo.tasks import BY_NAME
-
-DASH = "-"
 
 
 def columns(report: Report) -> tuple[str, ...]:
