@@ -30,7 +30,7 @@ from optimize.quant.bf16 import Bf16
 from optimize.quant.stage import PrecisionStage
 from optimize.recover.finetune import Finetune
 from optimize.recover.qat import Qat, unavailable
-from optimize.remarks import remarks, without_effect
+from optimize.remarks import missing, remarks, without_effect
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.settings import Settings
@@ -177,20 +177,14 @@ def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
     Raises:
         RuntimeUnavailable: none of the requested ones can; a run with torch alone would be of no use.
     """
-    missing = _missing(runtimes)
-    usable = tuple(runtime for runtime in runtimes if runtime.info.name not in missing)
+    reasons = missing(runtimes)
+    usable = tuple(runtime for runtime in runtimes if runtime.info.name not in reasons)
     if runtimes and not usable:
         raise RuntimeUnavailable(
             f"runtime=[{','.join(r.info.name for r in runtimes)}] can't be used on this machine: "
-            f"{', '.join(missing.values())}; install what is missing or give another runtime."
+            f"{', '.join(reasons.values())}; install what is missing or give another runtime."
         )
     return usable
-
-
-def _missing(runtimes: list[Runtime]) -> dict[str, str]:
-    """The reason by name for each runtime that can't be used on this machine."""
-    reasons = ((runtime.info.name, runtime.unavailable()) for runtime in runtimes)
-    return {name: reason for name, reason in reasons if reason is not None}
 
 
 def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:

@@ -27,13 +27,18 @@ def remarks(
         "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): int8 files are smaller, but hardly "
         "faster."
     ]
-    reasons = {runtime.info.name: runtime.unavailable() for runtime in runtimes}
     return (
         *_pruned_before(settings.model, model),
         *(synthetic if settings.data == "digits" else []),
         *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
-        *(f"{name} was left out: {reason}." for name, reason in reasons.items() if reason is not None),
+        *(f"{name} was left out: {reason}." for name, reason in missing(runtimes).items()),
     )
+
+
+def missing(runtimes: Sequence[Runtime]) -> dict[str, str]:
+    """The reason by name for each runtime that can't be used on this machine."""
+    reasons = ((runtime.info.name, runtime.unavailable()) for runtime in runtimes)
+    return {name: reason for name, reason in reasons if reason is not None}
 
 
 def without_effect(
