@@ -10,7 +10,7 @@ class Measurement:
     """Time of one call of an artefact on another machine, batch 1, from numpy in to numpy out.
 
     Attributes:
-        schema: of the file.
+        schema: of the file; in schema 1 the model was opened twice in one process, with one untimed call in a visit.
         run: name of the run's folder that the bundle was made in.
         sha256, runtime, precision, imgsz: what was measured, as in the run's own row.
         device: what the device is called.
@@ -18,13 +18,14 @@ class Measurement:
         cores: that the process could use.
         threads: that the runtime got.
         arithmetic: what really ran, read back from the runtime; None where it doesn't tell.
-        median_ms, p95_ms, q1_ms, q3_ms: over all timed calls, in milliseconds.
+        median_ms, q1_ms, q3_ms: over all timed calls, in milliseconds.
         runs: number of timed calls.
         noise, noise_spread: A/A as in `Report`.
         clock_mhz: of the fastest core, when warm and at the end; None where the system doesn't tell.
         temperature_c: of the hottest sensor, when warm and at the end, in °C; None where the system doesn't tell.
         began: date and time, ISO 8601, with the time zone.
         versions: of python, numpy and the runtime.
+        p90_ms, p99_ms: over all timed calls; None with too few calls for them, and in schema 1.
     """
 
     schema: int
@@ -40,7 +41,6 @@ class Measurement:
     threads: int
     arithmetic: str | None
     median_ms: float
-    p95_ms: float
     q1_ms: float
     q3_ms: float
     runs: int
@@ -50,6 +50,8 @@ class Measurement:
     temperature_c: tuple[float | None, float | None]
     began: str
     versions: dict[str, str]
+    p90_ms: float | None = None
+    p99_ms: float | None = None
 
     @property
     def artefact(self) -> tuple[str, str, str]:

@@ -21,8 +21,8 @@ from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
 from optimize.sentences import one_sentence
 
-# Each try takes the best of 24 calls, since other programs only slow calls down; tries go on until the two best agree.
-ROUNDS, MOST, ALIKE = 8, 8, 0.15
+# Each try takes the best of 30 calls, since other programs only slow calls down; tries go on until the two best agree.
+ROUNDS, MOST, ALIKE = 3, 8, 0.15
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def measure_device(threads: int) -> Device:
     }
     tries: list[Machine] = []
     while len(tries) < MOST:
-        tries.append(machine.measure_machine_alone(asked, threads, ROUNDS))
+        tries.append(machine.measure_machine(asked, threads, ROUNDS))
         if not unsure(tries):
             return device(best(tries), threads, len(tries))
     what, first, second, unit = unsure(tries)[0]

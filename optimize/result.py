@@ -109,6 +109,8 @@ class Report:
 
     Attributes:
         results: the rows: first torch, then runtime by runtime; within each the original first, rivals last.
+        alone: whether each file was timed in a process of its own; False before timing, and in reports of versions up
+            to 0.3, which timed all files in one process.
         noise: distance from 1 of the paired ratio of one artefact timed against itself (A/A); None before timing.
         noise_spread: half the distance between the quartiles of these ratios.
         stages: records of the stages that made the pruned model, in order.
@@ -140,6 +142,7 @@ class Report:
     device: Device | None = None
     left_out: tuple[LeftOut, ...] = ()
     unfinished: str | None = None
+    alone: bool = False
 
     @property
     def timed(self) -> list[tuple[Result, Latency]]:

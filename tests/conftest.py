@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
-from helpers import sweeps
+from helpers import direct, sweeps
 from helpers.browsing import CHROMIUM
 from helpers.commands import close_logs
 from optimize.host import quiet
-from optimize.measure import latency, machine
+from optimize.measure import clock
 
 
 def pytest_configure():
@@ -45,8 +45,8 @@ def no_time_is_read(tmp_path_factory):
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quiet, "FOLDER", tmp_path_factory.mktemp("quiet"))
-        for module in latency, machine:
-            patch.setattr(module, "run_in_new_process", lambda function, *arguments: function(*arguments))
+        patch.setattr(clock, "worker", direct.worker)
+        patch.setattr(clock, "LONGEST", 0.0)  # one call of each kind in a visit
         yield
 
 

@@ -179,7 +179,7 @@ COMMANDS = {
     "store": ("optimize.store.contents", "contents", ""),
     "sweep": ("optimize.sweep.sweep", "read", "sweep"),
     "import_measurement": ("optimize.report.results", "read", "run file"),
-    "profile_device": ("optimize.measure.machine", "measure_machine_alone", "here.yaml"),
+    "profile_device": ("optimize.measure.machine", "measure_machine", "here.yaml"),
 }
 BROKEN = """
 import importlib, runpy, sys

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.errors import InputError, VariantFailed
+from optimize.measure import clock
 from optimize.result import Report, Result
 from optimize.runtime.session import Runtime
 from optimize.store.manifest import placing, remove
@@ -20,7 +21,10 @@ from optimize.yolo.tasks import BY_NAME, TASKS
 log = logging.getLogger(__name__)
 
 FILES = Path(__file__).parent / "files"
-SCRIPTS = "run.py", "bench.py", "model.py"  # beside the runtime's own device.py
+SCRIPTS = (
+    *(FILES / name for name in ("run.py", "bench.py", "model.py")),
+    Path(clock.__file__),
+)  # beside the runtime's own device.py
 # As ultralytics' predict has them.
 NMS = {"confidence": 0.25, "iou": 0.7, "max_detections": 300}
 LETTERBOX = {"grey": 114}
@@ -67,8 +71,8 @@ def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | N
     with placing(folder) as temporary:
         partial = temporary / "bundle"
         partial.mkdir()
-        for name in SCRIPTS:
-            shutil.copyfile(FILES / name, partial / name)
+        for script in SCRIPTS:
+            shutil.copyfile(script, partial / script.name)
         shutil.copyfile(device_files[row.variant.runtime], partial / "device.py")
         (shutil.copytree if artefact.is_dir() else shutil.copy2)(artefact, partial / artefact.name)
         (partial / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")

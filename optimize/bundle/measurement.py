@@ -10,7 +10,7 @@ from optimize.inside import content
 from optimize.measurement import Measurement
 from optimize.texts import CONTROL
 
-SCHEMA = 1
+SCHEMA, EARLIER = 2, 1
 MOST, LONGEST = 2**20, 1000  # bytes of the file, characters of a text in it
 PLACE = 2**31  # of a count or a time, at most
 
@@ -32,8 +32,10 @@ def read(path: Path) -> Measurement:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its start"
         raise InputError(f"{path} is no measurement (at {where}: {first['msg']}); {fix}.") from error
-    if measurement.schema != SCHEMA:
-        raise InputError(f"{path} has schema {measurement.schema}, this version reads {SCHEMA}; make the bundle again.")
+    if measurement.schema not in (EARLIER, SCHEMA):
+        raise InputError(
+            f"{path} has schema {measurement.schema}, this version reads {EARLIER} and {SCHEMA}; make the bundle again."
+        )
     if any(len(text) > LONGEST or CONTROL.search(text) for text in _texts(measurement)):
         raise InputError(f"{path} holds a text that is too long, or has control characters; {fix}.")
     if not _possible(measurement):
@@ -48,15 +50,18 @@ def _texts(found: Measurement) -> list[str]:
 
 def _possible(found: Measurement) -> bool:
     told = [value for value in (*found.clock_mhz, *found.temperature_c) if value is not None]
+    tail = [value for value in (found.p90_ms, found.p99_ms) if value is not None]
+    times = [found.q1_ms, found.median_ms, found.q3_ms, *tail]
     return (
-        all(map(isfinite, (found.p95_ms, found.q3_ms, found.noise, found.noise_spread, *told)))
-        and 0 < found.q1_ms <= found.median_ms <= found.q3_ms <= found.p95_ms
+        all(map(isfinite, (*times, found.noise, found.noise_spread, *told)))
+        and times[0] > 0
+        and times == sorted(times)
         and min(found.noise, found.noise_spread) >= 0
         and all(
             1 <= count < PLACE
             for count in (found.runs, found.threads, found.cores, found.imgsz.height, found.imgsz.width)
         )
-        and all(abs(value) < PLACE for value in (found.p95_ms, found.noise, found.noise_spread, *told))
+        and all(abs(value) < PLACE for value in (times[-1], found.noise, found.noise_spread, *told))
         and found.q1_ms >= 1e-9
         and found.device.strip() != ""
     )

@@ -16,6 +16,11 @@ def memory() -> int:
     return psutil.virtual_memory().total
 
 
+def free_memory() -> int:
+    """Bytes of main memory that new processes can take without swapping."""
+    return psutil.virtual_memory().available
+
+
 def load_average() -> float | None:
     """Processes that ran or waited to run, on average over the last minute; None where the system reports none."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

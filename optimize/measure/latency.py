@@ -1,21 +1,22 @@
-"""Repeatable latency: all variants interleaved in one process on a quiet host, with ratios paired round by round.
+"""Latency of variants: each file alone in a process of its own, all visited in turns, with ratios paired by round.
 
-Absolute times drift with the CPU's clock by tens of percent while ratios stay stable, so variants are never timed one
-after the other. In every round each variant runs once untimed and `CALLS` times timed, in random order. One artefact
-is opened twice (A/A check): the difference of its two times is the noise.
+`clock` tells how. One file is opened twice (A/A check): the difference of its two times is the noise.
 """
 
-import random
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.progress import track
 
 from optimize.errors import MeasurementError, described
-from optimize.host.process import run_in_new_process
+from optimize.host.process import end_with
+from optimize.measure import clock
+from optimize.measure.clock import Opened, Opener, Worker
+from optimize.measure.groups import groups
 from optimize.progress import CONSOLE
 from optimize.variant import Variant
 
@@ -23,11 +24,9 @@ if TYPE_CHECKING:
     from optimize.runtime.session import Session
 
 ALIKE = 0.05  # a difference by a smaller share is within the noise, by experience with A/A checks
-CALLS = 3
-STEADY = 0.05  # warm-up ends when the medians of the last two windows differ by less than this share
-WINDOW, MOST_WARM_UP = 5, 60
 
 Open = Callable[[Variant, int], "Session"]  # as `Runtime.open`
+Subject = tuple[Open, Variant]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Latency:
     """Time of one call of the graph on one image, from numpy in to numpy out, without letterbox and NMS.
 
     Attributes:
-        median_ms, p95_ms, q1_ms, q3_ms: over all timed calls, in milliseconds.
+        median_ms, q1_ms, q3_ms: over all timed calls, in milliseconds.
         runs: number of timed calls.
         threads, batch: CPU threads and images of a call.
         device: `cpu` or `gpu`.
@@ -44,10 +43,10 @@ class Latency:
         speedup: time of the reference divided by the time of this variant, the median of the paired ratios of all
             rounds; the reference is the original in fp32 in the same runtime, or the first variant timed in it.
         speedup_low, speedup_high: the quartiles of those ratios.
+        p90_ms, p99_ms: over all timed calls; None with too few calls for them, see `clock.percentile`.
     """
 
     median_ms: float
-    p95_ms: float
     q1_ms: float
     q3_ms: float
     runs: int
@@ -59,6 +58,8 @@ class Latency:
     speedup: float
     speedup_low: float
     speedup_high: float
+    p90_ms: float | None = None
+    p99_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,12 @@ class Untimed(MeasurementError):
 
 
 def measure(
-    subjects: list[tuple[Open, Variant]],
-    threads: int,
-    rounds: int,
-    seed: int,
-    references: list[int] | None = None,
+    subjects: list[Subject], threads: int, rounds: int, seed: int, references: list[int] | None = None
 ) -> Timing:
-    """Time each `(open, variant)` in a fresh process; `open(variant, threads)` gives a `Session`.
+    """Time each `(open, variant)`; `open(variant, threads)` gives a `Session`.
+
+    As many files are open at once as fit into half of the free memory; where these are not all, they are timed in
+    groups, each with the subjects that it is compared with, so that ratios hold across groups.
 
     Args:
         subjects: what is timed.
@@ -108,45 +108,54 @@ def measure(
     Raises:
         Untimed: one of them can't be opened or called.
     """
-    return run_in_new_process(_measure, subjects, threads, rounds, seed, references)
-
-
-def _measure(
-    subjects: list[tuple[Open, Variant]],
-    threads: int,
-    rounds: int,
-    seed: int,
-    references: list[int] | None = None,
-) -> Timing:
-    reference = references or [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
-    twin = len(subjects)
-    images = [
-        np.random.default_rng(seed).random((1, 3, v.imgsz.height, v.imgsz.width), dtype=np.float32) for _, v in subjects
-    ]
-    images.append(images[-1])
-    sessions = []
-    for i, (open_, variant) in enumerate([*subjects, subjects[-1]]):
-        try:
-            sessions.append(open_(variant, threads))
-            sessions[i](images[i])
-        except Exception as error:  # runtimes raise anything; the caller can still time the others
-            raise Untimed(
-                f"{variant.name} on {variant.runtime} can't be timed: {described(error)}", min(i, twin - 1)
-            ) from error
-    for session, image in zip(sessions, images, strict=True):
-        _warm_up(session, image)
-    order, times = random.Random(seed), np.empty((rounds, len(sessions), CALLS))
-    for this_round in track(range(rounds), "timing", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal):
-        for i in order.sample(range(len(sessions)), len(sessions)):
-            sessions[i](images[i])
-            times[this_round, i] = [_milliseconds(sessions[i], images[i]) for _ in range(CALLS)]
-    per_round = np.median(times, axis=2)
-    latencies = tuple(
-        _latency(times[:, i], per_round[:, reference[i]] / per_round[:, i], threads, sessions[i])
-        for i in range(len(subjects))
+    own = references or [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
+    openers = [opener(open_, variant, threads, seed) for open_, variant in subjects]
+    latencies, noises = dict[int, Latency](), list[tuple[float, float]]()
+    try:
+        for workers, wanted in groups(openers, own):
+            with clock.worker(openers[wanted[-1]], wanted[-1]) as twin:
+                found, noise = _time(workers, wanted, twin, threads, rounds, seed, own)
+            latencies |= found
+            noises.append(noise)
+    except clock.Stopped as error:
+        variant = subjects[error.index][1]
+        raise Untimed(f"{variant.name} on {variant.runtime} can't be timed: {error}", error.index) from error
+    return Timing(
+        tuple(latencies[i] for i in range(len(subjects))),
+        noise=max(noise for noise, _ in noises),
+        noise_spread=max(spread for _, spread in noises),
+        rounds=rounds,
     )
-    low, middle, high = np.percentile(per_round[:, twin] / per_round[:, twin - 1], [25, 50, 75])
-    return Timing(latencies, noise=abs(float(middle) - 1), noise_spread=float(high - low) / 2, rounds=rounds)
+
+
+def opener(open_: Open, variant: Variant, threads: int, seed: int) -> Opener:
+    """What opens a variant for `clock.worker`, to be called with an image of noise."""
+    return partial(_open, open_, variant, threads, seed, os.getpid())
+
+
+def _open(open_: Open, variant: Variant, threads: int, seed: int, parent: int) -> Opened:
+    """Open a variant in a process of its own, which ends with the process `parent`."""
+    end_with(parent)
+    image = np.random.default_rng(seed).random((1, 3, variant.imgsz.height, variant.imgsz.width), dtype=np.float32)
+    try:
+        session = open_(variant, threads)
+        session(image)
+    except Exception as error:  # runtimes raise anything
+        raise MeasurementError(described(error)) from error
+    return Opened(lambda timed: session(image), lambda: (session.device, session.arithmetic, session.int8_ops))
+
+
+def _time(
+    workers: dict[int, Worker], wanted: list[int], twin: Worker, threads: int, rounds: int, seed: int, own: list[int]
+) -> tuple[dict[int, Latency], tuple[float, float]]:
+    """Latencies of `wanted`, by subject, and the A/A noise with its spread: `twin` is the last of `wanted` again."""
+    lengths = {i: clock.length(worker.milliseconds, rounds) for i, worker in workers.items()}
+    shown = track(range(rounds), "timing", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
+    *times, again = clock.in_turns([*workers.values(), twin], [*lengths.values(), lengths[wanted[-1]]], shown, seed)
+    by_subject = dict(zip(workers, times, strict=True))
+    latencies = {i: _latency(by_subject[i], by_subject[own[i]], threads, *workers[i].finish()) for i in wanted}
+    low, middle, high = clock.ratios(again, by_subject[wanted[-1]])
+    return latencies, (abs(middle - 1), (high - low) / 2)
 
 
 def _reference(variant: Variant, variants: list[Variant]) -> int:
@@ -155,40 +164,24 @@ def _reference(variant: Variant, variants: list[Variant]) -> int:
     return next((i for i in same if variants[i].name == "original"), same[0])
 
 
-def _milliseconds(session: "Session", image: np.ndarray) -> float:
-    start = perf_counter()
-    session(image)
-    return (perf_counter() - start) * 1e3
-
-
-def _warm_up(session: "Session", image: np.ndarray) -> None:
-    """Run until the times are steady: runtimes allocate, pack weights and choose kernels in their first calls."""
-    times: list[float] = []
-    while len(times) < MOST_WARM_UP:
-        times += [_milliseconds(session, image) for _ in range(WINDOW)]
-        before, now = (
-            np.median(times[-2 * WINDOW : -WINDOW]) if len(times) > WINDOW else 0.0,
-            np.median(times[-WINDOW:]),
-        )
-        if abs(before - now) <= STEADY * now:
-            return
-
-
-def _latency(times: np.ndarray, ratios: np.ndarray, threads: int, session: "Session") -> Latency:
-    q1, median, q3, p95 = np.percentile(times, [25, 50, 75, 95])
-    low, speedup, high = np.percentile(ratios, [25, 50, 75])
+def _latency(
+    times: np.ndarray, of_reference: np.ndarray, threads: int, device: str, arithmetic: str, int8_ops: int | None
+) -> Latency:
+    q1, median, q3 = (float(value) for value in np.percentile(times, [25, 50, 75]))
+    low, speedup, high = clock.ratios(of_reference, times)
     return Latency(
-        median_ms=float(median),
-        p95_ms=float(p95),
-        q1_ms=float(q1),
-        q3_ms=float(q3),
+        median_ms=median,
+        q1_ms=q1,
+        q3_ms=q3,
         runs=times.size,
         threads=threads,
         batch=1,
-        device=session.device,
-        arithmetic=session.arithmetic,
-        int8_ops=session.int8_ops,
-        speedup=float(speedup),
-        speedup_low=float(low),
-        speedup_high=float(high),
+        device=device,
+        arithmetic=arithmetic,
+        int8_ops=int8_ops,
+        speedup=speedup,
+        speedup_low=low,
+        speedup_high=high,
+        p90_ms=clock.percentile(times, 0.9),
+        p99_ms=clock.percentile(times, 0.99),
     )

@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from optimize.host.process import run_in_new_process
 from optimize.input_size import square
 from optimize.measure.profile import OpenProfiler, Profile, interleaved
 from optimize.measure.roofline import Machine
@@ -21,32 +20,21 @@ MOVED = {"memory": (1, 4096, 64, 64), "cache": (1, 64, 64, 64)}  # tensors of 64
 
 
 def measure(
-    subjects: list[tuple[OpenProfiler, Variant]], threads: int
+    subjects: list[tuple[OpenProfiler | None, Variant]], threads: int
 ) -> tuple[tuple[Profile | None, ...], Machine | None]:
-    """Profile each `(profiler, variant)`, see `Runtime.profiler`, and measure the machine's roofline, in a new process.
+    """Profile each `(profiler, variant)`, see `Runtime.profiler`, and measure the machine's roofline.
 
     The roofline has a peak for each arithmetic that multiplies and adds in a profile, and the bandwidths of each
     runtime. An arithmetic that the runtime doesn't use although the file asks for it has no peak. Without any profile
     the machine is None.
     """
-    return run_in_new_process(_measure, subjects, threads)
-
-
-def _measure(
-    subjects: list[tuple[OpenProfiler, Variant]], threads: int
-) -> tuple[tuple[Profile | None, ...], Machine | None]:
     profiles = interleaved(subjects, threads)
     runtimes: dict[str, tuple[OpenProfiler, set[str]]] = {}
-    for (profiler, variant), profile in zip(subjects, profiles, strict=True):
-        if profile:
-            arithmetics = runtimes.setdefault(variant.runtime, (profiler, set()))[1]
+    for (open_, variant), profile in zip(subjects, profiles, strict=True):
+        if open_ and profile:
+            arithmetics = runtimes.setdefault(variant.runtime, (open_, set()))[1]
             arithmetics.update(layer.arithmetic for layer in profile.layers if layer.ops)
     return profiles, measure_machine(runtimes, threads) if runtimes else None
-
-
-def measure_machine_alone(runtimes: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int) -> Machine:
-    """As `measure_machine`, in a new process."""
-    return run_in_new_process(measure_machine, runtimes, threads, rounds)
 
 
 def measure_machine(runtimes: dict[str, tuple[OpenProfiler, set[str]]], threads: int, rounds: int = ROUNDS) -> Machine:

@@ -1,19 +1,22 @@
-"""Time of one call by layer, as the runtime's own profiler reports it.
+"""Time of one call by layer, as the runtime's own profiler reports it, by the clock of the latencies."""
 
-As with latencies, absolute times drift while ratios stay stable, so the variants are interleaved in random order.
-"""
-
-import random
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from rich.progress import track
 
+from optimize.errors import MeasurementError, described
+from optimize.host.process import end_with
+from optimize.measure import clock
+from optimize.measure.clock import Opened
+from optimize.measure.groups import groups
 from optimize.progress import CONSOLE
 from optimize.variant import Variant
 
-WARM_UP, ROUNDS, CALLS = 5, 8, 3
+ROUNDS, CALLS = 3, 10  # visits, and profiled calls of each: the profile of a layer needs no percentiles
 
 Summary = Callable[[list[float]], float]
 
@@ -77,24 +80,47 @@ class Profiler:
     kernels: Callable[[Summary], list[Kernel]]
 
 
-OpenProfiler = Callable[[Variant, int], Profiler | None]  # as `Runtime.profiler`
+OpenProfiler = Callable[[Variant, int], Profiler]  # as `Runtime.profiler`
 
 
 def interleaved(
-    subjects: list[tuple[OpenProfiler, Variant]], threads: int, rounds: int = ROUNDS, summary: Summary = np.median
+    subjects: Sequence[tuple[OpenProfiler | None, Variant]],
+    threads: int,
+    rounds: int = ROUNDS,
+    summary: Summary = np.median,
 ) -> tuple[Profile | None, ...]:
-    """Profile each `(profiler, variant)`, see `Runtime.profiler`, in this process; None where the runtime has none."""
-    opened = [profiler(variant, threads) for profiler, variant in subjects]
-    profilers, order = [profiler for profiler in opened if profiler], random.Random(0)
-    for profiler in profilers:
-        for _ in range(WARM_UP):
-            profiler.run(False)
-    for _ in track(range(rounds), "time by layer", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal):
-        for profiler in order.sample(profilers, len(profilers)):
-            for call in range(1 + CALLS):
-                profiler.run(call > 0)
-    calls = rounds * CALLS
-    return tuple(Profile(by_layer(profiler.kernels(summary)), calls) if profiler else None for profiler in opened)
+    """Profile each `(profiler, variant)`, see `Runtime.profiler`; None where the runtime has none.
+
+    Raises:
+        MeasurementError: one of them can't be opened or called.
+    """
+    profiled = {i: (open_, variant) for i, (open_, variant) in enumerate(subjects) if open_}
+    openers = [partial(_open, open_, variant, threads, summary, os.getpid()) for open_, variant in profiled.values()]
+    profiles = dict[int, Profile]()
+    try:
+        for workers, _ in groups(openers, range(len(openers))):
+            lengths = [clock.length(worker.milliseconds, rounds, timed=CALLS) for worker in workers.values()]
+            shown = track(
+                range(rounds), "time by layer", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal
+            )
+            clock.in_turns(list(workers.values()), lengths, shown, seed=0)
+            for (i, worker), (_, timed) in zip(workers.items(), lengths, strict=True):
+                profiles[list(profiled)[i]] = Profile(worker.finish(), rounds * timed)
+    except clock.Stopped as error:
+        variant = list(profiled.values())[error.index][1]
+        raise MeasurementError(f"{variant.name} on {variant.runtime} can't be profiled: {error}") from error
+    return tuple(profiles.get(i) for i in range(len(subjects)))
+
+
+def _open(open_: OpenProfiler, variant: Variant, threads: int, summary: Summary, parent: int) -> Opened:
+    """Open a profiler in a process of its own, which ends with the process `parent`."""
+    end_with(parent)
+    try:
+        profiler = open_(variant, threads)
+        profiler.run(False)
+    except Exception as error:  # runtimes raise anything
+        raise MeasurementError(described(error)) from error
+    return Opened(profiler.run, lambda: by_layer(profiler.kernels(summary)))
 
 
 def by_layer(kernels: list[Kernel]) -> tuple[LayerTime, ...]:

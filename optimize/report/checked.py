@@ -28,7 +28,7 @@ SIGNED = (  # may be negative
 )
 SHARES = ("metrics", "classes", "folds", "score")  # accuracies, 0 to 1
 POSITIVE = {  # times, divisors, and values on a logarithmic axis
-    *("median_ms", "p95_ms", "q1_ms", "q3_ms", "speedup", "speedup_low", "speedup_high"),
+    *("median_ms", "p90_ms", "p99_ms", "q1_ms", "q3_ms", "speedup", "speedup_low", "speedup_high"),
     *("imgsz", "stride", "threads", "width", "height", "peaks", "bandwidth", "cache_bandwidth"),
 }
 

@@ -13,7 +13,7 @@ from optimize.report import checked
 from optimize.result import Report
 from optimize.verdict import gates, verdict
 
-SCHEMA, EARLIER = 4, 3
+SCHEMA, EARLIER = 5, (3, 4)
 MOST = 2**28  # bytes; the file of a run with twenty rows has about a hundredth of it
 DERIVED = ("flops", "macs", "float_ops", "int_ops", "int8_share")  # of every row, for readers without this package
 
@@ -44,11 +44,12 @@ def read(path: Path) -> Report:
         schema = content.get("schema")
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path} is not a results.json of this program; give the folder of a run.") from error
-    if schema not in (EARLIER, SCHEMA):
+    if schema not in (*EARLIER, SCHEMA):
         raise InputError(
-            f"{path} has schema {schema!s:.40}, this version reads {SCHEMA} and {EARLIER}; run the command in it again."
+            f"{path} has schema {schema!s:.40}, this version reads {EARLIER[0]} to {SCHEMA}; run the command "
+            "in it again."
         )
-    if schema == EARLIER:
+    if schema == 3:
         from optimize.report import schema3  # it imports every runtime
 
         content = schema3.translated(content)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from optimize.measure.graph_cost import GraphCost
-from optimize.measure.profile import Profiler
+from optimize.measure.profile import OpenProfiler
 from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
 
@@ -106,8 +106,9 @@ class Runtime(Protocol):
         """Load `variant` on `threads` CPU threads."""
         ...
 
-    def profiler(self, variant: Variant, threads: int) -> Profiler | None:
-        """Load `variant` as `open` does, but to time its layers; None where the runtime has no profiler."""
+    @property
+    def profiler(self) -> OpenProfiler | None:
+        """A function that loads a variant as `open` does, but to time its layers; None where the runtime has none."""
         ...
 
     def count(self, variant: Variant) -> GraphCost | None:

@@ -1,7 +1,7 @@
 """Times all variants of a sweep together on one machine, after all jobs have ended."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,8 +15,6 @@ from optimize.runtime.session import Runtime
 from optimize.yolo.checkpoint import trusted
 
 log = logging.getLogger(__name__)
-
-TOGETHER = 24  # sessions that are open at once, since each takes memory
 
 
 class Artefact(NamedTuple):
@@ -38,9 +36,7 @@ class Pair(NamedTuple):
 def timed(reports: Sequence[Report]) -> list[Report]:
     """`reports` with a latency in each row that can be timed.
 
-    Rows of several jobs that are the same artefact, compared with the same original, are timed once. All are
-    interleaved; where they are more than memory should hold at once, in groups, each with the originals that it is
-    compared with, so that ratios hold across groups.
+    Rows of several jobs that are the same artefact, compared with the same original, are timed once, all in turns.
 
     Args:
         reports: of jobs with the same threads, rounds and seed; their artefacts lie where they say.
@@ -58,19 +54,16 @@ def _timed(reports: Sequence[Report], known: dict[str, Runtime]) -> list[Report]
         pairs = list(dict.fromkeys(pair for report in reports for pair in _pairs(report, broken).values()))
         variants = {_artefact(row): row.variant for report in reports for row in report.results}
         subject = {a: (known[variant.runtime].open, variant) for a, variant in variants.items()}
-        found: dict[Pair, tuple[Latency, Timing]] = {}
-        for group in _groups(pairs):
-            own = [group.index(Pair(pair.reference, pair.reference)) for pair in group]
-            try:
-                with quiet.timing():
-                    timing = latency.measure([subject[pair.artefact] for pair in group], threads, rounds, seed, own)
-            except Untimed as error:
-                log.exception("the others are timed again")
-                broken[group[error.index].artefact] = str(error)
-                break
-            found |= {pair: (time, timing) for pair, time in zip(group, timing.latencies, strict=True)}
-        else:
-            return [_with(report, found, broken) for report in reports]
+        own = [pairs.index(Pair(pair.reference, pair.reference)) for pair in pairs]
+        try:
+            with quiet.timing():
+                timing = latency.measure([subject[pair.artefact] for pair in pairs], threads, rounds, seed, own)
+        except Untimed as error:
+            log.exception("the others are timed again")
+            broken[pairs[error.index].artefact] = str(error)
+            continue
+        found = dict(zip(pairs, timing.latencies, strict=True))
+        return [_with(report, found, timing, broken) for report in reports]
 
 
 def _settings(report: Report) -> tuple[int, int, int]:
@@ -93,31 +86,19 @@ def _pairs(report: Report, broken: dict[Artefact, str]) -> dict[int, Pair]:
     return pairs
 
 
-def _groups(pairs: list[Pair]) -> Iterator[list[Pair]]:
-    """At most `TOGETHER` pairs, each with the pair that its reference makes with itself."""
-    group: dict[Pair, None] = {}
-    for pair in sorted(pairs, key=lambda pair: pairs.index(Pair(pair.reference, pair.reference))):
-        wanted = dict.fromkeys((Pair(pair.reference, pair.reference), pair))
-        if len(group | wanted) > TOGETHER:
-            yield list(group)
-            group = {}
-        group |= wanted
-    yield list(group)
-
-
-def _with(report: Report, found: dict[Pair, tuple[Latency, Timing]], broken: dict[Artefact, str]) -> Report:
+def _with(report: Report, found: dict[Pair, Latency], timing: Timing, broken: dict[Artefact, str]) -> Report:
     pairs = _pairs(report, broken)
-    results = [replace(row, latency=found[pairs[i]][0] if i in pairs else None) for i, row in enumerate(report.results)]
+    results = [replace(row, latency=found[pairs[i]] if i in pairs else None) for i, row in enumerate(report.results)]
     failures = [
         Failure(row.variant.name, row.variant.runtime, broken[_artefact(row)])
         for row in report.results
         if _artefact(row) in broken
     ]
-    timings = [found[pair][1] for pair in pairs.values()]
     return replace(
         report,
         results=tuple(results),
         failures=(*report.failures, *failures),
-        noise=max(timing.noise for timing in timings),
-        noise_spread=max(timing.noise_spread for timing in timings),
+        noise=timing.noise,
+        noise_spread=timing.noise_spread,
+        alone=True,
     )

@@ -34,7 +34,7 @@ def test_a_measured_profile_bounds_each_runtime_by_its_own_figures(yolo11n, monk
 def test_a_measured_profile_has_the_same_schema(monkeypatch, tmp_path, capsys):
     found = Machine({"openvino": {"fp32": 123.4564}}, {"openvino": 20.0}, {"openvino": 50.0})
     asked = []
-    monkeypatch.setattr(machine, "measure_machine_alone", lambda *given: asked.append(given) or found)
+    monkeypatch.setattr(machine, "measure_machine", lambda *given: asked.append(given) or found)
     monkeypatch.setattr("sys.argv", ["profile_device", str(tmp_path / "here.yaml"), "--threads", "2"])
     profile_device.main()
     here = load(str(tmp_path / "here.yaml"))
@@ -74,17 +74,17 @@ def test_a_figure_whose_two_best_values_differ_is_measured_again(again, figure, 
     tries = [FIRST, replace(FIRST, **again), replace(FIRST, bandwidth={"openvino": 23.5})]
     assert profile_device.unsure(tries[:1]) and profile_device.unsure(tries[:2]) == [figure]
     left = iter(tries)
-    monkeypatch.setattr(profile_device.machine, "measure_machine_alone", lambda *_: next(left))
+    monkeypatch.setattr(profile_device.machine, "measure_machine", lambda *_: next(left))
     made = profile_device.measure_device(threads=1)
     assert made.peaks["openvino"]["fp32"].value == 100
-    assert "the best of 72 calls" in made.peaks["openvino"]["fp32"].source
+    assert "the best of 90 calls" in made.peaks["openvino"]["fp32"].source
 
 
 def test_where_no_two_of_the_best_agree_no_profile_is_made(monkeypatch):
     speeds = iter(range(20, 28))
     monkeypatch.setattr(
         profile_device.machine,
-        "measure_machine_alone",
+        "measure_machine",
         lambda *_: replace(FIRST, bandwidth={"openvino": 1.2 ** next(speeds)}),
     )
     parts = "openvino from memory ... 137 billion bytes ... 114 ... 8 tries ... no profile ... again on a quiet machine"

@@ -35,6 +35,7 @@ def report(**changes) -> Report:
             rows.append(row(name, runtime, "int8", ops, score - 0.004, 0.6 * float_time, reference=time))
     whole = Report(
         results=tuple(rows),
+        alone=True,
         noise=0.01,
         noise_spread=0.03,
         stages=(pruned(),),
@@ -55,7 +56,7 @@ def report(**changes) -> Report:
 def measurement(**changes) -> Measurement:
     """Made up, of the `pruned+int8` row in OpenVINO of `report()`."""
     made = Measurement(
-        schema=1,
+        schema=2,
         run="a_run",
         sha256="0123456789abcdef" * 4,
         runtime="openvino",
@@ -68,7 +69,6 @@ def measurement(**changes) -> Measurement:
         threads=4,
         arithmetic="int8+fp32",
         median_ms=31.25,
-        p95_ms=34.5,
         q1_ms=30.5,
         q3_ms=32.0,
         runs=90,
@@ -78,6 +78,7 @@ def measurement(**changes) -> Measurement:
         temperature_c=(61.0, None),
         began="2026-11-22T12:00:00+00:00",
         versions={"python": "3.11", "numpy": "2", "openvino": "2026.4"},
+        p90_ms=34.5,
     )
     return replace(made, **changes)
 
@@ -115,7 +116,6 @@ def row(name, runtime, precision, ops, score, milliseconds, reference=20.0) -> R
         ),
         latency=Latency(
             median_ms=milliseconds,
-            p95_ms=1.2 * milliseconds,
             q1_ms=0.97 * milliseconds,
             q3_ms=1.04 * milliseconds,
             runs=90,
@@ -127,6 +127,7 @@ def row(name, runtime, precision, ops, score, milliseconds, reference=20.0) -> R
             speedup=speedup,
             speedup_low=0.97 * speedup,
             speedup_high=1.03 * speedup,
+            p90_ms=1.2 * milliseconds,
         ),
         profile=None if runtime == "torch" else profile,
         rival=name == "64px",

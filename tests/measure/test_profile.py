@@ -10,8 +10,8 @@ from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
 from optimize.dataset import Dataset
 from optimize.input_size import square
-from optimize.measure import cost, profile
-from optimize.measure.profile import CALLS, ROUNDS, WARM_UP, Kernel, LayerTime, by_layer, interleaved
+from optimize.measure import clock, cost, profile
+from optimize.measure.profile import CALLS, ROUNDS, Kernel, LayerTime, by_layer, interleaved
 from optimize.runtime.onnxruntime import OnnxRuntime, device
 from optimize.runtime.onnxruntime import kernels as onnx_profile
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
@@ -122,24 +122,28 @@ def test_bf16_is_told(variants):
 
 def test_these_runtimes_do_not_tell(model):
     for runtime in (Torch(), TensorRT()):
-        assert runtime.profiler(model, threads=1) is None
+        assert runtime.profiler is None
     assert interleaved([(Torch().profiler, model)], threads=1) == (None,)
 
 
-def test_variants_take_turns_and_what_warms_up_does_not_count():
+def test_variants_take_turns_and_what_warms_up_does_not_count(monkeypatch):
+    monkeypatch.setattr(clock, "LONGEST", 20.0)
+    monkeypatch.setattr(clock, "warm_up", lambda call: 1.0)
     calls = []
 
     def profiler(variant: str, threads: int):
         ran = [Kernel("model.0", ("a",), ("b",), 1.0, 2, 3, "fp32")]
         return SimpleNamespace(run=lambda timed: calls.append((variant, threads, timed)), kernels=lambda summary: ran)
 
-    found = interleaved([(profiler, "a"), (lambda *_: None, "none"), (profiler, "b")], threads=7)
+    found = interleaved([(profiler, "a"), (None, "none"), (profiler, "b")], threads=7)
     assert found[1] is None
     assert found[0] == found[2] == profile.Profile((LayerTime("model.0", 1.0, 2, 3, "fp32"),), ROUNDS * CALLS)
-    assert calls[: 2 * WARM_UP] == [("a", 7, False)] * WARM_UP + [("b", 7, False)] * WARM_UP
-    turns = [calls[i : i + 1 + CALLS] for i in range(2 * WARM_UP, len(calls), 1 + CALLS)]
+    assert calls[:2] == [("a", 7, False), ("b", 7, False)]
+    visit = clock.WARM + CALLS
+    turns = [calls[i : i + visit] for i in range(2, len(calls), visit)]
     assert len(turns) == 2 * ROUNDS
-    assert all(turn == [(turn[0][0], 7, False)] + [(turn[0][0], 7, True)] * CALLS for turn in turns)
+    for turn in turns:
+        assert turn == [(turn[0][0], 7, False)] * clock.WARM + [(turn[0][0], 7, True)] * CALLS
     assert all({first[0][0], second[0][0]} == {"a", "b"} for first, second in zip(turns[::2], turns[1::2], strict=True))
 
 

@@ -106,14 +106,14 @@ def test_a_machine_is_what_the_profiles_ask_for(monkeypatch, tmp_path):
     machine.write_convolutions(path, quantized=False)
     names = [("openvino", kind) for kind in ("fp32", "bf16" if cpu_computes_bf16() else "fp32")]
     subjects = [(RUNTIMES[name].profiler, Variant(path, name, kind, square(16))) for name, kind in names]
-    profiles, found = machine._measure(
+    profiles, found = machine.measure(
         [*subjects, (Torch().profiler, Variant(path, "torch", "fp32", square(16)))], threads=1
     )
     assert [known is not None for known in profiles] == [True, True, False]
     assert found.peaks.keys() == found.bandwidth.keys() == found.cache_bandwidth.keys() == {"openvino"}
     assert found.peaks["openvino"].keys() == {kind for _, kind in names}
     assert all(peak > 0 for peak in found.peaks["openvino"].values())
-    assert machine._measure([(Torch().profiler, Variant(path, "torch", "fp32", square(16)))], threads=1) == (
+    assert machine.measure([(Torch().profiler, Variant(path, "torch", "fp32", square(16)))], threads=1) == (
         (None,),
         None,
     )

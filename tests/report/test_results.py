@@ -35,8 +35,8 @@ def test_rows_carry_what_follows_from_them_for_whoever_reads_the_file_without_us
         (None, "does not exist; give the folder of a run that has ended"),
         ("{", "is not a results.json of this program"),
         ("[]", "is not a results.json of this program"),
-        ('{"schema": 2, "variants": []}', "has schema 2, this version reads 4 and 3"),
-        ("{}", "has schema None, this version reads 4 and 3"),
+        ('{"schema": 2, "variants": []}', "has schema 2, this version reads 3 to 5"),
+        ("{}", "has schema None, this version reads 3 to 5"),
         ('{"schema": 4, "results": 5}', "is damaged at results: "),
     ],
 )

@@ -103,19 +103,6 @@ def test_equal_bytes_at_another_input_are_another_artefact(monkeypatch):
     assert len(clock.groups[0]) == 4
 
 
-def test_more_than_memory_should_hold_is_timed_in_groups_with_their_originals(monkeypatch):
-    monkeypatch.setattr(latency, "measure", clock := Clock())
-    monkeypatch.setattr(timing, "TOGETHER", 3)
-    (report,) = timing.timed([built("original", "pruned", "int8", "pruned+int8")])
-    assert [[name for name, _ in group] for group in clock.groups] == [
-        ["original on torch", "pruned on torch", "original on openvino"],
-        ["original on openvino", "int8 on openvino", "pruned on openvino"],
-        ["original on openvino", "pruned+int8 on openvino"],
-    ]
-    assert all(row.latency for row in report.results)
-    assert report.noise == 0.03  # of the noisiest group
-
-
 def test_what_cannot_be_timed_is_a_failure_of_every_job_that_has_it(monkeypatch):
     monkeypatch.setattr(latency, "measure", clock := Clock(broken="original on openvino"))
     both = timing.timed([built("original", "pruned"), built("original", "int8")])

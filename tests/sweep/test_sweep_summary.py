@@ -150,7 +150,17 @@ def test_while_it_goes_on_nothing_is_made_up(swept):
     built = [line for line in lines(sweep) if not line["error"]]
     assert len(built) == 15
     for line in built:
-        unknown = ("median_ms", "p95_ms", "speedup", "threads", "arithmetic", "int8_share", "best", "front_latency")
+        unknown = (
+            "median_ms",
+            "p90_ms",
+            "p99_ms",
+            "speedup",
+            "threads",
+            "arithmetic",
+            "int8_share",
+            "best",
+            "front_latency",
+        )
         assert [line[key] for key in unknown] == [""] * len(unknown)
         assert line["front_size"] in ("0", "1")
     page.write(sweep, ended=True)

@@ -12,7 +12,7 @@ from helpers.lively import lively
 from optimize import report as writer
 from optimize.input_size import square
 from optimize.judge import Judge
-from optimize.measure import latency
+from optimize.measure import clock, latency
 from optimize.result import Failure, Report, Result
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16, device
 from optimize.runtime.openvino.device import read
@@ -40,7 +40,7 @@ def changed(row: Result, score: float | None = None, **changes) -> Result:
 
 def measured(subjects: list[tuple[Callable, Variant]]) -> Report:
     """A made-up report with the times of `subjects`, which are all of one runtime."""
-    timing = latency._measure(subjects, threads=1, rounds=4, seed=0)
+    timing = latency.measure(subjects, threads=1, rounds=4, seed=0)
     rows = (
         replace(reports.row("original", v.runtime, v.precision, 1.0, 0.6, 1.0), variant=v, latency=time)
         for (_, v), time in zip(subjects, timing.latencies, strict=True)
@@ -61,7 +61,7 @@ def test_a_healthy_report_has_no_alarm():
 def taking(monkeypatch) -> Callable[[float], Session]:
     """`taking(seconds)` is a session whose calls take so long by the clock that the benchmark reads."""
     now = [0.0]
-    monkeypatch.setattr(latency, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(clock, "perf_counter", lambda: now[0])
 
     def forward(seconds: float) -> None:
         now[0] += seconds

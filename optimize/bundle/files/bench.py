@@ -1,34 +1,31 @@
 """Measure on this device how long one call of the model takes: python bench.py.
 
-The method is yolo-optimize's own: the model is opened twice, both are called until their times are steady, then in
-random turns; what they differ by (A/A) says which differences mean nothing. One call is from numpy in to numpy out,
-batch 1; preparing the image and NMS are not in it. Writes measurement.json.
+The clock is yolo-optimize's own, see clock.py: the model is opened twice, each time in a process of its own, and both
+are visited in random turns; what they differ by (A/A) says which differences mean nothing. One call is from numpy in to
+numpy out, batch 1; preparing the image and NMS are not in it. Writes measurement.json.
 """
 
 import argparse
 import json
 import os
 import platform
-import random
 import shlex
 import sys
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from subprocess import list2cmdline
-from time import perf_counter
 
+import clock
 import numpy as np
 from model import artefact, checked, cores, open_model, read_bundle, shown, unused, versions
-
-CALLS = 3  # timed in each round, behind an untimed one
-STEADY, WINDOW, MOST_WARM_UP = 0.05, 5, 60  # warm-up ends when the medians of two windows differ by less than a share
 
 
 def main():
     parser = argparse.ArgumentParser(description="Measure the model of this bundle on this device.")
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
-    parser.add_argument("--rounds", type=int, default=30, help="of 3 timed calls each, at least 12")
+    parser.add_argument("--rounds", type=int, default=30, help="of up to 20 timed calls each, at least 12")
     parser.add_argument("--device", default=device(), help="what to call this device, e.g. 'Raspberry Pi 5, fan'")
     parser.add_argument(
         "--out", type=Path, help="new file to write; measurement.json, measurement-2.json ... by default"
@@ -44,13 +41,13 @@ def main():
     found = digest(artefact(bundle))
     if found != bundle["sha256"]:
         sys.exit(f"error: {bundle['artefact']} is not the file that bundle.json describes; copy the bundle again.")
-    times, before, arithmetic = measured(bundle, given.threads, given.rounds)
+    times, again, before, arithmetic = measured(bundle, given.threads, given.rounds)
     after = state()
-    q1, median, q3, p95 = (float(value) for value in np.percentile(times[:, 0], [25, 50, 75, 95]))
-    per_round = np.median(times, axis=2)
-    low, middle, high = (float(value) for value in np.percentile(per_round[:, 1] / per_round[:, 0], [25, 50, 75]))
+    q1, median, q3 = (float(value) for value in np.percentile(times, [25, 50, 75]))
+    p90, p99 = (clock.percentile(times, share) for share in (0.9, 0.99))
+    low, middle, high = clock.ratios(again, times)
     measurement = {
-        "schema": 1,
+        "schema": 2,
         "run": bundle["run"],
         "sha256": found,
         "runtime": bundle["runtime"],
@@ -63,10 +60,11 @@ def main():
         "threads": given.threads,
         "arithmetic": arithmetic or None,
         "median_ms": median,
-        "p95_ms": p95,
         "q1_ms": q1,
         "q3_ms": q3,
-        "runs": int(times[:, 0].size),
+        "p90_ms": p90,
+        "p99_ms": p99,
+        "runs": int(times.size),
         "noise": abs(middle - 1),
         "noise_spread": (high - low) / 2,
         "clock_mhz": [before[0], after[0]],
@@ -80,26 +78,31 @@ def main():
     command = list2cmdline(words) if os.name == "nt" else shlex.join(words)
     print(
         f"{bundle['variant']} on {name}, {bundle['runtime']}, {given.threads} threads: {median:.2f} ms "
-        f"[{q1:.2f}-{q3:.2f}], p95 {p95:.2f} ms; A/A {abs(middle - 1):.1%}, quartiles +-{(high - low) / 2:.1%}\n"
+        f"[{q1:.2f}-{q3:.2f}]; A/A {abs(middle - 1):.1%}, quartiles +-{(high - low) / 2:.1%}\n"
         f"copy {out} to where the run is, then: {command}"
     )
 
 
 def measured(bundle, threads, rounds):
-    """Milliseconds (rounds, 2, CALLS) of the model opened twice, `state` once it is warm, and the arithmetic."""
+    """Milliseconds (rounds, calls) of the model and of its twin, `state` once both are warm, and the arithmetic."""
+    opener = partial(opened, bundle, threads)
+    try:
+        with clock.worker(opener) as first, clock.worker(opener) as twin:
+            before = state()
+            lengths = [clock.length(first.milliseconds, rounds)] * 2
+            times, again = clock.in_turns([first, twin], lengths, range(rounds), seed=0)
+            return times, again, before, first.finish()
+    except clock.Stopped as error:
+        sys.exit(str(error))
+
+
+def opened(bundle, threads):
+    """The model, in the process that will be timed, once its output was found to be what it should be."""
     shape = (1, 3, bundle["imgsz"]["height"], bundle["imgsz"]["width"])
     image = np.random.default_rng(0).random(shape, dtype=np.float32)
-    (run, read_back), (twin, _) = (open_model(bundle, threads) for _ in range(2))
-    arithmetic = read_back()
-    for one in (run, twin):
-        checked(one(image), bundle)
-        warm_up(one, image)
-    before, times, order = state(), np.empty((rounds, 2, CALLS)), random.Random(0)
-    for this_round in range(rounds):
-        for i in order.sample(range(2), 2):
-            (run, twin)[i](image)
-            times[this_round, i] = [milliseconds((run, twin)[i], image) for _ in range(CALLS)]
-    return times, before, arithmetic
+    run, arithmetic = open_model(bundle, threads)
+    checked(run(image), bundle)
+    return clock.Opened(lambda timed: run(image), arithmetic)
 
 
 def new_file(out):
@@ -109,22 +112,6 @@ def new_file(out):
     if os.path.lexists(out):
         sys.exit(f"error: --out {out} exists, and nothing is overwritten; give another name.")
     return out
-
-
-def warm_up(run, image):
-    times = []
-    while len(times) < MOST_WARM_UP:
-        times += [milliseconds(run, image) for _ in range(WINDOW)]
-        if len(times) > WINDOW:
-            earlier, now = np.median(times[-2 * WINDOW : -WINDOW]), np.median(times[-WINDOW:])
-            if abs(earlier - now) <= STEADY * now:
-                return
-
-
-def milliseconds(run, image):
-    start = perf_counter()
-    run(image)
-    return (perf_counter() - start) * 1e3
 
 
 def digest(path):

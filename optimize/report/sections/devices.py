@@ -5,12 +5,16 @@ from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report, Result
 
 HEAD = (
-    *("device", "variant", "runtime", "arithmetic", "threads", "median ms", "quartiles", "p95 ms"),
+    *("device", "variant", "runtime", "arithmetic", "threads", "median ms", "quartiles", "p90 ms", "p99 ms"),
     *("A/A", "+-", "MHz", "°C"),
 )
 NOTE = (
     "The same files on other machines, measured by the bundle's bench.py. They are not compared with measurements on "
     "this host, so there is no speed-up; clock and temperature are those after warm-up and at the end."
+)
+EARLIER = (
+    "Rows without p90 may come from the bench.py of a version up to 0.3, whose clock was another one: it opened the "
+    "model twice in one process, so small models look slower than they are; make the bundle again to measure them anew."
 )
 
 
@@ -19,7 +23,16 @@ def section(report: Report) -> Section | None:
     if not report.measurements:
         return None
     table = Table(HEAD, rows(report), words=HEAD[:4])
-    return Section("devices", "Measured on devices", NOTE, (table,), sources=_machines(report), terminal=True)
+    earlier = any(one.schema == 1 for one in report.measurements)
+    return Section(
+        "devices",
+        "Measured on devices",
+        NOTE,
+        (table,),
+        notes=(EARLIER,) if earlier else (),
+        sources=_machines(report),
+        terminal=True,
+    )
 
 
 def rows(report: Report) -> tuple[tuple[str, ...], ...]:
@@ -33,7 +46,7 @@ def rows(report: Report) -> tuple[tuple[str, ...], ...]:
             str(one.threads),
             f"{one.median_ms:.2f}",
             f"{one.q1_ms:.2f}-{one.q3_ms:.2f}",
-            f"{one.p95_ms:.2f}",
+            *(DASH if tail is None else f"{tail:.2f}" for tail in (one.p90_ms, one.p99_ms)),
             f"{one.noise:.1%}",
             f"{one.noise_spread:.1%}",
             _both(one.clock_mhz),

@@ -38,6 +38,7 @@ class LiteRT:
 
     info: ClassVar = RuntimeInfo("litert", "LiteRT", mark="cross", processor="cpu", package="ai-edge-litert")
     device_file: ClassVar[Path | None] = Path(__file__).parent / "device.py"
+    profiler: ClassVar[None] = None  # LiteRT's Python interface reports no times by layer
 
     def unavailable(self) -> str | None:
         missing = [package for module, package in PACKAGES.items() if not find_spec(module)]
@@ -67,9 +68,6 @@ class LiteRT:
             return in_pixels(metadata, run(images))
 
         return Session(run_in_pixels, device.arithmetic(variant.path), self.count(variant).int_ops)
-
-    def profiler(self, variant: Variant, threads: int) -> None:
-        """Return None: LiteRT's Python interface reports no times by layer."""
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path)

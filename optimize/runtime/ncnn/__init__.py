@@ -31,6 +31,7 @@ class Ncnn:
 
     info: ClassVar = RuntimeInfo("ncnn", title="ncnn", mark="triangle-down", processor="cpu", package="ncnn")
     device_file: ClassVar[Path | None] = Path(__file__).parent / "device.py"
+    profiler: ClassVar[None] = None  # the wheel is built without the option that times layers (NCNN_BENCHMARK)
 
     def unavailable(self) -> str | None:
         missing = [package for package in ("ncnn", "pnnx") if not find_spec(package)]
@@ -71,9 +72,6 @@ class Ncnn:
                 return call(images)
 
         return Session(run, *kernels.infer_arithmetic(variant.path, network, variant.imgsz))
-
-    def profiler(self, variant: Variant, threads: int) -> None:
-        """Return None: ncnn's wheel is built without the option that times layers (NCNN_BENCHMARK)."""
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path, variant.imgsz)

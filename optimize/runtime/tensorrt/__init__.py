@@ -39,6 +39,9 @@ class TensorRT:
 
     info: ClassVar = RuntimeInfo("tensorrt", "TensorRT", mark="diamond", processor="gpu", package="tensorrt")
     device_file: ClassVar[Path | None] = None
+    profiler: ClassVar[None] = (
+        None  # one kernel holds many layers, and TensorRT reports neither its operations nor its bytes
+    )
 
     def unavailable(self) -> str | None:
         if not find_spec("tensorrt"):
@@ -104,9 +107,6 @@ class TensorRT:
 
         # The inspector reports types, but no multiply-adds, and nothing from inside a fused block.
         return Session(run, _arithmetic(engine), int8_ops=None, device="gpu")
-
-    def profiler(self, variant: Variant, threads: int) -> None:
-        """Return None: one kernel holds many layers, and TensorRT reports neither its operations nor its bytes."""
 
     def count(self, variant: Variant) -> GraphCost:
         return cost.count(variant.path)

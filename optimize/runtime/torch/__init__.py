@@ -20,6 +20,7 @@ class Torch:
 
     info: ClassVar = RuntimeInfo("torch", title="PyTorch", mark="circle", processor="cpu", package="torch")
     device_file: ClassVar[Path | None] = None
+    profiler: ClassVar[None] = None  # eager torch is not deployed, and its profiler reports operators, not modules
 
     def unavailable(self) -> str | None:
         return None
@@ -43,9 +44,6 @@ class Torch:
             return [out.numpy() for out in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
         return Session(run, _arithmetic(module), int8_ops=0)
-
-    def profiler(self, variant: Variant, threads: int) -> None:
-        """Return None: eager torch is not deployed, and its profiler reports operators, not modules."""
 
     def count(self, variant: Variant) -> None:
         """Return None: a checkpoint holds no graph."""

@@ -15,7 +15,6 @@ from optimize.sweep.summary.artefacts import copied
 from optimize.sweep.summary.rows import Row, groups
 from optimize.sweep.summary.summary import Summary, alarms, not_begun, summarize
 from optimize.sweep.sweep import Sweep
-from optimize.sweep.timing import TOGETHER
 from optimize.texts import mapped, shown
 from optimize.verdict import plain
 
@@ -73,7 +72,6 @@ def _content(found: Summary, ended: bool) -> dict[str, Any]:
         "work": sorted(sweep.made.keys() | sweep.found.keys()),
         "own": disk.folder_bytes(sweep),
         "stored": disk.store_bytes(sweep),
-        "together": TOGETHER,
         "notes": _notes(sweep),
         "made": next((report.provenance for report in sweep.reports.values()), None),
     }

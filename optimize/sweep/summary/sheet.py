@@ -68,7 +68,7 @@ def _line(row: Row, summary: Summary, copies: dict[Row, Path]) -> dict[str, Any]
         **{f"accuracy.{name}": value for name, value in result.accuracy.metrics.items()},
         "images": result.accuracy.images,
     }
-    timed = ("median_ms", "q1_ms", "q3_ms", "p95_ms", "arithmetic", "threads")
+    timed = ("median_ms", "q1_ms", "q3_ms", "p90_ms", "p99_ms", "arithmetic", "threads")
     told |= {name: getattr(time, name) if time else None for name in timed}
     paired = original(report, result.variant.runtime) if time else None
     told |= {name: getattr(time, name) if paired else None for name in ("speedup", "speedup_low", "speedup_high")}
