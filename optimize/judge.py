@@ -9,7 +9,7 @@ from pathlib import Path
 from optimize.dataset import Dataset
 from optimize.errors import during
 from optimize.host.quiet import timing, working
-from optimize.measure import latency, machine, validation
+from optimize.measure import clock, latency, machine, validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Detections
 from optimize.measure.disagreement import ComparedImage, Disagreement, Pair, compare
@@ -40,6 +40,7 @@ class Judge:
         store: the folder of finished work; an artefact in it that was validated is not validated again.
         threads: CPU threads of every runtime.
         rounds, seed: of the latency benchmark.
+        seconds: that the visits of one file may take in it.
     """
 
     data: Dataset
@@ -48,6 +49,7 @@ class Judge:
     threads: int
     rounds: int
     seed: int
+    seconds: float = clock.LONGEST
 
     def runtime(self, variant: Variant) -> Runtime:
         return next(runtime for runtime in self.runtimes if runtime.info.name == variant.runtime)
@@ -121,7 +123,7 @@ class Judge:
     def time(self, variants: list[Variant]) -> Timing:
         """Latencies of built variants, interleaved, each relative to its runtime's original or else first variant."""
         subjects: list[tuple[Open, Variant]] = [(self.runtime(variant).open, variant) for variant in variants]
-        return latency.measure(subjects, self.threads, self.rounds, self.seed)
+        return latency.measure(subjects, self.threads, self.rounds, self.seed, seconds=self.seconds)
 
     @timing()
     def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:

@@ -4,9 +4,11 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from optimize.checks import check_unchanged
+from optimize.equal_time import with_rivals
 from optimize.errors import during
 from optimize.failures import record_failure
 from optimize.judge import Judge
@@ -34,6 +36,9 @@ def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
         OptimizeError: as `build`; or the original can't be timed.
     """
     report = build(plan, folder, keep)
+    with during("looking for rivals at equal time"):
+        report = with_rivals(report, plan, partial(measure_subject, plan.judge, folder=folder), timed)
+    keep(report)
     log.info("timing %d variants on %d threads", len(report.results), plan.judge.threads)
     with during("timing"):
         report = timed(report, plan.judge)
@@ -60,7 +65,7 @@ def build(plan: Plan, folder: Path | None = None, keep: Keep = lambda report: No
             the data set changed during the run.
     """
     failures: list[Failure] = []
-    results = [_measure(plan.judge, original(plan), folder)]  # first, so that errors in validation show early
+    results = [measure_subject(plan.judge, original(plan), folder)]  # first, so that errors in validation show early
     report = Report(
         results=tuple(results),
         noise=None,
@@ -78,7 +83,7 @@ def build(plan: Plan, folder: Path | None = None, keep: Keep = lambda report: No
     report = replace(report, stages=stages)
     for subject in subjects[1:]:
         with record_failure(failures, subject.variant.name, subject.variant.runtime):
-            results.append(_measure(plan.judge, subject, folder))
+            results.append(measure_subject(plan.judge, subject, folder))
         report = replace(report, results=tuple(results), failures=tuple(failures))
         keep(report)
     check_unchanged(plan.data)
@@ -98,7 +103,7 @@ def _hand_out(subject: Subject, folder: Path) -> Variant:
     return replace(variant, path=folder / place)
 
 
-def _measure(judge: Judge, subject: Subject, folder: Path | None) -> Result:
+def measure_subject(judge: Judge, subject: Subject, folder: Path | None) -> Result:
     """Measure everything except latency, which is measured for all variants together."""
     variant = _hand_out(subject, folder) if folder else subject.variant
     files = [variant.path] if variant.path.is_file() else [p for p in variant.path.rglob("*") if p.is_file()]

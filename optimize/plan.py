@@ -30,6 +30,7 @@ class Plan:
         store: the folder of finished work, shared by all runs.
         provenance: where the report's figures come from.
         rivals: other checkpoints to measure, besides the original at a smaller input; None for no rivals.
+        train_rivals: whether rivals at equal time are also trained, for as long as the pruned model.
         limits: hard constraints, each optional.
         device: the device for which the report states lower bounds of latency; None for none.
     """
@@ -45,5 +46,6 @@ class Plan:
     store: Path
     provenance: Provenance
     rivals: tuple[Variant, ...] | None = None
+    train_rivals: bool = False
     limits: Limits = Limits()  # noqa: RUF009  it is frozen
     device: Device | None = None

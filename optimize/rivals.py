@@ -32,6 +32,12 @@ def names(files: Sequence[tuple[Path, str]], precisions: Collection[str]) -> lis
     return unique
 
 
+def at_side(original: Variant, side: int) -> Variant:
+    """`original` at a smaller square input."""
+    name = f"{side}px"
+    return replace(original, imgsz=square(side), tags=(name,)).after(name)
+
+
 def smaller(original: Variant, flops: int) -> tuple[Variant, Cost] | None:
     """`original` at the smaller input size whose FLOPs are nearest to `flops`, with its cost.
 
@@ -40,10 +46,8 @@ def smaller(original: Variant, flops: int) -> tuple[Variant, Cost] | None:
     network, nearest = deployed(load(original.path)), None
     step = stride(network)
     for side in range(original.imgsz.side - step, 0, -step):
-        imgsz = square(side)
-        counted = cost.count(network, imgsz)
+        counted = cost.count(network, square(side))
         if nearest and abs(counted.flops - flops) >= abs(nearest[1].flops - flops):
             break  # FLOPs fall with the size, so all smaller sizes are further off
-        name = f"{side}px"
-        nearest = replace(original, imgsz=imgsz, tags=(name,)).after(name), counted
+        nearest = at_side(original, side), counted
     return nearest

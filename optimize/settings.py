@@ -30,6 +30,7 @@ class Settings:
     device_profile: str | None = None
     bundle: bool = False
     overwrite: bool = False
+    train_rivals: bool = False
 
     def __post_init__(self) -> None:
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 
+from optimize import rivals
 from optimize.errors import MeasurementError
 from optimize.failures import record_failure
 from optimize.measure import cost
@@ -12,8 +13,9 @@ from optimize.plan import Plan
 from optimize.precision import FP32, Precision
 from optimize.quant.int8 import Int8
 from optimize.quant.stage import PrecisionStage
+from optimize.recover.finetune import Finetune
+from optimize.recover.rival import TrainRival
 from optimize.result import Failure
-from optimize.rivals import smaller
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.runtime_info import RuntimeInfo
@@ -77,6 +79,28 @@ def original(plan: Plan) -> Subject:
     return _subject(plan, Torch(), plan.original, _model(plan.original), FP32)
 
 
+def at_side(plan: Plan, runtime: str, precision: str, side: int) -> Subject:
+    """The original at another square input, as `runtime` deploys it in `precision`: a rival."""
+    return _rival(plan, runtime, precision, rivals.at_side(plan.original, side))
+
+
+def trained_as_long(plan: Plan, runtime: str, precision: str, side: int) -> Subject:
+    """As `at_side`, and trained at this input for as many epochs as the pruned model."""
+    rival = rivals.at_side(plan.original, side)
+    stage = TrainRival.like([stage for stage in plan.shrink if isinstance(stage, Finetune)])
+    return _rival(plan, runtime, precision, apply(stage, rival, plan.store))
+
+
+def _rival(plan: Plan, runtime_name: str, precision: str, variant: Variant) -> Subject:
+    runtime = next(runtime for runtime in plan.runtimes if runtime.info.name == runtime_name)
+    model = replace(_model(variant), rival=True)
+    exported = apply(runtime.export, variant, plan.store)
+    if precision == FP32.name:
+        return _subject(plan, runtime, exported, model, FP32)
+    stage = next(stage for stage in plan.precisions if stage.precision.name == precision)
+    return _subject(plan, runtime, apply(stage, exported, plan.store), model, stage.precision)
+
+
 def _model(variant: Variant) -> Model:
     return Model(variant, cost.count(deployed(load(variant.path)), variant.imgsz))
 
@@ -98,7 +122,7 @@ def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Mo
     found, (original, last) = [], (models[0], models[-1])
     if last.cost.flops < original.cost.flops:
         with record_failure(failures, "smaller input", "torch"):
-            same = smaller(original.variant, last.cost.flops)
+            same = rivals.smaller(original.variant, last.cost.flops)
             if same is not None:
                 variant, its_cost = same
                 found.append(Model(variant, its_cost, rival=True))

@@ -32,7 +32,7 @@ LAYERS = [  # from the ground up
     "tracking bundle flops",
     "bound import_measurement profile_device train plan",
     "variants remarks",
-    "prepare",
+    "prepare equal_time",
     "pipeline",
     "sweep",
     "begin",

@@ -154,11 +154,14 @@ def visit(call: Callable[[bool], object], warm: int, timed: int) -> list[float]:
     return times
 
 
-def length(milliseconds: float, rounds: int, warm: int = WARM, timed: int = TIMED) -> tuple[int, int]:
-    """Untimed and timed calls of each of `rounds` visits to a file whose call takes so long: at least one of each."""
-    calls = LONGEST * 1e3 / (rounds * milliseconds)
-    share = min(1.0, calls / (warm + timed))
-    return max(1, int(share * warm)), max(1, int(share * timed))
+def length(milliseconds: float, rounds: int, timed: int = TIMED, seconds: float = LONGEST) -> tuple[int, int]:
+    """Untimed and timed calls of each of `rounds` visits to a file whose call takes so long: at least one of each.
+
+    They are as many as take `seconds` in all rounds, and no more than `WARM` and `timed`.
+    """
+    calls = seconds * 1e3 / (rounds * milliseconds)
+    share = min(1.0, calls / (WARM + timed))
+    return max(1, int(share * WARM)), max(1, int(share * timed))
 
 
 def in_turns(

@@ -4,8 +4,8 @@
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from rich.progress import track
 from optimize.errors import MeasurementError, described
 from optimize.host.process import end_with
 from optimize.measure import clock
-from optimize.measure.clock import Opened, Opener, Worker
+from optimize.measure.clock import Opened, Opener
 from optimize.measure.groups import groups
 from optimize.progress import CONSOLE
 from optimize.variant import Variant
@@ -61,6 +61,17 @@ class Latency:
     p90_ms: float | None = None
     p99_ms: float | None = None
 
+    def scaled(self, factor: float) -> "Latency":
+        """The same at another speed of the machine: every time is multiplied by `factor`, and no ratio changes."""
+        return replace(
+            self,
+            median_ms=factor * self.median_ms,
+            q1_ms=factor * self.q1_ms,
+            q3_ms=factor * self.q3_ms,
+            p90_ms=None if self.p90_ms is None else factor * self.p90_ms,
+            p99_ms=None if self.p99_ms is None else factor * self.p99_ms,
+        )
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -92,7 +103,12 @@ class Untimed(MeasurementError):
 
 
 def measure(
-    subjects: list[Subject], threads: int, rounds: int, seed: int, references: list[int] | None = None
+    subjects: list[Subject],
+    threads: int,
+    rounds: int,
+    seed: int,
+    references: list[int] | None = None,
+    seconds: float = clock.LONGEST,
 ) -> Timing:
     """Time each `(open, variant)`; `open(variant, threads)` gives a `Session`.
 
@@ -104,28 +120,38 @@ def measure(
         threads, rounds, seed: as in `Judge`.
         references: for each subject the index of the subject that it is compared with; by default the original in
             float32 in the same runtime, or the first subject in that runtime if the original is not timed.
+        seconds: that the visits of one subject may take.
 
     Raises:
         Untimed: one of them can't be opened or called.
     """
     own = references or [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
     openers = [opener(open_, variant, threads, seed) for open_, variant in subjects]
-    latencies, noises = dict[int, Latency](), list[tuple[float, float]]()
+    latencies, noises = dict[int, Latency](), list[tuple[float, float, float]]()
     try:
         for workers, wanted in groups(openers, own):
-            with clock.worker(openers[wanted[-1]], wanted[-1]) as twin:
-                found, noise = _time(workers, wanted, twin, threads, rounds, seed, own)
-            latencies |= found
-            noises.append(noise)
+            last = wanted[-1]
+            lengths = {i: clock.length(worker.milliseconds, rounds, seconds=seconds) for i, worker in workers.items()}
+            with clock.worker(openers[last], last) as twin:
+                visited, visits = [*workers.values(), twin], [*lengths.values(), lengths[last]]
+                *times, again = clock.in_turns(visited, visits, _shown(rounds), seed)
+                by_subject = dict(zip(workers, times, strict=True))
+                for i in wanted:
+                    latencies[i] = _latency(by_subject[i], by_subject[own[i]], threads, *workers[i].finish())
+            noises.append(clock.ratios(again, by_subject[last]))
     except clock.Stopped as error:
         variant = subjects[error.index][1]
         raise Untimed(f"{variant.name} on {variant.runtime} can't be timed: {error}", error.index) from error
     return Timing(
         tuple(latencies[i] for i in range(len(subjects))),
-        noise=max(noise for noise, _ in noises),
-        noise_spread=max(spread for _, spread in noises),
+        noise=max(abs(middle - 1) for _, middle, _ in noises),
+        noise_spread=max(high - low for low, _, high in noises) / 2,
         rounds=rounds,
     )
+
+
+def _shown(rounds: int) -> Iterable[int]:
+    return track(range(rounds), "timing", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
 
 
 def opener(open_: Open, variant: Variant, threads: int, seed: int) -> Opener:
@@ -143,19 +169,6 @@ def _open(open_: Open, variant: Variant, threads: int, seed: int, parent: int) -
     except Exception as error:  # runtimes raise anything
         raise MeasurementError(described(error)) from error
     return Opened(lambda timed: session(image), lambda: (session.device, session.arithmetic, session.int8_ops))
-
-
-def _time(
-    workers: dict[int, Worker], wanted: list[int], twin: Worker, threads: int, rounds: int, seed: int, own: list[int]
-) -> tuple[dict[int, Latency], tuple[float, float]]:
-    """Latencies of `wanted`, by subject, and the A/A noise with its spread: `twin` is the last of `wanted` again."""
-    lengths = {i: clock.length(worker.milliseconds, rounds) for i, worker in workers.items()}
-    shown = track(range(rounds), "timing", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
-    *times, again = clock.in_turns([*workers.values(), twin], [*lengths.values(), lengths[wanted[-1]]], shown, seed)
-    by_subject = dict(zip(workers, times, strict=True))
-    latencies = {i: _latency(by_subject[i], by_subject[own[i]], threads, *workers[i].finish()) for i in wanted}
-    low, middle, high = clock.ratios(again, by_subject[wanted[-1]])
-    return latencies, (abs(middle - 1), (high - low) / 2)
 
 
 def _reference(variant: Variant, variants: list[Variant]) -> int:

@@ -16,6 +16,7 @@ from optimize.result import Report
 from optimize.store.manifest import finish
 from optimize.sweep.alive import settle
 from optimize.sweep.job import Job
+from optimize.sweep.rivals import with_rivals
 from optimize.sweep.summary import artefacts, page, table
 from optimize.sweep.summary.summary import Summary, summarize
 from optimize.sweep.sweep import read
@@ -41,7 +42,7 @@ def end(folder: Path, target: Path, lost: str | None = None) -> None:
     settle(folder)
     sweep = read(folder)
     here = {one.number: _here(sweep.reports[one.number], one) for one in sweep.jobs if one.number in sweep.reports}
-    for number, report in _timed(here).items():
+    for number, report in with_rivals(_timed(here)).items():
         inside = folder / str(number)
         put(report, inside)
         finish(inside)

@@ -8,9 +8,9 @@ from optimize.limits import Limits
 from optimize.measure.latency import ALIKE, Latency
 from optimize.result import Report, Result
 from optimize.verdict.plain import called, change, nothing, original, points
+from optimize.verdict.rivals import ERRORS, beaten, is_made
 
 USUAL = Limits(max_drop=1.0)  # without limits: the fastest variant that is about as accurate as the original
-ERRORS = 2  # standard errors; a smaller difference between two scores is noise
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,30 @@ def parts(report: Report) -> tuple[str, str]:
             "This run ended before everything was measured",
             f"{report.unfinished}; the figures below were measured before that",
         )
-    return explain(decide(report), report)
+    what, why = explain(decide(report), report)
+    return f"{beaten_by(decide(report).best, report)}{what}", why
+
+
+def beaten_by(best: Result | None, report: Report) -> str:
+    """That a rival beats the optimized row which the verdict takes, as the beginning of a sentence; or nothing."""
+    found = beaten(best, report) if best and is_made(best) else None
+    if found is None or found.error is None:
+        return ""
+    speed = "as fast" if abs(found.faster - 1) <= found.noise else f"{found.faster:.2f}x as fast"
+    return (
+        f"{called(found.rival)} beats {found.row.variant.name}: it is {speed} and {abs(found.gain):.1f} points of "
+        f"{found.row.accuracy.metric} {'more' if found.gain >= 0 else 'less'} accurate, with a standard error of "
+        f"{found.error:.1f}; "
+    )
+
+
+def optimized(report: Report) -> list[Result]:
+    """By exported runtime the fastest row that was made, then the row that the verdict takes of all that was made."""
+    made = [row for row, _ in report.timed if is_made(row) and row.variant.runtime != "torch"]
+    runtimes = dict.fromkeys(row.variant.runtime for row in made)
+    fastest = [min((row for row in made if row.variant.runtime == name), key=_time) for name in runtimes]
+    best = chosen(report)
+    return [*fastest, *(row for row in made if row is best and row not in fastest)]
 
 
 def explain(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:

@@ -12,7 +12,7 @@ from helpers.hangs import ends
 from optimize.measure import clock
 from optimize.measure.clock import Opened, Stopped
 
-OWN_PROCESS = clock.worker  # conftest puts another one in its place
+OWN_PROCESS, LENGTH = clock.worker, clock.length  # conftest puts others in their place
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,8 @@ OWN_PROCESS = clock.worker  # conftest puts another one in its place
         (5000.0, (1, 1)),  # shorter, never fewer
     ],
 )
-def test_visits_of_slow_files_are_shorter(milliseconds, visit, monkeypatch):
-    monkeypatch.setattr(clock, "LONGEST", 20.0)
-    assert clock.length(milliseconds, 30) == visit
+def test_visits_of_slow_files_are_shorter(milliseconds, visit):
+    assert LENGTH(milliseconds, 30) == visit
 
 
 @pytest.mark.parametrize(("share", "enough"), [(0.9, 44), (0.99, 459)])

@@ -110,6 +110,7 @@ def _findings(sweep: Sweep, known: Sequence[Row]) -> list[Finding]:
             named = decided.choice
             row = next(row for row in group if row.result is named)
             what, why = verdict.explain(decided, replace(row.report, limits=asked), row.added)
+            what = f"{verdict.beaten_by(decided.best, row.report)}{what}"
             where = _where(group, apart) + ([verdict.format_limits(asked) or "no limits"] if len(limits) > 1 else [])
             found.append(Finding(asked, decided, row, (f"{', '.join(where)}: {what}" if where else what, why)))
     return found

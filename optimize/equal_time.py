@@ -1,0 +1,161 @@
+"""Rivals at equal time: beside the fastest of what was made, the untrained original at inputs that take as long.
+
+The smaller input of equal FLOPs takes another time than the pruned model, so it does not show what a user could have in
+the same milliseconds without any training. For the fastest row that was made in each runtime, and for the row that the
+verdict names, these are the largest smaller input that is not slower, and the next larger one.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import sqrt
+from typing import NamedTuple
+
+from optimize.failures import record_failure
+from optimize.judge import Judge
+from optimize.measure.latency import Timing
+from optimize.plan import Plan
+from optimize.precision import FP32
+from optimize.result import Report, Result
+from optimize.variants import Subject, at_side, trained_as_long
+from optimize.verdict.rivals import is_made
+from optimize.verdict.verdict import optimized
+from optimize.yolo.checkpoint import load, stride
+
+log = logging.getLogger(__name__)
+
+STEPS = 6  # of the input's side, at most, from the first estimate to the two that bracket the time
+ROUNDS, SECONDS = 12, 4.0  # of each timing that looks for them; the report's times are measured afterwards
+
+Measure = Callable[[Subject], Result]
+Time = Callable[[Report, Judge], Report]
+
+
+class Target(NamedTuple):
+    """A row that rivals are sought for.
+
+    Attributes:
+        row: of an optimized model, timed.
+        precision: of the rivals: that of the row; for a file that was only quantized the fastest float precision.
+        sides: sides in pixels of inputs whose time in this precision is known, with milliseconds, the full one first.
+    """
+
+    row: Result
+    precision: str
+    sides: dict[int, float]
+
+
+def with_rivals(report: Report, plan: Plan, measure: Measure, time: Time) -> Report:
+    """`report` with the rows of these rivals, placed behind the other rows of their runtime.
+
+    Args:
+        report: built and not timed yet.
+        plan: that it was built by.
+        measure: makes the row of a subject.
+        time: gives a report its latencies.
+    """
+    if plan.rivals is None or not any(is_made(row) for row in report.results):
+        return report
+    log.info("looking for the smaller inputs that take as long as what was made")
+    judge, failures = search_judge(plan), list(report.failures)
+    for sought in targets(time(report, judge)):
+        with record_failure(failures, "rivals at equal time", sought.row.variant.runtime):
+            for row in missing_rows(sought, plan, judge, measure, report.results):
+                report = replace(report, results=placed(report.results, row))
+    return replace(report, failures=tuple(failures))
+
+
+def search_judge(plan: Plan) -> Judge:
+    """The judge of `plan` that times quickly, to look for rivals."""
+    return replace(plan.judge, rounds=ROUNDS, seconds=SECONDS)
+
+
+def missing_rows(
+    sought: Target, plan: Plan, judge: Judge, measure: Measure, there: Sequence[Result]
+) -> Iterator[Result]:
+    """The rows of these rivals of `sought` that are not among those that are `there`."""
+    names = {(row.variant.name, row.variant.runtime) for row in there}
+    for side in bracket(sought, plan, judge):
+        for subject in _subjects(sought, plan, side):
+            if (subject.variant.name, subject.variant.runtime) not in names:
+                yield measure(subject)
+
+
+def targets(report: Report) -> list[Target]:
+    """The rows that rivals are sought for: by runtime the fastest that was made, and the one of the verdict."""
+    found = (target(row, report) for row in optimized(report))
+    return [one for one in found if one is not None]
+
+
+def target(row: Result, report: Report) -> Target | None:
+    """`row` as a target; None where the original was not timed there, or is not slower: it is the rival already."""
+    there = [other for other in report.results if other.variant.runtime == row.variant.runtime and other.latency]
+    whole = [other for other in there if not other.rival and not other.variant.model]
+    if row.variant.model:
+        precision = row.variant.precision
+    else:  # the original, quantized
+        floats = [other for other in whole if not other.precision.integer]
+        precision = min(floats, key=_milliseconds).variant.precision if floats else FP32.name
+    known = [other for other in (*whole, *_smaller(there)) if other.variant.precision == precision]
+    sides = {other.variant.imgsz.side: _milliseconds(other) for other in known}
+    full = report.results[0].variant.imgsz.side
+    return Target(row, precision, sides) if sides.get(full, 0) > _milliseconds(row) else None
+
+
+def bracket(sought: Target, plan: Plan, judge: Judge) -> list[int]:
+    """Sides of the largest input that is not slower than the target, and of the next larger one, below the full one."""
+    step, full = stride(load(plan.original.path)), plan.original.imgsz.side
+    side = max(step, min(full - step, int(estimate(sought.sides, _milliseconds(sought.row)) / step) * step))
+    tried: dict[int, bool] = {}
+    while len(tried) < STEPS and not _bracketed(tried, side, step, full):
+        slower = _slower(sought, plan, judge, [s for s in (side, side + step) if s < full and s not in tried])
+        tried |= slower
+        if tried[side] and side > step:
+            side -= step
+        elif not tried.get(side + step, True):
+            side += step
+    return [s for s in (side, side + step) if s < full]
+
+
+def estimate(sides: dict[int, float], milliseconds: float) -> float:
+    """The side whose time would be `milliseconds`, if time were a + b * side^2; with one known side a is 0."""
+    (s0, t0), *others = sides.items()
+    s1, t1 = min(others, key=lambda pair: abs(pair[1] - milliseconds)) if others else (0, 0.0)
+    if t0 <= t1:  # noise
+        s1, t1 = 0, 0.0
+    share = (milliseconds - t1) / (t0 - t1)
+    return sqrt(max(0.0, s1**2 + share * (s0**2 - s1**2)))
+
+
+def _bracketed(tried: dict[int, bool], side: int, step: int, full: int) -> bool:
+    return side in tried and (not tried[side] or side == step) and tried.get(side + step, side + step >= full)
+
+
+def _slower(sought: Target, plan: Plan, judge: Judge, sides: list[int]) -> dict[int, bool]:
+    """Whether the original at each of these sides is slower than the target, all timed in turns."""
+    made = [at_side(plan, sought.row.variant.runtime, sought.precision, side).variant for side in sides]
+    timing: Timing = judge.time([sought.row.variant, *made])
+    own, *others = (latency.median_ms for latency in timing.latencies)
+    return {side: other > own for side, other in zip(sides, others, strict=True)}
+
+
+def _subjects(sought: Target, plan: Plan, side: int) -> list[Subject]:
+    where = plan, sought.row.variant.runtime, sought.precision, side
+    return [at_side(*where), *([trained_as_long(*where)] if plan.train_rivals else [])]
+
+
+def placed(rows: tuple[Result, ...], new: Result) -> tuple[Result, ...]:
+    """`rows` with `new` behind the others of its runtime."""
+    last = max(i for i, row in enumerate(rows) if row.variant.runtime == new.variant.runtime)
+    return (*rows[: last + 1], new, *rows[last + 1 :])
+
+
+def _smaller(rows: list[Result]) -> list[Result]:
+    """The original at a smaller input, as far as the report has it."""
+    return [row for row in rows if row.rival and row.variant.model == (f"{row.variant.imgsz.side}px",)]
+
+
+def _milliseconds(row: Result) -> float:
+    if row.latency is None:
+        raise ValueError(f"{row.variant.name} was not timed")
+    return row.latency.median_ms

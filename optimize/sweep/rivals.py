@@ -1,0 +1,86 @@
+"""Rivals at equal time in a sweep: beside the best of all jobs, the original at inputs that take about as long."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from omegaconf import OmegaConf
+
+from optimize.equal_time import missing_rows, placed, search_judge, target
+from optimize.failures import record_failure
+from optimize.measure.latency import Latency
+from optimize.pipeline import measure_subject
+from optimize.prepare import prepare
+from optimize.result import Failure, Report, Result
+from optimize.sweep.timing import timed
+from optimize.verdict import verdict
+from optimize.verdict.rivals import is_made
+from optimize.yolo.checkpoint import trusted
+
+log = logging.getLogger(__name__)
+
+
+def with_rivals(reports: dict[int, Report]) -> dict[int, Report]:
+    """`reports`, timed and by the job's number, with these rivals in those of the jobs that hold the best rows."""
+    return reports | {number: _added(reports[number], rows) for number, rows in best_rows(reports).items()}
+
+
+def best_rows(reports: dict[int, Report]) -> dict[int, list[Result]]:
+    """By job its rows that are the fastest made in a runtime, or that the verdict takes, of all comparable jobs."""
+    alike = defaultdict[tuple[str, int], list[tuple[int, Result]]](list)
+    for number, report in reports.items():
+        made = [row for row, _ in report.timed if is_made(row) and row.variant.runtime != "torch"]
+        alike[report.provenance.fingerprint, report.provenance.threads] += [(number, row) for row in made]
+    found = defaultdict[int, list[Result]](list)
+    for group in alike.values():
+        runtimes = dict.fromkeys(row.variant.runtime for _, row in group)
+        wanted = [min((row for _, row in group if row.variant.runtime == name), key=_time) for name in runtimes]
+        for asked in dict.fromkeys(reports[number].limits for number, _ in group):
+            taken = verdict.over([(row, reports[number]) for number, row in group], asked).choice
+            wanted += [taken] if taken else []
+        for number, row in group:
+            if any(row is one for one in wanted):
+                found[number].append(row)
+    return dict(found)
+
+
+def _added(report: Report, rows: Sequence[Result]) -> Report:
+    """`report` with the rivals of `rows`, which are timed together with them and their originals.
+
+    Their times are brought to the speed that the machine had when the sweep was timed, by the original of the runtime.
+    """
+    config, failures, new = report.provenance.config, list[Failure](), list[Result]()
+    with trusted(config["trust"]), record_failure(failures, "rivals at equal time", "the sweep"):
+        plan = prepare(OmegaConf.create(config))
+        for row in rows if plan.rivals is not None else ():
+            if (sought := target(row, report)) is not None:
+                log.info("looking for the smaller inputs that take as long as %s", row.variant.name)
+                measure = partial(measure_subject, plan.judge, folder=None)
+                new += missing_rows(sought, plan, search_judge(plan), measure, (*report.results, *new))
+        if new:
+            originals = [row for row in report.results if row.variant.name == "original"]
+            (again,) = timed([replace(report, results=(*originals, *rows, *new))])
+            for row in again.results[-len(new) :]:
+                report = replace(report, results=placed(report.results, _at_speed(row, again, report)))
+    return replace(report, failures=(*report.failures, *failures))
+
+
+def _at_speed(row: Result, now: Report, then: Report) -> Result:
+    """`row`, timed `now`, with the times that it takes at the speed that its original had `then`."""
+    own, before = (_original(report, row.variant.runtime) for report in (now, then))
+    if row.latency is None or own is None or before is None:
+        return replace(row, latency=None)
+    return replace(row, latency=row.latency.scaled(before.median_ms / own.median_ms))
+
+
+def _original(report: Report, runtime: str) -> Latency | None:
+    named = (row for row in report.results if (row.variant.name, row.variant.runtime) == ("original", runtime))
+    return next((row.latency for row in named), None)
+
+
+def _time(row: Result) -> float:
+    if row.latency is None:
+        raise ValueError(f"{row.variant.name} was not timed")
+    return row.latency.median_ms
