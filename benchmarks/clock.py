@@ -38,7 +38,7 @@ from optimize.runtime.torch import Torch
 
 RUNTIMES = {runtime.info.name: runtime for runtime in (Torch(), OnnxRuntime(), OpenVino())}
 FILES, MORE = 5, 10
-ROUNDS, SECONDS = 12, 3  # of the report's clock and of bench.py; of benchmark_app
+ROUNDS, SECONDS = 12, 4  # of the clocks that make visits; of each row and of benchmark_app
 HEAD = "cpu", "turn", "row", "clock", "ratio", "ms"
 
 Row = tuple[Report, Result]
@@ -61,7 +61,7 @@ def chosen(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 def by_report(row: Row, threads: int) -> float:
     variant = row[1].variant
     with timing():
-        found = latency.measure([(RUNTIMES[variant.runtime].open, variant)], threads, ROUNDS, seed=0)
+        found = latency.measure([(RUNTIMES[variant.runtime].open, variant)], threads, ROUNDS, seed=0, seconds=SECONDS)
     return found.latencies[0].median_ms
 
 

@@ -7,7 +7,8 @@ OptimizeError
 ├── MeasurementError      two measurements that must agree do not, so no number is given
 ├── LauncherFailed        the launcher of a sweep's jobs failed
 ├── VariantFailed         the report is written, but rows are missing
-└── LimitMissed           the report is written, but no result meets a limit that was set; exit code 3
+├── LimitMissed           the report is written, but no result meets a limit that was set; exit code 3
+└── Differs               a figure is not what it was in an earlier run; exit code 4
 
 A message is one sentence: what was given, what is allowed, what to do. `cli.py` prints it without a traceback and exits
 with `exit_code`.
@@ -61,6 +62,12 @@ class LimitMissed(OptimizeError):
     """The best result misses a limit that the user set."""
 
     exit_code = 3
+
+
+class Differs(OptimizeError):
+    """A figure differs from that of an earlier run."""
+
+    exit_code = 4
 
 
 @contextmanager

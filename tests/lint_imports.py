@@ -35,7 +35,7 @@ LAYERS = [  # from the ground up
     "prepare equal_time",
     "pipeline",
     "sweep",
-    "begin",
+    "begin reproduce",
     "cli",
     "__main__",
 ]

@@ -1,0 +1,158 @@
+"""`python -m optimize.reproduce RUN`: runs a finished run again, or only its timing, and says what differs."""
+
+import shlex
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.table import Table
+
+from optimize.errors import Differs, InputError, during
+from optimize.keys import meaning
+from optimize.output import check_new
+from optimize.provenance import host, versions
+from optimize.report import results
+from optimize.report.sections.section import DASH
+from optimize.result import Report
+from optimize.sentences import one_sentence
+from optimize.terminal import terminal
+from optimize.verdict.repeated import Repeated, differences, repeated
+
+HEAD = "variant", "runtime", "GFLOPs", "accuracy", "SHA-256", "faster, then", "faster, now", "ms, then", "ms, now"
+KEPT = "store", "hydra.run.dir", "overwrite", "tracking"  # keys of the command that the repetition sets itself
+
+
+def main() -> None:
+    """Run again and compare.
+
+    Raises:
+        InputError: the run's folder or what it names can't be used.
+        Differs: a figure is not reproduced; exit code 4.
+    """
+    parser = ArgumentParser(
+        "python -m optimize.reproduce",
+        description="Check versions, hashes and data of a finished run, run it again from the beginning with a store "
+        "of its own, and print its figures then and now. Give the command where the run was started.",
+    )
+    parser.add_argument("run", type=Path, help="folder of the run, e.g. runs/2026-11-22_12-00-00")
+    parser.add_argument("--timing", action="store_true", help="only measure the latencies of its files again")
+    parser.add_argument("--into", type=Path, help="new folder for the repetition; by default RUN_again")
+    parser.add_argument("--trust", action="store_true", help=meaning("trust"))
+    given = parser.parse_args()
+    old = results.read(given.run / "results.json")
+    check_trust(old, given.trust)
+    for remark in [*other_surroundings(old), *changed_files(old)]:
+        print(remark)
+    if given.timing:
+        new = time_again(old)
+    else:
+        into = given.into or given.run.with_name(f"{given.run.name}_again")
+        check_new(f"--into {into}", into)
+        new = run_again(old, into)
+    rows = repeated(old, new)
+    _show(rows)
+    if found := differences(rows):
+        raise Differs(f"not reproduced: {' '.join(found)}")
+    print("reproduced")
+
+
+def check_trust(old: Report, trust: bool) -> None:
+    """Check that the user trusts what the run trusted, since whoever sends a run's folder chooses its command.
+
+    Raises:
+        InputError: the run was made with `trust=true`, and this command is given without --trust.
+    """
+    asked = old.provenance.config.get("trust") or "trust" in old.provenance.command
+    if asked and not trust:
+        raise InputError(
+            f"the run was made with trust=true, so its checkpoints can run any code (`{old.provenance.command}`); give "
+            "--trust if you trust their makers."
+        )
+
+
+def other_surroundings(old: Report) -> Iterator[str]:
+    """A sentence for each library and for the CPU that differs from those of the run."""
+    now, made = versions(), old.provenance
+    for library, version in made.versions.items():
+        if now.get(library) != version:
+            yield f"{library} was {version} and is {now.get(library) or 'not installed'}."
+    here = host()
+    if here.name != made.host.name:
+        yield f"The run was measured on {made.host.name}, this is {here.name}: only ratios of times can agree."
+
+
+def changed_files(old: Report) -> Iterator[str]:
+    """A sentence for each artefact that is missing or was changed since the run."""
+    from optimize.store.apply import digest
+
+    for row in old.results:
+        path = row.variant.path
+        if not path.exists():
+            yield f"{path} is missing."
+        elif digest(path) != row.sha256:
+            yield f"{path} was changed since the run."
+
+
+def time_again(old: Report) -> Report:
+    """`old` with latencies that are measured now, on the same number of threads.
+
+    Raises:
+        InputError: a file of the run is missing or was changed.
+    """
+    from optimize.sweep.timing import timed
+
+    if wrong := list(changed_files(old)):
+        raise InputError(f"{wrong[0]} Give a run whose files are as it left them.")
+    untimed = [replace(row, latency=None) for row in old.results]
+    with during("timing again"):
+        (new,) = timed([replace(old, results=tuple(untimed), noise=None, noise_spread=None)])
+    return new
+
+
+def run_again(old: Report, into: Path) -> Report:
+    """The report of the same command, run from the beginning into `into` with an empty store.
+
+    Raises:
+        InputError: the command can't be run again; what it printed says why.
+    """
+    words = [word for word in shlex.split(old.provenance.command)[3:] if word.split("=")[0].lstrip("+") not in KEPT]
+    with TemporaryDirectory() as store:
+        command = [sys.executable, "-m", "optimize", *words, f"store={store}", f"hydra.run.dir={into}"]
+        subprocess.run(command, stdout=subprocess.DEVNULL)  # a failed row has exit code 1 and a report as well
+    if not (into / "results.json").is_file():
+        raise InputError(f"`{old.provenance.command}` could not be run again here; see above.")
+    return results.read(into / "results.json")
+
+
+def _show(rows: list[Repeated]) -> None:
+    table = Table(*HEAD)
+    for one in rows:
+        table.add_row(*_cells(one))
+    terminal().print(table)
+
+
+def _cells(one: Repeated) -> tuple[str, ...]:
+    old, new = one.old, one.new
+    before, after = old.latency, new.latency if new else None
+    return (
+        old.variant.name,
+        old.variant.runtime,
+        _both(f"{old.flops / 1e9:.3f}", f"{new.flops / 1e9:.3f}" if new else DASH),
+        _both(f"{old.accuracy.score:.4f}", f"{new.accuracy.score:.4f}" if new else DASH),
+        _both(old.sha256[:8], new.sha256[:8] if new else DASH),
+        *(f"{t.speedup:.2f}x [{t.speedup_low:.2f}-{t.speedup_high:.2f}]" if t else DASH for t in (before, after)),
+        *(f"{t.median_ms:.2f}" if t else DASH for t in (before, after)),
+    )
+
+
+def _both(then: str, now: str) -> str:
+    return then if then == now else f"{then} -> {now}"
+
+
+if __name__ == "__main__":
+    with one_sentence():
+        main()

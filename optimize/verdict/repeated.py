@@ -1,0 +1,64 @@
+"""What two reports of the same work have in common: figures that must be equal, and times that must agree."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from optimize.result import Report, Result
+from optimize.verdict.plain import called, nothing
+
+Name = tuple[str, str, str]  # of a row: variant, runtime, precision
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A row of the first report and the same row of the second.
+
+    Attributes:
+        old, new: the rows; `new` is None where the second report lacks it.
+        noise: the relative difference of two speed-ups that means nothing in these reports.
+    """
+
+    old: Result
+    new: Result | None
+    noise: float
+
+    @property
+    def differences(self) -> list[str]:
+        """What is not reproduced, a part of a sentence each."""
+        if self.new is None:
+            return ["it is missing"]
+        old, new = self.old, self.new
+        pairs = (
+            ("FLOPs", f"{old.flops}", f"{new.flops}"),
+            (old.accuracy.metric, f"{old.accuracy.score:.6f}", f"{new.accuracy.score:.6f}"),
+            ("SHA-256", old.sha256[:12], new.sha256[:12]),
+        )
+        found = [f"{name} {before} became {after}" for name, before, after in pairs if before != after]
+        return [*found, *self._time()]
+
+    def _time(self) -> Iterator[str]:
+        """Speed-ups differ where neither their quartiles overlap nor the medians lie within the noise."""
+        old, new = self.old.latency, self.new.latency if self.new else None
+        if old is None or new is None:
+            if old is not None:
+                yield "it was not timed again"
+            return
+        apart = old.speedup_high < new.speedup_low or new.speedup_high < old.speedup_low
+        if apart and abs(new.speedup / old.speedup - 1) > self.noise:
+            yield f"speed-up {old.speedup:.2f}x became {new.speedup:.2f}x, more than the noise of {self.noise:.0%}"
+
+
+def repeated(old: Report, new: Report) -> list[Repeated]:
+    """Each row of `old` beside the row of `new` of the same variant, runtime and precision."""
+    rows = {_name(row): row for row in new.results}
+    noise = max(nothing(old), nothing(new))
+    return [Repeated(row, rows.get(_name(row)), noise) for row in old.results]
+
+
+def differences(rows: list[Repeated]) -> list[str]:
+    """A sentence for each row that is not reproduced."""
+    return [f"{called(one.old)}: {', '.join(one.differences)}." for one in rows if one.differences]
+
+
+def _name(row: Result) -> Name:
+    return row.variant.name, row.variant.runtime, row.variant.precision
