@@ -24,6 +24,7 @@ class Accuracy:
             where a class does not occur.
         folds: the main metric without one group of images, for each of up to 20 groups; every image is in one group,
             and the groups are the same for every variant, so that variants can be compared fold by fold.
+        implementation: the library that computed the metrics, with its version; empty in reports of versions up to 0.3.
     """
 
     metrics: dict[str, float]
@@ -31,6 +32,7 @@ class Accuracy:
     classes: dict[str, float]
     objects: dict[str, int] = field(default_factory=dict)
     folds: tuple[float, ...] = ()
+    implementation: str = ""
 
     @property
     def metric(self) -> str:
