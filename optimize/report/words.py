@@ -1,6 +1,6 @@
 """Cells and sentences of the report, which the page, the terminal and report.md share."""
 
-from optimize.measure.accuracy import Accuracy
+from optimize.measure.accuracy import ENOUGH, Accuracy
 from optimize.report.sections.section import DASH
 from optimize.result import Report, Result
 from optimize.verdict.plain import change, nothing, original, points
@@ -111,6 +111,7 @@ def notes(report: Report) -> list[str]:
         *(left_out.sentence for left_out in report.left_out),
         _noise(report),
         "Energy: not measured.",
+        *_classes_judged(report),
         *_rivals(report),
         *_pruned_nothing(report),
         *source.remarks,
@@ -122,6 +123,15 @@ def _metric(accuracy: Accuracy) -> str:
     if not accuracy.implementation:
         return ""
     return f"; the metric is that of {accuracy.implementation}{'' if accuracy.folds else ', without standard errors'}"
+
+
+def _classes_judged(report: Report) -> list[str]:
+    """Which classes `limits.max_class_drop` is about."""
+    if report.limits.max_class_drop is None:
+        return []
+    objects = report.results[0].accuracy.objects.values()
+    judged = sum(count >= ENOUGH for count in objects)
+    return [f"limits.max_class_drop judges {judged} of {len(objects)} classes, those with at least {ENOUGH} objects."]
 
 
 def _pruned_nothing(report: Report) -> list[str]:

@@ -19,7 +19,7 @@ from optimize.measure.detections import Detections
 from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set
 from optimize.yolo.metric import COCO, ULTRALYTICS, CocoEvaluation, implementation
 from optimize.yolo.tasks import BY_NAME
-from optimize.yolo.tasks.task import Outputs
+from optimize.yolo.tasks.task import Figures, Outputs
 
 
 class _Shim(nn.Module):
@@ -77,10 +77,10 @@ def validate(
         evaluation = CocoEvaluation(validator, data) if metric == COCO else None
         found = validator(model=_Shim(session, data.names, imgsz))
     metrics = {name: float(found[key]) for name, key in task.metrics.items()}
-    classes, objects, folds = parts.outputs.figures(validator, data, images)
+    figures = parts.outputs.figures(validator, data, images)
     if evaluation:
-        classes, folds = evaluation.classes() or classes, ()
-    return Accuracy(metrics, len(images), classes, objects, folds, implementation(metric))
+        figures = Figures(evaluation.classes() or figures.classes, figures.objects, (), {})
+    return Accuracy(metrics, len(images), *figures, implementation=implementation(metric))
 
 
 @contextmanager
