@@ -25,6 +25,7 @@ from optimize.runtime.session import Runtime, Session
 from optimize.store.apply import apply, digest
 from optimize.variant import Variant
 from optimize.yolo.image import write_small_copy
+from optimize.yolo.metric import ULTRALYTICS, implementation
 from optimize.yolo.validate import validate
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Judge:
         threads: CPU threads of every runtime.
         rounds, seed: of the latency benchmark.
         seconds: that the visits of one file may take in it.
+        metric: the implementation that computes the accuracy, `ultralytics` or `coco`.
     """
 
     data: Dataset
@@ -50,6 +52,7 @@ class Judge:
     rounds: int
     seed: int
     seconds: float = clock.LONGEST
+    metric: str = ULTRALYTICS
 
     def runtime(self, variant: Variant) -> Runtime:
         return next(runtime for runtime in self.runtimes if runtime.info.name == variant.runtime)
@@ -79,13 +82,14 @@ class Judge:
             session = self.open(variant)
             work = f"validating {variant.name} on {variant.runtime}"
             with during(work), bar(work, len(self.data.val)) as tick:
-                accuracy = validate(tick(session), self.data, variant.imgsz, keep)
+                accuracy = validate(tick(session), self.data, variant.imgsz, keep, self.metric)
             log.info("%s on %s: %s %.4f", variant.name, variant.runtime, accuracy.metric, accuracy.score)
             return accuracy
 
         artefact = digest(variant.path), variant.runtime, variant.precision, str(variant.imgsz)
         # the number of threads changes the order of torch's sums
-        identity = *artefact, self.data.fingerprint, machine_name(), str(self.threads), str(versions())
+        conditions = *artefact, self.data.fingerprint, machine_name(), str(self.threads), str(versions())
+        identity = *conditions, implementation(self.metric)
         return validation.validate_once(self.store, identity, validated)
 
     @working()

@@ -43,6 +43,7 @@ from optimize.yolo.checkpoint import architecture, check_size, stride, task, usu
 from optimize.yolo.dataset import resolve
 from optimize.yolo.device import check_device
 from optimize.yolo.label_cache import keep_in
+from optimize.yolo.metric import check_metric, implementation
 from optimize.yolo.usable import open_model
 
 log = logging.getLogger(__name__)
@@ -74,14 +75,15 @@ def prepare(config: DictConfig) -> Plan:
     check_size(f"model={settings.model}", model, imgsz)
     data = _data(settings, model)
     check_apart(f"store={settings.store}", settings.store, data)
+    check_metric(settings.metric, data)
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
     asked, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
     usable = _usable(asked)
     if settings.bundle:
         bundle.check(f"model={settings.model}", task(model), usable)
     threads = settings.threads or cores()
-    judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed)
-    quant: PrecisionStage = build(config.quant, "quant", data=data, judge=judge)
+    judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed, settings.metric)
+    quant: PrecisionStage = build(config.quant, "quant", data=data, judge=judge, metric=implementation(settings.metric))
     precisions = (Bf16(judge), quant)
     others = _rivals(settings, imgsz, data, [stage.precision.name for stage in precisions])
     check_room(settings.store, path, [rival.path for rival in others or ()])
@@ -111,6 +113,7 @@ def prepare(config: DictConfig) -> Plan:
             stride(model),
             threads,
             (*data.remarks, *remarks(settings, model, asked, quant), *no_effect),
+            implementation(settings.metric),
         ),
         rivals=others,
         train_rivals=settings.train_rivals,

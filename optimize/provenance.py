@@ -73,6 +73,7 @@ class Provenance:
         host: where it ran.
         versions: of all libraries that affect the figures.
         remarks: warnings for the reader, whole sentences.
+        metric: the library that computed every accuracy, with its version; empty in reports of versions up to 0.3.
     """
 
     began: str
@@ -89,10 +90,17 @@ class Provenance:
     versions: dict[str, str]
     remarks: tuple[str, ...]
     stride: int = 32  # reports of version 0.2 and older lack it
+    metric: str = ""
 
 
 def gather(
-    config: dict[str, Any], data: Dataset, imgsz: Size, stride: int, threads: int, remarks: tuple[str, ...]
+    config: dict[str, Any],
+    data: Dataset,
+    imgsz: Size,
+    stride: int,
+    threads: int,
+    remarks: tuple[str, ...],
+    metric: str,
 ) -> Provenance:
     """Collect the provenance from the machine, the libraries and the command line."""
     return Provenance(
@@ -110,6 +118,7 @@ def gather(
         host=host(),
         versions=versions(),
         remarks=remarks,
+        metric=metric,
     )
 
 

@@ -27,6 +27,7 @@ class Settings:
     store: Path
     trust: bool = False
     tracking: str = "none"
+    metric: str = "ultralytics"
     device_profile: str | None = None
     bundle: bool = False
     overwrite: bool = False
@@ -41,6 +42,7 @@ class Settings:
             self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores"
         )
         _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
+        _require(self.metric in ("ultralytics", "coco"), f"metric={self.metric}", "ultralytics or coco")
         pixels = "pixels, a multiple of the model's stride, e.g. 640, or null for the size it was trained at"
         _require(self.imgsz is None or self.imgsz >= 1, f"imgsz={self.imgsz}", pixels)
 

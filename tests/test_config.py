@@ -79,7 +79,7 @@ def test_values_are_converted_and_checked():
         ({"flops": -4e9}, "limits.flops=-4e+09 ... more than 0 ... null"),
         ({"size_mb": float("nan")}, "limits.size_mb=nan ... more than 0 ... null"),
         ({"latency_ms": "fast"}, "limits.latency_ms=fast ... a number or null"),
-        ({"watts": 1}, "limits.watts ... flops, latency_ms, max_drop, size_mb"),
+        ({"watts": 1}, "limits.watts ... flops, latency_ms, max_class_drop, max_drop, size_mb"),
     ],
 )
 def test_a_limit_that_is_none_is_one_sentence(given, sentence):

@@ -104,9 +104,9 @@ def _parsed(words: Sequence[str]) -> tuple[Settings, Limits]:
 
 
 def _check(settings: Settings, limits: Limits) -> None:
-    if limits.max_drop is not None:
+    if asked := [name for name in ("max_drop", "max_class_drop") if getattr(limits, name) is not None]:
         raise InputError(
-            "limits.max_drop needs labelled images; give it to `python -m optimize`, and here latency_ms, flops or "
+            f"limits.{asked[0]} needs labelled images; give it to `python -m optimize`, and here latency_ms, flops or "
             "size_mb."
         )
     if settings.device_profile is None and limits == Limits():

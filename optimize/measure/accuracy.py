@@ -7,8 +7,10 @@ from statistics import fmean
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Score = TypeVar("Score")
 
 GROUPS = 20  # more groups hardly improve the estimate, and each costs one more computation of the metric
+ENOUGH = 30  # objects; a class with fewer is not judged alone, since chance moves it by many points
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Accuracy:
             where a class does not occur.
         folds: the main metric without one group of images, for each of up to 20 groups; every image is in one group,
             and the groups are the same for every variant, so that variants can be compared fold by fold.
+        class_folds: the same for each class with at least 30 objects, by name; a class that a fold lacks has none.
+        implementation: the library that computed the metrics, with its version; empty in reports of versions up to 0.3.
     """
 
     metrics: dict[str, float]
@@ -31,6 +35,8 @@ class Accuracy:
     classes: dict[str, float]
     objects: dict[str, int] = field(default_factory=dict)
     folds: tuple[float, ...] = ()
+    class_folds: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    implementation: str = ""
 
     @property
     def metric(self) -> str:
@@ -53,8 +59,17 @@ class Accuracy:
 
     def error_of_difference(self, other: "Accuracy") -> float | None:
         """Standard error of the difference of two scores on the same images; None where the folds don't match."""
-        same = len(self.folds) == len(other.folds)
-        return _jackknife([a - b for a, b in zip(self.folds, other.folds, strict=True)]) if same else None
+        return _error_of_difference(self.folds, other.folds)
+
+    def error_of_class_difference(self, other: "Accuracy", name: str) -> float | None:
+        """The same for one class."""
+        return _error_of_difference(self.class_folds.get(name, ()), other.class_folds.get(name, ()))
+
+
+def _error_of_difference(folds: Sequence[float], others: Sequence[float]) -> float | None:
+    if len(folds) != len(others):
+        return None
+    return _jackknife([a - b for a, b in zip(folds, others, strict=True)])
 
 
 def _jackknife(folds: Sequence[float]) -> float | None:
@@ -63,8 +78,8 @@ def _jackknife(folds: Sequence[float]) -> float | None:
     return sqrt((len(folds) - 1) / len(folds) * sum((fold - fmean(folds)) ** 2 for fold in folds))
 
 
-def leave_groups_out(images: Sequence[Item], score: Callable[[list[Item]], float | None]) -> tuple[float, ...]:
-    """`score` of all images but those of one group, for each group: the folds of `Accuracy`.
+def leave_groups_out(images: Sequence[Item], score: Callable[[list[Item]], Score | None]) -> tuple[Score, ...]:
+    """`score` of all images but those of one group, for each group.
 
     Image i belongs to group i modulo 20; with fewer images each is a group. There are no folds for fewer than two
     images, nor where the images without one of the groups have no score (None).

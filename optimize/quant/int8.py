@@ -40,6 +40,7 @@ class Int8:
         judge: measures accuracy, and latency where candidates are compared.
         reference: the float32 variant that the drop refers to; None for the variant that is quantized.
         against: the key of `reference`.
+        metric: the implementation that computes the scores, with its version.
         machine: where scores, and in a search times, are measured; on another machine the result may differ.
     """
 
@@ -58,6 +59,7 @@ class Int8:
     max_drop: float = 1.0
     search: bool = False
     reference: Variant | None = field(default=None, repr=False, metadata=OUTSIDE)
+    metric: str = ""
     against: str = field(default="", init=False)
     machine: str = field(default="", init=False)
 

@@ -23,10 +23,10 @@ SEEN, LABELLED = 300, 3000  # of one image at most: detections that ultralytics 
 LARGEST, LEAST = 1e18, 1e-9
 UNCHECKED = ("config",)  # the user's settings
 SIGNED = (  # may be negative
-    *("corners", "temperature_c", "metrics", "classes", "folds", "score"),
+    *("corners", "temperature_c", "metrics", "classes", "folds", "class_folds", "score"),
     *("drop", "slower", "reached", "seed", "schedule", "history"),
 )
-SHARES = ("metrics", "classes", "folds", "score")  # accuracies, 0 to 1
+SHARES = ("metrics", "classes", "folds", "class_folds", "score")  # accuracies, 0 to 1
 POSITIVE = {  # times, divisors, and values on a logarithmic axis
     *("median_ms", "p90_ms", "p99_ms", "q1_ms", "q3_ms", "speedup", "speedup_low", "speedup_high"),
     *("imgsz", "stride", "threads", "width", "height", "peaks", "bandwidth", "cache_bandwidth"),

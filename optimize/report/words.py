@@ -1,5 +1,6 @@
 """Cells and sentences of the report, which the page, the terminal and report.md share."""
 
+from optimize.measure.accuracy import ENOUGH, Accuracy
 from optimize.report.sections.section import DASH
 from optimize.result import Report, Result
 from optimize.verdict.plain import change, nothing, original, points
@@ -99,7 +100,8 @@ def notes(report: Report) -> list[str]:
         "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "
         "exported graph. Int8 does not lower the number of operations, it moves them from float to integer; `in int8` "
         "is the share that the compiled model executes in int8, read back from the runtime.",
-        f"Accuracy: ultralytics' validator on {accuracy.images} images, {fitted}batch 1, the same for every row; "
+        f"Accuracy: ultralytics' validator on {accuracy.images} images, {fitted}batch 1, the same for every row"
+        f"{_metric(accuracy)}; "
         f"`points` are percentage points, 1 point is 0.01 {accuracy.metric}; `points` and `FLOPs` are changes relative "
         "to the original in torch.",
         f"Latency: one call of the graph, without preprocessing and NMS, {source.threads} threads, batch 1, "
@@ -109,10 +111,27 @@ def notes(report: Report) -> list[str]:
         *(left_out.sentence for left_out in report.left_out),
         _noise(report),
         "Energy: not measured.",
+        *_classes_judged(report),
         *_rivals(report),
         *_pruned_nothing(report),
         *source.remarks,
     ]
+
+
+def _metric(accuracy: Accuracy) -> str:
+    """Which library computed the metric; reports of versions up to 0.3 don't tell."""
+    if not accuracy.implementation:
+        return ""
+    return f"; the metric is that of {accuracy.implementation}{'' if accuracy.folds else ', without standard errors'}"
+
+
+def _classes_judged(report: Report) -> list[str]:
+    """Which classes `limits.max_class_drop` is about."""
+    if report.limits.max_class_drop is None:
+        return []
+    objects = report.results[0].accuracy.objects.values()
+    judged = sum(count >= ENOUGH for count in objects)
+    return [f"limits.max_class_drop judges {judged} of {len(objects)} classes, those with at least {ENOUGH} objects."]
 
 
 def _pruned_nothing(report: Report) -> list[str]:

@@ -7,6 +7,7 @@ from optimize.measure.latency import ALIKE, Latency
 from optimize.measurement import Measurement
 from optimize.precision import FP32, Precision
 from optimize.result import Report, Result
+from optimize.verdict.class_loss import class_losses
 from optimize.verdict.plain import called, nothing
 
 # A sound int8 executes 96 to 100 % here, with box decoding and perhaps the last convolutions in float. A tenth in
@@ -16,6 +17,7 @@ LEFT_OUT = 0.01  # share of the validation images; leaving out this many or more
 LOST = 0.1  # share of a class's objects, in either split; losing this many or more is an alarm
 SPREAD = 0.15  # quartiles of an A/A check: 5 to 12 % on two quiet cores, 20 % where other work shares them
 NOTHING, LITTLE = 0.01, 0.1  # of the metric, 0 to 1; and as a share of the original's
+CLASS_LOST = 10  # percentage points beyond two standard errors
 ERRORS, BETTER = 2, 0.005  # standard errors of the difference; and the smallest gain of the metric that matters
 
 
@@ -36,6 +38,7 @@ def fired(report: Report) -> tuple[Gate, ...]:
         "wrong arithmetic": [*_arithmetic(report), *_arithmetic_elsewhere(report)],
         "int8 share": _int8(report),
         "accuracy near zero": _near_zero(report),
+        "class lost": _class_lost(report),
         "better than the original": _better(report),
         "slower": _slower(report),
     }
@@ -49,7 +52,7 @@ def of_row(row: Result, first: Result, report: Report) -> list[str]:
     """
     alone = replace(report, results=(first,) if row is first else (first, row))
     missed = [row.missed] if row.missed else []
-    return [*missed, *_arithmetic(alone), *_int8(alone), *_near_zero(alone), *_better(alone)]
+    return [*missed, *_arithmetic(alone), *_int8(alone), *_near_zero(alone), *_class_lost(alone), *_better(alone)]
 
 
 def of_measurement(one: Measurement, report: Report) -> list[str]:
@@ -146,8 +149,33 @@ def _near_zero(report: Report) -> list[str]:
         f"{called(row)} has {metric} {row.accuracy.score:.4f} where the original has {score:.4f}: the model is broken, "
         "or needs more training."
         for row in others
-        if row.accuracy.score < max(NOTHING, LITTLE * score)
+        if _is_near_zero(row, first)
     ]
+
+
+def _is_near_zero(row: Result, first: Result) -> bool:
+    return row.accuracy.score < max(NOTHING, LITTLE * first.accuracy.score)
+
+
+def _class_lost(report: Report) -> list[str]:
+    """Rows that lose a class, rivals too; one that lost everything has its alarm already."""
+    first, *others = report.results
+    sentences = []
+    for row in others:
+        lost = [
+            (loss, error)
+            for loss in ([] if _is_near_zero(row, first) else class_losses(row, report))
+            if (error := loss.error) is not None and loss.points - ERRORS * 100 * error > CLASS_LOST
+        ]
+        if lost:
+            (worst, error), *others_lost = lost
+            more = f", and {len(others_lost)} more classes lose as clearly" if others_lost else ""
+            sentences.append(
+                f"{called(row)} has {row.accuracy.metric} {worst.after:.4f} for class {worst.name}, the original "
+                f"{worst.before:.4f}: {worst.points:.1f} points lost on {worst.objects} objects, with a standard error "
+                f"of {100 * error:.1f}{more}; train longer, prune less, or set limits.max_class_drop."
+            )
+    return sentences
 
 
 def _better(report: Report) -> list[str]:

@@ -7,6 +7,7 @@ from math import inf
 from optimize.limits import Limits
 from optimize.measure.latency import ALIKE, Latency
 from optimize.result import Report, Result
+from optimize.verdict.class_loss import class_losses
 from optimize.verdict.plain import called, change, nothing, original, points
 from optimize.verdict.rivals import ERRORS, beaten, is_made
 
@@ -161,6 +162,12 @@ def _misses(row: Result, report: Report, limits: Limits) -> tuple[Miss, ...]:
     if limits.max_drop is not None and dropped > limits.max_drop:
         excess = (dropped - limits.max_drop) / (limits.max_drop or 1)  # where nothing may be lost, in points
         found.append(Miss(f"{dropped:.2f} points of {metric} lost instead of {limits.max_drop:g}", excess))
+    if limits.max_class_drop is not None and (losses := class_losses(row, report)):
+        worst, most = losses[0], limits.max_class_drop
+        if worst.points > most:
+            where = f"in class {worst.name} ({worst.before:.4f} to {worst.after:.4f})"
+            reason = f"{worst.points:.2f} points of {metric} lost {where} instead of {most:g}"
+            found.append(Miss(reason, (worst.points - most) / (most or 1)))
     measured: dict[str, tuple[float | None, str, float]] = {
         "latency_ms": (row.latency.median_ms if row.latency else None, "ms", 1),
         "flops": (row.flops, "GFLOPs", 1e9),

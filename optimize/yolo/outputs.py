@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +13,26 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils.metrics import ClassifyMetrics, Metric, ap_per_class
 
 from optimize.dataset import Dataset
-from optimize.measure.accuracy import leave_groups_out
+from optimize.measure.accuracy import ENOUGH, leave_groups_out
 from optimize.measure.detections import Detections
 from optimize.yolo.detections import classified, detected
+from optimize.yolo.tasks.task import Figures
+
+
+class Score(NamedTuple):
+    """The main metric of some images: as a whole, and by class."""
+
+    whole: float
+    classes: dict[str, float]
+
+
+def _figures(score: Score, objects: dict[str, int], folds: Sequence[Score]) -> Figures:
+    """The figures of all images from their score and from those without one group of them."""
+    judged = [
+        name for name, count in objects.items() if count >= ENOUGH and all(name in fold.classes for fold in folds)
+    ]
+    by_class = {name: tuple(fold.classes[name] for fold in folds) for name in judged} if folds else {}
+    return Figures(score.classes, objects, tuple(fold.whole for fold in folds), by_class)
 
 
 @dataclass(frozen=True)
@@ -43,24 +60,26 @@ class Boxes:
         found = detected(position(batch["im_file"][0]), outputs[0], batch, names, self.rotated)
         return found, {name: values[-1] for name, values in validator.metrics.stats.items()}
 
-    def figures(
-        self, validator: DetectionValidator, data: Dataset, images: list[dict]
-    ) -> tuple[dict[str, float], dict[str, int], tuple[float, ...]]:
-        """The average precision by class, objects by class, and the mean average precision by fold."""
-        main = getattr(validator.metrics, self.metric)
-        classes = {data.titles[i]: float(ap) for i, ap in zip(main.ap_class_index, main.ap, strict=True)}
+    def figures(self, validator: DetectionValidator, data: Dataset, images: list[dict]) -> Figures:
+        """The average precision by class, objects by class, and both means and classes by fold."""
         objects = dict(zip(data.titles, validator.metrics.nt_per_class.tolist(), strict=True))
 
-        def mean_average_precision(some: list[dict]) -> float | None:
+        def by_class(metric: Metric) -> dict[str, float]:
+            return {data.titles[i]: float(ap) for i, ap in zip(metric.ap_class_index, metric.ap, strict=True)}
+
+        def average_precision(some: list[dict]) -> Score | None:
             hit, confidence, predicted, labelled = (
                 np.concatenate([image[name] for image in some])
                 for name in (self.hits, "conf", "pred_cls", "target_cls")
             )
             metric = Metric()
             metric.update(ap_per_class(hit, confidence, predicted, labelled)[2:])
-            return float(metric.map) if labelled.size else None  # ultralytics calls it 0 where nothing is labelled
+            # ultralytics calls it 0 where nothing is labelled
+            return Score(float(metric.map), by_class(metric)) if labelled.size else None
 
-        return classes, objects, leave_groups_out(images, mean_average_precision)
+        main = getattr(validator.metrics, self.metric)
+        whole = Score(float(main.map), by_class(main))
+        return _figures(whole, objects, leave_groups_out(images, average_precision))
 
 
 class InOrder(ClassificationValidator):
@@ -82,18 +101,16 @@ class Classes:
         found = classified(position(file), outputs, batch, names)
         return found, {"target": validator.targets[-1], "given": validator.pred[-1]}
 
-    def figures(
-        self, validator: InOrder, data: Dataset, images: list[dict]
-    ) -> tuple[dict[str, float], dict[str, int], tuple[float, ...]]:
-        """The share of each class's images that were given that class, images by class, and top-1 by fold."""
-        target, given = torch.cat(validator.targets), torch.cat(validator.pred)[:, 0]
-        shares = {i: (given[target == i] == i).float().mean().item() for i in target.unique().tolist()}
-        classes = {data.titles[i]: share for i, share in shares.items()}
-        objects = dict(zip(data.titles, target.bincount(minlength=len(data.names)).tolist(), strict=True))
+    def figures(self, validator: InOrder, data: Dataset, images: list[dict]) -> Figures:
+        """The share of each class's images that were given that class, images by class, and both scores by fold."""
+        objects = torch.cat(validator.targets).bincount(minlength=len(data.names)).tolist()
 
-        def top1(some: list[dict]) -> float:
+        def top1(some: list[dict]) -> Score:
+            targets, given = ([image[name] for image in some] for name in ("target", "given"))
             metrics = ClassifyMetrics()
-            metrics.process([image["target"] for image in some], [image["given"] for image in some])
-            return metrics.top1
+            metrics.process(targets, given)
+            target, first = torch.cat(targets), torch.cat(given)[:, 0]
+            shares = {i: (first[target == i] == i).float().mean().item() for i in target.unique().tolist()}
+            return Score(metrics.top1, {data.titles[i]: share for i, share in shares.items()})
 
-        return classes, objects, leave_groups_out(images, top1)
+        return _figures(top1(images), dict(zip(data.titles, objects, strict=True)), leave_groups_out(images, top1))

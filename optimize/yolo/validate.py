@@ -17,8 +17,9 @@ from optimize.input_size import Size
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import Detections
 from optimize.yolo import read_only  # noqa: F401  replaces what writes into a data set
+from optimize.yolo.metric import COCO, ULTRALYTICS, CocoEvaluation, implementation
 from optimize.yolo.tasks import BY_NAME
-from optimize.yolo.tasks.task import Outputs
+from optimize.yolo.tasks.task import Figures, Outputs
 
 
 class _Shim(nn.Module):
@@ -41,6 +42,7 @@ def validate(
     data: Dataset,
     imgsz: Size,
     keep: Callable[[Detections], object] = lambda detections: None,
+    metric: str = ULTRALYTICS,
 ) -> Accuracy:
     """Accuracy of a session, judged as `data.task` is.
 
@@ -51,6 +53,8 @@ def validate(
     The settings are those of `yolo val` for an exported file, for every variant alike: batch 1, and where they apply
     square letterbox (`rect=False`), confidence above 0.001 (`obb`: 0.01), IoU 0.7 for NMS. So the figures equal stock
     ultralytics' for the same file, and a checkpoint is compared with its exports on the same pixels.
+
+    `metric` says which implementation computes the accuracy, whatever is installed; COCO's gives no folds.
 
     `keep` is called with what was found in each image that could be read, in the same order for every session.
     """
@@ -65,14 +69,18 @@ def validate(
         "rect": False,
     }
     settings |= {"single_cls": data.single_cls, "device": "cpu", "plots": False, "verbose": False}
+    settings |= {"val": metric == COCO}  # to ultralytics: whether its save_json, and so COCO's evaluation, may be taken
     # ultralytics insists on a folder, and puts nothing there that we need
     with TemporaryDirectory() as folder, _same_threads():
         validator = parts.validator(save_dir=Path(folder), args=settings)
         images = _watch(validator, parts.outputs, data, keep)
+        evaluation = CocoEvaluation(validator, data) if metric == COCO else None
         found = validator(model=_Shim(session, data.names, imgsz))
     metrics = {name: float(found[key]) for name, key in task.metrics.items()}
-    classes, objects, folds = parts.outputs.figures(validator, data, images)
-    return Accuracy(metrics, len(images), classes, objects, folds)
+    figures = parts.outputs.figures(validator, data, images)
+    if evaluation:
+        figures = Figures(evaluation.classes() or figures.classes, figures.objects, (), {})
+    return Accuracy(metrics, len(images), *figures, implementation=implementation(metric))
 
 
 @contextmanager

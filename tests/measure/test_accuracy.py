@@ -35,6 +35,23 @@ def test_the_error_is_that_of_the_jackknife():
     assert accuracy(0.5, 0.7).error_of_difference(accuracy(0.3, 0.5, 0.5)) is None
 
 
+def test_a_class_has_an_error_of_its_own():
+    one, other = (Accuracy({"mAP50-95": 0.5}, 8, {}, class_folds={"dark": folds}) for folds in ((0.5, 0.7), (0.4, 0.7)))
+    assert one.error_of_class_difference(other, "dark") == pytest.approx((1 / 2 * 2 * 0.05**2) ** 0.5)
+    assert one.error_of_class_difference(other, "bright") is None
+    assert one.error_of_class_difference(accuracy(0.5, 0.7), "dark") is None
+
+
+@pytest.mark.parametrize(("enough", "judged"), [(4, {"class0", "class1"}), (5, set())])
+def test_only_classes_with_enough_objects_are_judged_alone(enough, judged, tmp_path, monkeypatch):
+    monkeypatch.setattr("optimize.yolo.outputs.ENOUGH", enough)
+    data = resolve(str(write_dataset(tmp_path, "detect")))
+    found = validate(guessing("detect"), data, square(64))
+    assert found.objects == {"class0": 4, "class1": 4}
+    assert found.class_folds.keys() == judged
+    assert all(len(folds) == 8 for folds in found.class_folds.values())
+
+
 @pytest.mark.parametrize("count", [2, 7, 20])
 def test_for_a_mean_and_an_image_per_fold_it_is_the_textbook_standard_error(count):
     values = np.random.default_rng(count).random(count).tolist()
@@ -79,6 +96,7 @@ def guessing(task: str):
 @pytest.mark.parametrize("task", ALL)
 def test_a_fold_is_what_a_validation_without_its_images_finds(task, tmp_path, monkeypatch):
     given = []
+    monkeypatch.setattr("optimize.yolo.outputs.ENOUGH", 1)
     monkeypatch.setattr(
         "optimize.yolo.outputs.leave_groups_out",
         lambda images, score: given.append(score(images)) or leave_groups_out(images, score),
@@ -86,7 +104,7 @@ def test_a_fold_is_what_a_validation_without_its_images_finds(task, tmp_path, mo
     data = resolve(str(write_dataset(tmp_path / "data", task)), task)
     seen = []
     whole = validate(guessing(task), data, square(64), seen.append)
-    assert given == [whole.score]
+    assert given == [(whole.score, whole.classes)]
     assert whole.score > 0 and whole.error > 0
     assert len(whole.folds) == whole.images == len(data.val)
     assert sum(whole.objects.values()) == sum(len(image.truth) for image in seen) == len(data.val)
@@ -96,6 +114,10 @@ def test_a_fold_is_what_a_validation_without_its_images_finds(task, tmp_path, mo
         shutil.move(left_out, tmp_path / left_out.name)
         rest = validate(guessing(task), resolve(str(data.yaml), task), square(64))
         assert rest.score == whole.folds[position]
+        assert {name: folds[position] for name, folds in whole.class_folds.items()} == {
+            name: score for name, score in rest.classes.items() if name in whole.class_folds
+        }
+        assert whole.class_folds.keys() == set(data.names)
         shutil.move(tmp_path / left_out.name, left_out)
 
 

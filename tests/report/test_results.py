@@ -8,7 +8,7 @@ import pytest
 from helpers import reports
 from optimize.errors import InputError
 from optimize.provenance import Host
-from optimize.report import markdown, results
+from optimize.report import markdown, results, words
 from optimize.result import Failure
 
 
@@ -48,6 +48,20 @@ def test_another_file_is_one_sentence(tmp_path, content, sentence):
         results.read(path)
     assert str(error.value).startswith(f"{path} {sentence}")
     assert "\n" not in str(error.value)
+
+
+def test_the_report_names_the_library_that_computed_the_metric():
+    first = reports.report().results[0]
+
+    def note(**changes) -> str:
+        row = replace(first, accuracy=replace(first.accuracy, **changes))
+        return next(line for line in words.notes(reports.report(results=(row,))) if line.startswith("Accuracy"))
+
+    assert "for every row; the metric is that of ultralytics 8.4; `points`" in note(implementation="ultralytics 8.4")
+    assert "; the metric is that of faster-coco-eval 1.8, without standard errors; `points`" in note(
+        implementation="faster-coco-eval 1.8", folds=()
+    )
+    assert "for every row; `points`" in note()  # up to version 0.3
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,14 @@ def test_what_can_not_be_compared_has_a_verdict_and_fronts_of_its_own(swept):
     assert {row.report.provenance.threads for row in found.fronts["latency"]} == {1, 2}
 
 
+def test_rows_of_two_metrics_are_never_compared(swept):
+    metrics = "ultralytics 8.4", "faster-coco-eval 1.8"
+    jobs = [made(0.1, "none", provenance=reports.provenance(metric=metric)) for metric in metrics]
+    found = summary.summarize(swept({0: ("metric=ultralytics", jobs[0]), 1: ("metric=coco", jobs[1])}))
+    assert [finding.parts[0].split(":")[0] for finding in found.findings] == [f"data.yaml, {one}" for one in metrics]
+    assert len(found.rows) == 2 * 9
+
+
 def test_each_of_several_limits_has_its_verdict(swept):
     strict, loose = (made(0.3, "int8", 0.02, limits=Limits(max_drop=drop)) for drop in (0, 5))
     found = summary.summarize(swept({0: ("limits.max_drop=0", strict), 1: ("limits.max_drop=5", loose)}))

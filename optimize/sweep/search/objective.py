@@ -12,6 +12,7 @@ from optimize.measure.latency import Latency
 from optimize.result import Report, Result
 from optimize.sweep.timing import timed
 from optimize.verdict import verdict
+from optimize.verdict.class_loss import class_losses
 from optimize.verdict.plain import called, points
 
 
@@ -23,8 +24,8 @@ class Worth:
         row: the row that the verdict takes of what the job asked for, e.g. `pruned+int8 on OpenVINO`.
         score: its accuracy, the task's main metric, 0 to 1.
         milliseconds: its median time, at the speed that the machine had when the original was timed first.
-        excess: by limit, how far the row is beyond it, in points for `max_drop` and else as a share of the limit; 0 or
-            less where it is met.
+        excess: by limit, how far the row is beyond it, in points for `max_drop` and `max_class_drop`,
+            else as a share of the limit; 0 or less where it is met.
     """
 
     row: str
@@ -94,4 +95,7 @@ def _excess(row: Result, milliseconds: float, told: Report, limits: Limits) -> d
     values = {"latency_ms": milliseconds, "flops": row.flops, "size_mb": row.size_bytes / 1e6}
     shares = {name: value / getattr(limits, name) - 1 for name, value in values.items() if getattr(limits, name)}
     lost = {} if limits.max_drop is None else {"max_drop": -points(row, told) - limits.max_drop}
+    if limits.max_class_drop is not None:
+        largest = max((loss.points for loss in class_losses(row, told)), default=0.0)
+        lost["max_class_drop"] = largest - limits.max_class_drop
     return lost | shares

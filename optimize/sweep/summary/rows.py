@@ -46,10 +46,10 @@ class Row:
         return " ".join([name, *self.family.values()])
 
     @property
-    def peers(self) -> tuple[str, str, int]:
+    def peers(self) -> tuple[str, str, str, int]:
         """Rows can be compared that have the same data and metric, and were timed on as many threads."""
         made = self.report.provenance
-        return made.fingerprint, self.result.accuracy.metric, made.threads
+        return made.fingerprint, self.result.accuracy.metric, made.metric, made.threads
 
 
 def rows(sweep: Sweep, told: dict[int, dict[str, str]]) -> list[Row]:
@@ -104,8 +104,8 @@ def with_(told: dict[str, str]) -> str:
 
 
 def groups(known: Iterable[Row]) -> list[list[Row]]:
-    """Rows that can be compared with each other; one group, but in a sweep over data sets or threads."""
-    found: dict[tuple[str, str, int], list[Row]] = {}
+    """Rows that can be compared with each other; one group, but in a sweep over data sets, metrics or threads."""
+    found: dict[tuple[str, str, str, int], list[Row]] = {}
     for row in known:
         found.setdefault(row.peers, []).append(row)
     return list(found.values())
@@ -114,7 +114,7 @@ def groups(known: Iterable[Row]) -> list[list[Row]]:
 def _identity(result: Result, report: Report) -> tuple[object, ...]:
     variant, original, made = result.variant, report.results[0], report.provenance
     what = result.sha256, variant.runtime, variant.precision, variant.imgsz
-    return *what, original.sha256, original.variant.imgsz, made.fingerprint, made.threads
+    return *what, original.sha256, original.variant.imgsz, made.fingerprint, made.metric, made.threads
 
 
 def _short(values: set[str]) -> dict[str, str]:

@@ -122,4 +122,9 @@ def _where(group: list[Row], apart: list[list[Row]]) -> list[str]:
         return []
     made = group[0].report.provenance
     threads = {other[0].report.provenance.threads for other in apart}
-    return [made.data, *([f"threads={made.threads}"] if len(threads) > 1 else [])]
+    metrics = {other[0].report.provenance.metric for other in apart}
+    return [
+        made.data,
+        *([f"threads={made.threads}"] if len(threads) > 1 else []),
+        *([made.metric] if len(metrics) > 1 else []),
+    ]

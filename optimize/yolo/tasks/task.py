@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:  # not at run time: a report is drawn without ultralytics
     import numpy as np
@@ -15,6 +15,15 @@ if TYPE_CHECKING:  # not at run time: a report is drawn without ultralytics
     from optimize.dataset import Dataset
     from optimize.input_size import Size
     from optimize.measure.detections import Detections
+
+
+class Figures(NamedTuple):
+    """What `Accuracy` holds beside the metrics."""
+
+    classes: dict[str, float]
+    objects: dict[str, int]
+    folds: tuple[float, ...]
+    class_folds: dict[str, tuple[float, ...]]
 
 
 class Outputs(Protocol):
@@ -38,10 +47,8 @@ class Outputs(Protocol):
             names: of the classes.
         """
 
-    def figures(
-        self, validator: "BaseValidator", data: "Dataset", images: list[dict]
-    ) -> tuple[dict[str, float], dict[str, int], tuple[float, ...]]:
-        """`classes`, `objects` and `folds` of Accuracy; `images` are the statistics of each image."""
+    def figures(self, validator: "BaseValidator", data: "Dataset", images: list[dict]) -> Figures:
+        """`images` are the statistics of each image."""
 
 
 @dataclass(frozen=True)
