@@ -99,7 +99,7 @@ def notes(report: Report) -> list[str]:
         "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "
         "exported graph. Int8 does not lower the number of operations, it moves them from float to integer; `in int8` "
         "is the share that the compiled model executes in int8, read back from the runtime.",
-        f"Accuracy: ultralytics' validator on {accuracy.images} images, {fitted}batch 1, the same for every row; "
+        f"Accuracy: ultralytics' validator on {_images(report)}, {fitted}batch 1, the same for every row; "
         f"`points` are percentage points, 1 point is 0.01 {accuracy.metric}; `points` and `FLOPs` are changes relative "
         "to the original in torch.",
         f"Latency: one call of the graph, without preprocessing and NMS, {source.threads} threads, batch 1, "
@@ -113,6 +113,19 @@ def notes(report: Report) -> list[str]:
         *_pruned_nothing(report),
         *source.remarks,
     ]
+
+
+def _images(report: Report) -> str:
+    """The images that accuracies are of, and where files were chosen on others, these too."""
+    made, count = report.provenance, report.results[0].accuracy.images
+    if made.accuracy_on is None or made.chosen_on is None:
+        return f"{count} images"
+    if made.accuracy_on == made.chosen_on:
+        return f"{made.accuracy_on.described}, on which choices that decide what a file is were made as well"
+    return (
+        f"{made.accuracy_on.described} (choices that decide what a file is, as of int8's layers in float, were made on "
+        f"{made.chosen_on.described})"
+    )
 
 
 def _pruned_nothing(report: Report) -> list[str]:

@@ -121,4 +121,7 @@ def _where(group: list[Row], apart: list[list[Row]]) -> list[str]:
         return []
     made = group[0].report.provenance
     threads = {other[0].report.provenance.threads for other in apart}
-    return [made.data, *([f"threads={made.threads}"] if len(threads) > 1 else [])]
+    images = {other[0].report.provenance.accuracy_on for other in apart}
+    same_data = len({other[0].report.provenance.data for other in apart}) == 1
+    on = [made.accuracy_on.described] if made.accuracy_on and same_data and len(images) > 1 else []
+    return [made.data, *on, *([f"threads={made.threads}"] if len(threads) > 1 else [])]
