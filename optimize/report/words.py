@@ -2,6 +2,7 @@
 
 from optimize.report.sections.section import DASH
 from optimize.result import Report, Result
+from optimize.verdict.optimism import of_report
 from optimize.verdict.plain import change, nothing, original, points
 from optimize.verdict.verdict import decide
 from optimize.work import Pruned
@@ -92,6 +93,12 @@ def _in_int8(result: Result) -> str:
 
 def notes(report: Report) -> list[str]:
     """How the figures of the table were measured, and what limits them; whole sentences."""
+    optimism = of_report(report)
+    return [*method(report), *([optimism.sentence] if optimism else [])]
+
+
+def method(report: Report) -> list[str]:
+    """`notes` but for what the verdict's choice is worth, which in a sweep is made among the rows of all jobs."""
     accuracy, source = report.results[0].accuracy, report.provenance
     task = BY_NAME.get(source.task)  # None in a report from a copy of the program that has more tasks
     fitted = f"{task.fitted}, " if task else ""
