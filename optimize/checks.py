@@ -54,19 +54,23 @@ def check_fit(given: str, model: nn.Module, data: Dataset, called: str, fix: str
 def check_unchanged(data: Dataset) -> None:
     """Check that the data set did not change during the run, since a report is about one data set.
 
+    The test split counts where the report is of it.
+
     Raises:
         InputError: its content differs from that at the start.
     """
     fix = "leave it as it is during a run, and start the command again"
     try:
-        now = resolve(str(data.yaml), data.task, data.single_cls).fingerprint
+        now = resolve(str(data.yaml), data.task, data.single_cls, bool(data.test))
     except InputError as error:
         raise InputError(f"the data set {data.yaml} changed during the run: {error} So {fix}.") from error
-    if now != data.fingerprint:
-        raise InputError(
-            f"the data set {data.yaml} changed during the run (fingerprint {data.fingerprint} at the start, {now} at "
-            f"the end), so there is no report; {fix}."
-        )
+    pairs = (data.fingerprint, now.fingerprint), (data.test_fingerprint, now.test_fingerprint)
+    for before, after in pairs:
+        if before != after:
+            raise InputError(
+                f"the data set {data.yaml} changed during the run (fingerprint {before} at the start, {after} at "
+                f"the end), so there is no report; {fix}."
+            )
 
 
 def _first_difference(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:

@@ -73,9 +73,10 @@ def _attempt(config: DictConfig, settings: HydraConf, folder: Path) -> float | N
         end_with(os.getppid())
     os.chdir(home(Path(settings.sweep.dir)))
     logs = plain(settings.job_logging, resolve=True)
+    chooses = not settings.sweeper._target_.endswith(".BasicSweeper")  # Hydra's own runs what it was given
     with alone_in(folder):
         manifest.begin(folder, manifest.RUN)
-        return attempt(config, settings.job.num, plain(settings.overrides.task), logs, folder).score
+        return attempt(config, settings.job.num, plain(settings.overrides.task), logs, folder, chooses).score
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from optimize.errors import InputError
 from optimize.identity import OUTSIDE
 
 SHOWN = 3  # most frequent reasons that a sentence lists
-SPLITS = {"train": "training", "val": "validation"}
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def titles(names: Sequence[str]) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ class LeftOut:
     """Images of one split that ultralytics leaves out, and the objects lost with them.
 
     Attributes:
-        split: `train` or `val`.
+        split: `train`, `val` or `test`.
         images: how many are left out.
         listed: how many the split lists, including those left out.
         reasons: ultralytics' reasons with the number of images, the most frequent first.
@@ -52,11 +52,59 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class ImageSet:
+    """Which images an accuracy is of, for the report.
+
+    Attributes:
+        split: `val` or `test`.
+        images: how many.
+        listed: how many the split has.
+        fingerprint: of these images; equal where accuracies are of the same images.
+    """
+
+    split: str
+    images: int
+    listed: int
+    fingerprint: str
+
+    @property
+    def described(self) -> str:
+        """E.g. `200 test images`, or `100 of 300 validation images`."""
+        part = "" if self.images == self.listed else f" of {self.listed}"
+        return f"{self.images}{part} {SPLITS[self.split]} images"
+
+
+@dataclass(frozen=True)
+class EvaluationImages:
+    """Images that accuracy is measured on: a split, or a part of one.
+
+    Attributes:
+        split: `val` or `test`.
+        files: the images, in the order of the split.
+        listed: how many the split has.
+        fingerprint: of their content.
+    """
+
+    split: str
+    files: tuple[Path, ...]
+    listed: int
+    fingerprint: str
+
+    @property
+    def whole(self) -> bool:
+        return len(self.files) == self.listed
+
+    @property
+    def record(self) -> ImageSet:
+        return ImageSet(self.split, len(self.files), self.listed, self.fingerprint)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A data set in ultralytics' format, as ultralytics reads it.
 
     Only the fingerprint and the task take part in `repr`, and so in a stage's identity: the same content in another
-    folder is the same data set, and changed content is another one.
+    folder is the same data set, and changed content is another one. No training depends on the test split.
 
     Attributes:
         yaml: the data.yaml; where the labels are folders, the one that holds a folder per split.
@@ -64,13 +112,17 @@ class Dataset:
         train: images of the training split that ultralytics trains on, in its order.
         val: images of the validation split that ultralytics validates on, in its order.
         fingerprint: 16 hex digits over class names, and of these images labels, names, sizes and dates.
+        test: images of the test split, as `val`; empty where there is none, or where it isn't used.
+        test_fingerprint: as `fingerprint`, of the test split.
         task: name of the task of the models that read it, one of yolo/tasks/.
         keypoints: how many an object has and the numbers of each (2, or 3 with its visibility); None where the task
             has none.
         single_cls: whether all classes are one, `item`, as ultralytics' `single_cls=True` sees them.
-        classes: the classes of each training image's labels; an image without labels may be missing.
-        left_out: images that ultralytics leaves out, a record for each split that loses any, validation first.
+        classes: the classes of each image's labels; an image without labels may be missing.
+        left_out: images that ultralytics leaves out, a record for each split that loses any, the training split last.
         elsewhere: folders with images outside the folder of `yaml`.
+        separated: the images that choices are made on, and those of the report; None where both are the validation
+            split, see data/selection.py.
     """
 
     yaml: Path = field(repr=False, metadata=OUTSIDE)
@@ -84,6 +136,23 @@ class Dataset:
     classes: dict[Path, frozenset[int]] = field(default_factory=dict, repr=False, metadata=OUTSIDE, hash=False)
     left_out: tuple[LeftOut, ...] = field(default=(), repr=False, metadata=OUTSIDE, hash=False)
     elsewhere: tuple[str, ...] = field(default=(), repr=False, metadata=OUTSIDE)
+    test: tuple[Path, ...] = field(default=(), repr=False, metadata=OUTSIDE)
+    test_fingerprint: str = field(default="", repr=False, metadata=OUTSIDE)
+    separated: tuple[EvaluationImages, EvaluationImages] | None = field(default=None, repr=False, metadata=OUTSIDE)
+
+    @property
+    def validation_images(self) -> EvaluationImages:
+        return EvaluationImages("val", self.val, len(self.val), self.fingerprint)
+
+    @property
+    def choice_images(self) -> EvaluationImages:
+        """Images that choices are made on which decide what a file is: recipes, layers in float, trials of a search."""
+        return self.separated[0] if self.separated else self.validation_images
+
+    @property
+    def report_images(self) -> EvaluationImages:
+        """Images that the report's accuracies, detections and compared images are of."""
+        return self.separated[1] if self.separated else self.validation_images
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -108,8 +177,8 @@ def check_apart(given: str, folder: Path, data: Dataset) -> None:
     Raises:
         InputError: it is; `given` is how the user named `folder`.
     """
-    places = {image.parent.resolve() for image in (*data.train, *data.val)}
+    places = {image.parent.resolve() for image in (*data.train, *data.val, *data.test)}
     if data.yaml.is_dir():  # a new folder beside those of the classes would be a class
-        places |= {(data.yaml / split).resolve() for split in ("train", "val")}
+        places |= {(data.yaml / split).resolve() for split in SPLITS}
     if not places.isdisjoint((folder.resolve(), *folder.resolve().parents)):
         raise InputError(f"{given} is a folder with images of {data.yaml}; give another folder.")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from optimize.dataset import Dataset
+from optimize.dataset import Dataset, EvaluationImages
 from optimize.errors import during
 from optimize.host.quiet import timing, working
 from optimize.measure import clock, latency, machine, validation
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Judge:
-    """Evaluates variants of `runtimes` on the validation images of `data`.
+    """Evaluates variants of `runtimes` on the images of `data`: for the report on some, for choices on others.
 
     Attributes:
-        data: the data set, whose validation split is used.
+        data: the data set, which says on which images.
         runtimes: every runtime that a variant may name.
         store: the folder of finished work; an artefact in it that was validated is not validated again.
         threads: CPU threads of every runtime.
@@ -51,8 +51,8 @@ class Judge:
     threads: int
     rounds: int
     seed: int
-    seconds: float = clock.LONGEST
     metric: str = ULTRALYTICS
+    seconds: float = clock.LONGEST
 
     def runtime(self, variant: Variant) -> Runtime:
         return next(runtime for runtime in self.runtimes if runtime.info.name == variant.runtime)
@@ -69,40 +69,46 @@ class Judge:
         return self.runtime(variant).open(variant, self.threads)
 
     def score(self, variant: Variant) -> Accuracy:
-        """Accuracy of a built variant on the validation split."""
-        return self._validation(variant).accuracy
+        """Accuracy of a built variant on the images of the report; nothing may be chosen by it."""
+        return self._validation(variant, self.data.report_images).accuracy
+
+    def choice_score(self, variant: Variant) -> Accuracy:
+        """Accuracy of a built variant on the images that choices are made on."""
+        return self._validation(variant, self.data.choice_images).accuracy
 
     def detections(self, variant: Variant) -> Iterator[Detections]:
-        """Detections of a built variant in each image of the validation split, in the same order for every variant."""
-        return self._validation(variant).detections()
+        """Detections of a built variant in each image of the report, in the same order for every variant."""
+        return self._validation(variant, self.data.report_images).detections()
 
-    def _validation(self, variant: Variant) -> Validation:
+    def _validation(self, variant: Variant, images: EvaluationImages) -> Validation:
         @working()
         def validated(keep: Callable[[Detections], object]) -> Accuracy:
             session = self.open(variant)
             work = f"validating {variant.name} on {variant.runtime}"
-            with during(work), bar(work, len(self.data.val)) as tick:
-                accuracy = validate(tick(session), self.data, variant.imgsz, keep, self.metric)
-            log.info("%s on %s: %s %.4f", variant.name, variant.runtime, accuracy.metric, accuracy.score)
+            with during(work), bar(work, len(images.files)) as tick:
+                accuracy = validate(tick(session), self.data, variant.imgsz, keep, images, self.metric)
+            where = images.record.described
+            log.info("%s on %s, %s: %s %.4f", variant.name, variant.runtime, where, accuracy.metric, accuracy.score)
             return accuracy
 
         artefact = digest(variant.path), variant.runtime, variant.precision, str(variant.imgsz)
         # the number of threads changes the order of torch's sums
-        conditions = *artefact, self.data.fingerprint, machine_name(), str(self.threads), str(versions())
-        identity = *conditions, implementation(self.metric)
+        conditions = machine_name(), str(self.threads), str(versions()), implementation(self.metric)
+        identity = *artefact, images.split, images.fingerprint, *conditions
         return validation.validate_once(self.store, identity, validated)
 
     @working()
     def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:
         """Images where the detections of `before` and `after` differ; copies of the worst go to `folder`/images."""
-        root = os.path.commonpath([image.parent for image in self.data.val])
-        names = [image.relative_to(root).as_posix() for image in self.data.val]
+        files = self.data.report_images.files
+        root = os.path.commonpath([image.parent for image in files])
+        names = [image.relative_to(root).as_posix() for image in files]
         images, agreeing, worst = compare(self.detections(before), self.detections(after), names.__getitem__)
         (folder / "images").mkdir(exist_ok=True)
 
         def shown(rank: int, pair: Pair) -> ComparedImage:
             position, path = pair.before.image, Path("images", f"{rank}.jpg")
-            width, height = write_small_copy(self.data.val[position], folder / path, self.data.task)
+            width, height = write_small_copy(files[position], folder / path, self.data.task)
             return ComparedImage(
                 path=path,
                 name=names[position],

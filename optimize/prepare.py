@@ -14,6 +14,7 @@ from optimize.bundle import make as bundle
 from optimize.checks import check_fit, check_model, check_room
 from optimize.config import build, check_targets, plain, typed
 from optimize.data.digits import compose
+from optimize.data.selection import separate
 from optimize.dataset import Dataset, check_apart
 from optimize.device.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
@@ -131,7 +132,9 @@ def _data(settings: Settings, model: nn.Module) -> Dataset:
     )  # nothing is written before everything is checked
     given = str(compose(settings.store)) if settings.data == "digits" else settings.data
     trained: Any = model.args  # to torch, any attribute of a module may be a tensor
-    data = resolve(given, task(model), bool(trained.get("single_cls")))
+    data = resolve(given, task(model), bool(trained.get("single_cls")), settings.selection == "auto")
+    if settings.selection == "auto":
+        data = separate(data)
     for warning in (*(left_out.sentence for left_out in data.left_out), *data.remarks):
         log.warning(warning)
     return data

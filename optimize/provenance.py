@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from optimize.dataset import Dataset
+from optimize.dataset import Dataset, ImageSet
 from optimize.host import cpu, resources
 from optimize.host.process import quoted
 from optimize.input_size import Size, StoredSize
@@ -35,6 +35,9 @@ LIBRARIES = (
     "pillow",
     "albumentations",
 )
+
+
+Comparable = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class Provenance:
         train_images, val_images: images of each split.
         imgsz: of the input.
         stride: of the model; every size of an input is a multiple of it.
+        accuracy_on: the images that all accuracies of the report are of.
+        chosen_on: those on which choices were made that decide what a file is; both are None in reports of versions up
+            to 0.3, where they are the validation split.
         threads: CPU threads of every runtime.
         host: where it ran.
         versions: of all libraries that affect the figures.
@@ -91,6 +97,14 @@ class Provenance:
     remarks: tuple[str, ...]
     stride: int = 32  # reports of version 0.2 and older lack it
     metric: str = ""
+    accuracy_on: ImageSet | None = None
+    chosen_on: ImageSet | None = None
+
+    @property
+    def comparable(self) -> Comparable:
+        """Equal where accuracies are of the same images and metric, and times of as many threads."""
+        images = self.accuracy_on.fingerprint if self.accuracy_on else self.fingerprint
+        return self.fingerprint, images, self.metric, self.threads
 
 
 def gather(
@@ -119,6 +133,8 @@ def gather(
         versions=versions(),
         remarks=remarks,
         metric=metric,
+        accuracy_on=data.report_images.record,
+        chosen_on=data.choice_images.record,
     )
 
 

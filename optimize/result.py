@@ -31,10 +31,12 @@ class Result:
         size_bytes: of the artefact on disk.
         cost: operations and bytes counted in torch on the fused graph that the artefact was made from.
         graph: the same, counted on the exported artefact; None for a checkpoint, which is not exported.
-        accuracy: on the validation split.
+        accuracy: on the images of the report, `Provenance.accuracy_on`.
         latency: None where it was not measured.
         quantization: the record of its quantization; None where it was not quantized.
         profile: time by layer; None where the runtime reports none.
+        choice: accuracy on the images that choices are made on, for rows that a search chooses by; None for others, and
+            where these are the images of the report.
         rival: whether it is an alternative to optimizing: the original at a smaller input, or another model.
     """
 
@@ -50,6 +52,12 @@ class Result:
     quantization: Quantized | None = None
     profile: Profile | None = None
     rival: bool = False
+    choice: Accuracy | None = None
+
+    @property
+    def choice_accuracy(self) -> Accuracy:
+        """The accuracy by which a search may choose."""
+        return self.choice or self.accuracy
 
     @property
     def artefact(self) -> tuple[str, str, str]:
@@ -70,9 +78,11 @@ class Result:
         """The sentence on a quantized file that loses more than `quant.max_drop`; None for all others."""
         if self.quantization is None or self.quantization.reached:
             return None
+        decided_on = self.quantization.decided_on
+        where = f" on the {decided_on} that this is decided on" if decided_on else ""
         return (
             f"{self.variant.name} on {self.variant.runtime} loses {self.quantization.drop:.1f} points of "
-            f"{self.accuracy.metric} at best, quant.max_drop={self.quantization.max_drop} is allowed; raise "
+            f"{self.accuracy.metric} at best{where}, quant.max_drop={self.quantization.max_drop} is allowed; raise "
             "quant.max_drop, train for int8 with epochs= and recover=[bn,finetune,qat], or use quant=fp16."
         )
 

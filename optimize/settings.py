@@ -32,6 +32,7 @@ class Settings:
     bundle: bool = False
     overwrite: bool = False
     train_rivals: bool = False
+    selection: str = "auto"
 
     def __post_init__(self) -> None:
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")
@@ -43,6 +44,7 @@ class Settings:
         )
         _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
         _require(self.metric in ("ultralytics", "coco"), f"metric={self.metric}", "ultralytics or coco")
+        _require(self.selection in ("auto", "val"), f"selection={self.selection}", "auto or val")
         pixels = "pixels, a multiple of the model's stride, e.g. 640, or null for the size it was trained at"
         _require(self.imgsz is None or self.imgsz >= 1, f"imgsz={self.imgsz}", pixels)
 

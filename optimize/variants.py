@@ -173,7 +173,7 @@ def _in_precision(plan: Plan, stage: PrecisionStage, runtime: Runtime, model: Mo
     log.info("%s on %s lost more than allowed: training the model for int8", made.name, made.runtime)
     trained = apply(runtime.export, apply(plan.qat, model.variant, plan.store), plan.store)
     again = apply(replace(stage, reference=exported), trained, plan.store)
-    return max(made, again, key=lambda variant: plan.judge.score(variant).score)
+    return max(made, again, key=lambda variant: plan.judge.choice_score(variant).score)
 
 
 def _agree(variant: Variant, counted: Cost, graph: GraphCost | None) -> None:

@@ -155,13 +155,15 @@ class Quantized:
 
     Attributes:
         recipe: the one that was taken; None where there is but one way.
-        drop: points (0.01) of the task's main metric lost against the float32 file in the same runtime.
+        drop: points (0.01) of the task's main metric lost against the float32 file in the same runtime, on the images
+            that choices are made on; the report's accuracies are of others, where there are enough.
         max_drop: points that were allowed.
         reached: whether that holds.
         seconds: that it took; None where it was not measured.
         calibration: with which images; None where it needs none.
         candidates: every recipe, where all were tried.
         float_layers: in the order in which they returned to float; None where nothing had to.
+        decided_on: these images in words; None in records of versions up to 0.3, which took those of the report.
     """
 
     __pydantic_config__ = EXACT
@@ -174,6 +176,7 @@ class Quantized:
     calibration: Calibration | None = None
     candidates: tuple[Candidate, ...] = ()
     float_layers: tuple[FloatLayer, ...] | None = None
+    decided_on: str | None = None
     stage: Literal["quantize"] = "quantize"
 
 

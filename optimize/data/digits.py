@@ -1,11 +1,14 @@
 """The embedded data set: handwritten digits composed onto photographs, made on this machine, with exact boxes.
 
 Nothing is downloaded. The digits are the 1,797 of scikit-learn's `load_digits` (8x8, from the UCI "Optical Recognition
-of Handwritten Digits" test set); the photographs are its two `load_sample_images`. Every scene has its own seed, so it
-doesn't depend on other scenes, and scene i of a small data set is scene i of a larger one.
+of Handwritten Digits" test set); the photographs are its two `load_sample_images`, and for the test split the two that
+ultralytics brings. Every scene has its own seed, so it doesn't depend on other scenes, and scene i of a small data set
+is scene i of a larger one.
 
-Training and validation share no digit and no part of a photograph. A box is the tight box around the visible ink: the
-pixels that a stroke covers at least by half and that no later digit hides.
+No two splits share a digit or a part of a photograph. The test split came when all digits belonged to the other two: it
+has those 52 of the validation split's that none of the first 200 validation scenes shows, so with more of these, which
+no run has, some digits are in both. A box is the tight box around the visible ink: the pixels that a stroke covers at
+least by half and that no later digit hides.
 
 A mirrored digit is another glyph, so train with `fliplr=0`.
 """
@@ -19,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from scipy.ndimage import affine_transform, gaussian_filter
+from ultralytics.utils import ASSETS
 
 from optimize.host.files import move
 from optimize.inside import is_plain
@@ -29,9 +33,15 @@ from optimize.store.held import held
 VERSION = 1  # raise it when scenes change, so that an old data set in a store is not used for the new one
 SIDE = 160  # height and width of a scene in pixels
 NAMES = tuple("0123456789")
-FOLDS = {  # split: (seed, the digits, first and last + 1 column of both photographs); every fifth digit validates
-    "train": (0, [i for i in range(1797) if i % 5 != 4], slice(0, 400)),
-    "val": (1, [i for i in range(1797) if i % 5 == 4], slice(400, 640)),
+NOT_SHOWN = (  # digits that validate, but in none of the first 200 scenes
+    *(9, 24, 69, 129, 154, 159, 189, 209, 399, 434, 529, 579, 584, 594, 669, 709, 724, 729, 749, 769, 774, 789, 819),
+    *(829, 844, 939, 949, 954, 999, 1029, 1034, 1049, 1059, 1119, 1174, 1209, 1249, 1289, 1319, 1369, 1379, 1389),
+    *(1399, 1409, 1454, 1519, 1599, 1624, 1654, 1674, 1719, 1789),
+)
+FOLDS = {  # split: (seed, the digits, two photographs, first and last + 1 column of both); every fifth digit validates
+    "train": (0, [i for i in range(1797) if i % 5 != 4], (0, 1), slice(0, 400)),
+    "val": (1, [i for i in range(1797) if i % 5 == 4], (0, 1), slice(400, 640)),
+    "test": (2, list(NOT_SHOWN), (2, 3), slice(None)),
 }
 INK = 0.5  # a pixel counts as ink if a stroke covers at least this share of it
 HIDDEN = 0.15  # a later digit may cover at most this share of the visible ink of another
@@ -66,9 +76,9 @@ def compose(root: Path, train: int = 800, val: int = 200) -> Path:
 
     Args:
         root: folder of the store.
-        train, val: number of images in each split.
+        train, val: number of images in each split; the test split has as many as the validation split.
     """
-    folder = root / f"digits-v{VERSION}-{train}-{val}"
+    folder = root / f"digits-v{VERSION}-{train}-{val}-{val}"
     partial = folder.with_name(f"{folder.name}.partial")
     with held(root, folder.name):
         if os.path.lexists(folder) and not (folder.is_dir() and is_plain(folder)):
@@ -77,17 +87,17 @@ def compose(root: Path, train: int = 800, val: int = 200) -> Path:
             if os.path.lexists(partial) and not (partial.is_dir() and is_plain(partial)):
                 set_aside(partial)
             shutil.rmtree(partial, ignore_errors=True)
-            _write(partial, {"train": train, "val": val})
+            _write(partial, {"train": train, "val": val, "test": val})
             manifest.seal(partial)
             move(partial, folder)
     return folder / "data.yaml"
 
 
 def scene(split: str, index: int) -> Scene:
-    """Compose scene `index` of `train` or `val`."""
-    seed, digits, columns = FOLDS[split]
+    """Compose scene `index` of `train`, `val` or `test`."""
+    seed, digits, photographs, columns = FOLDS[split]
     rng = np.random.default_rng([VERSION, seed, index])
-    canvas = _background(rng, columns)
+    canvas = _background(rng, photographs, columns)
     owner = np.full((SIDE, SIDE), -1)
     sources: list[int] = []
     for _ in range(rng.integers(2, 7)):
@@ -105,9 +115,9 @@ def scene(split: str, index: int) -> Scene:
     return Scene(canvas.round().clip(0, 255).astype(np.uint8), owner, classes, tuple(sources))
 
 
-def _background(rng: np.random.Generator, columns: slice) -> np.ndarray:
-    """(SIDE, SIDE, 3) float: a turned square of one photograph."""
-    photo = _photographs()[rng.integers(2)][:, columns]
+def _background(rng: np.random.Generator, photographs: tuple[int, int], columns: slice) -> np.ndarray:
+    """(SIDE, SIDE, 3) float: a turned square of one of two photographs."""
+    photo = _photographs()[photographs[rng.integers(2)]][:, columns]
     side = rng.integers(80, 240, endpoint=True)
     top, left = (rng.integers(0, size - side, endpoint=True) for size in photo.shape[:2])
     crop = np.rot90(photo[top : top + side, left : left + side], int(rng.integers(4)))
@@ -174,10 +184,10 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _photographs() -> list[np.ndarray]:
-    """Two photographs, (427, 640, 3) uint8."""
+    """Four photographs, (height, width, 3) uint8: (427, 640) the first two, the others larger."""
     from sklearn.datasets import load_sample_images
 
-    return load_sample_images().images
+    return [*load_sample_images().images, *(np.array(Image.open(ASSETS / name)) for name in ("bus.jpg", "zidane.jpg"))]
 
 
 def _write(folder: Path, counts: dict[str, int]) -> None:
@@ -192,7 +202,7 @@ def _write(folder: Path, counts: dict[str, int]) -> None:
     names = "".join(f'  {index}: "{name}"\n' for index, name in enumerate(NAMES))
     # no `path`: ultralytics then takes the folder of this file as the root, whatever the working directory is
     (folder / "data.yaml").write_text(
-        f"train: images/train\nval: images/val\nnames:\n{names}", encoding="utf-8", newline="\n"
+        f"train: images/train\nval: images/val\ntest: images/test\nnames:\n{names}", encoding="utf-8", newline="\n"
     )
 
 

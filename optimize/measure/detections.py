@@ -25,7 +25,7 @@ class Detections:
     """Labelled and detected objects of one image.
 
     Attributes:
-        image: its position in the validation split, `Dataset.val`.
+        image: its position among the images that are validated, `EvaluationImages.files`.
         truth: the labelled objects; for `classify` the class.
         found: the detections of `CONFIDENCE` or more, after NMS; for `classify` the top class at any confidence.
     """

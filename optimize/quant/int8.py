@@ -37,10 +37,11 @@ class Int8:
 
     Attributes:
         data: the data set whose training split gives the calibration images.
-        judge: measures accuracy, and latency where candidates are compared.
+        judge: measures accuracy, on images that the report isn't of, and latency where candidates are compared.
         reference: the float32 variant that the drop refers to; None for the variant that is quantized.
         against: the key of `reference`.
         metric: the implementation that computes the scores, with its version.
+        decided_on: the fingerprint of the images that accuracy is compared on.
         machine: where scores, and in a search times, are measured; on another machine the result may differ.
     """
 
@@ -61,10 +62,12 @@ class Int8:
     reference: Variant | None = field(default=None, repr=False, metadata=OUTSIDE)
     metric: str = ""
     against: str = field(default="", init=False)
+    decided_on: str = field(default="", init=False)
     machine: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "against", self.reference.key if self.reference else "")
+        object.__setattr__(self, "decided_on", self.data.choice_images.fingerprint)
         threads = f"{self.judge.threads} threads of " if self.search else ""
         object.__setattr__(self, "machine", f"{threads}{machine_name()}")
         if self.calibration_images < 1:
@@ -87,7 +90,7 @@ class Int8:
         began = perf_counter()
         shutil.rmtree(folder / "tries", ignore_errors=True)  # left by a killed run, whose scores are in the store
         images = calibration_images(self.data, self.calibration_images, self.seed, variant.imgsz)
-        before = self.judge.score(self.judge.built(self.reference or variant)).score
+        before = self.judge.choice_score(self.judge.built(self.reference or variant)).score
         goal = before - self.max_drop / 100
         candidates: tuple[Candidate, ...] = ()
         float_layers: tuple[FloatLayer, ...] | None = None
@@ -117,6 +120,7 @@ class Int8:
             calibration=images.describe(),
             candidates=candidates,
             float_layers=float_layers,
+            decided_on=self.data.choice_images.record.described,
         )
         write_report(report, folder)
         path = folder / variant.path.name
@@ -135,7 +139,7 @@ class Int8:
         name = self.precision.name
         quantized = replace(variant, path=target, precision=name, tags=(*variant.tags, name))
         quantized = quantized.after(f"{identity(self)} {recipe} {floats}")
-        return Trial(recipe, quantizer, floats, quantized, self.judge.score(self.judge.built(quantized)).score)
+        return Trial(recipe, quantizer, floats, quantized, self.judge.choice_score(self.judge.built(quantized)).score)
 
     def _speeds(self, variant: Variant, tries: list[Trial]) -> list[float]:
         """Speedup of each try over `variant`, all timed interleaved."""

@@ -44,6 +44,9 @@ def wrong(report: Report) -> Iterator[str]:
     yield from (
         f"left_out: there is no split {lost.split!r:.40}" for lost in report.left_out if lost.split not in SPLITS
     )
+    for images in (report.provenance.accuracy_on, report.provenance.chosen_on):
+        if images and images.split not in SPLITS:
+            yield f"provenance: there is no split {images.split!r:.40}"
     if (report.noise is None) != (report.noise_spread is None):
         yield "noise and noise_spread: one of them is missing"
     if not _is_date(report.provenance.began):

@@ -1,6 +1,7 @@
 """results.json: every figure of a run, for programs and for drawing the report again."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +13,7 @@ from optimize.inside import content as bytes_of
 from optimize.report import checked
 from optimize.result import Report
 from optimize.verdict import gates, verdict
+from optimize.verdict.optimism import of_report
 
 SCHEMA, EARLIER = 5, (3, 4)
 MOST = 2**28  # bytes; the file of a run with twenty rows has about a hundredth of it
@@ -25,6 +27,7 @@ def write(report: Report, path: Path) -> None:
         row |= {"name": result.variant.name} | {name: getattr(result, name) for name in DERIVED}
         row |= {"missed": result.missed}
     content["verdict"] = verdict.headline(report)
+    content["optimism"] = asdict(optimism) if (optimism := of_report(report)) else None
     content["alarms"] = [gate._asdict() for gate in gates.fired(report)]
     write_text(path, json.dumps(content, indent=2))
 

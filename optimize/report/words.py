@@ -3,6 +3,7 @@
 from optimize.measure.accuracy import ENOUGH, Accuracy
 from optimize.report.sections.section import DASH
 from optimize.result import Report, Result
+from optimize.verdict.optimism import of_report
 from optimize.verdict.plain import change, nothing, original, points
 from optimize.verdict.verdict import decide
 from optimize.work import Pruned
@@ -93,6 +94,12 @@ def _in_int8(result: Result) -> str:
 
 def notes(report: Report) -> list[str]:
     """How the figures of the table were measured, and what limits them; whole sentences."""
+    optimism = of_report(report)
+    return [*method(report), *([optimism.sentence] if optimism else [])]
+
+
+def method(report: Report) -> list[str]:
+    """`notes` but for what the verdict's choice is worth, which in a sweep is made among the rows of all jobs."""
     accuracy, source = report.results[0].accuracy, report.provenance
     task = BY_NAME.get(source.task)  # None in a report from a copy of the program that has more tasks
     fitted = f"{task.fitted}, " if task else ""
@@ -100,7 +107,7 @@ def notes(report: Report) -> list[str]:
         "FLOPs: 2 per multiply-add, one image, on the fused graph of the deployed head, and counted again on every "
         "exported graph. Int8 does not lower the number of operations, it moves them from float to integer; `in int8` "
         "is the share that the compiled model executes in int8, read back from the runtime.",
-        f"Accuracy: ultralytics' validator on {accuracy.images} images, {fitted}batch 1, the same for every row"
+        f"Accuracy: ultralytics' validator on {_images(report)}, {fitted}batch 1, the same for every row"
         f"{_metric(accuracy)}; "
         f"`points` are percentage points, 1 point is 0.01 {accuracy.metric}; `points` and `FLOPs` are changes relative "
         "to the original in torch.",
@@ -132,6 +139,19 @@ def _classes_judged(report: Report) -> list[str]:
     objects = report.results[0].accuracy.objects.values()
     judged = sum(count >= ENOUGH for count in objects)
     return [f"limits.max_class_drop judges {judged} of {len(objects)} classes, those with at least {ENOUGH} objects."]
+
+
+def _images(report: Report) -> str:
+    """The images that accuracies are of, and where files were chosen on others, these too."""
+    made, count = report.provenance, report.results[0].accuracy.images
+    if made.accuracy_on is None or made.chosen_on is None:
+        return f"{count} images"
+    if made.accuracy_on == made.chosen_on:
+        return f"{made.accuracy_on.described}, on which choices that decide what a file is were made as well"
+    return (
+        f"{made.accuracy_on.described} (choices that decide what a file is, as of int8's layers in float, were made on "
+        f"{made.chosen_on.described})"
+    )
 
 
 def _pruned_nothing(report: Report) -> list[str]:

@@ -31,7 +31,7 @@ KINDS = {  # by the end of a name; None: the entry's manifest names the stage th
     "": None,
     LOCK: "lock",  # last: a lock is deleted after all that it guards
 }
-NAMES = r"[0-9a-f]{16}|digits-v\d+-\d+-\d+|tensorrt_[\w.-]+\.timings"
+NAMES = r"[0-9a-f]{16}|digits-v\d+(?:-\d+){2,3}|tensorrt_[\w.-]+\.timings"
 OURS = re.compile(rf"({NAMES})({'|'.join(map(re.escape, KINDS))})")
 MOST = 2**26  # bytes of a run's notes
 OTHER = "not ours"

@@ -28,7 +28,9 @@ OUTPUT = "output.txt"  # what libraries print
 KILLED = "its process was killed, most likely because the memory ran out; run fewer jobs at once."
 
 
-def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[str, Any], folder: Path) -> Job:
+def attempt(
+    config: DictConfig, number: int, overrides: list[str], logs: dict[str, Any], folder: Path, chooses: bool = False
+) -> Job:
     """Build the variants that `config` describes, and write the outcome into `folder`.
 
     A separate process frees its memory, and can be killed without ending other jobs.
@@ -39,13 +41,14 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
         overrides: what was set for it, in Hydra's grammar.
         logs: settings of its log.
         folder: of the job, which gets job.json, results.json, the log and output.txt.
+        chooses: whether the sweep chooses later jobs by the score of this one.
     """
     words = [typed(override) for override in overrides]
     running = Job(number, tuple(words), job.RUNNING, node(), time())
     job.write(running, folder)
     remove(folder, NAMES[RUN])  # only now, since whoever reads `built` expects results.json
     try:
-        failed, score = run_in_new_process(_build, config, words, logs, folder)
+        failed, score = run_in_new_process(_build, config, words, logs, folder, chooses)
     except BrokenProcessPool:
         failed, score = KILLED, None
     ended = replace(running, state=job.FAILED if failed else job.BUILT, ended=time(), sentence=failed, score=score)
@@ -53,7 +56,9 @@ def attempt(config: DictConfig, number: int, overrides: list[str], logs: dict[st
     return ended
 
 
-def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: Path) -> tuple[str | None, float | None]:
+def _build(
+    config: DictConfig, words: list[str], logs: dict[str, Any], folder: Path, chooses: bool
+) -> tuple[str | None, float | None]:
     """The reason of a failure, None if results.json was written; and the score."""
     _print_to(folder / OUTPUT)
     logging.config.dictConfig(logs)
@@ -66,7 +71,7 @@ def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: P
     from optimize.store.contents import begin_store
     from optimize.store.held import noting
     from optimize.store.manifest import placing
-    from optimize.sweep.search.objective import asked
+    from optimize.sweep.search.objective import asked, scored
     from optimize.yolo.checkpoint import trusted
     from optimize.yolo.label_cache import keep_in
 
@@ -77,9 +82,11 @@ def _build(config: DictConfig, words: list[str], logs: dict[str, Any], folder: P
             begin_store(plan.store)
             keep_in(plan.store)
             report = build(plan)
+            if chooses:
+                report = scored(report, plan.judge)
             with placing(folder) as partial:
                 results.write(report, partial / RESULTS)
-            return None, max((row.accuracy.score for row in asked(report)), default=None)
+            return None, max((row.choice_accuracy.score for row in asked(report)), default=None)
     except Exception as error:  # it becomes a row of the summary
         known = sentence(error)
         log.error("%s", known or described(error), exc_info=known is None)

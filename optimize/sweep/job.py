@@ -34,7 +34,7 @@ class Job:
         host: the machine that works or worked on it.
         began, ended: in seconds since 1970; None while it runs.
         sentence: why it failed.
-        score: the best accuracy of what it asked for, 0 to 1; None where that is not known.
+        score: the best accuracy of what it asked for, 0 to 1, by `Result.choice_accuracy`; None where it is not known.
     """
 
     number: int

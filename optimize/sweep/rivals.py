@@ -13,6 +13,7 @@ from optimize.failures import record_failure
 from optimize.measure.latency import Latency
 from optimize.pipeline import measure_subject
 from optimize.prepare import prepare
+from optimize.provenance import Comparable
 from optimize.result import Failure, Report, Result
 from optimize.sweep.timing import timed
 from optimize.verdict import verdict
@@ -29,10 +30,10 @@ def with_rivals(reports: dict[int, Report]) -> dict[int, Report]:
 
 def best_rows(reports: dict[int, Report]) -> dict[int, list[Result]]:
     """By job its rows that are the fastest made in a runtime, or that the verdict takes, of all comparable jobs."""
-    alike = defaultdict[tuple[str, int], list[tuple[int, Result]]](list)
+    alike = defaultdict[Comparable, list[tuple[int, Result]]](list)
     for number, report in reports.items():
         made = [row for row, _ in report.timed if is_made(row) and row.variant.runtime != "torch"]
-        alike[report.provenance.fingerprint, report.provenance.threads] += [(number, row) for row in made]
+        alike[report.provenance.comparable] += [(number, row) for row in made]
     found = defaultdict[int, list[Result]](list)
     for group in alike.values():
         runtimes = dict.fromkeys(row.variant.runtime for _, row in group)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from optimize.data.selection import LEAST
 from optimize.measure.latency import ALIKE, Latency
 from optimize.measurement import Measurement
 from optimize.precision import FP32, Precision
@@ -13,8 +14,8 @@ from optimize.verdict.plain import called, nothing
 # A sound int8 executes 96 to 100 % here, with box decoding and perhaps the last convolutions in float. A tenth in
 # float, which takes about twice as long as in int8, costs a tenth of the speed: as much as benchmark noise can hide.
 EXECUTED = 0.9
-LEFT_OUT = 0.01  # share of the validation images; leaving out this many or more is an alarm
-LOST = 0.1  # share of a class's objects, in either split; losing this many or more is an alarm
+LEFT_OUT = 0.01  # share of the validation or test images; leaving out this many or more is an alarm
+LOST = 0.1  # share of a class's objects, in any split; losing this many or more is an alarm
 SPREAD = 0.15  # quartiles of an A/A check: 5 to 12 % on two quiet cores, 20 % where other work shares them
 NOTHING, LITTLE = 0.01, 0.1  # of the metric, 0 to 1; and as a share of the original's
 CLASS_LOST = 10  # percentage points beyond two standard errors
@@ -32,6 +33,7 @@ def fired(report: Report) -> tuple[Gate, ...]:
     """Every alarm of a report; none where all figures can be trusted."""
     gates = {
         "left out": _left_out(report),
+        "same images": _same_images(report),
         "failed": _failed(report),
         "int8 drop": report.missed,
         "A/A": [*of_timing(report), *_timing_elsewhere(report)],
@@ -70,10 +72,27 @@ def _left_out(report: Report) -> list[str]:
             for name, (count, labelled) in left_out.objects.items()
             if count >= LOST * labelled
         ]
-        if lost or (left_out.split == "val" and left_out.images >= LEFT_OUT * left_out.listed):
+        if lost or (left_out.split != "train" and left_out.images >= LEFT_OUT * left_out.listed):
             by_class = f" By class: {', '.join(lost)}." if lost else ""
             sentences.append(f"{left_out.sentence}{by_class} Fix or remove these images; no figure includes them.")
     return sentences
+
+
+def _same_images(report: Report) -> list[str]:
+    """Files were chosen by the accuracies that are reported, which flatters what was chosen."""
+    made = report.provenance
+    chosen = any(row.quantization and row.quantization.decided_on for row in report.results)
+    if not chosen or made.accuracy_on is None or made.accuracy_on != made.chosen_on:
+        return []
+    fix = (
+        "leave out selection=val"
+        if made.config.get("selection") == "val"
+        else f"add `test:` to the data.yaml (for classification a folder test), or give {LEAST} validation images"
+    )
+    return [
+        f"choice and report share {made.accuracy_on.images} images: int8's recipe and its layers in float are chosen "
+        f"by accuracies that the report shows, so these may be too high; {fix}."
+    ]
 
 
 def _failed(report: Report) -> list[str]:

@@ -5,7 +5,7 @@ import re
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from ultralytics.data.utils import check_cls_dataset, check_det_dataset, img2lab
 from ultralytics.nn.autobackend import check_class_names
 from ultralytics.utils import ROOT
 
-from optimize.dataset import SPLITS, Dataset, LeftOut, titles
+from optimize.dataset import Dataset, LeftOut, titles
 from optimize.errors import InputError
 from optimize.yolo.bounds import check_list, check_tree
 from optimize.yolo.progress import stdout_to_stderr
@@ -26,11 +26,12 @@ from optimize.yolo.tasks import BY_NAME
 from optimize.yolo.tasks.task import Task
 
 EXAMPLES = 3
+NO_TEST = "or give selection=val, which reports on the validation split"
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # ultralytics fetches from those with one slash, too
 POINTS = 10_000  # of one object's keypoints
 
 
-def resolve(data: str, task: str = "detect", single_cls: bool = False) -> Dataset:
+def resolve(data: str, task: str = "detect", single_cls: bool = False, test: bool = False) -> Dataset:
     """The data set of a data.yaml, or of any name that ultralytics knows (downloaded where there is a network).
 
     Images and labels are those that ultralytics would train on and validate on; what it leaves out is recorded. It
@@ -42,6 +43,7 @@ def resolve(data: str, task: str = "detect", single_cls: bool = False) -> Datase
         data: what the user calls it; where labels are folders, one that holds train and val with a folder per class.
         task: as in `Dataset`.
         single_cls: take all classes for one, as a model does that was trained with `single_cls=True`.
+        test: read the test split as well, where the data set names one that isn't a part of the validation split.
 
     Raises:
         InputError: it is an archive or an address, the yaml or a folder is missing, the labels are those of another
@@ -60,10 +62,10 @@ def resolve(data: str, task: str = "detect", single_cls: bool = False) -> Datase
     if os.path.exists(path) and not path.is_file() and not path.is_dir():
         raise InputError(f"data={data} is no file and no folder; give a data.yaml, or for classification a folder.")
     read = _classified if BY_NAME[task].folders else _labelled
-    return read(data, BY_NAME[task], single_cls)
+    return read(data, BY_NAME[task], single_cls, test)
 
 
-def _labelled(data: str, task: Task, single_cls: bool) -> Dataset:
+def _labelled(data: str, task: Task, single_cls: bool, test: bool) -> Dataset:
     wanted = "give a data.yaml with train, val and names"
     info = _checked(partial(check_det_dataset, autodownload=not Path(data).exists()), data, wanted)
     yaml = Path(info["yaml_file"])
@@ -82,19 +84,24 @@ def _labelled(data: str, task: Task, single_cls: bool) -> Dataset:
     if task.keypoints:
         settings = keypoints, info.get("kpt_oks_sigmas"), info.get("flip_idx")
     splits = {}
-    for split in SPLITS:
-        _check_sources(data, split, info[split])
+    for split in _splits(test and info.get("test")):
+        instead = f", {NO_TEST}" if split == "test" else ""
+        _check_sources(data, split, info[split], instead)
         read = partial(read_labelled, info, split, task, single_cls)
-        splits[split] = _read(read, data, f"{split} split ({info[split]})", f"check the path in {yaml}")
+        splits[split] = _read(read, data, f"{split} split ({info[split]})", f"check the path in {yaml}{instead}")
         if not any(splits[split].objects):
             raise InputError(
                 f"data={data} has no labels for its {split} split; put a .txt per image into the folder labels, "
-                f"beside images, e.g. {img2label_paths(splits[split].images)[0]}."
+                f"beside images, e.g. {img2label_paths(splits[split].images)[0]}{instead}."
             )
     return _dataset(yaml, names, splits, task.name, keypoints, single_cls, settings)
 
 
-def _classified(data: str, task: Task, single_cls: bool) -> Dataset:
+def _splits(test: object) -> tuple[str, ...]:
+    return ("train", "val", "test") if test else ("train", "val")
+
+
+def _classified(data: str, task: Task, single_cls: bool, test: bool) -> Dataset:
     """The names of the folders are the labels."""
     wanted = "give a folder that holds train and val with a folder per class"
     if Path(data).is_dir() and not (Path(data) / "train").is_dir():  # ultralytics would copy it into a split of its own
@@ -107,12 +114,13 @@ def _classified(data: str, task: Task, single_cls: bool) -> Dataset:
         else _names(data, _checked(lambda _: check_class_names(info["names"]), data, wanted), info["nc"])
     )
     splits = {}
-    for split in SPLITS:
+    for split in _splits(test and info["test"] != info["val"] and info["test"]):
         if info[split] is None:
             raise InputError(f"data={data} has no folder {split}; {wanted}.")
         _check_source(data, split, info[split])
         read = partial(read_classified, info, split, single_cls)
-        splits[split] = _read(read, data, f"{split} split ({info[split]})", wanted)
+        remedy = f"{wanted}, {NO_TEST}" if split == "test" else wanted
+        splits[split] = _read(read, data, f"{split} split ({info[split]})", remedy)
     return _dataset(info["train"].parent, names, splits, task.name, None, single_cls, ())
 
 
@@ -143,12 +151,14 @@ def _keypoints(data: str, info: dict, task: Task) -> tuple[int, ...] | None:
     return tuple(shape) if task.keypoints else None
 
 
-def _check_sources(data: str, split: str, sources: str | list[str] | None) -> None:
+def _check_sources(data: str, split: str, sources: str | list[str] | None, instead: str) -> None:
     if not sources:
         raise InputError(f"data={data} names no images for its {split} split; check the yaml.")
     for path in [sources] if isinstance(sources, str) else sources:
         if not os.path.exists(path):
-            raise InputError(f"data={data} names {path} for its {split} split, which does not exist; check the yaml.")
+            raise InputError(
+                f"data={data} names {path} for its {split} split, which does not exist; check the yaml{instead}."
+            )
         _check_source(data, split, Path(path))
 
 
@@ -201,28 +211,43 @@ def _dataset(
     settings: tuple[Any, ...],
 ) -> Dataset:
     """The record of what was read; `settings` decide over training or accuracy, and so take part in the fingerprint."""
-    total = sha256(repr((names, single_cls, settings)).encode())
-    for split in splits.values():
-        total.update(str(len(split.images)).encode())
-        for image, label in zip(split.images, split.labels, strict=True):
-            stat = image.stat()
-            total.update(f"{image.parent.name}/{image.name} {stat.st_size} {stat.st_mtime_ns}".encode() + label)
+    settings = names, single_cls, settings
     train, val = splits["train"], splits["val"]
+    test = splits["test"].images if "test" in splits else ()
+    if set(test) <= set(val.images):  # ultralytics' VOC.yaml names the same images for both
+        test = ()
+    used = {name: splits[name] for name in ("test", "val", "train") if name != "test" or test}
     root = (yaml if yaml.is_dir() else yaml.parent).resolve()
-    left_out = [_left_out(name, splits[name], names, root) for name in ("val", "train") if splits[name].rejected]
+    left_out = [_left_out(name, split, names, root) for name, split in used.items() if split.rejected]
     return Dataset(
         yaml=yaml,
         names=names,
         train=train.images,
         val=val.images,
-        fingerprint=total.hexdigest()[:16],
+        fingerprint=_fingerprint(settings, (train, val)),
         task=task,
         keypoints=keypoints,
         single_cls=single_cls,
-        classes=dict(zip(train.images, map(frozenset, train.objects), strict=True)),
+        classes={
+            image: frozenset(objects)
+            for split in used.values()
+            for image, objects in zip(split.images, split.objects, strict=True)
+        },
         left_out=tuple(left_out),
-        elsewhere=_elsewhere(root, (*train.images, *val.images)),
+        elsewhere=_elsewhere(root, (*train.images, *val.images, *test)),
+        test=test,
+        test_fingerprint=_fingerprint(settings, (splits["test"],)) if test else "",
     )
+
+
+def _fingerprint(settings: tuple[Any, ...], splits: Iterable[Split]) -> str:
+    total = sha256(repr(settings).encode())
+    for split in splits:
+        total.update(str(len(split.images)).encode())
+        for image, label in zip(split.images, split.labels, strict=True):
+            stat = image.stat()
+            total.update(f"{image.parent.name}/{image.name} {stat.st_size} {stat.st_mtime_ns}".encode() + label)
+    return total.hexdigest()[:16]
 
 
 def _elsewhere(root: Path, images: tuple[Path, ...]) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def read_labelled(info: dict[str, Any], split: str, task: Task, single_cls: bool
 
     Args:
         info: as `check_det_dataset` gives it.
-        split: `train` or `val`.
+        split: `train`, `val` or `test`.
         task: of the models that read it.
         single_cls: take all classes for one.
 
@@ -97,7 +97,7 @@ def read_classified(info: dict[str, Any], split: str, single_cls: bool) -> Split
 
     Args:
         info: as `check_cls_dataset` gives it.
-        split: `train` or `val`.
+        split: `train`, `val` or `test`.
         single_cls: take all classes for one.
 
     Raises:

@@ -1,7 +1,7 @@
 """One validator per task for every runtime: ultralytics' own, fed by any session."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from ultralytics.data.base import BaseDataset
+from ultralytics.data.dataset import ClassificationDataset
 from ultralytics.engine.validator import BaseValidator
 
-from optimize.dataset import Dataset
+from optimize.dataset import Dataset, EvaluationImages
 from optimize.input_size import Size
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import Detections
@@ -42,6 +44,7 @@ def validate(
     data: Dataset,
     imgsz: Size,
     keep: Callable[[Detections], object] = lambda detections: None,
+    images: EvaluationImages | None = None,
     metric: str = ULTRALYTICS,
 ) -> Accuracy:
     """Accuracy of a session, judged as `data.task` is.
@@ -57,13 +60,16 @@ def validate(
     `metric` says which implementation computes the accuracy, whatever is installed; COCO's gives no folds.
 
     `keep` is called with what was found in each image that could be read, in the same order for every session.
+    `images` are those of `data` that are validated, by default those of the report.
     """
+    images = images or data.report_images
     task = BY_NAME[data.task]
     parts = task.parts()
     settings = {
         "task": task.stock,
         "mode": "val",
         "data": str(data.yaml),
+        "split": images.split,
         "imgsz": imgsz.side,
         "batch": 1,
         "rect": False,
@@ -73,14 +79,16 @@ def validate(
     # ultralytics insists on a folder, and puts nothing there that we need
     with TemporaryDirectory() as folder, _same_threads():
         validator = parts.validator(save_dir=Path(folder), args=settings)
-        images = _watch(validator, parts.outputs, data, keep)
+        if not images.whole:
+            _restrict(validator, images.files)
+        seen = _watch(validator, parts.outputs, data, images.files, keep)
         evaluation = CocoEvaluation(validator, data) if metric == COCO else None
         found = validator(model=_Shim(session, data.names, imgsz))
     metrics = {name: float(found[key]) for name, key in task.metrics.items()}
-    figures = parts.outputs.figures(validator, data, images)
+    figures = parts.outputs.figures(validator, data, seen)
     if evaluation:
         figures = Figures(evaluation.classes() or figures.classes, figures.objects, (), {})
-    return Accuracy(metrics, len(images), *figures, implementation=implementation(metric))
+    return Accuracy(metrics, len(seen), *figures, implementation=implementation(metric))
 
 
 @contextmanager
@@ -93,8 +101,30 @@ def _same_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def _restrict(validator: BaseValidator, files: Sequence[Path]) -> None:
+    """Validate these images of the split alone, read and checked as the whole split is, so with its label cache."""
+    build, wanted = validator.build_dataset, {os.path.abspath(file) for file in files}
+
+    def build_part(*args: Any, **settings: Any) -> BaseDataset | ClassificationDataset:
+        dataset = build(*args, **settings)
+        if isinstance(dataset, ClassificationDataset):
+            dataset.samples = [sample for sample in dataset.samples if os.path.abspath(sample[0]) in wanted]
+            return dataset
+        kept = [i for i, file in enumerate(dataset.im_files) if os.path.abspath(file) in wanted]
+        for name in ("im_files", "labels", "npy_files", "ims", "im_hw0", "im_hw"):  # all that has an entry per image
+            setattr(dataset, name, [getattr(dataset, name)[i] for i in kept])
+        dataset.ni = len(kept)
+        return dataset
+
+    validator.build_dataset = build_part
+
+
 def _watch(
-    validator: BaseValidator, outputs: Outputs, data: Dataset, keep: Callable[[Detections], object]
+    validator: BaseValidator,
+    outputs: Outputs,
+    data: Dataset,
+    files: Sequence[Path],
+    keep: Callable[[Detections], object],
 ) -> list[dict]:
     """A list that will hold ultralytics' statistics of each image; what is found there goes to `keep`.
 
@@ -102,7 +132,7 @@ def _watch(
     """
     images: list[dict[str, Any]] = []
     update = validator.update_metrics
-    positions = {os.path.abspath(image): i for i, image in enumerate(data.val)}
+    positions = {os.path.abspath(image): i for i, image in enumerate(files)}
 
     def position(file: str) -> int:
         return positions[os.path.abspath(file)]

@@ -4,6 +4,7 @@ import pickletools
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -24,6 +25,13 @@ def small(tmp_path):
     return digits.compose(tmp_path, train=3, val=2)
 
 
+def test_training_and_validation_are_those_of_before_there_was_a_test_split():
+    rows = "".join(
+        row for split in ("train", "val") for index in range(5) for row in digits._rows(digits.scene(split, index))
+    )
+    assert sha256(rows.encode()).hexdigest()[:16] == "92364b5f628f0b69"
+
+
 def test_two_compositions_are_byte_identical(tmp_path, small):
     again = digits.compose(tmp_path / "elsewhere", train=3, val=2)
     assert digest(again.parent) == digest(small.parent)
@@ -33,7 +41,7 @@ def test_recipe_is_the_one_of_this_version():
     labels = "".join(
         row for split in digits.FOLDS for index in range(5) for row in digits._rows(digits.scene(split, index))
     )
-    assert (digits.VERSION, sha256(labels.encode()).hexdigest()[:16]) == (1, "92364b5f628f0b69"), (
+    assert (digits.VERSION, sha256(labels.encode()).hexdigest()[:16]) == (1, "c6082050f2e0fc1d"), (
         "recipe changed: raise VERSION"
     )
 
@@ -44,24 +52,35 @@ def test_a_scene_does_not_depend_on_how_many_there_are(tmp_path, small):
         assert (larger.parent / file).read_bytes() == (small.parent / file).read_bytes()
 
 
-@pytest.mark.parametrize(("split", "other"), [("train", "val"), ("val", "train")])
+@pytest.mark.parametrize(("split", "other"), list(permutations(digits.FOLDS, 2)))
 def test_a_split_sees_neither_digits_nor_photographs_of_the_other(monkeypatch, split, other):
     before = [digits.scene(split, index).pixels for index in range(20)]
     glyphs, classes = digits._digits()
     photos = digits._photographs()
 
     def spoil(which):
-        _, sources, columns = digits.FOLDS[which]
+        _, sources, photographs, columns = digits.FOLDS[which]
+        shown = {source for index in range(20) for source in digits.scene(split, index).sources}
+        sources = sources if split == which else list(set(sources) - shown)  # see the next test
         bad_glyphs, bad_photos = glyphs.copy(), [photo.copy() for photo in photos]
         bad_glyphs[sources] = 1
-        for photo in bad_photos:
-            photo[:, columns] = 255 - photo[:, columns]
+        for i in photographs:
+            bad_photos[i][:, columns] = 255 - bad_photos[i][:, columns]
         monkeypatch.setattr(digits, "_digits", lambda: (bad_glyphs, classes))
         monkeypatch.setattr(digits, "_photographs", lambda: bad_photos)
         return [digits.scene(split, index).pixels for index in range(20)]
 
     assert all(np.array_equal(a, b) for a, b in zip(before, spoil(other), strict=True))
     assert not any(np.array_equal(a, b) for a, b in zip(before, spoil(split), strict=True))
+
+
+def test_no_scene_of_the_default_size_shows_a_digit_of_another_split():
+    shown = {
+        split: {source for index in range(count) for source in digits.scene(split, index).sources}
+        for split, count in (("train", 100), ("val", 200), ("test", 200))
+    }
+    assert shown["val"].isdisjoint(digits.NOT_SHOWN) and shown["test"] == set(digits.NOT_SHOWN)
+    assert shown["train"].isdisjoint(shown["val"] | shown["test"])
 
 
 def test_boxes_enclose_the_visible_ink_tightly():
@@ -73,7 +92,9 @@ def test_boxes_enclose_the_visible_ink_tightly():
 
 def test_ink_is_where_the_boxes_say(monkeypatch):
     """On a plain ground without blur or noise ink stands out, and nothing lies outside the boxes."""
-    monkeypatch.setattr(digits, "_background", lambda rng, columns: np.full((digits.SIDE, digits.SIDE, 3), 128.0))
+    monkeypatch.setattr(
+        digits, "_background", lambda rng, photographs, columns: np.full((digits.SIDE, digits.SIDE, 3), 128.0)
+    )
     monkeypatch.setattr(digits, "gaussian_filter", lambda canvas, sigma: canvas)
     for index in range(20):
         scene = digits.scene("val", index)
@@ -90,7 +111,7 @@ def test_classes_are_those_of_the_digits_drawn():
     for split in digits.FOLDS:
         scenes = [digits.scene(split, index) for index in range(20)]
         assert all(truth[s] == c for scene in scenes for s, c in zip(scene.sources, scene.classes, strict=True))
-        assert {c for scene in scenes for c in scene.classes} == set(range(10))
+        assert split == "test" or {c for scene in scenes for c in scene.classes} == set(range(10))
 
 
 def test_labels_hold_class_and_box_to_the_pixel(small):
@@ -109,7 +130,9 @@ def test_ultralytics_finds_it_from_any_folder(tmp_path, small, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in (small, small.relative_to(tmp_path)):
         found = ultralytics.data.utils.check_det_dataset(path)
-        assert found["val"] == str(small.parent / "images" / "val")
+        assert {split: found[split] for split in digits.FOLDS} == {
+            split: str(small.parent / "images" / split) for split in digits.FOLDS
+        }
         assert found["names"] == dict(enumerate(digits.NAMES))
 
 

@@ -3,14 +3,13 @@
 import shutil
 from pathlib import Path
 from statistics import fmean, stdev
-from zlib import crc32
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from helpers.tiny_tasks import TASKS, write_dataset
+from helpers.tiny_tasks import TASKS, guessing, write_dataset
 from optimize.dataset import LeftOut
 from optimize.input_size import square
 from optimize.measure.accuracy import Accuracy, leave_groups_out
@@ -74,23 +73,6 @@ def test_each_image_is_left_out_once(count, folds):
 
 def test_there_are_no_folds_where_one_has_no_score():
     assert leave_groups_out([0, 1, 2], lambda some: None if 1 not in some else 0.5) == ()
-
-
-def guessing(task: str):
-    """A session that guesses objects as large as those of tiny_tasks, the same each time it sees the same image."""
-    rest = {"segment": np.ones(32), "pose": [3, 3, 2, 61, 61, 2], "obb": [0]}.get(task, [])
-
-    def session(images: np.ndarray) -> list[np.ndarray]:
-        rng = np.random.default_rng(crc32(images.tobytes()))
-        if task == "classify":
-            return [rng.dirichlet(np.ones(6), 1).astype(np.float32)]
-        boxes, scores = rng.normal((32, 32, 58, 58), 2, (30, 4)), rng.random((30, 2))
-        if task == "rtdetr":
-            return [np.hstack([boxes / 64, scores.max(1)[:, None], scores.argmax(1)[:, None]])[None].astype(np.float32)]
-        found = np.hstack([boxes, scores, np.tile(rest, (30, 1))]).T[None].astype(np.float32)
-        return [found, np.ones((1, 32, 16, 16), np.float32)] if task == "segment" else [found]
-
-    return session
 
 
 @pytest.mark.parametrize("task", ALL)

@@ -90,7 +90,7 @@ class Judge:
     def count(self, variant: Variant):
         return RUNTIMES[variant.runtime].count(variant)
 
-    def score(self, variant: Variant) -> Accuracy:
+    def choice_score(self, variant: Variant) -> Accuracy:
         if variant.precision != "int8":
             return Accuracy({"mAP50-95": FLOAT_SCORE}, 8, {})
         lost = self.always + 0.01 * hard_layers_in_int8(variant) - self.trained * ("qat" in variant.tags)

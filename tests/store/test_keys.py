@@ -74,7 +74,7 @@ def validated(data, tmp_path, monkeypatch):
     """How often a variant was validated, so far."""
     calls: list[str] = []
 
-    def validate(session, data, imgsz, keep, metric) -> Accuracy:
+    def validate(session, data, imgsz, keep, images, metric) -> Accuracy:
         calls.append("once")
         return Accuracy({"mAP50-95": 0.5}, 0, {})
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -17,9 +18,11 @@ from optuna.trial import TrialState
 from helpers import reports
 from helpers.commands import command
 from helpers.messages import is_error, like
+from optimize.dataset import ImageSet
 from optimize.errors import InputError
 from optimize.input_size import square
 from optimize.limits import Limits
+from optimize.measure.accuracy import Accuracy
 from optimize.report import results
 from optimize.sweep import callback, job
 from optimize.sweep.job import BUILT, FAILED, RESULTS, Job
@@ -138,6 +141,36 @@ def test_a_runtime_in_which_the_original_was_not_timed_counts_for_nothing(monkey
 
     monkeypatch.setattr(objective, "timed", timed)
     assert worth(made(), [made()], {"torch": 1.0, "openvino": 1.0})[0] == [None]
+
+
+APART = {"accuracy_on": ImageSet("test", 8, 8, "t"), "chosen_on": ImageSet("val", 9, 9, "v")}
+
+
+def test_a_job_is_worth_what_it_scores_on_the_images_that_choices_are_made_on(monkeypatch):
+    def lower(row):
+        moved = {name: score - 0.1 for name, score in row.accuracy.metrics.items()}
+        return replace(row, choice=replace(row.accuracy, metrics=moved))
+
+    monkeypatch.setattr(objective, "timed", slowed(1))
+    (plain,), _ = worth(made(), [made()])
+    both = made(results=tuple(map(lower, made().results)))
+    (found,), _ = worth(both, [both])
+    assert (found.row, found.excess) == (plain.row, {"max_drop": pytest.approx(plain.excess["max_drop"])})
+    assert found.score == pytest.approx(plain.score - 0.1)
+    (found,), _ = worth(made(), [both])  # against an original that is reported only
+    assert found.excess == {"max_drop": pytest.approx(plain.excess["max_drop"] + 10)}
+
+
+def test_only_what_a_job_asked_for_is_validated_on_them():
+    judge = SimpleNamespace(choice_score=lambda variant: Accuracy({"mAP50-95": 0.25, "mAP50": 0.5}, 9, {}))
+    report = made()
+    assert objective.scored(report, judge) is report  # both are the same images
+    report = replace(report, provenance=replace(report.provenance, **APART))
+    found = objective.scored(report, judge)
+    assert [row.choice_accuracy.score for row in asked(found)] == [0.25, 0.25]
+    others = [row for row in found.results if row not in asked(found)]
+    assert all(row.choice is None and row.choice_accuracy == row.accuracy for row in others) and len(others) == 13
+    assert [replace(row, choice=None) for row in found.results] == list(report.results)
 
 
 @pytest.fixture

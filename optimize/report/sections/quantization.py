@@ -18,7 +18,12 @@ def section(report: Report) -> Section | None:
     files = Table(HEAD, tuple(_row(result, work) for result, work in made), words=HEAD[:3])
     more = [table for result, work in made for table in (*_candidates(result, work), *_float_layers(result, work))]
     seen = list(dict.fromkeys(_calibrated(work.calibration) for _, work in made if work.calibration))
-    return Section("quantization", "Quantization", LEAD, (files, *more), notes=tuple(seen))
+    decided = dict.fromkeys(
+        f"Drops are of the accuracies on {work.decided_on}, on which recipes and layers in float are chosen."
+        for _, work in made
+        if work.decided_on
+    )
+    return Section("quantization", "Quantization", LEAD, (files, *more), notes=(*decided, *seen))
 
 
 def _row(result: Result, work: Quantized) -> tuple[str, ...]:

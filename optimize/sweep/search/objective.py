@@ -7,6 +7,7 @@ So every batch is timed together with the untouched original of the first job, w
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.measure.latency import Latency
 from optimize.result import Report, Result
@@ -22,7 +23,7 @@ class Worth:
 
     Attributes:
         row: the row that the verdict takes of what the job asked for, e.g. `pruned+int8 on OpenVINO`.
-        score: its accuracy, the task's main metric, 0 to 1.
+        score: its accuracy, the task's main metric, 0 to 1, on the images that choices are made on.
         milliseconds: its median time, at the speed that the machine had when the original was timed first.
         excess: by limit, how far the row is beyond it, in points for `max_drop` and `max_class_drop`,
             else as a share of the limit; 0 or less where it is met.
@@ -51,8 +52,10 @@ def worth(
     """
     if not others:
         return [], speed or {}
-    alone = replace(first, results=tuple(_originals(first)))
-    joined = [replace(other, results=(*alone.results, *asked(other))) for other in others]  # compared with the former
+    alone = replace(first, results=tuple(map(_by_choice, _originals(first))))
+    joined = [  # each compared with the former
+        replace(other, results=(*alone.results, *map(_by_choice, asked(other)))) for other in others
+    ]
     timed_first, *timed_others = timed([alone, *joined])
     speed = speed or clock(timed_first)
     return [_worth(other, len(asked(before)), speed) for before, other in zip(others, timed_others, strict=True)], speed
@@ -67,6 +70,22 @@ def asked(report: Report) -> list[Result]:
     model = [row for row in own if (row.variant.runtime, row.variant.precision) == ("torch", "fp32")][-1].variant.tags
     last = [row for row in own if row.variant.tags[: len(model)] == model]
     return [row for row in last if report.quant in (None, row.variant.precision)]
+
+
+def scored(report: Report, judge: Judge) -> Report:
+    """`report` in which the rows that the job was about have an accuracy on the images that choices are made on."""
+    if report.provenance.chosen_on == report.provenance.accuracy_on:
+        return report
+    rows = asked(report)
+    results = (
+        replace(row, choice=judge.choice_score(row.variant)) if any(row is one for one in rows) else row
+        for row in report.results
+    )
+    return replace(report, results=tuple(results))
+
+
+def _by_choice(row: Result) -> Result:
+    return replace(row, accuracy=row.choice_accuracy)
 
 
 def _originals(report: Report) -> list[Result]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from optimize.provenance import Comparable
 from optimize.result import Report, Result
 from optimize.verdict.plain import original
 
@@ -20,7 +21,7 @@ def against_the_largest(reports: dict[int, Report]) -> dict[int, Compared]:
     At a smaller input a row's speed-up becomes the ratio of its median to that of the larger original, which was timed
     in the same sweep; its quartiles keep their distance as a share. Jobs at the largest input stay as they are.
     """
-    largest: dict[tuple[str, str, str, int], Report] = {}
+    largest: dict[tuple[str, Comparable], Report] = {}
     for report in reports.values():
         known = largest.setdefault(_model(report), report)
         if report.provenance.imgsz.pixels > known.provenance.imgsz.pixels:
@@ -28,9 +29,8 @@ def against_the_largest(reports: dict[int, Report]) -> dict[int, Compared]:
     return {number: _compared(report, largest[_model(report)]) for number, report in reports.items()}
 
 
-def _model(report: Report) -> tuple[str, str, str, int]:
-    made = report.provenance
-    return str(made.config.get("model")), made.fingerprint, made.metric, made.threads
+def _model(report: Report) -> tuple[str, Comparable]:
+    return str(report.provenance.config.get("model")), report.provenance.comparable
 
 
 def _compared(report: Report, base: Report) -> Compared:

@@ -72,7 +72,7 @@ def _content(found: Summary, ended: bool) -> dict[str, Any]:
         "work": sorted(sweep.made.keys() | sweep.found.keys()),
         "own": disk.folder_bytes(sweep),
         "stored": disk.store_bytes(sweep),
-        "notes": _notes(sweep),
+        "notes": [*_notes(sweep), *_optimism(found)],
         "made": next((report.provenance for report in sweep.reports.values()), None),
     }
 
@@ -150,6 +150,16 @@ def _reasons(found: Summary) -> list[str]:
     return []
 
 
+def _optimism(found: Summary) -> list[str]:
+    """Of each verdict, with the limits where there are several."""
+    several = len(found.findings) > 1
+    return [
+        f"{finding.parts[0].partition(':')[0]}: {finding.optimism.sentence}" if several else finding.optimism.sentence
+        for finding in found.findings
+        if finding.optimism
+    ]
+
+
 def _notes(sweep: Sweep) -> list[str]:
     """Those of all jobs, with the noise of the noisiest."""
     reports = list(sweep.reports.values())
@@ -157,5 +167,5 @@ def _notes(sweep: Sweep) -> list[str]:
         return []
     noise = max((report.noise for report in reports if report.noise is not None), default=None)
     spread = max((report.noise_spread for report in reports if report.noise_spread is not None), default=None)
-    every = [words.notes(replace(report, noise=noise, noise_spread=spread)) for report in reports]
+    every = [words.method(replace(report, noise=noise, noise_spread=spread)) for report in reports]
     return list(dict.fromkeys(note for notes in every for note in notes))

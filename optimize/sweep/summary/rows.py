@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import PurePath, PureWindowsPath
 
+from optimize.provenance import Comparable
 from optimize.result import Report, Result
 from optimize.sweep.job import Job
 from optimize.sweep.summary.against import against_the_largest
@@ -46,10 +47,9 @@ class Row:
         return " ".join([name, *self.family.values()])
 
     @property
-    def peers(self) -> tuple[str, str, str, int]:
-        """Rows can be compared that have the same data and metric, and were timed on as many threads."""
-        made = self.report.provenance
-        return made.fingerprint, self.result.accuracy.metric, made.metric, made.threads
+    def peers(self) -> tuple[Comparable, str]:
+        """Rows can be compared that have the same data, images and metric, and were timed on as many threads."""
+        return self.report.provenance.comparable, self.result.accuracy.metric
 
 
 def rows(sweep: Sweep, told: dict[int, dict[str, str]]) -> list[Row]:
@@ -104,17 +104,17 @@ def with_(told: dict[str, str]) -> str:
 
 
 def groups(known: Iterable[Row]) -> list[list[Row]]:
-    """Rows that can be compared with each other; one group, but in a sweep over data sets, metrics or threads."""
-    found: dict[tuple[str, str, str, int], list[Row]] = {}
+    """Rows that can be compared with each other; one group, but in a sweep over data, images, metrics or threads."""
+    found: dict[tuple[Comparable, str], list[Row]] = {}
     for row in known:
         found.setdefault(row.peers, []).append(row)
     return list(found.values())
 
 
 def _identity(result: Result, report: Report) -> tuple[object, ...]:
-    variant, original, made = result.variant, report.results[0], report.provenance
+    variant, original = result.variant, report.results[0]
     what = result.sha256, variant.runtime, variant.precision, variant.imgsz
-    return *what, original.sha256, original.variant.imgsz, made.fingerprint, made.metric, made.threads
+    return *what, original.sha256, original.variant.imgsz, report.provenance.comparable
 
 
 def _short(values: set[str]) -> dict[str, str]:

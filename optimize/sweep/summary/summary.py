@@ -10,6 +10,7 @@ from optimize.sweep.summary.fronts import fronts
 from optimize.sweep.summary.rows import Row, groups, overrides, rows
 from optimize.sweep.sweep import Sweep
 from optimize.verdict import gates, verdict
+from optimize.verdict.optimism import Optimism, of_choice
 from optimize.verdict.verdict import Verdict
 
 
@@ -22,12 +23,14 @@ class Finding:
         verdict: over all of them.
         row: the best, or the nearest miss.
         parts: what to take, and why, as in a run's report.
+        optimism: what that choice among the rows of all jobs is worth; None where it isn't known.
     """
 
     asked: Limits
     verdict: Verdict
     row: Row
     parts: tuple[str, str]
+    optimism: Optimism | None
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,15 @@ def _findings(sweep: Sweep, known: Sequence[Row]) -> list[Finding]:
     limits = dict.fromkeys(report.limits for report in sweep.reports.values())
     for group in apart:
         for asked in limits:
-            decided = verdict.over([(row.result, row.report) for row in group], asked)
+            judged = [(row.result, row.report) for row in group]
+            decided = verdict.over(judged, asked)
             named = decided.choice
             row = next(row for row in group if row.result is named)
             what, why = verdict.explain(decided, replace(row.report, limits=asked), row.added)
             what = f"{verdict.beaten_by(decided.best, row.report)}{what}"
             where = _where(group, apart) + ([verdict.format_limits(asked) or "no limits"] if len(limits) > 1 else [])
-            found.append(Finding(asked, decided, row, (f"{', '.join(where)}: {what}" if where else what, why)))
+            parts = f"{', '.join(where)}: {what}" if where else what, why
+            found.append(Finding(asked, decided, row, parts, of_choice(judged, asked)))
     return found
 
 
@@ -123,8 +128,12 @@ def _where(group: list[Row], apart: list[list[Row]]) -> list[str]:
     made = group[0].report.provenance
     threads = {other[0].report.provenance.threads for other in apart}
     metrics = {other[0].report.provenance.metric for other in apart}
+    images = {other[0].report.provenance.accuracy_on for other in apart}
+    same_data = len({other[0].report.provenance.data for other in apart}) == 1
+    on = [made.accuracy_on.described] if made.accuracy_on and same_data and len(images) > 1 else []
     return [
         made.data,
+        *on,
         *([f"threads={made.threads}"] if len(threads) > 1 else []),
         *([made.metric] if len(metrics) > 1 else []),
     ]

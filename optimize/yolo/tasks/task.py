@@ -43,7 +43,7 @@ class Outputs(Protocol):
             validator: of the task.
             outputs: what it made of the network's outputs, for a batch of one image.
             batch: that batch, as its loader gives it.
-            position: of an image's file in the validation split.
+            position: of an image's file among those that are validated.
             names: of the classes.
         """
 
