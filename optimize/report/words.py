@@ -4,7 +4,7 @@ from optimize.measure.accuracy import ENOUGH, Accuracy
 from optimize.report.sections.section import DASH
 from optimize.result import Report, Result
 from optimize.verdict.optimism import of_report
-from optimize.verdict.plain import change, nothing, original, points
+from optimize.verdict.plain import called, change, nothing, original, points
 from optimize.verdict.verdict import decide
 from optimize.work import Pruned
 from optimize.yolo.tasks import BY_NAME
@@ -117,6 +117,7 @@ def method(report: Report) -> list[str]:
         "original in fp32 in the same runtime.",
         *(left_out.sentence for left_out in report.left_out),
         _noise(report),
+        *_relative(report),
         "Energy: not measured.",
         *_classes_judged(report),
         *_rivals(report),
@@ -160,6 +161,17 @@ def _pruned_nothing(report: Report) -> list[str]:
         "ask for more, or lower pruner.round_to."
         for stage in report.stages
         if isinstance(stage, Pruned) and all(layer.width[0] == layer.width[1] for layer in stage.layers)
+    ]
+
+
+def _relative(report: Report) -> list[str]:
+    """The share of the original's accuracy that the row of the verdict keeps."""
+    best, first = decide(report).best, report.results[0].accuracy
+    if report.unfinished or best is None or first.score == 0:
+        return []
+    return [
+        f"Relative accuracy: {called(best)} keeps {best.accuracy.score / first.score:.1%} of the original's "
+        f"{first.metric}; the bars of MLPerf Inference are 99 % and 99.9 %."
     ]
 
 
