@@ -148,6 +148,7 @@ def timed(report: Report, judge: Judge) -> Report:
         failures=tuple(failures),
         noise=timing.noise,
         noise_spread=timing.noise_spread,
+        provenance=replace(report.provenance, timing=timing.host),
         alone=True,
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 from optimize.dataset import Dataset, ImageSet
 from optimize.host import cpu, resources
 from optimize.host.process import quoted
+from optimize.host.state import HostState
 from optimize.input_size import Size, StoredSize
 
 LIBRARIES = (
@@ -79,6 +80,7 @@ class Provenance:
         host: where it ran.
         versions: of all libraries that affect the figures.
         remarks: warnings for the reader, whole sentences.
+        timing: the host's state before and after the latencies were measured; None before that, and up to version 0.3.
         metric: the library that computed every accuracy, with its version; empty in reports of versions up to 0.3.
     """
 
@@ -99,6 +101,7 @@ class Provenance:
     metric: str = ""
     accuracy_on: ImageSet | None = None
     chosen_on: ImageSet | None = None
+    timing: tuple[HostState, HostState] | None = None
 
     @property
     def comparable(self) -> Comparable:

@@ -7,6 +7,8 @@ from torch import nn
 
 from optimize.errors import InputError
 from optimize.host.cpu import computes_int8
+from optimize.host.resources import cores
+from optimize.host.state import quota
 from optimize.precision import FP32
 from optimize.quant.int8 import Int8
 from optimize.quant.stage import PrecisionStage
@@ -30,9 +32,20 @@ def remarks(
     return (
         *_pruned_before(settings.model, model),
         *(synthetic if settings.data == "digits" else []),
+        *_quota(settings),
         *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
         *(f"{name} was left out: {reason}." for name, reason in missing(runtimes).items()),
     )
+
+
+def _quota(settings: Settings) -> list[str]:
+    threads, most = settings.threads or cores(), quota()
+    if most is None or most >= threads:
+        return []
+    return [
+        f"This process may use {most:.3g} cores by its CPU quota (cgroup), fewer than its {threads} threads: it is "
+        "stopped whenever they use more, and then latencies are too long; give fewer threads=, or raise the quota."
+    ]
 
 
 def missing(runtimes: Sequence[Runtime]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from helpers.messages import like, says
+from optimize import remarks
 from optimize.config import CONF, build, typed
 from optimize.errors import InputError
 from optimize.limits import Limits
@@ -134,3 +135,17 @@ def test_a_list_of_texts_becomes_a_tuple_and_nothing_else_is_taken_for_one():
     assert made.protect == ("model.0.*", "model.22.*")
     with pytest.raises(InputError, match=like("pruner.protect=model.0 ... a list ... [a,b]")):
         build(OmegaConf.create(node | {"protect": "model.0"}), "pruner")
+
+
+@pytest.mark.parametrize(
+    ("quota", "threads", "said"),
+    [
+        (0.5, 2, "may use 0.5 cores by its CPU quota ... fewer than its 2 threads ... give fewer threads="),
+        (2.0, 2, None),
+        (None, 2, None),
+    ],
+)
+def test_a_cpu_quota_below_the_threads_is_a_remark(quota, threads, said, monkeypatch):
+    monkeypatch.setattr(remarks, "quota", lambda: quota)
+    found = remarks._quota(settings(threads=threads))
+    assert says(found[0], said) if said else found == []

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from optimize.errors import MeasurementError, described
 from optimize.host.process import end_with
+from optimize.host.state import HostState, host_state
 from optimize.measure import clock
 from optimize.measure.clock import Opened, Opener
 from optimize.measure.groups import groups
@@ -78,13 +79,14 @@ class Timing:
     """All latencies of one benchmark, in the order asked for, and its noise.
 
     `noise` is the A/A result: how far the median paired ratio of one artefact opened twice lies from 1;
-    `noise_spread` is half the distance of the quartiles of those ratios.
+    `noise_spread` is half the distance of the quartiles of those ratios; `host` the machine's state before and after.
     """
 
     latencies: tuple[Latency, ...]
     noise: float
     noise_spread: float
     rounds: int
+    host: tuple[HostState, HostState] | None = None
 
 
 class Untimed(MeasurementError):
@@ -126,6 +128,7 @@ def measure(
         Untimed: one of them can't be opened or called.
     """
     own = references or [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
+    before = host_state()
     openers = [opener(open_, variant, threads, seed) for open_, variant in subjects]
     latencies, noises = dict[int, Latency](), list[tuple[float, float, float]]()
     try:
@@ -147,6 +150,7 @@ def measure(
         noise=max(abs(middle - 1) for _, middle, _ in noises),
         noise_spread=max(high - low for low, _, high in noises) / 2,
         rounds=rounds,
+        host=(before, host_state()),
     )
 
 

@@ -33,7 +33,8 @@ def write(report: Report, path: Path) -> None:
         "## How it was measured",
         "",
         *(f"- {note}" for note in words.notes(report)),
-        f"- Host: {made.host.name}, {made.host.cores} cores, {made.host.system}, {' '.join(made.host.cpu_flags)}.",
+        f"- Host: {made.host.name}, {made.host.cores} cores, {made.host.system}, {' '.join(made.host.cpu_flags)}"
+        f"{_state(report)}.",
         f"- Versions: {', '.join(f'{name} {number}' for name, number in made.versions.items())}.",
         f"- Data: {made.data} ({made.train_images} training images, fingerprint {made.fingerprint}).",
         f"- Repeat: {code(command)}",
@@ -44,6 +45,11 @@ def write(report: Report, path: Path) -> None:
         *(line for section in sections(report) for line in _lines(section)),
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _state(report: Report) -> str:
+    state = words.host_state(report)
+    return f"; {state}" if state else ""
 
 
 def _limits(report: Report) -> list[str]:

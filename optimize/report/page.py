@@ -28,6 +28,7 @@ def _content(report: Report, folder: Path) -> dict[str, Any]:
     return {
         "report": report,
         "made": report.provenance,
+        "host_state": words.host_state(report),
         "began": datetime.fromisoformat(report.provenance.began).strftime("%d %B %Y, %H:%M").lstrip("0"),
         "headline": verdict.headline(report),
         "verdict": verdict.parts(report),

@@ -126,6 +126,36 @@ def method(report: Report) -> list[str]:
     ]
 
 
+def host_state(report: Report) -> str:
+    """The state of the host during the timing, e.g. `governor performance, turbo on`; and what it doesn't tell."""
+    if report.provenance.timing is None:
+        return ""
+    before, after = report.provenance.timing
+    values = {
+        "governor": _range(before.governor, after.governor),
+        "turbo": _range(*(_on(state.turbo) for state in (before, after))),
+        "SMT": _range(*(_on(state.smt) for state in (before, after))),
+        "load": _range(*(_number(state.load, ".2f") for state in (before, after))),
+        "degrees C": _range(*(_number(state.temperature_c, ".0f") for state in (before, after))),
+        "CPU quota": f"{after.quota:.3g} cores" if after.quota is not None else "none",
+    }
+    told = ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+    untold = ", ".join(name for name, value in values.items() if value is None)
+    return f"{told}; the system does not tell: {untold}" if untold else told
+
+
+def _range(before: str | None, after: str | None) -> str | None:
+    return after if before == after else f"{before or DASH} before and {after or DASH} after the timing"
+
+
+def _on(switch: bool | None) -> str | None:
+    return None if switch is None else "on" if switch else "off"
+
+
+def _number(value: float | None, form: str) -> str | None:
+    return None if value is None else f"{value:{form}}"
+
+
 def _metric(accuracy: Accuracy) -> str:
     """Which library computed the metric; reports of versions up to 0.3 don't tell."""
     if not accuracy.implementation:

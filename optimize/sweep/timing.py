@@ -100,5 +100,6 @@ def _with(report: Report, found: dict[Pair, Latency], timing: Timing, broken: di
         failures=(*report.failures, *failures),
         noise=timing.noise,
         noise_spread=timing.noise_spread,
+        provenance=replace(report.provenance, timing=timing.host),
         alone=True,
     )

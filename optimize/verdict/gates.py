@@ -37,6 +37,7 @@ def fired(report: Report) -> tuple[Gate, ...]:
         "failed": _failed(report),
         "int8 drop": report.missed,
         "A/A": [*of_timing(report), *_timing_elsewhere(report)],
+        "throttled": _throttled(report),
         "wrong arithmetic": [*_arithmetic(report), *_arithmetic_elsewhere(report)],
         "int8 share": _int8(report),
         "accuracy near zero": _near_zero(report),
@@ -109,6 +110,20 @@ def of_timing(report: Report) -> list[str]:
         f"the same artefact timed against itself (A/A) differs by {report.noise:.1%} (at most {ALIKE:.0%} is sound), "
         f"quartiles +-{report.noise_spread:.1%} (at most {SPREAD:.0%}), so differences in latency below "
         f"{nothing(report):.0%} mean nothing; measure again on a quiet machine, or with more rounds=."
+    ]
+
+
+def _throttled(report: Report) -> list[str]:
+    """The CPU quota that stopped the timing, as the system counts it."""
+    if report.provenance.timing is None:
+        return []
+    before, after = report.provenance.timing
+    if before.throttled_s is None or after.throttled_s is None or after.throttled_s <= before.throttled_s:
+        return []
+    quota = "" if after.quota is None else f" of {after.quota:.3g} cores"
+    return [
+        f"the process was throttled for {after.throttled_s - before.throttled_s:.2g} s by its CPU quota{quota} during "
+        "the timing, so latencies are too long; raise the quota, or measure again with fewer threads=."
     ]
 
 

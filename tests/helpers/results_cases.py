@@ -8,6 +8,7 @@ from typing import Any
 from helpers import reports
 from optimize.dataset import LeftOut
 from optimize.device.device import load
+from optimize.host.state import HostState
 from optimize.input_size import square
 from optimize.limits import Limits
 from optimize.report import results
@@ -25,6 +26,8 @@ QUANTIZATION = Quantized(
     float_layers=(FloatLayer("model.0", 0.1, 0.1),),
 )
 MEASUREMENT = reports.measurement()
+JUDGED = {"class_folds": {"dark": (0.6, 0.61), "bright": (0.5, 0.51)}, "implementation": "ultralytics 8.4.190"}
+STATE = HostState(0.5, "performance", True, False, 1.5, 0.25, 61.5)
 
 
 def whole() -> Report:
@@ -36,9 +39,11 @@ def whole() -> Report:
         *(row for row in others if row.variant.runtime == "openvino" and row.variant.imgsz == square(96)),
     ]
     rows[2] = replace(rows[2], quantization=QUANTIZATION)
+    rows = [replace(row, accuracy=replace(row.accuracy, **JUDGED)) for row in rows]
     return replace(
         report,
         results=tuple(rows),
+        provenance=replace(report.provenance, metric="ultralytics 8.4.190", timing=(STATE, STATE)),
         failures=(Failure("bf16", "openvino", "it failed."),),
         left_out=(LeftOut("val", 1, 8, {"no label": 1}, ("a.png",), {"dark": (1, 4)}),),
         limits=Limits(max_drop=1.0, latency_ms=20.0),

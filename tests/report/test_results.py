@@ -7,8 +7,9 @@ import pytest
 
 from helpers import reports
 from optimize.errors import InputError
+from optimize.host.state import HostState
 from optimize.provenance import Host
-from optimize.report import markdown, results, words
+from optimize.report import markdown, page, results, words
 from optimize.result import Failure
 
 
@@ -62,6 +63,28 @@ def test_the_report_names_the_library_that_computed_the_metric():
         implementation="faster-coco-eval 1.8", folds=()
     )
     assert "for every row; `points`" in note()  # up to version 0.3
+
+
+def test_the_state_of_the_host_is_in_report_and_page(tmp_path):
+    before = HostState(0.25, "powersave", True, None, None, 0.0, None)
+    after = HostState(1.9, "powersave", True, None, None, 0.0, None)
+    report = reports.report(provenance=reports.provenance(timing=(before, after)))
+    results.write(report, tmp_path / "results.json")
+    assert results.read(tmp_path / "results.json") == report
+    state = (
+        "governor powersave, turbo on, load 0.25 before and 1.90 after the timing, CPU quota none; the system does not "
+        "tell: SMT, degrees C"
+    )
+    assert words.host_state(report) == state
+    markdown.write(report, tmp_path / "report.md")
+    (line,) = (line for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("- Host: "))
+    assert line.endswith(f"{state}.")
+    page.write(report, tmp_path / "report.html")
+    assert state in (tmp_path / "report.html").read_text()
+    warm = replace(after, quota=1.5, temperature_c=71.4)
+    hot = reports.report(provenance=reports.provenance(timing=(replace(before, temperature_c=55.0), warm)))
+    assert "degrees C 55 before and 71 after the timing, CPU quota 1.5 cores" in words.host_state(hot)
+    assert words.host_state(reports.report()) == ""
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import pytest
 
 from helpers import reports
 from helpers.lively import lively
+from helpers.messages import says
 from optimize import report as writer
+from optimize.host.state import HostState
 from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.measure import clock, latency
@@ -211,3 +213,26 @@ def test_alarms_stand_above_the_table_by_name(tmp_path, capsys):
         "A/A: the same artefact timed against itself (A/A) differs by 8.0% (at most 5% is sound)"
     )
     assert (tmp_path / "report.md").read_text().split("| variant |")[0].count(f"**A/A: {sentence}**") == 1
+
+
+def state(throttled: float | None, quota: float | None = 0.5) -> HostState:
+    return HostState(0.5, None, None, False, quota, throttled, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        (state(1.0), state(2.25), "1.2 s by its CPU quota of 0.5 cores during the timing, so latencies are too long"),
+        (state(0.0), state(0.004, None), "0.004 s by its CPU quota during the timing ... fewer threads=."),
+        (state(1.0), state(1.0), None),  # it was throttled before, and not during the timing
+        (state(None), state(None), None),
+    ],
+)
+def test_a_timing_that_a_quota_stopped(before, after, sentence):
+    timed = reports.report(provenance=reports.provenance(timing=(before, after)))
+    found = [gate.sentence for gate in gates.fired(timed) if gate.name == "throttled"]
+    assert says(found[0], f"the process was throttled for {sentence}") if sentence else found == []
+
+
+def test_a_report_without_the_state_of_its_host_has_no_such_alarm():
+    assert "throttled" not in {gate.name for gate in gates.fired(reports.report())}
