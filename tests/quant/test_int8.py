@@ -232,6 +232,7 @@ def test_an_int8_that_loses_more_than_allowed_is_reported_and_ends_with_code_3(
         return Accuracy({"mAP50-95": 0.3 if variant.precision == "int8" else 0.5, "mAP50": 0.6}, 8, {})
 
     monkeypatch.setattr("optimize.judge.Judge.score", score)
+    monkeypatch.setattr("optimize.judge.Judge.choice_score", score)
     monkeypatch.setattr("optimize.quant.int8.toward_float", lambda first, *rest: iter([first]))
     words = f"model={checkpoint}", f"data={dataset}", "prune=0", "epochs=0", "rounds=12", "runtime=[onnxruntime]"
     code, out, err = command(monkeypatch, capsys, *words, "quant.max_drop=10")
