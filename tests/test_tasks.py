@@ -21,8 +21,6 @@ from optimize.yolo.checkpoint import load
 from optimize.yolo.dataset import resolve
 from optimize.yolo.tasks import BY_NAME
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 
 @pytest.mark.command
 @pytest.mark.parametrize("task", TASKS)

@@ -26,8 +26,6 @@ from optimize.yolo.checkpoint import load, save
 from optimize.yolo.dataset import resolve
 from optimize.yolo.validate import validate
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 
 def left_out(split: str, images: int, listed: int, **objects: tuple[int, int]) -> LeftOut:
     return LeftOut(split, images, listed, {"negative label values": images}, ("a.png",), objects)
