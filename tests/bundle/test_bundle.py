@@ -176,7 +176,7 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
         "python bench.py",
     ]
     made_with = "onnxruntime 1.31"
-    assert about["made_with"] == made_with and f"Made with {made_with}; a newer one reads it too." in readme
+    assert about["made_with"] == made_with and f"made with {made_with}; newer versions read it too." in readme
     assert "Measured by the run that made it: mAP50-95 0.5950, 5.00 ms on a CPU. " in readme
     assert f"The verdict of that run over all variants: {verdict.headline(report)}\n" in readme
     assert "It misses the limits" not in readme
