@@ -21,7 +21,9 @@ def pytest_configure():
     """A worker of pytest-xdist, and what it starts, has a core of its own.
 
     Runtimes take a thread per core that they see; threads that spin for each other on a shared core take much longer.
+    OpenVINO and NNCF start thirty processes per export to send telemetry, unless this is continuous integration.
     """
+    os.environ["CI"] = "true"
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         process = psutil.Process()
         if hasattr(process, "cpu_affinity"):  # macOS binds none
