@@ -139,7 +139,7 @@ def test_the_task_of_the_page_is_one_file_and_one_line(tmp_path, dataset, checkp
     model = load(checkpoint)
     model.blobs = True
     save(model, tmp_path / "tiny.pt")
-    given = "model=tiny.pt", f"data={dataset}", "prune=0.3", "quant=int8", "epochs=1", "batch=4"
+    given = "model=tiny.pt", f"data={dataset}", "prune=0.3", "pruner=l2", "quant=int8", "epochs=1", "batch=4"
     done = subprocess.run(
         [
             sys.executable,
