@@ -106,27 +106,35 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, OptimizeError):
         return str(error)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        file = f" ({error.filename})" if error.filename else ""
-        if isinstance(error, PermissionError):
-            problem = "permission was denied"
-        elif error.errno in NO_ROOM:
-            problem = NO_ROOM[error.errno]
-        else:
-            return None
-        return f"{problem}{file}{_where(error)}; free some space or run in another folder: finished work is kept."
+        return _disk_sentence(error)
     text = str(error)
     if text.startswith("Config group override must be"):
         return f"give a group one of its choices, or `none` to turn it off, e.g. quant=none; {HELP} lists them."
     if plugin := re.search(r"(?:Unknown plugin class|Could not find) .*\b(joblib|ray|submitit)(?:_|')", text):
         extra = plugin[1].replace("submitit", "slurm")
         return f"hydra/launcher={extra} is not installed; run `pip install 'yolo-optimize[{extra}]'`."
-    if not isinstance(error, HydraException | OmegaConfBaseException):
+    return _config_sentence(error) if isinstance(error, HydraException | OmegaConfBaseException) else None
+
+
+def _disk_sentence(error: OSError) -> str | None:
+    file = f" ({error.filename})" if error.filename else ""
+    if isinstance(error, PermissionError):
+        problem = "permission was denied"
+    elif error.errno in NO_ROOM:
+        problem = NO_ROOM[error.errno]
+    else:
         return None
+    return f"{problem}{file}{_where(error)}; free some space or run in another folder: finished work is kept."
+
+
+def _config_sentence(error: HydraException | OmegaConfBaseException) -> str:
+    """What Hydra or OmegaConf could not read, and what to give instead."""
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override} can't be parsed; give key=value, a list as [a,b], and any other value with special "
             f"""characters or spaces in two kinds of quotes, e.g. "key='a (b)'"."""
         )
+    text = str(error)
     if several := re.match(r"Ambiguous value for argument '(.*)'\n", text):
         return f"{several[1]} holds several values; add -m to run each of them, or give one."
     if folder := re.search(r"full_key: hydra\.(run|sweep|job_logging)\b", text):

@@ -1,7 +1,7 @@
-"""Results in MLflow, where `tracking=mlflow` is set: one run there per run; for a sweep one with a child per job.
+"""Writes results to MLflow if `tracking=mlflow`: each run is a run there, each sweep a run with a child per job.
 
-Where they go is MLflow's own setting, MLFLOW_TRACKING_URI: a server, or by default mlflow.db in the current folder.
-What is done again in the same folder (a sweep that goes on) updates what is there.
+MLflow's own setting MLFLOW_TRACKING_URI names the server; the default is mlflow.db in the current folder. A run or
+sweep that is repeated in the same folder updates its run in MLflow.
 """
 
 import logging
@@ -36,7 +36,7 @@ FORBIDDEN = re.compile(r"[^\w\-. :/]")  # in the name of a metric or parameter
 
 
 def check(tracking: str) -> None:
-    """Nothing where `tracking` is `none`.
+    """Check that MLflow can be used, unless `tracking` is `none`.
 
     Raises:
         InputError: MLflow is not installed, or can't be reached.
@@ -49,7 +49,7 @@ def check(tracking: str) -> None:
             "tracking=none."
         )
     try:
-        with _asking_once():
+        with _without_retries():
             _experiment(_client())
     except Exception as error:  # every kind of store fails in its own way
         raise InputError(
@@ -58,11 +58,11 @@ def check(tracking: str) -> None:
         ) from error
 
 
-def _as_sentence(write: Callable[..., None]) -> Callable[..., str | None]:
-    """What can't be written to MLflow costs nothing else: the sentence is given back, for the end."""
+def _error_as_sentence(write: Callable[..., None]) -> Callable[..., str | None]:
+    """Return an error of `write` as a sentence for the end of the output: MLflow's failure must not cost the report."""
 
     @wraps(write)
-    def kept(*arguments: Any) -> str | None:
+    def wrapped(*arguments: Any) -> str | None:
         try:
             write(*arguments)
         except Exception as error:  # every kind of store fails in its own way
@@ -70,24 +70,25 @@ def _as_sentence(write: Callable[..., None]) -> Callable[..., str | None]:
             return f"the report is written, but not to MLflow at {_place()}: {described(error)}."
         return None
 
-    return kept
+    return wrapped
 
 
-@_as_sentence
+@_error_as_sentence
 def write_run(report: Report, folder: Path) -> None:
-    """One run, whose report lies in `folder`. Gives a sentence where it could not be written, else None."""
+    """Write one run, whose report lies in `folder`; return a sentence if that fails, else None."""
     client = _client()
     params = _params(report)
-    with _ended(client, _run(client, folder, [f"{params}"], params, {})) as run:
+    with _running(client, _find_or_create(client, folder, [f"{params}"], params, {})) as run:
         _write(client, run, report, folder)
 
 
-@_as_sentence
+@_error_as_sentence
 def write_sweep(sweep: "Sweep") -> None:
-    """A sweep that was timed, with a child for each job. Gives a sentence where it could not be written, else None."""
+    """Write a sweep that was timed, with a child per job; return a sentence if that fails, else None."""
     client = _client()
     tags = {"command": sweep.command}
-    with _ended(client, _run(client, sweep.folder, sweep.overrides, _searched(sweep), tags)) as parent:
+    run = _find_or_create(client, sweep.folder, sweep.overrides, _swept(sweep), tags)
+    with _running(client, run) as parent:
         for name in ("report.html", "results.csv"):
             if (sweep.folder / name).is_file():
                 client.log_artifact(parent, str(sweep.folder / name))
@@ -98,8 +99,8 @@ def write_sweep(sweep: "Sweep") -> None:
 def _write_job(client: "MlflowClient", parent: str, job: "Job", sweep: "Sweep") -> None:
     folder, report = sweep.folder / str(job.number), sweep.reports.get(job.number)
     tags = {PARENT: parent, "overrides": " ".join(job.overrides), "error": job.sentence or ""}
-    run = _run(client, folder, job.overrides, _params(report) if report else {}, tags)
-    with _ended(client, run, "FAILED" if job.sentence else "FINISHED"):
+    run = _find_or_create(client, folder, job.overrides, _params(report) if report else {}, tags)
+    with _running(client, run, "FAILED" if job.sentence else "FINISHED"):
         if report:
             _write(client, run, report, folder)
 
@@ -122,8 +123,8 @@ def _write(client: "MlflowClient", run: str, report: Report, folder: Path) -> No
 
 
 def metrics(report: Report) -> dict[str, float]:
-    """Every row's figures by name, e.g. `openvino/pruned-int8/median_ms`; what was not measured is left out."""
-    found: dict[str, float | None] = {}
+    """The figures of every row by name, e.g. `openvino/pruned-int8/median_ms`, without those that were not measured."""
+    by_name: dict[str, float | None] = {}
     for row in report.results:
         time = row.latency
         figures = {
@@ -134,48 +135,50 @@ def metrics(report: Report) -> dict[str, float]:
             "median_ms": time.median_ms if time else None,
             "speedup": time.speedup if time else None,
         }
-        found |= {f"{row.variant.runtime}/{row.variant.name}/{name}": value for name, value in figures.items()}
-    return {FORBIDDEN.sub("-", name): float(value) for name, value in found.items() if value is not None}
+        by_name |= {f"{row.variant.runtime}/{row.variant.name}/{name}": value for name, value in figures.items()}
+    return {FORBIDDEN.sub("-", name): float(value) for name, value in by_name.items() if value is not None}
 
 
 def _params(report: Report) -> dict[str, str]:
-    where = report.provenance
-    known = {"imgsz": where.imgsz, "threads": where.threads, "data_fingerprint": where.fingerprint}
-    return dict(_flat(where.config)) | {key: str(value) for key, value in known.items()}
+    made = report.provenance
+    resolved = {"imgsz": made.imgsz, "threads": made.threads, "data_fingerprint": made.fingerprint}
+    return dict(_flat(made.config)) | {key: str(value) for key, value in resolved.items()}
 
 
-def _flat(node: dict[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in node.items():
+def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in config.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{place}{key}.")
+            yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield FORBIDDEN.sub("-", f"{place}{key}"), str(value)
+            yield FORBIDDEN.sub("-", f"{prefix}{key}"), str(value)
 
 
-def _searched(sweep: "Sweep") -> dict[str, str]:
-    """What was swept, by its key."""
-    return {FORBIDDEN.sub("-", key): values for key, _, values in (one.partition("=") for one in sweep.overrides)}
+def _swept(sweep: "Sweep") -> dict[str, str]:
+    """The values of each key of the sweep's command."""
+    words = (override.partition("=") for override in sweep.overrides)
+    return {FORBIDDEN.sub("-", key): values for key, _, values in words}
 
 
-def _run(
-    client: "MlflowClient", folder: Path, asked: Sequence[str], params: dict[str, str], tags: dict[str, str]
+def _find_or_create(
+    client: "MlflowClient", folder: Path, words: Sequence[str], params: dict[str, str], tags: dict[str, str]
 ) -> str:
-    """Its id: of the run that is there of this folder, for the same that was asked, or of a new one."""
+    """The id of the run that an earlier call made for `folder` and `words`, else of a new run."""
     from mlflow.entities import Param, RunTag
 
-    where = f"{node()}:{folder.resolve()}"
-    identity = sha256("\n".join([where, *asked]).encode()).hexdigest()[:16]  # a path may hold what a filter can't
+    place = f"{node()}:{folder.resolve()}"
+    identity = sha256("\n".join([place, *words]).encode()).hexdigest()[:16]  # a path may hold what a filter can't
     experiment = _experiment(client)
-    known = client.search_runs([experiment], f"tags.`{IDENTITY}` = '{identity}'")
-    run = known[0] if known else client.create_run(experiment, run_name=folder.name, tags={IDENTITY: identity})
+    earlier = client.search_runs([experiment], f"tags.`{IDENTITY}` = '{identity}'")
+    run = earlier[0] if earlier else client.create_run(experiment, run_name=folder.name, tags={IDENTITY: identity})
     missing = [Param(key, value) for key, value in params.items() if key not in run.data.params]
-    told = [RunTag(key, value) for key, value in {"folder": where, **tags}.items()]
-    client.log_batch(run.info.run_id, params=missing, tags=told)
+    run_tags = [RunTag(key, value) for key, value in {"folder": place, **tags}.items()]
+    client.log_batch(run.info.run_id, params=missing, tags=run_tags)
     return run.info.run_id
 
 
 @contextmanager
-def _ended(client: "MlflowClient", run: str, status: str = "FINISHED") -> Iterator[str]:
+def _running(client: "MlflowClient", run: str, status: str = "FINISHED") -> Iterator[str]:
+    """Mark `run` as running during the block, then as `status`, or as failed if the block raises."""
     client.update_run(run, "RUNNING")
     try:
         yield run
@@ -186,7 +189,7 @@ def _ended(client: "MlflowClient", run: str, status: str = "FINISHED") -> Iterat
 
 
 def _client() -> "MlflowClient":
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody else is told
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it sends nothing to its makers
     from mlflow import MlflowClient
 
     return MlflowClient()
@@ -197,15 +200,15 @@ def _place() -> str:
 
 
 def _experiment(client: "MlflowClient") -> str:
-    """Its id."""
+    """The id of our experiment, which is created if it does not exist."""
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    known = client.get_experiment_by_name(name)
-    return known.experiment_id if known else client.create_experiment(name)
+    existing = client.get_experiment_by_name(name)
+    return existing.experiment_id if existing else client.create_experiment(name)
 
 
 @contextmanager
-def _asking_once() -> Iterator[None]:
-    """A server that isn't there should be told at once, not after the minutes of MLflow's own retries."""
+def _without_retries() -> Iterator[None]:
+    """Let an unreachable server fail at once; MLflow would retry for minutes."""
     name, before = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
     os.environ[name] = before or "0"
     try:

@@ -12,18 +12,18 @@ import torch
 from PIL import Image
 
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
-from helpers import direct, sweeps
+from helpers import direct, once, sweeps
 from helpers.browsing import CHROMIUM
 from helpers.commands import close_logs
-from optimize.host import quiet
-from optimize.measure import clock
 
 
 def pytest_configure():
     """A worker of pytest-xdist, and what it starts, has a core of its own.
 
     Runtimes take a thread per core that they see; threads that spin for each other on a shared core take much longer.
+    OpenVINO and NNCF start thirty processes per export to send telemetry, unless this is continuous integration.
     """
+    os.environ["CI"] = "true"
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         process = psutil.Process()
         if hasattr(process, "cpu_affinity"):  # macOS binds none
@@ -41,12 +41,22 @@ def one_thread():
 def no_time_is_read(tmp_path_factory):
     """Tests that run side by side need not wait for each other's timings, nor load torch in a new process for each.
 
-    What is run as a command does both.
+    What is run as a command does both, unless it is run by helpers/quick.py.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quiet, "FOLDER", tmp_path_factory.mktemp("quiet"))
-        patch.setattr(clock, "worker", direct.worker)
-        patch.setattr(clock, "length", lambda *_, **__: (1, 1))
+        direct.time_nothing(patch, tmp_path_factory.mktemp("quiet"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def exports_are_made_once(tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent  # which all workers share
+    once.folder = folder / "once"
+    once.folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        once.export_once(patch)
         yield
 
 
@@ -62,12 +72,6 @@ def stderr_stays_open():
     yield
     if absl := sys.modules.get("absl.logging"):
         absl.get_absl_handler().python_handler.stream = sys.__stderr__
-
-
-@pytest.fixture
-def no_image(monkeypatch):
-    """report.png is an empty file; to draw it takes a second, and most tests that run the pipeline never look at it."""
-    monkeypatch.setattr("optimize.report.chart_image.write", lambda report, path: path.touch())
 
 
 @pytest.fixture(scope="session")

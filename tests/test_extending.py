@@ -47,7 +47,7 @@ def from_outside(tmp_path, monkeypatch, capsys, dataset, checkpoint):
         monkeypatch.chdir(tmp_path)
         given = f"model={checkpoint}", f"data={dataset}", "prune=0", "rounds=12", "threads=1", "rivals=none"
         path = f"hydra.searchpath=[{(tmp_path / 'conf').as_uri()}]"
-        code, out, err = command(monkeypatch, capsys, *given, *words, path, "trust=true")
+        code, out, err = command(monkeypatch, capsys, *given, *words, path, "trust=true", charts=True)
         assert code == 0, err
         folder = Path(out.splitlines()[-1])
         return folder, json.loads((folder / "results.json").read_text(encoding="utf-8")), out
@@ -139,11 +139,20 @@ def test_the_task_of_the_page_is_one_file_and_one_line(tmp_path, dataset, checkp
     model = load(checkpoint)
     model.blobs = True
     save(model, tmp_path / "tiny.pt")
-    given = "model=tiny.pt", f"data={dataset}", "prune=0.3", "quant=int8", "epochs=1", "batch=4"
+    given = "model=tiny.pt", f"data={dataset}", "prune=0.3", "pruner=l2", "quant=int8", "epochs=1", "batch=4"
     done = subprocess.run(
-        [sys.executable, "-m", "optimize", *given, "runtime=[onnxruntime]", "rounds=12", "threads=1", "rivals=none"],
+        [
+            sys.executable,
+            "-m",
+            "helpers.quick",
+            *given,
+            "runtime=[onnxruntime]",
+            "rounds=12",
+            "threads=1",
+            "rivals=none",
+        ],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": python_path(tmp_path)},
+        env=os.environ | {"PYTHONPATH": python_path(tmp_path, ROOT / "tests")},
         capture_output=True,
         text=True,
     )

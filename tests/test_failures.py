@@ -24,7 +24,7 @@ from optimize.runtime.openvino import OpenVino
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 
-pytestmark = [pytest.mark.command, pytest.mark.usefixtures("no_image")]
+pytestmark = pytest.mark.command
 
 OWN_PROCESS = clock.worker  # conftest puts another one in its place
 

@@ -26,8 +26,6 @@ from optimize.store.apply import MANIFEST, apply
 from optimize.variant import Variant
 from optimize.yolo.dataset import resolve
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 QUICK = "rounds=12", "threads=1", "rivals=none", "quant=none", "runtime=[]", "prune=0"
 FOUND = Accuracy({"mAP50-95": 0.5}, 2, {"dark": 0.5}, {"dark": 2}, (0.5, 0.5))
 

@@ -19,8 +19,6 @@ from optimize.host.process import run_in_new_process
 from optimize.judge import Judge
 from optimize.sentences import one_sentence
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 QUICK = "rounds=12", "threads=1", "rivals=none", "quant=none", "runtime=[]", "prune=0"
 LESS = " ... smaller batch= or imgsz= ... kept"
 OURS = " ... fault of this program or of a library ... report the log ... HYDRA_FULL_ERROR=1"

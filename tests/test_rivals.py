@@ -25,8 +25,6 @@ from optimize.variants import Model, _rivals
 from optimize.yolo.checkpoint import deployed, load, save
 from optimize.yolo.dataset import resolve
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 
 @pytest.mark.parametrize("share", [0.9, 0.7, 0.4, 0.01])
 def test_the_smaller_input_is_the_one_whose_flops_are_nearest(share, checkpoint):

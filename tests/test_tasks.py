@@ -21,8 +21,6 @@ from optimize.yolo.checkpoint import load
 from optimize.yolo.dataset import resolve
 from optimize.yolo.tasks import BY_NAME
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 
 @pytest.mark.command
 @pytest.mark.parametrize("task", TASKS)
@@ -32,7 +30,7 @@ def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch
     data = write_dataset(tmp_path / "data", task)
     model = lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task])
     given = f"model={model}", f"data={data}", "rounds=12", "threads=1", "epochs=1", "batch=4", "runtime=[onnxruntime]"
-    code, out, err = command(monkeypatch, capsys, *given, "prune=0.3", "quant=none", "rivals=none")
+    code, out, err = command(monkeypatch, capsys, *given, "prune=0.3", "pruner=l2", "quant=none", "rivals=none")
     assert code == 0, err
     metrics = BY_NAME[task].metrics
     main = next(iter(metrics))

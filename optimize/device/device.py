@@ -111,22 +111,32 @@ def wrong(device: Device) -> Iterator[str]:
     """Each fault of a profile as a sentence without its full stop."""
     if not any(device.peaks.values()):
         yield f"has no peak; {MEND}"
-    figures = {"memory": device.memory}
-    for name in ("bandwidth", "cache", "cache_bandwidth"):
-        figures |= {f"{name}.{unit}": figure for unit, figure in getattr(device, name).items()}
     for unit, peaks in device.peaks.items():
-        figures |= {f"peaks.{unit}.{arithmetic}": figure for arithmetic, figure in peaks.items()}
         for arithmetic in peaks.keys() - BYTES.keys():
             yield f"has peaks.{unit}.{arithmetic}; an arithmetic is one of {', '.join(BYTES)}"
         for name in ("bandwidth", "cache"):
             if unit not in getattr(device, name):
                 yield f"lacks {name}.{unit}; {MEND}"
-    for place, figure in figures.items():
-        zero = place.startswith("cache.")
-        allowed = "0 or more" if zero else "more than 0"
-        if figure.value is not None and not (0 <= figure.value < inf and (zero or figure.value)):
-            yield f"has {place}={figure.value:g}; give {allowed}, or null where it is not known"
-        if figure.kind not in KINDS:
-            yield f"calls {place} {figure.kind}; a figure is one of {', '.join(KINDS)}"
-        if not figure.source.strip():
-            yield f"gives no source for {place}; name the document, and how the figure follows from it"
+    for place, figure in _figures(device).items():
+        yield from _wrong_figure(place, figure)
+
+
+def _figures(device: Device) -> dict[str, Figure]:
+    """Each figure of a profile by its place in the yaml, e.g. `bandwidth.cpu`."""
+    figures = {"memory": device.memory}
+    for name in ("bandwidth", "cache", "cache_bandwidth"):
+        figures |= {f"{name}.{unit}": figure for unit, figure in getattr(device, name).items()}
+    for unit, peaks in device.peaks.items():
+        figures |= {f"peaks.{unit}.{arithmetic}": figure for arithmetic, figure in peaks.items()}
+    return figures
+
+
+def _wrong_figure(place: str, figure: Figure) -> Iterator[str]:
+    zero = place.startswith("cache.")
+    allowed = "0 or more" if zero else "more than 0"
+    if figure.value is not None and not (0 <= figure.value < inf and (zero or figure.value)):
+        yield f"has {place}={figure.value:g}; give {allowed}, or null where it is not known"
+    if figure.kind not in KINDS:
+        yield f"calls {place} {figure.kind}; a figure is one of {', '.join(KINDS)}"
+    if not figure.source.strip():
+        yield f"gives no source for {place}; name the document, and how the figure follows from it"

@@ -1,4 +1,4 @@
-"""What a model costs for one image, layer by layer, before anything is done to it: `python -m optimize.flops`.
+"""Counts what a model costs for one image, layer by layer: `python -m optimize.flops`.
 
     from optimize.flops import count
 

@@ -1,4 +1,4 @@
-"""`python -m optimize.flops model=yolo26n.pt imgsz=640`: what a model costs for one image, layer by layer."""
+"""`python -m optimize.flops model=yolo26n.pt imgsz=640`: counts what a model costs for one image, layer by layer."""
 
 import os
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -16,9 +16,9 @@ from optimize.keys import listed, meaning
 from optimize.sentences import one_sentence
 
 KEYS = {
-    "model": f"{meaning('model')} Also a .yaml, an .onnx file (float or Q/DQ), an OpenVINO folder or .xml; or a list.",
-    "imgsz": f"{meaning('imgsz')} A graph has its own and takes no other, a yaml is taken at 640; or a list.",
-    "out": "A .json or .csv to write, or a list.",
+    "model": f"{meaning('model')} Or a .yaml, an .onnx file (float or Q/DQ), an OpenVINO folder or .xml; or a list.",
+    "imgsz": f"{meaning('imgsz')} An exported graph takes only its own size; a .yaml is counted at 640. Or a list.",
+    "out": "A .json or .csv file to write; or a list.",
     "trust": meaning("trust"),
 }
 HELP = f"""Count what a model costs for one image, layer by layer; several models or sizes side by side.
@@ -35,7 +35,7 @@ docs/flops.md says how it compares with other counters."""
 
 @dataclass(frozen=True)
 class Arguments:
-    """As in `HELP`; what takes a list takes a single value as well."""
+    """The keys of `HELP`; a key that takes a list takes a single value as well."""
 
     model: tuple[str, ...]
     imgsz: tuple[int, ...] = ()
@@ -44,7 +44,7 @@ class Arguments:
 
 
 def main(words: list[str]) -> None:
-    """Count, show, write.
+    """Count the models, print the tables and write the files.
 
     Raises:
         InputError: a key or a value is not allowed, or a model can't be counted.
@@ -60,15 +60,15 @@ def main(words: list[str]) -> None:
 
 
 def parse(words: list[str]) -> Arguments:
-    """The arguments in `key=value` words."""
-    given = of_words(words, [field.name for field in fields(Arguments)], ("model", "imgsz", "out"))
-    if given.get("model") in (None, "", []):
+    """Parse `key=value` words."""
+    values = of_words(words, [field.name for field in fields(Arguments)], ("model", "imgsz", "out"))
+    if values.get("model") in (None, "", []):
         raise InputError("model is missing; give one, e.g. model=yolo26n.pt, or several, model=[a.pt,b.onnx].")
-    return typed(Arguments, given, "")
+    return typed(Arguments, values, "")
 
 
 if __name__ == "__main__":
-    # Counting computes for a tenth of a second; on a busy machine more threads wait longer for one another than that.
+    # Counting computes for a tenth of a second; on a busy machine threads would wait longer than that for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     parser = ArgumentParser("python -m optimize.flops", description=HELP, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="key=value")

@@ -1,4 +1,4 @@
-"""From what the user calls a model to its table."""
+"""Makes the table of a model from the name or path that the user gives."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,18 +20,18 @@ def count(model: str | Path, imgsz: int | None = None, trust: bool = False) -> T
         trust: load a checkpoint that holds more than classes of ultralytics and torch, which can run any code.
 
     Raises:
-        InputError: there is no such model, it is none that takes an image, or it can't take one of `imgsz`.
-        MeasurementError: an operator that multiplies and adds has no formula, or an unknown shape.
+        InputError: the model does not exist, doesn't take one image, or doesn't take an image of `imgsz`.
+        MeasurementError: an operator that multiplies and adds has no formula, or its shape is unknown.
     """
     return count_sizes(model, (imgsz,), trust)[0]
 
 
 def count_sizes(model: str | Path, sizes: Sequence[int | None], trust: bool = False) -> list[Table]:
-    """`count` at several sizes, with the model loaded once."""
+    """As `count`, at several sizes; the model is loaded once."""
     path = Path(model)
     suffix = ".xml" if path.is_dir() else path.suffix.lower()
     if suffix in (".pt", ".yaml", ".yml") or str(model) == "digits":
-        from optimize.flops import modules  # torch and ultralytics take seconds that graphs need not wait for
+        from optimize.flops import modules  # imports torch and ultralytics, which takes seconds and graphs don't need
 
         return modules.tables(str(model), sizes, trust)
     if suffix not in (".onnx", ".xml"):

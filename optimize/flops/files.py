@@ -1,4 +1,4 @@
-"""The tables as files: JSON holds all, CSV a row per layer."""
+"""Writes tables as files: JSON with all figures, CSV with a row per layer."""
 
 import csv
 import json
@@ -15,10 +15,10 @@ DERIVED = ("flops", "macs", "activation_bytes", "intensity")
 
 
 def check(file: Path) -> Path:
-    """`file`, which can be written.
+    """Return `file` if it can be written.
 
     Raises:
-        InputError: it has another suffix, it exists, or its folder doesn't.
+        InputError: its suffix is not allowed, it exists, or its folder doesn't.
     """
     if file.suffix not in (".json", ".csv"):
         raise InputError(f"out={file} is not allowed; give a .json or a .csv.")
@@ -29,7 +29,7 @@ def check(file: Path) -> Path:
 
 
 def write(tables: list[Table], file: Path) -> None:
-    """Write all tables into one .json or .csv; bytes and operations are whole numbers, what is not known is null."""
+    """Write all tables into one .json or .csv; bytes and operations are whole numbers, unknown figures are null."""
     if file.suffix == ".json":
         file.write_text(
             json.dumps({"convention": CONVENTION, "models": [_content(t) for t in tables]}, indent=2), encoding="utf-8"

@@ -1,4 +1,4 @@
-"""What an exported graph takes must be one image of a known size."""
+"""Checks that an exported graph takes one image of a known size."""
 
 from optimize.errors import InputError
 from optimize.input_size import Size
@@ -7,21 +7,21 @@ ONE_IMAGE = "give a graph with one input (1, channels, height, width)"
 
 
 def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) -> Size:
-    """The one image that a graph with these input shapes takes; a text is an open dimension.
+    """Return the size of the image that a graph with the input shapes `inputs` takes; a text is a dynamic dimension.
 
     Raises:
-        InputError: it takes anything else, or not an image of `imgsz`.
+        InputError: the graph takes anything but one image, or none of `imgsz`.
     """
     texts = ", ".join(f"({', '.join(map(str, shape))})" for shape in inputs) or "nothing"
     if [len(shape) for shape in inputs] != [4]:
         raise InputError(f"model={model} takes {texts}, so it is no detector; {ONE_IMAGE}.")
-    known = [dimension for dimension in inputs[0] if isinstance(dimension, int)]
-    if len(known) != 4:
+    static = [dimension for dimension in inputs[0] if isinstance(dimension, int)]
+    if len(static) != 4:
         raise InputError(
             f"model={model} has the dynamic input {texts}, so its operations can't be counted; export it again with "
             "dynamic=False."
         )
-    batch, channels, height, width = known
+    batch, channels, height, width = static
     if channels > min(height, width):
         raise InputError(f"model={model} takes {texts}, which is no image; {ONE_IMAGE}.")
     if batch != 1:

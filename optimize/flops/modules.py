@@ -1,4 +1,4 @@
-"""The tables of a checkpoint or of a yaml, by torch."""
+"""Makes the tables of a checkpoint or of a yaml, with torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +17,8 @@ from optimize.yolo.size import build, size, without_numbers
 from optimize.yolo.usable import open_model
 
 OF_A_YAML = square(640)
-# Parameters times pixels from which on following the shapes is faster than computing: torch's meta device takes a
-# second to import, a YOLOv8s at 640 px nearly as long to compute on one thread.
+# Above this product of parameters and pixels it is faster to follow the shapes than to compute: torch's meta device
+# takes a second to import, and a YOLOv8s at 640 px takes nearly as long to compute on one thread.
 HEAVY = 5 * 10**12
 
 
@@ -34,10 +34,10 @@ def tables(model: str, sizes: Sequence[int | None], trust: bool) -> list[Table]:
 
 
 def loaded(model: str) -> tuple[nn.Module, Size, Path | None]:
-    """The model of a checkpoint or of a yaml, the input that it is made for, and the checkpoint if it is one.
+    """The model of a checkpoint or of a yaml, its usual input size, and the path of the checkpoint if it is one.
 
     Raises:
-        InputError: there is no such model, or it can't be loaded.
+        InputError: the model does not exist or can't be loaded.
     """
     if model.endswith((".yaml", ".yml")):
         return build(Path(model)), OF_A_YAML, None

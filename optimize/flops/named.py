@@ -1,4 +1,4 @@
-"""The operators of a graph as layers, by the modules in their names."""
+"""Groups the operators of a graph into layers, by the modules in their names."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from optimize.runtime.openvino import kernels as openvino_kernels
 
 
 def layers_by_module(path: Path, operators: tuple[GraphLayer, ...]) -> tuple[GraphLayer, ...]:
-    """One layer per module, in the order of the graph; an operator whose name tells none is a layer of its own.
+    """One layer per module, in the order of the graph; an operator without a module in its name is its own layer.
 
     Raises:
-        InputError: there are no operators, so this is no network.
+        InputError: `operators` is empty.
     """
     if not operators:
         raise InputError(f"model={path} has no convolution and no matrix product, so it is no detector; give one.")
@@ -20,4 +20,4 @@ def layers_by_module(path: Path, operators: tuple[GraphLayer, ...]) -> tuple[Gra
     for operator in operators:
         name = openvino_kernels.module(operator.name) or onnx_profile.module(operator.name) or operator.name
         layers.setdefault(name, []).append(operator)
-    return tuple(total(name, own[0].kind, own) for name, own in layers.items())
+    return tuple(total(name, members[0].kind, members) for name, members in layers.items())

@@ -1,4 +1,4 @@
-"""The table of an ONNX file, float or with Q/DQ nodes, without torch."""
+"""Makes the table of an ONNX file, float or with Q/DQ nodes, without torch."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from optimize.flops.named import layers_by_module
 from optimize.flops.table import Table
 from optimize.runtime.onnx import cost as onnx_cost
 
-FEW = 1024  # bytes of a shape
+FEW = 1024  # bytes, enough for any shape
 
 
 def table(path: Path, imgsz: int | None) -> Table:
@@ -19,9 +19,9 @@ def table(path: Path, imgsz: int | None) -> Table:
     if not path.is_file():
         raise InputError(f"model={path} is no file; give an ONNX file.")
     try:
-        model = onnx.load(path, load_external_data=False)  # shapes need none of it, and it may name any file
+        model = onnx.load(path, load_external_data=False)  # shapes don't need it, and it may point to any file
         _load_shapes(model, path.parent)
-    except Exception as error:  # whatever a broken or foreign file raises, the user can only give another one
+    except Exception as error:  # a broken or foreign file raises many types, and the user can only give another
         raise InputError(f"model={path} is not an ONNX file ({described(error)}); give one that is.") from error
     size = check(str(path), _inputs(model.graph), imgsz)
     try:
@@ -32,13 +32,16 @@ def table(path: Path, imgsz: int | None) -> Table:
 
 
 def _load_shapes(model: onnx.ModelProto, folder: Path) -> None:
-    """Of what lies in other files the few numbers that shapes are made of; onnx reads no file outside of `folder`."""
+    """Load small integer tensors from external files, since shapes are computed from them.
+
+    onnx reads no file outside of `folder`.
+    """
     for tensor in model.graph.initializer:
         integers = tensor.data_type in (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
         if external_data_helper.uses_external_data(tensor) and integers and len(tensor.dims) < 2:
-            told = {entry.key: entry.value for entry in tensor.external_data}
-            place = folder / told.get("location", "")
-            if int(told.get("length", FEW + 1)) <= FEW and place.is_file():
+            reference = {entry.key: entry.value for entry in tensor.external_data}
+            file = folder / reference.get("location", "")
+            if int(reference.get("length", FEW + 1)) <= FEW and file.is_file():
                 external_data_helper.load_external_data_for_tensor(tensor, str(folder))
                 tensor.data_location = onnx.TensorProto.DEFAULT
                 del tensor.external_data[:]

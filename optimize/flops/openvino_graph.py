@@ -1,4 +1,4 @@
-"""The table of an OpenVINO model, without torch."""
+"""Makes the table of an OpenVINO model, without torch."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from optimize.flops.table import Table
 from optimize.host.tried import try_in_process
 from optimize.runtime.openvino import cost as openvino_cost
 
-# OpenVINO evaluates shapes as it reads, for which a small graph can ask for any time and memory.
+# OpenVINO evaluates shapes while it reads, and a small graph can demand any amount of time and memory for that.
 READ = "import sys, openvino; openvino.Core().read_model(sys.argv[1])"
 SECONDS, MEMORY = 60, 4 * 10**9
-LARGEST = 2**26  # bytes of an .xml, which holds no weights; those of the largest detectors have 2 MB
+LARGEST = 2**26  # bytes of an .xml, which holds no weights; the largest detectors have 2 MB
 
 
 def table(path: Path, imgsz: int | None) -> Table:
-    """See `count`; `path` is an .xml or the folder around it."""
+    """See `count`; `path` is an .xml or the folder that holds it."""
     try:
         import openvino as ov
     except ImportError as error:
@@ -43,10 +43,7 @@ def table(path: Path, imgsz: int | None) -> Table:
     size = check(str(path), [_shape(port) for port in network.inputs], imgsz)
     try:
         layers = layers_by_module(path, openvino_cost.layers(network))
-    except (
-        RuntimeError,
-        UnicodeDecodeError,
-    ) as error:  # a shape or type that is no number, of an operator that isn't counted itself
+    except (RuntimeError, UnicodeDecodeError) as error:  # an operator that isn't counted has a malformed shape or type
         raise InputError(f"model={path} can't be counted ({described(error)}); export it again.") from error
     return Table(str(path), size, layers, openvino_cost.uncounted(network), None, None)
 

@@ -1,4 +1,4 @@
-"""The tables on the terminal."""
+"""Prints the tables on the terminal."""
 
 from rich.table import Table as Grid
 
@@ -11,7 +11,7 @@ FIGURES = ("MFLOPs", "MMACs", "parameters", "weights kB", "activations kB", "FLO
 
 
 def show(tables: list[Table]) -> None:
-    """Every layer of one model, or several models side by side, and what the figures mean."""
+    """Print the layers of one model, or several models side by side, and what the figures mean."""
     console = terminal()
     console.print(_layers(tables[0]) if len(tables) == 1 else _models(tables))
     if len(tables) > 1:
@@ -41,11 +41,11 @@ def _models(tables: list[Table]) -> Grid:
 
 
 def _blocks(tables: list[Table]) -> Grid:
-    """MFLOPs of every top-level module; the rest is what lies in none."""
-    found = [_by_block(table) for table in tables]
+    """MFLOPs of every top-level module; layers outside of them are `the rest`."""
+    by_block = [_by_block(table) for table in tables]
     grid = _grid("MFLOPs by block", ("block", *(table.name for table in tables)), texts=1)
-    for name in sorted({name for blocks in found for name in blocks}, key=place):
-        grid.add_row(name or "the rest", *(_mega(blocks[name].flops) if name in blocks else "-" for blocks in found))
+    for name in sorted({name for blocks in by_block for name in blocks}, key=place):
+        grid.add_row(name or "the rest", *(_mega(blocks[name].flops) if name in blocks else "-" for blocks in by_block))
     return grid
 
 
@@ -53,7 +53,7 @@ def _by_block(table: Table) -> dict[str, GraphLayer]:
     blocks: dict[str, list[GraphLayer]] = {}
     for layer in table.layers:
         blocks.setdefault(block(layer.name), []).append(layer)
-    return {name: total(name, "", own) for name, own in blocks.items()}
+    return {name: total(name, "", layers) for name, layers in blocks.items()}
 
 
 def _grid(title: str, names: tuple[str, ...], texts: int) -> Grid:
@@ -64,13 +64,13 @@ def _grid(title: str, names: tuple[str, ...], texts: int) -> Grid:
 
 
 def _figures(layer: GraphLayer, unit: float = 1) -> tuple[str, ...]:
-    """In millions and kilobytes, or in `unit` times as much; parameters are whole."""
-    moved = (layer.weight_bytes, layer.activation_bytes)
+    """The cells of `FIGURES`: operations in millions and bytes in thousands, both divided by `unit`."""
+    sizes = (layer.weight_bytes, layer.activation_bytes)
     return (
         f"{layer.flops / 1e6 / unit:,.3f}",
         f"{layer.macs / 1e6 / unit:,.3f}",
         f"{layer.parameters:,}",
-        *(f"{count / 1e3 / unit:,.1f}" for count in moved),
+        *(f"{count / 1e3 / unit:,.1f}" for count in sizes),
         "-" if layer.intensity is None else f"{layer.intensity:.1f}",
     )
 
@@ -84,7 +84,7 @@ def _int8(layer: GraphLayer) -> str:
 
 
 def _summaries(tables: list[Table]) -> list[str]:
-    """In ultralytics' words; of exported graphs there is none."""
+    """Model summaries in ultralytics' words; exported graphs have none."""
     lines = []
     for table in tables:
         if table.trained and table.fused:
@@ -100,12 +100,12 @@ def _summaries(tables: list[Table]) -> list[str]:
 
 def _notes(tables: list[Table]) -> list[str]:
     notes = [
-        "Activations are what goes into and comes out of convolutions and linear layers; all else can be fused with "
-        "one of them. FLOPs/byte is FLOPs over the bytes of weights and activations."
+        "Activations are the inputs and outputs of convolutions and linear layers; all other operators can be fused "
+        "with these. FLOPs/byte is FLOPs over the bytes of weights and activations."
     ]
     if any(table.total.int_ops for table in tables):
         notes.append(
-            "int8 is the share of the operations that the file gives integers; what runs so the runtime decides."
+            "int8 is the share of the operations that are int8 in the file; the runtime decides what it runs in int8."
         )
     uncounted = sorted({name for table in tables for name in table.uncounted})
     return [*notes, f"Not counted: {', '.join(uncounted) or 'nothing'}."]

@@ -1,4 +1,4 @@
-"""A model at one input size, layer by layer."""
+"""The costs of a model at one input size, layer by layer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CONVENTION = (
 
 @dataclass(frozen=True)
 class Table:
-    """What one image costs.
+    """What a model costs for one image.
 
     Attributes:
-        model: as it was given.
-        imgsz: of the input.
-        layers: all that multiply and add or hold parameters, in the order of the network; named by their modules where
-            the file tells.
-        uncounted: the other operators, which count nothing by the convention.
+        model: the model as the user gave it.
+        imgsz: size of the input.
+        layers: all layers that multiply and add or hold parameters, in the order of the network; named by their modules
+            where the file says so.
+        uncounted: the names of the other operators, which cost nothing by the convention.
         trained, fused: the model's size as ultralytics prints it, before and after `fuse()`; None for exported graphs.
     """
 

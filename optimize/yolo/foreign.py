@@ -83,6 +83,19 @@ def reason(path: Path, error: Exception) -> str:
         return "is in the format of torch before 1.6; load it with torch and save it again"
     if classes is None:
         return "is not a torch checkpoint"
+    if cause := _unloadable(classes):
+        return cause
+    if isinstance(error, ModuleNotFoundError) and not tasks.SAFE_LOAD:
+        return f"needs the module {error.name}, which is not here (put its folder into PYTHONPATH)"
+    if not tasks.SAFE_LOAD:
+        return f"can't be loaded ({plain(error)})"
+    if classes:
+        return f"holds a class that is not allowed in a checkpoint ({classes[0]}), since it could run any code {TRUST}"
+    return "holds weights only (a state_dict), no network" if _weights_only(path) else "is not a YOLO checkpoint"
+
+
+def _unloadable(classes: Sequence[str]) -> str | None:
+    """Why ultralytics can't load a checkpoint that holds `classes`, where their names tell."""
     if any(name.startswith("torch.ao.") for name in classes):
         return "is quantized already"
     for pattern, maker in REPOSITORIES.items():
@@ -92,13 +105,7 @@ def reason(path: Path, error: Exception) -> str:
         return "is a legacy YOLOv5 checkpoint, which ultralytics 8 can't load"
     if missing := [name for name in classes if name.startswith("ultralytics.") and not _exists(name)]:
         return f"was made by a fork or another version: ultralytics {ultralytics_version} has no {missing[0]}"
-    if isinstance(error, ModuleNotFoundError) and not tasks.SAFE_LOAD:
-        return f"needs the module {error.name}, which is not here (put its folder into PYTHONPATH)"
-    if not tasks.SAFE_LOAD:
-        return f"can't be loaded ({plain(error)})"
-    if classes:
-        return f"holds a class that is not allowed in a checkpoint ({classes[0]}), since it could run any code {TRUST}"
-    return "holds weights only (a state_dict), no network" if _weights_only(path) else "is not a YOLO checkpoint"
+    return None
 
 
 def plain(error: Exception) -> str:

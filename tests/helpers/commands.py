@@ -17,8 +17,15 @@ FULL_ERROR = "0"  # 1 shows tracebacks
 WAIT = 240  # seconds; a machine that others use as well is slow, and nothing may hang
 
 
-def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `python -m optimize WORDS` in the current folder."""
+def command(monkeypatch, capsys, *words: str, charts: bool = False) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `python -m optimize WORDS` in the current folder.
+
+    Without `charts` report.html has none and report.png is an empty file: to draw them takes two seconds, and most
+    tests never look at them.
+    """
+    if not charts:
+        monkeypatch.setattr("optimize.report.page._charts", lambda report: {})
+        monkeypatch.setattr("optimize.report.chart_image.write", lambda report, path: path.touch())
     monkeypatch.setattr(sys, "argv", ["optimize", *words])
     monkeypatch.setenv("HYDRA_FULL_ERROR", FULL_ERROR)
     try:

@@ -2,10 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from optimize.measure import clock
+import pytest
+
+from optimize.host import quiet
+from optimize.measure import clock, machine
 from optimize.measure.clock import Opened, Opener, Stopped
+
+
+def time_nothing(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Timings of one call in this process, which wait for no other's, and peaks measured with small graphs."""
+    patch.setattr(quiet, "FOLDER", folder)
+    patch.setattr(clock, "worker", worker)
+    patch.setattr(clock, "length", lambda *_, **__: (1, 1))
+    patch.setattr(machine, "SIZE", 16)
+    patch.setattr(machine, "MOVED", {"memory": (1, 64, 64, 64), "cache": (1, 4, 64, 64)})
 
 
 class Direct:

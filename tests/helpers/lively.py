@@ -8,6 +8,7 @@ from PIL import Image
 from torch import nn
 from ultralytics.nn import tasks
 
+from helpers import once
 from optimize.yolo.checkpoint import save
 
 MODELS = {  # by what the name of a yaml ends with
@@ -41,6 +42,13 @@ def lively(yaml: str, path: Path, classes: int = 2, imgsz: int = 64) -> Path:
     Untrained networks fade to a constant within a few layers, so BatchNorm takes its statistics from `blocks`. Its
     biases keep SiLU near its linear part, else a random network amplifies every rounding error, as no trained one does.
     """
+    key = f"lively {yaml} {classes} {imgsz}"
+    made = once.copied(key, lambda folder: _write(yaml, folder / "made.pt", classes, imgsz), path.parent, path.stem)
+    torch.manual_seed(0)
+    return made
+
+
+def _write(yaml: str, path: Path, classes: int, imgsz: int) -> None:
     torch.manual_seed(0)
     ending = next((ending for ending in MODELS if yaml.endswith(f"{ending}.yaml")), None)
     task, kind = MODELS.get(ending, ("detect", tasks.DetectionModel))
@@ -67,7 +75,6 @@ def lively(yaml: str, path: Path, classes: int = 2, imgsz: int = 64) -> Path:
     if task == "classify":
         _spread(model, torch.from_numpy(blocks(16, seed=9, imgsz=imgsz)) / 255)
     save(model, path)
-    return path
 
 
 def _short_decoder(yaml: str) -> dict:

@@ -5,7 +5,9 @@ The judge is a stand-in that looks into the file, since a network with random we
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,24 +20,47 @@ from helpers.lively import lively, write_blocks
 from helpers.messages import like, says
 from helpers.quantized import quantized
 from helpers.runtimes import ALL
-from optimize.data.calibration import calibration_images
+from optimize.data.calibration import CalibrationImages, calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.identity import identity
 from optimize.input_size import square
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
+from optimize.quant import fallback
 from optimize.quant.int8 import Int8
-from optimize.quant.sensitivity import rank
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.runtime.openvino.device import read
+from optimize.runtime.session import Quantizer
 from optimize.variant import Variant
 from optimize.variants import Model, _in_precision
 from optimize.yolo.checkpoint import load, save
 
 RUNTIMES = {runtime.info.name: runtime for runtime in (OnnxRuntime(), OpenVino())}
 FLOAT_SCORE = 0.5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def calibrated_and_ranked_once():
+    """Both take many seconds, and a quantizer that has written a file writes the next as if it were the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        for runtime in (OnnxRuntime, OpenVino):
+            patch.setattr(runtime, "quantizer", calibrated_once(runtime.quantizer))
+        patch.setattr(fallback, "rank", cache(fallback.rank))
+        yield
+
+
+def calibrated_once(calibrate: Callable[..., Quantizer]) -> Callable[..., Quantizer]:
+    made = {}
+
+    def quantizer(self, path: Path, images: CalibrationImages, recipe) -> Quantizer:
+        key = (path, images.files, recipe)
+        if key not in made:
+            made[key] = calibrate(self, path, images, recipe)
+        return made[key]
+
+    return quantizer
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +142,7 @@ def test_noise_names_the_layers_that_int8_hurts(name, exported, data, tmp_path):
         source.path, calibration_images(data, 8, 0, square(64)), RUNTIMES[name].int8_recipes()[0]
     )
     assert hard_layers_in_int8(quantized(source, data, tmp_path)) == 10  # bottlenecks of yolov8n
-    ranked = rank(quantizer, source.path)
+    ranked = fallback.rank(quantizer, source.path)
     assert sorted(layer for layer, _ in ranked) == sorted(quantizer.layers)
     assert all("cv2" in layer and ".m" in layer.replace("/m", ".m") for layer, _ in ranked[:3])
     assert ranked[0][1] > 0.5  # dB

@@ -281,8 +281,9 @@ def test_a_converter_that_dies_is_one_sentence_even_without_a_word(told, quoted,
     program.chmod(0o755)
     monkeypatch.setattr(pnnx, "EXEC_PATH", str(program))
     parts = f"pnnx {pnnx.__version__} ... exit code 139 ... {quoted}) ... leave runtime=ncnn out"
+    export_anew = Ncnn.export.__wrapped__  # helpers/once.py has the file already
     with pytest.raises(OptimizeError, match=like(parts)):
-        Ncnn().export(model, tmp_path)
+        export_anew(Ncnn(), model, tmp_path)
 
 
 def test_equal_metadata_are_equal_bytes(tmp_path):

@@ -114,8 +114,15 @@ PLACES = {
 LATE = {"disk": OSError(errno.ENOSPC, "full"), "bug": RuntimeError("a bug"), "killed": KeyboardInterrupt()}
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("failure", FAILURES)
+# Each failure in every third place, and what fails late in all; the other combinations are for `make test-long`.
+COMBINATIONS = [
+    pytest.param(failure, place, marks=() if failure in LATE or (i + j) % 3 == 0 else pytest.mark.long)
+    for i, failure in enumerate(FAILURES)
+    for j, place in enumerate(PLACES)
+]
+
+
+@pytest.mark.parametrize(("failure", "place"), COMBINATIONS)
 def test_no_failure_touches_what_the_user_has(failure, place, user, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(user)
     before = snapshot(user)

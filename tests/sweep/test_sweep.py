@@ -151,8 +151,9 @@ def test_a_job_that_fails_is_a_row_and_the_others_are_complete(sweeping, checkpo
 
 @pytest.mark.command
 def test_a_sweep_that_is_started_again_finds_what_was_finished(sweeping):
-    _, first, _, _ = sweeping("prune=0,0.2")
-    _, again, _, _ = sweeping("prune=0,0.2")
+    _, first, _, _ = sweeping("prune=0.2")
+    _, again, _, _ = sweeping("prune=0.2")
+    assert list(first.reports) == list(again.reports) == [0]
     assert again.made == first.made
     assert again.found["Prune"] == 1
     for number, report in again.reports.items():

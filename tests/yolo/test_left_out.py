@@ -26,8 +26,6 @@ from optimize.yolo.checkpoint import load, save
 from optimize.yolo.dataset import resolve
 from optimize.yolo.validate import validate
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 
 def left_out(split: str, images: int, listed: int, **objects: tuple[int, int]) -> LeftOut:
     return LeftOut(split, images, listed, {"negative label values": images}, ("a.png",), objects)
@@ -64,7 +62,7 @@ def test_it_is_kept_in_results_json_and_old_files_are_read(tmp_path):
     results.write(report, tmp_path / "results.json")
     assert results.read(tmp_path / "results.json").left_out == report.left_out
     content = json.loads((tmp_path / "results.json").read_text())
-    assert (content["schema"], content["alarms"][0]["name"]) == (4, "left out")
+    assert (content["schema"], content["alarms"][0]["name"]) == (5, "left out")
     del content["left_out"]
     (tmp_path / "results.json").write_text(json.dumps(content))
     assert results.read(tmp_path / "results.json").left_out == ()
@@ -148,7 +146,9 @@ def test_a_model_of_one_class_is_measured_on_the_data_it_was_trained_on(tmp_path
     model.args["single_cls"] = True
     save(model, tmp_path / "one.pt")
     words = "model=one.pt", f"data={data}", "rounds=12", "threads=1", "rivals=none", "quant=none"
-    code, out, err = command(monkeypatch, capsys, *words, "runtime=[onnxruntime]", "prune=0.2", "epochs=1", "batch=4")
+    code, out, err = command(
+        monkeypatch, capsys, *words, "runtime=[onnxruntime]", "prune=0.2", "pruner=l2", "epochs=1", "batch=4"
+    )
     assert code == 0, err
     rows = json.loads((Path(out.splitlines()[-1]) / "results.json").read_text())["results"]
     assert {row["name"] for row in rows} == {"original", "pruned"}

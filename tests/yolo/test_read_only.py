@@ -33,8 +33,6 @@ from optimize.yolo.read_only import read_image, repaired
 from optimize.yolo.train import finetune
 from optimize.yolo.validate import validate
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 STOCK = "import sys; from ultralytics.data.utils import check_image; print(*map(check_image, sys.argv[1:]))"
 
 

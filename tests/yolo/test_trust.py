@@ -23,8 +23,6 @@ from optimize.host.process import run_in_new_process
 from optimize.yolo.checkpoint import load, trusted
 from optimize.yolo.dataset import resolve
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 OWN = """
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""What run.py and bench.py share: the bundle's settings, its model opened by device.py, and checks of both."""
+"""Shared by run.py and bench.py: reads and checks the bundle's settings, and opens its model with device.py."""
 
 import json
 import os
@@ -20,31 +20,31 @@ def cores():
 
 
 def unused(path):
-    """`path`, or with a number behind its stem where that exists: measurement.json, measurement-2.json ..."""
+    """`path`, or if that exists the first free of measurement-2.json, measurement-3.json ..."""
     numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
-    return next(place for place in chain([path], numbered) if not os.path.lexists(place))
+    return next(candidate for candidate in chain([path], numbered) if not os.path.lexists(candidate))
 
 
 def shown(text):
-    """`text` in one line, without what controls a terminal."""
-    return CONTROL.sub(lambda found: " " if found[0] in "\t\n\r" else ascii(found[0])[1:-1], text)
+    """`text` in one line, with the characters escaped that control a terminal."""
+    return CONTROL.sub(lambda match: " " if match[0] in "\t\n\r" else ascii(match[0])[1:-1], text)
 
 
 def read_bundle():
-    """The content of bundle.json, whose names lead nowhere but into this folder."""
+    """Read bundle.json and check it: the files that it names lie in this folder."""
     try:
         bundle = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
         wrong = next((key for key, check in BUNDLE.items() if not check(bundle[key])), None)
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         sys.exit(f"error: bundle.json can't be read ({type(error).__name__}); copy the bundle again.")
     if wrong:
-        sys.exit(f"error: {wrong} in bundle.json is nothing that a bundle is made with; copy the bundle again.")
+        sys.exit(f"error: bundle.json has a wrong value for {wrong}; copy the bundle again.")
     bundle["names"] = [shown(name) for name in bundle["names"]]
     return bundle
 
 
 def artefact(bundle):
-    """The model's file, or its folder."""
+    """The path of the model's file or folder."""
     path = HERE / bundle["artefact"]
     if not path.exists():
         sys.exit(f"error: {path.name} is not in {HERE}; copy the bundle again.")
@@ -55,7 +55,7 @@ def artefact(bundle):
 
 
 def is_name(value):
-    """Whether it is a plain name of a file or a row: a part of a path, and nothing that leads elsewhere."""
+    """Whether `value` is one part of a path that stays in its folder: the name of a file, without separators or .."""
     if not is_text(value):
         return False
     path = PureWindowsPath(value)  # which knows / and \\ alike
@@ -76,7 +76,7 @@ def is_count(value):
 
 # Characters that control a terminal or turn the writing around.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-BUNDLE = {  # what bundle.json says as far as it is used, and what it may be
+BUNDLE = {  # the keys of bundle.json that are used, and a check of each value
     "run": lambda value: is_text(value) and "/" not in value,
     "variant": is_text,
     "runtime": lambda value: value == device.NAME,
@@ -93,13 +93,13 @@ BUNDLE = {  # what bundle.json says as far as it is used, and what it may be
 
 
 def open_model(bundle, threads):
-    """The model that `bundle`, from `read_bundle`, describes, as `device.open_model` gives it."""
+    """Open the model of `bundle`, which `read_bundle` returned, as `device.open_model` does."""
     path = artefact(bundle)
     try:
         run, arithmetic = device.open_model(path, bundle["precision"], threads)
     except ImportError as error:
         sys.exit(f"error: {error}; the first command of README.md installs what is needed.")
-    except Exception as error:  # each runtime has its own kinds
+    except Exception as error:  # each runtime raises its own types
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         made = f"it was made with {bundle['made_with']}, and the first command of README.md installs the newest"
         sys.exit(f"error: {bundle['runtime']} {device.version()} can't load {path.name} ({why}); {made}.")
@@ -114,7 +114,7 @@ def open_model(bundle, threads):
 
 
 def checked(outputs, bundle):
-    """The one output of a model, if it is what the head that `bundle` names gives out."""
+    """The only output of the model; exits if its shape is not that of the bundle's head, or it is not finite."""
     head, count = bundle["head"], len(bundle["names"])
     shapes = " and ".join(str(output.shape) for output in outputs)
     axis, wanted = (1, 4 + count) if head == "one2many" else (2, 6)
@@ -127,5 +127,5 @@ def checked(outputs, bundle):
 
 
 def versions(bundle):
-    """Of numpy and the runtime."""
+    """The versions of numpy and the runtime."""
     return {"numpy": np.__version__, bundle["runtime"]: device.version()}

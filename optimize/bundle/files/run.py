@@ -1,7 +1,7 @@
 """Find objects in images: python run.py street.jpg [more.jpg ...].
 
 Prints what is found, and writes found/detections.json (boxes are left, top, right, bottom in pixels of the upright
-image) and a copy of each image with its boxes. Equals ultralytics' predict of the same model.
+image) and a copy of each image with its boxes. The results equal those of ultralytics' `predict` with this model.
 """
 
 import argparse
@@ -19,82 +19,81 @@ from device import SHARES
 
 
 def main():
-    given = arguments()
+    options = parse_arguments()
     bundle = read_bundle()
-    check(given)
-    if given.confidence is not None:
-        bundle["nms"]["confidence"] = given.confidence
-    out = writable(given)
-    if given.threads < 1:
-        sys.exit(f"error: --threads {given.threads} is not allowed; give 1 or more.")
-    for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
+    check(options)
+    if options.confidence is not None:
+        bundle["nms"]["confidence"] = options.confidence
+    out = output_folder(options)
+    if options.threads < 1:
+        sys.exit(f"error: --threads {options.threads} is not allowed; give 1 or more.")
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal can't show must not end the work
         stream.reconfigure(errors="replace")
-    run, _ = open_model(bundle, given.threads)
-    found = detect_all(run, given.image, bundle)
-    if found:  # so far nothing was written, and nothing is that an error could leave half done
-        write(found, out)
+    run, _ = open_model(bundle, options.threads)
+    detections = detect_all(run, options.image, bundle)
+    if detections:  # written only now, so that an error above leaves no half of the files
+        write(detections, out)
         print(f"boxes and images: {out}")
-    if len(found) < len(given.image):
+    if len(detections) < len(options.image):
         sys.exit(1)
 
 
-def arguments():
-    """What the command line says."""
+def parse_arguments():
     parser = argparse.ArgumentParser(description="Find objects in images.")
     parser.add_argument("image", nargs="+", type=Path)
-    parser.add_argument("--confidence", type=float, help="from which on something is shown, 0 to 1")
+    parser.add_argument("--confidence", type=float, help="least confidence of what is shown, 0 to 1")
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
     parser.add_argument("--out", type=Path, help="folder to write to; found, found-2 ... by default")
     return parser.parse_args()
 
 
-def check(given):
-    """End with one sentence where a confidence is none, or two images would be written under one name."""
-    if given.confidence is not None and not 0 <= given.confidence <= 1:
-        sys.exit(f"error: --confidence {given.confidence} is not allowed; give 0 to 1.")
-    if len({path.stem for path in given.image}) < len(given.image):
+def check(options):
+    """Exit with one sentence if the confidence is out of range, or two images would be written under one name."""
+    if options.confidence is not None and not 0 <= options.confidence <= 1:
+        sys.exit(f"error: --confidence {options.confidence} is not allowed; give 0 to 1.")
+    if len({path.stem for path in options.image}) < len(options.image):
         sys.exit("error: two of the images have the same name, and so would their copies; give them one by one.")
 
 
-def writable(given):
-    """The folder to write to; ends with one sentence where it can't be written, or holds what would be overwritten."""
-    out = given.out or unused(Path("found"))
+def output_folder(options):
+    """The folder to write to; exits with one sentence if it is not writable or holds a file that is to be written."""
+    out = options.out or unused(Path("found"))
     nearest = next(place for place in (out, *out.parents) if place.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         sys.exit(f"error: --out {out} can't be a folder to write to; give another.")
-    for name in ("detections.json", *(f"{path.stem}.png" for path in given.image)):
+    for name in ("detections.json", *(f"{path.stem}.png" for path in options.image)):
         if os.path.lexists(out / name):
             sys.exit(f"error: --out {out} holds {name}, and nothing is overwritten; give another.")
     return out
 
 
 def detect_all(run, paths, bundle):
-    """What is found in each image, by path, printed as it is found; an image that can't be read is left out."""
-    found = {}
+    """Objects by image path, printed after each image; an image that can't be read is skipped."""
+    detections = {}
     for path in paths:
         try:
             image = read(path)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
             print(f"error: {path} can't be read as an image ({error}), so it is skipped.", file=sys.stderr)
             continue
-        found[path] = detect(run, np.asarray(image), bundle)
-        labels = [one["label"] for one in found[path]]
+        detections[path] = detect(run, np.asarray(image), bundle)
+        labels = [detection["label"] for detection in detections[path]]
         counts = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
         print(f"{path}: {', '.join(counts) or 'nothing'}")
-    return found
+    return detections
 
 
-def write(found, out):
-    """detections.json, and a copy of each image with its boxes."""
+def write(detections, out):
+    """Write detections.json, and a copy of each image with its boxes."""
     out.mkdir(parents=True, exist_ok=True)
-    detections = {str(path): objects for path, objects in found.items()}
-    (out / "detections.json").write_text(json.dumps(detections, indent=1), encoding="utf-8")
-    for path, objects in found.items():
+    by_name = {str(path): objects for path, objects in detections.items()}
+    (out / "detections.json").write_text(json.dumps(by_name, indent=1), encoding="utf-8")
+    for path, objects in detections.items():
         draw(read(path), objects).save(out / f"{path.stem}.png")
 
 
 def read(path):
-    """An image upright and in RGB; of 16 bits the upper 8."""
+    """Read an image upright and in RGB; 16-bit images keep their upper 8 bits."""
     image = ImageOps.exif_transpose(Image.open(path))
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -102,7 +101,7 @@ def read(path):
 
 
 def detect(run, image, bundle):
-    """What `run` finds in `image`, (height, width, 3) uint8 RGB: the surest first."""
+    """The objects that `run` finds in `image`, (height, width, 3) uint8 RGB, the most confident first."""
     size = bundle["imgsz"]["height"], bundle["imgsz"]["width"]
     inputs, scale, corner = fit(image, size, bundle["letterbox"])
     boxes, scores, classes = decode(checked(run(inputs), bundle), bundle)
@@ -124,7 +123,7 @@ def detect(run, image, bundle):
 def fit(image, size, letterbox):
     """The network's input, (1, 3, *size), and the scale (x, y) and corner (x, y) of the image in it.
 
-    `size` is height and width. With `letterbox` the proportions are kept and grey fills the rest; without, the image is
+    `size` is (height, width). With `letterbox` the image keeps its proportions and grey fills the rest; without, it is
     stretched.
     """
     height, width = image.shape[:2]
@@ -138,7 +137,7 @@ def fit(image, size, letterbox):
 
 
 def resize(image, width, height):
-    """Bilinear, with weights in steps of 1/2048 and cut to integers twice, as OpenCV does it: equal to the last bit."""
+    """Resize bilinearly as OpenCV does, equal to the last bit: weights in steps of 1/2048, rounded down twice."""
     if image.shape[:2] == (height, width):
         return image
     pixels = image.astype(np.int32)
@@ -154,19 +153,20 @@ def resize(image, width, height):
 
 def taps(old, new):
     """For each of `new` pixels the two of `old` that it lies between, and the weight of each, 0 to 2048."""
-    at = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
-    first = np.floor(at).astype(int)
-    share = at - first.astype(np.float32)
-    weights = (np.rint(part * np.float32(2048)).astype(np.int32) for part in (1 - share, share))
+    position = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
+    first = np.floor(position).astype(int)
+    fraction = position - first.astype(np.float32)
+    weights = (np.rint(part * np.float32(2048)).astype(np.int32) for part in (1 - fraction, fraction))
     return (*(index.clip(0, old - 1) for index in (first, first + 1)), *weights)
 
 
 def decode(output, bundle):
-    """Corners (N, 4) in pixels of the network's input, confidences (N,) and classes (N,), the surest first.
+    """Corners (N, 4) in pixels of the network's input, confidences (N,) and classes (N,), the most confident first.
 
-    `output` is (1, 4 + classes, anchors) with centre and size for the head "one2many", in pixels or, where device.py
-    says so, as shares of the image; for those that need no NMS (1, N, 6) with a confidence and a class behind the box:
-    corners in pixels for "end2end", centre and size as shares of the image for "rtdetr".
+    The head decides what `output` is:
+    - one2many: (1, 4 + classes, anchors), boxes as centre and size, in pixels or, with SHARES, as shares of the image;
+    - end2end, which needs no NMS: (1, N, 6), corners in pixels, confidence, class;
+    - rtdetr, which needs no NMS: (1, N, 6), centre and size as shares of the image, confidence, class.
     """
     head, settings = bundle["head"], bundle["nms"]
     rows, most = output[0], settings["max_detections"]
@@ -182,20 +182,20 @@ def decode(output, bundle):
 
 
 def sides(bundle):
-    """Width and height of the input, twice: what shares of the image in x, y, width and height are of."""
+    """Width and height of the input, twice: they turn x, y, width and height from shares of the image into pixels."""
     width, height = bundle["imgsz"]["width"], bundle["imgsz"]["height"]
     return np.array([width, height, width, height], np.float32)
 
 
 def corners(boxes):
-    """From centre and size to left, top, right, bottom."""
+    """Turn centre and size into left, top, right, bottom."""
     middle, half = boxes[:, :2], boxes[:, 2:] / 2
     return np.concatenate([middle - half, middle + half], 1)
 
 
 def suppress(boxes, scores, classes, iou):
-    """Non-maximum suppression within each class: which boxes stay, the surest first."""
-    boxes = boxes + classes[:, None].astype(np.float32) * 7680  # so far apart that no two classes meet
+    """Non-maximum suppression within each class: the indices of the boxes that stay, the most confident first."""
+    boxes = boxes + classes[:, None].astype(np.float32) * 7680  # boxes of different classes can't overlap
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     order, kept = np.argsort(-scores, kind="stable"), []
     while order.size:
@@ -203,19 +203,19 @@ def suppress(boxes, scores, classes, iou):
         kept.append(first)
         shared = np.minimum(boxes[first, 2:], boxes[order, 2:]) - np.maximum(boxes[first, :2], boxes[order, :2])
         shared = shared.clip(0).prod(1)
-        with np.errstate(invalid="ignore"):  # 0 / 0 where both are empty: they share nothing
+        with np.errstate(invalid="ignore"):  # 0 / 0 where both boxes are empty: they don't overlap
             order = order[~(shared / (areas[first] + areas[order] - shared) > iou)]
     return np.array(kept, int)
 
 
 def draw(image, objects):
-    """A copy of `image` with a box and its name for each object, a colour for each class."""
+    """A copy of `image` with a labelled box for each object, in a colour for each class."""
     copy, width = image.copy(), max(2, round(sum(image.size) / 600))
     pen, font = ImageDraw.Draw(copy), ImageFont.load_default(6 * width)
-    for one in reversed(objects):  # the surest on top
-        colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(0.618 * one["class"] % 1, 0.9, 0.9))
-        (left, right), (top, bottom) = sorted(one["box"][::2]), sorted(one["box"][1::2])
-        text = f"{one['label']} {one['confidence']:.2f}"
+    for detection in reversed(objects):  # the most confident on top
+        colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(0.618 * detection["class"] % 1, 0.9, 0.9))
+        (left, right), (top, bottom) = sorted(detection["box"][::2]), sorted(detection["box"][1::2])
+        text = f"{detection['label']} {detection['confidence']:.2f}"
         pen.rectangle((left, top, right, bottom), outline=colour, width=width)
         pen.rectangle(pen.textbbox((left, top), text, font), fill=colour)
         pen.text((left, top), text, "white", font)

@@ -1,6 +1,6 @@
-"""Open an ncnn model on the CPU, in float32 where it is not int8: ncnn would take fp16 on ARM by itself.
+"""Open an ncnn model on the CPU, in float32 unless it is int8: ncnn by itself would use fp16 on ARM.
 
-Copied into bundles: only the standard library, numpy and the runtime are imported here, the runtime where it is used.
+This file is copied into bundles: it imports only the standard library, numpy and, inside functions, the runtime.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,14 +16,18 @@ PARAM, BIN = "model.ncnn.param", "model.ncnn.bin"  # as ultralytics calls them
 
 
 def version() -> str:
-    """Of the runtime."""
+    """The version of the runtime."""
     import ncnn
 
     return str(ncnn.__version__)
 
 
 def load(folder: Path, threads: int) -> Any:
-    """An `ncnn.Net`; RuntimeError where ncnn can't read the files."""
+    """An `ncnn.Net`.
+
+    Raises:
+        RuntimeError: ncnn can't read the files.
+    """
     import ncnn
 
     net = ncnn.Net()
@@ -37,43 +41,51 @@ def load(folder: Path, threads: int) -> Any:
 
 
 def tensors(net: Any, names: Iterable[str], images: np.ndarray, *, light: bool = False) -> dict[str, np.ndarray]:
-    """What `net` computes for `images`, (1, 3, H, W) float32, at each of `names`, in ncnn's shapes without a batch.
+    """The tensors `names` that `net`, an `ncnn.Net`, computes for `images`, in ncnn's shapes without a batch.
 
-    With `light`, as it is deployed, `names` must be outputs: ncnn frees all else as soon as it has been read.
-    `net` is an `ncnn.Net`. RuntimeError where ncnn fails; what it hands back then crashes whoever reads it.
+    `images` is (1, 3, H, W) float32. With `light`, the mode of deployment, `names` must be outputs, since ncnn frees
+    every other tensor after its last use.
+
+    Raises:
+        RuntimeError: ncnn fails; the tensor that it returns then would crash the reader.
     """
     import ncnn
 
-    image = np.ascontiguousarray(images[0])  # ncnn reads this memory itself, so it must outlive the run
+    image = np.ascontiguousarray(images[0])  # ncnn reads this memory without a copy, so it must outlive the run
     with net.create_extractor() as extractor:
         extractor.set_light_mode(light)
         source = net.input_names()[0]
-        succeeded(extractor.input(source, ncnn.Mat(image)), f"take {source}")
-        return {name: extracted(extractor, name) for name in names}
+        check_code(extractor.input(source, ncnn.Mat(image)), f"take {source}")
+        return {name: extract(extractor, name) for name in names}
 
 
-def extracted(extractor: Any, name: str) -> np.ndarray:
+def extract(extractor: Any, name: str) -> np.ndarray:
     code, tensor = extractor.extract(name)
-    succeeded(code, f"compute {name}")
+    check_code(code, f"compute {name}")
     return np.array(tensor)
 
 
-def succeeded(code: int, what: str) -> None:
+def check_code(code: int, task: str) -> None:
     if code:
-        raise RuntimeError(f"ncnn {version()} failed to {what} (error {code}); its log above says why")
+        raise RuntimeError(f"ncnn {version()} failed to {task} (error {code}); its log above says why")
 
 
 def runner(net: Any) -> Run:
-    """(1, 3, H, W) float32 in 0..1 -> the outputs, a list of arrays."""
+    """Function from (1, 3, H, W) float32 in 0..1 to the list of outputs."""
     outputs = sorted(net.output_names())
 
     def run(images: np.ndarray) -> list[np.ndarray]:
-        found = tensors(net, outputs, images, light=True)
-        return [found[name][None] for name in outputs]
+        by_name = tensors(net, outputs, images, light=True)
+        return [by_name[name][None] for name in outputs]
 
     return run
 
 
 def open_model(path: Path, precision: str, threads: int) -> tuple[Run, Callable[[], None]]:
-    """The model as a function from (1, 3, H, W) float32 in 0..1 to its outputs; ncnn doesn't tell its arithmetic."""
+    """Open the model.
+
+    Returns:
+        A function from (1, 3, H, W) float32 in 0..1 to the outputs, and one that returns None, since ncnn doesn't
+        report its arithmetic.
+    """
     return runner(load(path, threads)), lambda: None

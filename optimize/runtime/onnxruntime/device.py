@@ -1,6 +1,6 @@
 """Open an ONNX file in ONNX Runtime on the CPU.
 
-Copied into bundles: only the standard library, numpy and the runtime are imported here, the runtime where it is used.
+This file is copied into bundles: it imports only the standard library, numpy and, inside functions, the runtime.
 """
 
 import json
@@ -16,7 +16,7 @@ Kernels = list[dict[str, Any]]  # one entry for each kernel of one run
 NAME = "onnxruntime"
 SHARES = False  # boxes are in pixels
 FORMATS = {"int8": ("int8", "uint8"), "bf16": ("bfloat16",), "fp16": ("float16",), "fp32": ("float",)}
-MOVES = {  # operators that move or convert numbers and compute none
+MOVES = {  # operators that move or convert numbers and compute nothing
     *("Cast", "Concat", "DequantizeLinear", "Gather", "QLinearConcat", "QuantizeLinear", "ReorderInput"),
     *("ReorderOutput", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
 }
@@ -24,7 +24,7 @@ RAN = "_kernel_time"
 
 
 def version() -> str:
-    """Of the runtime."""
+    """The version of the runtime."""
     import onnxruntime
 
     return str(onnxruntime.__version__)
@@ -39,27 +39,30 @@ def options(threads: int) -> Any:
     chosen.inter_op_num_threads = 1
     chosen.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     chosen.log_severity_level = 3
-    # Waiting threads sleep: the same latency for a fifth less CPU time, and fair to whatever runs beside it.
+    # Waiting threads sleep instead of spinning: the same latency for a fifth less CPU time, and other programs can run.
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return chosen
 
 
 def session(path: Path, chosen: Any, **more: Any) -> Any:
-    """The `onnxruntime.InferenceSession` of a file, with the `options` that were `chosen`."""
+    """The `onnxruntime.InferenceSession` of a file, with `chosen`, which `options` returned."""
     import onnxruntime
 
     return onnxruntime.InferenceSession(str(path), chosen, providers=["CPUExecutionProvider"], **more)
 
 
 def kernels(path: Path, chosen: Any, **more: Any) -> Kernels:
-    """Of each kernel of one run: `op_name`, and type and shape of every input and output.
+    """Profile one run: for each kernel its `op_name`, and the type and shape of every input and output.
 
-    `chosen` are the options of the session to be known, and are changed; `more` is handed on to this run's session.
+    Args:
+        path: the ONNX file.
+        chosen: the options of the session that is asked about; they are changed.
+        more: further arguments of `session`.
     """
     with TemporaryDirectory() as folder:
         chosen.enable_profiling = True
         chosen.profile_file_prefix = f"{folder}/profile"
-        # A weight that a kernel has packed for itself is freed, and missing in the profile; the kernels are the same.
+        # Without this a kernel packs its weights and frees the original, which is then missing in the profile.
         chosen.add_session_config_entry("session.disable_prepacking", "1")
         profiled = session(path, chosen, **more)
         feed = profiled.get_inputs()[0]
@@ -69,21 +72,23 @@ def kernels(path: Path, chosen: Any, **more: Any) -> Kernels:
 
 
 def arithmetic(ran: Kernels) -> str:
-    """The number formats of what `kernels` give out, without those that only move or convert numbers."""
+    """The number formats of the outputs of the kernels `ran`, without kernels that only move or convert numbers."""
     outputs = (kernel["output_type_shape"] for kernel in ran if kernel["op_name"] not in MOVES)
     types = {name for output in outputs for tensor in output for name in tensor}
     return "+".join(kind for kind, names in FORMATS.items() if types & set(names))
 
 
 def runner(opened: Any) -> Run:
-    """(1, 3, H, W) float32 in 0..1 -> the outputs, a list of arrays."""
+    """Function from (1, 3, H, W) float32 in 0..1 to the list of outputs."""
     feed = opened.get_inputs()[0].name
     return lambda images: opened.run(None, {feed: images})
 
 
 def open_model(path: Path, precision: str, threads: int) -> tuple[Run, Callable[[], str]]:
-    """The model as a function from (1, 3, H, W) float32 in 0..1 to its outputs, and one that reads its arithmetic back.
+    """Open the model.
 
-    The file alone decides about the precision.
+    Returns:
+        A function from (1, 3, H, W) float32 in 0..1 to the outputs, and one that reads back the arithmetic that runs.
+        The file alone decides the precision; `precision` is ignored.
     """
     return runner(session(path, options(threads))), lambda: arithmetic(kernels(path, options(threads)))

@@ -1,6 +1,6 @@
-"""Open an OpenVINO model on the CPU, with its arithmetic pinned: by default it runs float32 in bf16 where it can.
+"""Open an OpenVINO model on the CPU and pin its arithmetic, since OpenVINO by default runs float32 models in bf16.
 
-Copied into bundles: only the standard library, numpy and the runtime are imported here, the runtime where it is used.
+This file is copied into bundles: it imports only the standard library, numpy and, inside functions, the runtime.
 """
 
 from collections.abc import Callable
@@ -12,20 +12,20 @@ import numpy as np
 Run = Callable[[np.ndarray], list[np.ndarray]]
 NAME = "openvino"
 SHARES = False  # boxes are in pixels
-FORMATS = {  # how the names of kernels end, by what they compute in
+FORMATS = {  # the endings of kernel names, by the number format in which these kernels compute
     "int8": ("_I8", "_U8", "_i8", "_u8"),
     "bf16": ("_bf16",),
     "fp16": ("_f16",),
     "fp32": ("_f32",),
 }
-MOVES = {  # layers that move or convert numbers and compute none
+MOVES = {  # layers that move or convert numbers and compute nothing
     *("Concatenation", "Const", "Convert", "Input", "Output", "Reorder", "Reshape", "Split", "StridedSlice"),
     "Transpose",
 }
 
 
 def version() -> str:
-    """Of the runtime."""
+    """The version of the runtime."""
     import openvino
 
     return str(openvino.__version__)
@@ -39,7 +39,7 @@ def read(path: Path) -> Any:
 
 
 def compiled(network: Any, precision: str, threads: int, **more: Any) -> Any:
-    """An `openvino.CompiledModel`, as it runs one image at a time; `more` are further properties of the plugin."""
+    """An `openvino.CompiledModel` that runs one image at a time; `more` are further properties of the plugin."""
     import openvino
 
     hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
@@ -48,21 +48,23 @@ def compiled(network: Any, precision: str, threads: int, **more: Any) -> Any:
 
 
 def arithmetic(model: Any) -> str:
-    """The number formats of the kernels of a compiled model, without those that only move or convert numbers."""
+    """The number formats of a compiled model's kernels, without kernels that only move or convert numbers."""
     layers = [layer.get_rt_info() for layer in model.get_runtime_model().get_ops()]
     names = [layer["primitiveType"].astype(str) for layer in layers if layer["layerType"].astype(str) not in MOVES]
     return "+".join(kind for kind, ends in FORMATS.items() if any(name.endswith(ends) for name in names))
 
 
 def runner(model: Any) -> Run:
-    """(1, 3, H, W) float32 in 0..1 -> the outputs, a list of arrays."""
+    """Function from (1, 3, H, W) float32 in 0..1 to the list of outputs."""
     return lambda images: list(model(images).values())
 
 
 def open_model(path: Path, precision: str, threads: int) -> tuple[Run, Callable[[], str]]:
-    """The model as a function from (1, 3, H, W) float32 in 0..1 to its outputs, and one that reads its arithmetic back.
+    """Open the model.
 
-    `precision` is what it was made for: bf16 is a hint, not another file.
+    Returns:
+        A function from (1, 3, H, W) float32 in 0..1 to the outputs, and one that reads back the arithmetic that runs.
+        `precision` matters for bf16 alone, which is a hint and not another file.
     """
     model = compiled(read(path), precision, threads)
     return runner(model), lambda: arithmetic(model)
