@@ -41,12 +41,7 @@ def wrong(report: Report) -> Iterator[str]:
         return
     for i, row in enumerate(report.results):
         yield from (f"results.{i}: {what}" for what in _row(row, report))
-    yield from (
-        f"left_out: there is no split {lost.split!r:.40}" for lost in report.left_out if lost.split not in SPLITS
-    )
-    for images in (report.provenance.accuracy_on, report.provenance.chosen_on):
-        if images and images.split not in SPLITS:
-            yield f"provenance: there is no split {images.split!r:.40}"
+    yield from _splits(report)
     if (report.noise is None) != (report.noise_spread is None):
         yield "noise and noise_spread: one of them is missing"
     if not _is_date(report.provenance.began):
@@ -60,6 +55,13 @@ def wrong(report: Report) -> Iterator[str]:
     for i, measurement in enumerate(report.measurements):
         if measurement.artefact not in artefacts:
             yield f"measurements.{i}: it is of no artefact of this run"
+
+
+def _splits(report: Report) -> Iterator[str]:
+    used = report.provenance.accuracy_on, report.provenance.chosen_on
+    named = {"left_out": [lost.split for lost in report.left_out], "provenance": [one.split for one in used if one]}
+    for place, splits in named.items():
+        yield from (f"{place}: there is no split {split!r:.40}" for split in splits if split not in SPLITS)
 
 
 def _leaves(value: Any, place: str, name: str = "") -> Iterator[str]:
