@@ -102,7 +102,7 @@ WORDS = ("imgsz=96", "prune=0.3", "pruner=l2", "recover=[bn]", "rounds=12", "thr
 
 
 @pytest.fixture
-def started(tmp_path, dataset, checkpoint, monkeypatch, capsys, no_image):
+def started(tmp_path, dataset, checkpoint, monkeypatch, capsys):
     """Start a run or a sweep whose times follow from inputs; gives its folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(latency, "measure", by_area)

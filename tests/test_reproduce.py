@@ -19,7 +19,7 @@ WORDS = ("prune=0.3", "pruner=l2", "recover=[bn]", "epochs=0", "rounds=12", "thr
 
 
 @pytest.fixture
-def made(tmp_path, dataset, checkpoint, monkeypatch, capsys, no_image) -> Path:
+def made(tmp_path, dataset, checkpoint, monkeypatch, capsys) -> Path:
     """The folder of a run."""
     monkeypatch.chdir(tmp_path)
     given = f"model={checkpoint}", f"data={dataset}", "runtime=[onnxruntime]", "hydra.run.dir=run"

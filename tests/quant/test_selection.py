@@ -26,8 +26,6 @@ from optimize.variant import Variant
 from optimize.verdict import gates
 from optimize.work import Quantized
 
-pytestmark = pytest.mark.usefixtures("no_image")
-
 TEST, VAL = ImageSet("test", 8, 8, "t"), ImageSet("val", 9, 9, "v")
 
 
