@@ -10,6 +10,7 @@ import pytest
 from helpers import reports
 from helpers.messages import says
 from helpers.sweeps import lines, made
+from optimize.dataset import ImageSet
 from optimize.errors import LimitMissed
 from optimize.input_size import square
 from optimize.limits import Limits
@@ -333,3 +334,22 @@ def test_a_sweep_misses_its_limits_where_only_a_smaller_input_hides_what_it_cost
     with pytest.raises(LimitMissed) as error:
         end._judge(found, lost=None, untold=None)
     assert str(error.value) == found.headline
+
+
+def test_rows_that_are_reported_on_other_images_are_not_compared(swept):
+    both = {"val": ImageSet("val", 8, 8, "v"), "test": ImageSet("test", 9, 9, "t")}
+    jobs = {
+        i: (f"selection={split}", made(0.3, "none", provenance=reports.provenance(accuracy_on=images)))
+        for i, (split, images) in enumerate(both.items())
+    }
+    found = summary.summarize(swept(jobs))
+    assert [row.jobs for row in found.rows] == [(0,)] * 9 + [(1,)] * 9
+    places = [finding.parts[0].partition(":")[0] for finding in found.findings]
+    assert places == ["data.yaml, 8 validation images", "data.yaml, 9 test images"]
+
+
+def test_each_verdict_says_what_choosing_among_the_rows_of_all_jobs_is_worth(four):
+    found = summary.summarize(four)
+    (finding,) = found.findings
+    assert finding.optimism.rows == len(found.rows)
+    assert page._optimism(found) == [finding.optimism.sentence]
