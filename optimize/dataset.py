@@ -114,6 +114,7 @@ class Dataset:
         fingerprint: 16 hex digits over class names, and of these images labels, names, sizes and dates.
         test: images of the test split, as `val`; empty where there is none, or where it isn't used.
         test_fingerprint: as `fingerprint`, of the test split.
+        unused_test: why a test split that the data set names is not used; empty where it is.
         task: name of the task of the models that read it, one of yolo/tasks/.
         keypoints: how many an object has and the numbers of each (2, or 3 with its visibility); None where the task
             has none.
@@ -138,6 +139,7 @@ class Dataset:
     elsewhere: tuple[str, ...] = field(default=(), repr=False, metadata=OUTSIDE)
     test: tuple[Path, ...] = field(default=(), repr=False, metadata=OUTSIDE)
     test_fingerprint: str = field(default="", repr=False, metadata=OUTSIDE)
+    unused_test: str = field(default="", repr=False, metadata=OUTSIDE)
     separated: tuple[EvaluationImages, EvaluationImages] | None = field(default=None, repr=False, metadata=OUTSIDE)
 
     @property
@@ -161,14 +163,17 @@ class Dataset:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """A warning about images outside the data set's folder, since a downloaded data.yaml may name any folder."""
-        if not self.elsewhere:
-            return ()
-        more = f" and {len(self.elsewhere) - SHOWN} more" if len(self.elsewhere) > SHOWN else ""
-        return (
-            f"{self.yaml.name} refers to images outside its own folder, in {', '.join(self.elsewhere[:SHOWN])}{more}: "
-            "check them before you share the report, which shows some of them.",
-        )
+        """Warnings: images outside the data set's folder, since a data.yaml may name any; a test split without use."""
+        found = []
+        if self.elsewhere:
+            more = f" and {len(self.elsewhere) - SHOWN} more" if len(self.elsewhere) > SHOWN else ""
+            found.append(
+                f"{self.yaml.name} refers to images outside its own folder, in {', '.join(self.elsewhere[:SHOWN])}"
+                f"{more}: check them before you share the report, which shows some of them."
+            )
+        if self.unused_test:
+            found.append(f"The test split is not used, so validation images are reported: {self.unused_test}")
+        return tuple(found)
 
 
 def check_apart(given: str, folder: Path, data: Dataset) -> None:

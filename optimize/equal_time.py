@@ -16,6 +16,7 @@ from optimize.judge import Judge
 from optimize.measure.latency import Timing
 from optimize.plan import Plan
 from optimize.precision import FP32
+from optimize.recover.finetune import Finetune
 from optimize.result import Report, Result
 from optimize.variants import Subject, at_side, trained_as_long
 from optimize.verdict.rivals import is_made
@@ -54,7 +55,8 @@ def with_rivals(report: Report, plan: Plan, measure: Measure, time: Time) -> Rep
         measure: makes the row of a subject.
         time: gives a report its latencies.
     """
-    if plan.rivals is None or not any(is_made(row) for row in report.results):
+    made = (row for row in report.results if row.variant.runtime != "torch")
+    if plan.rivals is None or not any(map(is_made, made)):
         return report
     log.info("looking for the smaller inputs that take as long as what was made")
     judge, failures = search_judge(plan), list(report.failures)
@@ -105,6 +107,8 @@ def target(row: Result, report: Report) -> Target | None:
 def bracket(sought: Target, plan: Plan, judge: Judge) -> list[int]:
     """Sides of the largest input that is not slower than the target, and of the next larger one, below the full one."""
     step, full = stride(load(plan.original.path)), plan.original.imgsz.side
+    if full <= step:
+        return []
     side = max(step, min(full - step, int(estimate(sought.sides, _milliseconds(sought.row)) / step) * step))
     tried: dict[int, bool] = {}
     while len(tried) < STEPS and not _bracketed(tried, side, step, full):
@@ -141,7 +145,8 @@ def _slower(sought: Target, plan: Plan, judge: Judge, sides: list[int]) -> dict[
 
 def _subjects(sought: Target, plan: Plan, side: int) -> list[Subject]:
     where = plan, sought.row.variant.runtime, sought.precision, side
-    return [at_side(*where), *([trained_as_long(*where)] if plan.train_rivals else [])]
+    trained = plan.train_rivals and any(isinstance(stage, Finetune) and stage.epochs for stage in plan.shrink)
+    return [at_side(*where), *([trained_as_long(*where)] if trained else [])]
 
 
 def placed(rows: tuple[Result, ...], new: Result) -> tuple[Result, ...]:
@@ -156,6 +161,4 @@ def _smaller(rows: list[Result]) -> list[Result]:
 
 
 def _milliseconds(row: Result) -> float:
-    if row.latency is None:
-        raise ValueError(f"{row.variant.name} was not timed")
-    return row.latency.median_ms
+    return row.time.median_ms

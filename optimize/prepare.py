@@ -89,12 +89,6 @@ def prepare(config: DictConfig) -> Plan:
     others = _rivals(settings, imgsz, data, [stage.precision.name for stage in precisions])
     check_room(settings.store, path, [rival.path for rival in others or ()])
     no_effect = without_effect(settings, recovery, asked, quant)
-    if settings.train_rivals and not (settings.prune and any(isinstance(s, Finetune) and s.epochs for s in recovery)):
-        raise InputError(
-            f"train_rivals=true trains rivals as long as the pruned model, which is not trained with "
-            f"prune={settings.prune:g}, epochs={settings.epochs} and recover=[{','.join(config.get('recover', {}))}]; "
-            "give prune= and epochs= above 0 and recover=[bn,finetune], or leave train_rivals out."
-        )
     for line in no_effect:
         log.info(line)
     return Plan(

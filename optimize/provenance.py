@@ -102,6 +102,7 @@ class Provenance:
     accuracy_on: ImageSet | None = None
     chosen_on: ImageSet | None = None
     timing: tuple[HostState, HostState] | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def comparable(self) -> Comparable:
@@ -138,6 +139,7 @@ def gather(
         metric=metric,
         accuracy_on=data.report_images.record,
         chosen_on=data.choice_images.record,
+        words=tuple(sys.argv[1:]),
     )
 
 

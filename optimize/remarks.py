@@ -58,7 +58,11 @@ def without_effect(
     settings: Settings, recovery: Sequence[Stage], runtimes: Sequence[Runtime], quant: PrecisionStage
 ) -> list[str]:
     """A sentence for everything that was asked for and will change nothing."""
-    return [*_recovery_without_effect(settings, recovery), *_no_files(runtimes, quant)]
+    return [
+        *_recovery_without_effect(settings, recovery),
+        *_no_files(runtimes, quant),
+        *_rivals_without_effect(settings, recovery),
+    ]
 
 
 def _recovery_without_effect(settings: Settings, recovery: Sequence[Stage]) -> list[str]:
@@ -78,6 +82,14 @@ def _recovery_without_effect(settings: Settings, recovery: Sequence[Stage]) -> l
     if for_int8 and not settings.epochs:
         sentences.append("Nothing is trained for int8 (recover=qat), since epochs=0.")
     return sentences
+
+
+def _rivals_without_effect(settings: Settings, recovery: Sequence[Stage]) -> list[str]:
+    trains = settings.prune and any(isinstance(stage, Finetune) and stage.epochs for stage in recovery)
+    if not settings.train_rivals or (trains and settings.rivals is not None):
+        return []
+    why = "rivals=none measures none" if settings.rivals is None else "the pruned model, which they follow, is not"
+    return [f"No rival is trained (train_rivals=true), since {why}."]
 
 
 def _no_files(runtimes: Sequence[Runtime], quant: PrecisionStage) -> list[str]:

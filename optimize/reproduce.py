@@ -1,6 +1,5 @@
 """`python -m optimize.reproduce RUN`: runs a finished run again, or only its timing, and says what differs."""
 
-import shlex
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -23,6 +22,7 @@ from optimize.terminal import terminal
 from optimize.verdict.repeated import Repeated, differences, repeated
 
 HEAD = "variant", "runtime", "GFLOPs", "accuracy", "SHA-256", "faster, then", "faster, now", "ms, then", "ms, now"
+ALONE = "python -m optimize"  # a command without words
 KEPT = "store", "hydra.run.dir", "overwrite", "tracking"  # keys of the command that the repetition sets itself
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--trust", action="store_true", help=meaning("trust"))
     given = parser.parse_args()
     old = results.read(given.run / "results.json")
-    check_trust(old, given.trust)
+    check(old, given.trust)
     for remark in [*other_surroundings(old), *changed_files(old)]:
         print(remark)
     if given.timing:
@@ -60,18 +60,28 @@ def main() -> None:
     print("reproduced")
 
 
-def check_trust(old: Report, trust: bool) -> None:
-    """Check that the user trusts what the run trusted, since whoever sends a run's folder chooses its command.
+def check(old: Report, trust: bool) -> None:
+    """Check that `old` is complete, and that its command can be given without harm: who sends a run chooses it.
 
     Raises:
-        InputError: the run was made with `trust=true`, and this command is given without --trust.
+        InputError: the run ended early; its command has words for Hydra, which can run code; or the run was made with
+            `trust=true`, and this command is given without --trust.
     """
-    asked = old.provenance.config.get("trust") or "trust" in old.provenance.command
-    if asked and not trust:
+    if old.unfinished:
+        raise InputError(f"the run ended early ({old.unfinished}), so there is nothing to repeat; give one that ended.")
+    words = [word for word in old.provenance.words if _key(word) not in KEPT]
+    if foreign := [word for word in words if word.startswith("-") or _key(word).startswith("hydra")]:
+        raise InputError(f"the run's command has words for Hydra ({' '.join(foreign)}); repeat it by hand.")
+    if old.provenance.config.get("trust") and not trust:
         raise InputError(
             f"the run was made with trust=true, so its checkpoints can run any code (`{old.provenance.command}`); give "
             "--trust if you trust their makers."
         )
+
+
+def _key(word: str) -> str:
+    """The key of an override, e.g. `prune` of `+prune=0.3`."""
+    return word.partition("=")[0].lstrip("+~")
 
 
 def other_surroundings(old: Report) -> Iterator[str]:
@@ -117,15 +127,20 @@ def run_again(old: Report, into: Path) -> Report:
     """The report of the same command, run from the beginning into `into` with an empty store.
 
     Raises:
-        InputError: the command can't be run again; what it printed says why.
+        InputError: the command can't be run again, or ended early; what it printed says why.
     """
-    words = [word for word in shlex.split(old.provenance.command)[3:] if word.split("=")[0].lstrip("+") not in KEPT]
+    if not old.provenance.words and old.provenance.command != ALONE:
+        raise InputError(f"an earlier version made this run, so repeat it by hand: `{old.provenance.command}`.")
+    words = [word for word in old.provenance.words if _key(word) not in KEPT]
     with TemporaryDirectory() as store:
         command = [sys.executable, "-m", "optimize", *words, f"store={store}", f"hydra.run.dir={into}"]
         subprocess.run(command, stdout=subprocess.DEVNULL)  # a failed row has exit code 1 and a report as well
     if not (into / "results.json").is_file():
         raise InputError(f"`{old.provenance.command}` could not be run again here; see above.")
-    return results.read(into / "results.json")
+    new = results.read(into / "results.json")
+    if new.unfinished:
+        raise InputError(f"the repetition in {into} ended early: {new.unfinished}.")
+    return new
 
 
 def _show(rows: list[Repeated]) -> None:

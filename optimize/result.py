@@ -65,6 +65,17 @@ class Result:
         return self.sha256, self.variant.runtime, self.variant.precision
 
     @property
+    def time(self) -> Latency:
+        """The latency of a row that was timed.
+
+        Raises:
+            ValueError: it was not.
+        """
+        if self.latency is None:
+            raise ValueError(f"{self.variant.name} on {self.variant.runtime} was not timed")
+        return self.latency
+
+    @property
     def float_ops(self) -> int:
         return self.graph.float_ops if self.graph else self.cost.flops
 

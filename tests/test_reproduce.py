@@ -112,6 +112,20 @@ def test_what_the_run_trusted_must_be_trusted_again(tmp_path, again):
     assert is_error(err, "the run was made with trust=true ... any code ... --trust if you trust their makers")
 
 
+@pytest.mark.parametrize("words", [("--multirun", "prune=0"), ("hydra.job.env_set.PYTHONPATH=evil",), ("+hydra.x=1",)])
+def test_words_for_hydra_are_not_given_again(words, tmp_path, again):
+    report = reports.report()
+    results.write(replace(report, provenance=replace(report.provenance, words=words)), tmp_path / "results.json")
+    code, out, err = again(tmp_path)
+    assert (code, out) == (1, "")
+    assert is_error(err, "has words for Hydra ... repeat it by hand")
+
+
+def test_a_run_that_ended_early_is_not_repeated(tmp_path, again):
+    results.write(reports.report(unfinished="Stopped."), tmp_path / "results.json")
+    assert is_error(again(tmp_path, "--timing")[2], "the run ended early ... give one that ended")
+
+
 def test_what_is_no_run_is_one_sentence(tmp_path, again):
     code, out, err = again(tmp_path)
     assert (code, out) == (1, "")

@@ -22,14 +22,18 @@ SEED = 0  # not the run's, so that accuracies of runs with different seeds are o
 def separate(data: Dataset) -> Dataset:
     """`data` whose choices are made on images that the report isn't of, where it has enough of them.
 
-    With a test split, choices are made on the validation split and the test split is reported. Without one, choices are
-    made on a third of the validation images, at most 500, and all others are reported. With fewer than 150 validation
-    images both are all of them.
+    With a test split, choices are made on the validation split and the test split is reported. Where the test split has
+    so many of the validation images that fewer than 50 are left, both are the validation split. Without a test split,
+    choices are made on a third of the validation images, at most 500, and all others are reported. With fewer than 150
+    validation images both are all of them.
     """
     if data.test:
         tested = set(data.test)
+        choice = [file for file in data.val if file not in tested]
+        if len(choice) < min(len(data.val), LEAST // PARTS):  # too few are not tested
+            return data
         report = EvaluationImages("test", data.test, len(data.test), data.test_fingerprint)
-        return replace(data, separated=(_part(data, [file for file in data.val if file not in tested]), report))
+        return replace(data, separated=(_part(data, choice), report))
     if len(data.val) < LEAST:
         return data
     chosen = _stratified(data, min(len(data.val) // PARTS, MOST))

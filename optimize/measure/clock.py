@@ -25,7 +25,8 @@ import numpy as np
 WARM, TIMED = 10, 20  # calls of a visit
 LONGEST = 20.0  # seconds that all visits of one file may take; where they would take longer, visits have fewer calls
 STEADY = 0.05  # warm-up ends when the medians of the last two windows differ by less than this share
-WINDOW, MOST_WARM_UP = 5, 60
+WINDOW, MOST_WARM_UP = 5, 60  # calls
+WARM_UP = 5.0  # seconds after which a warm-up ends in any case
 CERTAIN = 0.99  # how surely some of the timed calls must lie above a percentile, see `percentile`
 PATIENCE = 5  # seconds in which a process ends that has nothing left to do
 
@@ -72,18 +73,21 @@ class Worker:
 
     def visit(self, warm: int, timed: int) -> list[float]:
         """Milliseconds of `timed` calls behind `warm` untimed ones."""
-        self._line.send((warm, timed))
-        return self._receive()
+        return self._ask((warm, timed))
 
     def finish(self) -> Any:
         """What `Opened.finish` returns; there are no visits after it."""
-        self._line.send(None)
+        return self._ask(None)
+
+    def _ask(self, request: tuple[int, int] | None) -> Any:
+        with suppress(OSError):  # it has ended; then nothing comes back, which tells why
+            self._line.send(request)
         return self._receive()
 
     def _receive(self) -> Any:
         try:
             well, answer = self._line.recv()
-        except EOFError:
+        except (EOFError, OSError):
             self._process.join(PATIENCE)
             raise Stopped(f"its process ended with exit code {self._process.exitcode}", self._index) from None
         if not well:
@@ -113,6 +117,7 @@ def worker(opener: Opener, index: int = 0) -> Iterator[Worker]:
         line.close()  # a sleeping process ends by this
         process.join(PATIENCE)
         process.kill()
+        process.join()
 
 
 def _serve(opener: Opener, line: "Connection[Any, Any]") -> None:
@@ -135,21 +140,21 @@ def warm_up(call: Callable[[bool], object]) -> float:
     """
     times: list[float] = []
     while True:
-        times += visit(call, 0, WINDOW)
+        times += visit(call, 0, WINDOW, told=False)
         now = float(np.median(times[-WINDOW:]))
         steady = len(times) > WINDOW and abs(np.median(times[-2 * WINDOW : -WINDOW]) - now) <= STEADY * now
-        if steady or len(times) >= MOST_WARM_UP:
+        if steady or len(times) >= MOST_WARM_UP or sum(times) >= WARM_UP * 1e3:
             return now
 
 
-def visit(call: Callable[[bool], object], warm: int, timed: int) -> list[float]:
-    """Milliseconds of `timed` calls behind `warm` untimed ones."""
+def visit(call: Callable[[bool], object], warm: int, timed: int, *, told: bool = True) -> list[float]:
+    """Milliseconds of `timed` calls behind `warm` untimed ones; `told` is what these timed calls are told."""
     for _ in range(warm):
         call(False)
     times = []
     for _ in range(timed):
         start = perf_counter()
-        call(True)
+        call(told)
         times.append((perf_counter() - start) * 1e3)
     return times
 

@@ -128,16 +128,18 @@ def measure(
         Untimed: one of them can't be opened or called.
     """
     own = references or [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
-    before = host_state()
     openers = [opener(open_, variant, threads, seed) for open_, variant in subjects]
     latencies, noises = dict[int, Latency](), list[tuple[float, float, float]]()
+    states = list[tuple[HostState, HostState]]()
     try:
         for workers, wanted in groups(openers, own):
             last = wanted[-1]
             lengths = {i: clock.length(worker.milliseconds, rounds, seconds=seconds) for i, worker in workers.items()}
             with clock.worker(openers[last], last) as twin:
                 visited, visits = [*workers.values(), twin], [*lengths.values(), lengths[last]]
+                before = host_state()  # loading may use more threads, and a quota may stop it without harm
                 *times, again = clock.in_turns(visited, visits, _shown(rounds), seed)
+                states.append((before, host_state()))
                 by_subject = dict(zip(workers, times, strict=True))
                 for i in wanted:
                     latencies[i] = _latency(by_subject[i], by_subject[own[i]], threads, *workers[i].finish())
@@ -150,8 +152,17 @@ def measure(
         noise=max(abs(middle - 1) for _, middle, _ in noises),
         noise_spread=max(high - low for low, _, high in noises) / 2,
         rounds=rounds,
-        host=(before, host_state()),
+        host=_before_and_after(states),
     )
+
+
+def _before_and_after(states: list[tuple[HostState, HostState]]) -> tuple[HostState, HostState]:
+    """The first and the last of the states around each group; throttled is only what passed inside of them."""
+    (first, _), (_, last) = states[0], states[-1]
+    if first.throttled_s is None:
+        return first, last
+    stopped = sum((after.throttled_s or 0) - (before.throttled_s or 0) for before, after in states)
+    return first, replace(last, throttled_s=first.throttled_s + stopped)
 
 
 def _shown(rounds: int) -> Iterable[int]:

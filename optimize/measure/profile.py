@@ -117,6 +117,8 @@ def _open(open_: OpenProfiler, variant: Variant, threads: int, summary: Summary,
     end_with(parent)
     try:
         profiler = open_(variant, threads)
+        if profiler is None:  # as a runtime of others may have it
+            raise ValueError("its profiler is a function that gives None; write `profiler = None` instead")
         profiler.run(False)
     except Exception as error:  # runtimes raise anything
         raise MeasurementError(described(error)) from error

@@ -206,7 +206,7 @@ def _relative(report: Report) -> list[str]:
 
 
 def _clock(report: Report) -> str:
-    if report.alone:
+    if report.alone or report.noise is None:
         return (
             "each file alone in a process of its own, all visited in turns, with untimed calls first; p90 and p99 need "
             "44 and 459 calls"

@@ -42,7 +42,7 @@ def end(folder: Path, target: Path, lost: str | None = None) -> None:
     settle(folder)
     sweep = read(folder)
     here = {one.number: _here(sweep.reports[one.number], one) for one in sweep.jobs if one.number in sweep.reports}
-    for number, report in with_rivals(_timed(here)).items():
+    for number, report in with_rivals(_timed(here), folder).items():
         inside = folder / str(number)
         put(report, inside)
         finish(inside)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from omegaconf import OmegaConf
 
@@ -15,6 +16,7 @@ from optimize.pipeline import measure_subject
 from optimize.prepare import prepare
 from optimize.provenance import Comparable
 from optimize.result import Failure, Report, Result
+from optimize.store.held import noting
 from optimize.sweep.timing import timed
 from optimize.verdict import verdict
 from optimize.verdict.rivals import is_made
@@ -23,9 +25,19 @@ from optimize.yolo.checkpoint import trusted
 log = logging.getLogger(__name__)
 
 
-def with_rivals(reports: dict[int, Report]) -> dict[int, Report]:
-    """`reports`, timed and by the job's number, with these rivals in those of the jobs that hold the best rows."""
-    return reports | {number: _added(reports[number], rows) for number, rows in best_rows(reports).items()}
+def with_rivals(reports: dict[int, Report], folder: Path) -> dict[int, Report]:
+    """`reports`, timed and by the job's number, with these rivals in those of the jobs that hold the best rows.
+
+    Args:
+        reports: of the jobs.
+        folder: of the sweep; the folders of its jobs note what of the store they use.
+    """
+    added = dict(reports)
+    for number, rows in best_rows(reports).items():
+        if reports[number].provenance.config.get("rivals") not in (None, "none"):
+            with noting(folder / str(number)):
+                added[number] = _added(reports[number], rows)
+    return added
 
 
 def best_rows(reports: dict[int, Report]) -> dict[int, list[Result]]:
@@ -54,8 +66,9 @@ def _added(report: Report, rows: Sequence[Result]) -> Report:
     """
     config, failures, new = report.provenance.config, list[Failure](), list[Result]()
     with trusted(config["trust"]), record_failure(failures, "rivals at equal time", "the sweep"):
-        plan = prepare(OmegaConf.create(config))
-        for row in rows if plan.rivals is not None else ():
+        here = {"device": None}  # this machine times; another one may have trained
+        plan = prepare(OmegaConf.create(config | here))
+        for row in rows:
             if (sought := target(row, report)) is not None:
                 log.info("looking for the smaller inputs that take as long as %s", row.variant.name)
                 measure = partial(measure_subject, plan.judge, folder=None)
@@ -63,6 +76,7 @@ def _added(report: Report, rows: Sequence[Result]) -> Report:
         if new:
             originals = [row for row in report.results if row.variant.name == "original"]
             (again,) = timed([replace(report, results=(*originals, *rows, *new))])
+            failures += again.failures[len(report.failures) :]
             for row in again.results[-len(new) :]:
                 report = replace(report, results=placed(report.results, _at_speed(row, again, report)))
     return replace(report, failures=(*report.failures, *failures))
@@ -82,6 +96,4 @@ def _original(report: Report, runtime: str) -> Latency | None:
 
 
 def _time(row: Result) -> float:
-    if row.latency is None:
-        raise ValueError(f"{row.variant.name} was not timed")
-    return row.latency.median_ms
+    return row.time.median_ms

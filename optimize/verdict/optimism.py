@@ -55,8 +55,8 @@ def of_choice(rows: Sequence[tuple[Result, Report]], asked: Limits) -> Optimism 
     """Of the verdict over rows, as `verdict.over`; None for fewer than two rows, or where one has too few folds."""
     originals = {id(report): report.results[0] for _, report in rows}
     groups = {len(row.accuracy.folds) for row in (*(row for row, _ in rows), *originals.values())}
-    if len(rows) < 2 or len(groups) > 1 or min(groups) < LEAST:
-        return None
+    if len(rows) < 2 or len(groups) > 1 or min(groups) < LEAST or asked.max_class_drop is not None:
+        return None  # what a class loses on a half of the images is not known
     (count,) = groups
     random, gaps = Random(0), list[float]()
     for _ in range(HALVES):

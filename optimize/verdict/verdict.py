@@ -115,11 +115,13 @@ def beaten_by(best: Result | None, report: Report) -> str:
     if found is None or found.error is None:
         return ""
     speed = "as fast" if abs(found.faster - 1) <= found.noise else f"{found.faster:.2f}x as fast"
-    return (
-        f"{called(found.rival)} beats {found.row.variant.name}: it is {speed} and {abs(found.gain):.1f} points of "
-        f"{found.row.accuracy.metric} {'more' if found.gain >= 0 else 'less'} accurate, with a standard error of "
-        f"{found.error:.1f}; "
+    metric, margin = found.row.accuracy.metric, f"two standard errors ({ERRORS * found.error:.1f})"
+    accuracy = (
+        f"{found.gain:.1f} points of {metric} more accurate, which is more than {margin}"
+        if found.gain > ERRORS * found.error
+        else f"its accuracy differs by {found.gain:+.1f} points of {metric}, which is within {margin}"
     )
+    return f"{called(found.rival)} beats {found.row.variant.name}: it is {speed}, and {accuracy}; "
 
 
 def optimized(report: Report) -> list[Result]:

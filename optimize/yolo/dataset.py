@@ -26,7 +26,6 @@ from optimize.yolo.tasks import BY_NAME
 from optimize.yolo.tasks.task import Task
 
 EXAMPLES = 3
-NO_TEST = "or give selection=val, which reports on the validation split"
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # ultralytics fetches from those with one slash, too
 POINTS = 10_000  # of one object's keypoints
 
@@ -83,22 +82,32 @@ def _labelled(data: str, task: Task, single_cls: bool, test: bool) -> Dataset:
     names = _names(data, info["names"], info["nc"])
     if task.keypoints:
         settings = keypoints, info.get("kpt_oks_sigmas"), info.get("flip_idx")
-    splits = {}
-    for split in _splits(test and info.get("test")):
-        instead = f", {NO_TEST}" if split == "test" else ""
-        _check_sources(data, split, info[split], instead)
-        read = partial(read_labelled, info, split, task, single_cls)
-        splits[split] = _read(read, data, f"{split} split ({info[split]})", f"check the path in {yaml}{instead}")
-        if not any(splits[split].objects):
+
+    def read(split: str) -> Split:
+        _check_sources(data, split, info[split])
+        one = partial(read_labelled, info, split, task, single_cls)
+        found = _read(one, data, f"{split} split ({info[split]})", f"check the path in {yaml}")
+        if not any(found.objects):
             raise InputError(
                 f"data={data} has no labels for its {split} split; put a .txt per image into the folder labels, "
-                f"beside images, e.g. {img2label_paths(splits[split].images)[0]}{instead}."
+                f"beside images, e.g. {img2label_paths(found.images)[0]}."
             )
-    return _dataset(yaml, names, splits, task.name, keypoints, single_cls, settings)
+        return found
+
+    splits, unused = _splits(read, bool(test and info.get("test")))
+    return _dataset(yaml, names, splits, task.name, keypoints, single_cls, settings, unused)
 
 
-def _splits(test: object) -> tuple[str, ...]:
-    return ("train", "val", "test") if test else ("train", "val")
+def _splits(read: Callable[[str], Split], test: bool) -> tuple[dict[str, Split], str]:
+    """The splits, and why that for tests is not among them although the data set names one.
+
+    Nobody needs it to train or to validate: the lists of ultralytics' own coco.yaml have a test split without labels.
+    """
+    splits = {split: read(split) for split in ("train", "val")}
+    try:
+        return splits | ({"test": read("test")} if test else {}), ""
+    except InputError as error:
+        return splits, str(error)
 
 
 def _classified(data: str, task: Task, single_cls: bool, test: bool) -> Dataset:
@@ -113,15 +122,15 @@ def _classified(data: str, task: Task, single_cls: bool, test: bool) -> Dataset:
         if single_cls
         else _names(data, _checked(lambda _: check_class_names(info["names"]), data, wanted), info["nc"])
     )
-    splits = {}
-    for split in _splits(test and info["test"] != info["val"] and info["test"]):
+
+    def read(split: str) -> Split:
         if info[split] is None:
             raise InputError(f"data={data} has no folder {split}; {wanted}.")
         _check_source(data, split, info[split])
-        read = partial(read_classified, info, split, single_cls)
-        remedy = f"{wanted}, {NO_TEST}" if split == "test" else wanted
-        splits[split] = _read(read, data, f"{split} split ({info[split]})", remedy)
-    return _dataset(info["train"].parent, names, splits, task.name, None, single_cls, ())
+        return _read(partial(read_classified, info, split, single_cls), data, f"{split} split ({info[split]})", wanted)
+
+    splits, unused = _splits(read, bool(test and info["test"] != info["val"] and info["test"]))
+    return _dataset(info["train"].parent, names, splits, task.name, None, single_cls, (), unused)
 
 
 def _checked(check: Callable[[str], dict], data: str, wanted: str) -> dict:
@@ -151,14 +160,12 @@ def _keypoints(data: str, info: dict, task: Task) -> tuple[int, ...] | None:
     return tuple(shape) if task.keypoints else None
 
 
-def _check_sources(data: str, split: str, sources: str | list[str] | None, instead: str) -> None:
+def _check_sources(data: str, split: str, sources: str | list[str] | None) -> None:
     if not sources:
         raise InputError(f"data={data} names no images for its {split} split; check the yaml.")
     for path in [sources] if isinstance(sources, str) else sources:
         if not os.path.exists(path):
-            raise InputError(
-                f"data={data} names {path} for its {split} split, which does not exist; check the yaml{instead}."
-            )
+            raise InputError(f"data={data} names {path} for its {split} split, which does not exist; check the yaml.")
         _check_source(data, split, Path(path))
 
 
@@ -209,6 +216,7 @@ def _dataset(
     keypoints: tuple[int, ...] | None,
     single_cls: bool,
     settings: tuple[Any, ...],
+    unused_test: str,
 ) -> Dataset:
     """The record of what was read; `settings` decide over training or accuracy, and so take part in the fingerprint."""
     settings = names, single_cls, settings
@@ -236,6 +244,7 @@ def _dataset(
         left_out=tuple(left_out),
         elsewhere=_elsewhere(root, (*train.images, *val.images, *test)),
         test=test,
+        unused_test=unused_test,
         test_fingerprint=_fingerprint(settings, (splits["test"],)) if test else "",
     )
 

@@ -47,6 +47,11 @@ def check_metric(metric: str, data: Dataset) -> None:
         )
     if data.task not in JUDGED:
         raise InputError(f"metric=coco is not for {data.task} models, but for {', '.join(JUDGED)}; {LEAVE}.")
+    if data.report_images.split == "test":
+        raise InputError(
+            f"metric=coco judges the validation split, and data={data.yaml} has a test split, which would be reported; "
+            f"give selection=val, or {LEAVE}."
+        )
     with stdout_to_stderr():
         info = check_det_dataset(str(data.yaml), autodownload=False)
     file = _annotations(info["val"], data.task)

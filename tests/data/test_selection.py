@@ -28,11 +28,17 @@ def test_with_a_test_split_choices_are_made_on_all_of_the_validation_split():
 
 
 def test_images_in_both_splits_are_reported_and_nothing_is_chosen_on_them():
-    known = data(20, test=7)
+    known = data(60, test=7)
     choice, report = separate(replace(known, test=(*known.test, *known.val[:5]))).separated
     assert (choice.files, len(report.files)) == (known.val[5:], 12)
-    assert choice.record.described == "15 of 20 validation images"
+    assert choice.record.described == "55 of 60 validation images"
     assert choice.fingerprint not in ("f00d", "beef")
+
+
+def test_where_nearly_all_validation_images_are_tested_nothing_is_separated():
+    known = data(60, test=7)
+    assert separate(replace(known, test=(*known.test, *known.val[:11]))).separated is None  # 49 are left
+    assert separate(replace(known, test=(*known.test, *known.val[:10]))).separated is not None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from helpers.hangs import ends
+from helpers.messages import says
 from optimize.measure import clock
 from optimize.measure.clock import Opened, Stopped
 
@@ -52,6 +53,18 @@ def test_warm_up_goes_on_until_the_times_are_steady(monkeypatch):
 
     assert clock.warm_up(call) == pytest.approx(10)
     assert 25 <= len(calls) < clock.MOST_WARM_UP
+    assert not any(calls)  # a profiler records none of them
+
+
+def test_warm_up_ends_after_some_seconds(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(clock, "perf_counter", lambda: now[0])
+
+    def call(timed: bool) -> None:
+        now[0] += 2 if now[0] else 4
+
+    clock.warm_up(call)
+    assert now[0] == 4 + 4 * 2
 
 
 def test_every_file_is_visited_once_in_every_round():
@@ -80,22 +93,33 @@ def count(calls: list, wrong: str = "") -> Opened:
 
     def call(timed: bool) -> None:
         calls.append(timed)
-        if wrong == "call" and timed and calls.count(False) > 3:
+        if wrong == "call" and timed:
             raise RuntimeError("it broke")
         if wrong == "die":
             os._exit(7)
 
-    return Opened(call, lambda: (os.getpid(), calls.count(False)))
+    return Opened(call, lambda: (os.getpid(), calls.count(True)))
 
 
 @pytest.mark.command
 def test_files_are_open_in_processes_that_end_with_the_context():
     with ends(), OWN_PROCESS(partial(count, [])) as first, OWN_PROCESS(partial(count, [])) as second:
         assert len(first.visit(2, 3)) == 3
-        (one, untimed), (two, none) = first.finish(), second.finish()
-    assert (untimed, none) == (2, 0)
+        (one, timed), (two, none) = first.finish(), second.finish()
+    assert (timed, none) == (3, 0)
     assert len({one, two, os.getpid()}) == 3
     assert not any(map(psutil.pid_exists, (one, two)))
+
+
+@pytest.mark.command
+def test_a_process_that_is_killed_while_it_sleeps_is_told(monkeypatch):
+    with ends(), pytest.raises(Stopped) as error, OWN_PROCESS(partial(count, []), 5) as worker:
+        child = psutil.Process().children()[-1]
+        child.kill()
+        child.wait()
+        worker.visit(1, 1)
+    assert says(error.value.reason, "its process ended with exit code")
+    assert error.value.index == 5
 
 
 @pytest.mark.command

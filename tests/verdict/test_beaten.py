@@ -57,8 +57,8 @@ def test_the_first_sentence_says_so_too_where_the_rival_misses_a_limit():
     report = replace(held(0.65, 3.5), limits=Limits(flops=0.71e9, max_drop=2))
     assert says(
         verdict.headline(report),
-        "64px+int8 on OpenVINO beats pruned+int8: it is as fast and 6.4 points of mAP50-95 more accurate ... standard "
-        "error of 0.0 ... pruned+int8 on OpenVINO: 2.3x faster",
+        "64px+int8 on OpenVINO beats pruned+int8: it is as fast, and 6.4 points of mAP50-95 more accurate, which is "
+        "more than two standard errors (0.0); pruned+int8 on OpenVINO: 2.3x faster",
     )
 
 

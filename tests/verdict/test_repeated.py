@@ -55,6 +55,12 @@ def test_times_within_the_noise_or_whose_quartiles_overlap_agree(factor):
     assert differences(repeated(reports.report(), changed("int8", row=lambda row: faster(row, factor)))) == []
 
 
+def test_rivals_that_were_found_by_timing_may_be_others():
+    report = reports.report()
+    fewer = replace(report, results=tuple(row for row in report.results if not row.rival))
+    assert differences(repeated(report, fewer)) == []
+
+
 def test_absolute_times_decide_nothing():
     slower = changed("int8", row=lambda row: replace(row, latency=row.latency.scaled(3.0)))
     assert differences(repeated(reports.report(), slower)) == []

@@ -93,7 +93,8 @@ def test_a_data_set_is_what_stock_ultralytics_sees(name, cases):
         images = [os.path.relpath(image, case.root) for image in getattr(case.record, split)]
         assert images == stock["images"]
         assert left_out(case, split) == len(missing(stock)) + outside_of_all_classes(case, split)
-    shown = {image: set(cls.flatten().astype(int)) for image, cls in zip(*of(case.stock["train"]), strict=True)}
+    labelled = [pair for split in SPLITS for pair in zip(*of(case.stock[split]), strict=True)]
+    shown = {image: set(cls.flatten().astype(int)) for image, cls in labelled}
     assert {os.path.relpath(image, case.root): set(on) for image, on in case.record.classes.items()} == shown
 
 

@@ -156,7 +156,7 @@ def test_rows_validated_with_and_without_the_package_are_of_one_metric(tmp_path,
 def test_a_stored_score_of_another_implementation_is_not_taken(tmp_path, monkeypatch):
     calls = []
 
-    def validated(session, data, imgsz, keep, which) -> Accuracy:
+    def validated(session, data, imgsz, keep, images, which) -> Accuracy:
         calls.append(which)
         return Accuracy({"mAP50-95": 0.5}, 0, {})
 

@@ -9,7 +9,7 @@ from ultralytics import RTDETR, YOLO
 from ultralytics.data import dataset
 
 from helpers.lively import lively
-from helpers.messages import like
+from helpers.messages import like, says
 from helpers.tiny_tasks import CLASSES, SIDE, TASKS, guessing, write_dataset
 from optimize.checks import check_unchanged
 from optimize.data.digits import compose
@@ -138,21 +138,23 @@ def test_a_classify_folder_whose_only_other_split_is_test_validates_on_it(tmp_pa
         ),
     ],
 )
-def test_a_test_split_that_cant_be_used_is_one_sentence(damage, message, tmp_path):
+def test_a_test_split_that_cant_be_used_is_left_out_with_the_reason(damage, message, tmp_path):
     yaml = write_dataset(tmp_path / "data", "detect", test=True)
     damage(Path(yaml.parent))
-    with pytest.raises(InputError, match=like(message)) as error:
-        resolve(str(yaml), test=True)
-    assert "\n" not in str(error.value)
-    resolve(str(yaml))
+    data = resolve(str(yaml), test=True)
+    assert data.test == () and separate(data) == data  # too few validation images to divide
+    (remark,) = data.remarks
+    assert says(remark, f"The test split is not used, so validation images are reported: ... {message}")
+    assert "\n" not in remark
+    assert resolve(str(yaml)).remarks == ()
 
 
-def test_an_empty_test_folder_of_classes_is_one_sentence(tmp_path):
+def test_an_empty_test_folder_of_classes_is_left_out_with_the_reason(tmp_path):
     root = write_dataset(tmp_path / "data", "classify", test=True)
     for file in (root / "test").rglob("*.png"):
         file.unlink()
-    with pytest.raises(InputError, match=like("no images in its test split ... selection=val")):
-        resolve(str(root), "classify", test=True)
+    data = resolve(str(root), "classify", test=True)
+    assert data.test == () and says(data.remarks[0], "The test split is not used ... no images in its test split")
 
 
 def test_a_part_of_a_split_with_images_that_are_left_out_keeps_its_order(tmp_path):
