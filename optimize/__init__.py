@@ -2,7 +2,7 @@
 
 import sys
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 if sys.argv[0] == "-m" and any(
     word.split(".")[0] == __name__ for word in sys.orig_argv
