@@ -192,24 +192,31 @@ def _is_near_zero(row: Result, first: Result) -> bool:
 
 
 def _class_lost(report: Report) -> list[str]:
-    """Rows that lose a class, rivals too; one that lost everything has its alarm already."""
+    """The row that loses most of a class, and the others that lose one.
+
+    Rivals are left out: that a smaller input loses classes is no fault of what was made. A row that lost everything has
+    its alarm already.
+    """
     first, *others = report.results
-    sentences = []
-    for row in others:
-        lost = [
-            (loss, error)
-            for loss in ([] if _is_near_zero(row, first) else class_losses(row, report))
-            if (error := loss.error) is not None and loss.points - ERRORS * 100 * error > CLASS_LOST
-        ]
-        if lost:
-            (worst, error), *others_lost = lost
-            more = f", and {len(others_lost)} more classes lose as clearly" if others_lost else ""
-            sentences.append(
-                f"{called(row)} has {row.accuracy.metric} {worst.after:.4f} for class {worst.name}, the original "
-                f"{worst.before:.4f}: {worst.points:.1f} points lost on {worst.objects} objects, with a standard error "
-                f"of {100 * error:.1f}{more}; train longer, prune less, or set limits.max_class_drop."
-            )
-    return sentences
+    lost = [
+        (loss.points, called(row), loss, error, row)
+        for row in others
+        if not (row.rival or _is_near_zero(row, first))
+        for loss in class_losses(row, report)
+        if (error := loss.error) is not None and loss.points - ERRORS * 100 * error > CLASS_LOST
+    ]
+    if not lost:
+        return []
+    points, name, loss, error, row = max(lost, key=lambda one: one[0])
+    others_lost = len({one[2].name for one in lost}) - 1
+    rows = [one for one in dict.fromkeys(one[1] for one in lost) if one != name]
+    more = f", and {others_lost} more classes are lost as clearly" if others_lost else ""
+    also = f", and so lose {', '.join(rows)}" if rows else ""
+    return [
+        f"{name} has {row.accuracy.metric} {loss.after:.4f} for class {loss.name}, the original {loss.before:.4f}: "
+        f"{points:.1f} points lost on {loss.objects} objects, with a standard error of {100 * error:.1f}{more}{also}; "
+        "train longer, prune less, or set limits.max_class_drop."
+    ]
 
 
 def _better(report: Report) -> list[str]:

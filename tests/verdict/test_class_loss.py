@@ -6,6 +6,7 @@ import pytest
 
 from helpers import reports
 from helpers.messages import says
+from helpers.runtimes import ALL
 from optimize.errors import InputError
 from optimize.limits import Limits
 from optimize.report import words
@@ -67,11 +68,20 @@ def test_an_alarm_names_the_worst_of_several_classes_and_spares_what_is_broken_a
     first, row = report.results
     both = accuracy(row, 30, 0.0, cup=0.5, plate=0.1)
     (sentence,) = alarms(replace(report, results=(first, both)))
-    assert says(sentence, "class plate, the original 0.6000: ... and 1 more classes lose as clearly; train")
+    assert says(sentence, "class plate, the original 0.6000: ... and 1 more classes are lost as clearly; train")
     nothing = replace(both, accuracy=replace(both.accuracy, metrics={"mAP50-95": 0.0, "mAP50": 0.0}))
     broken = replace(report, results=(first, nothing))
     assert alarms(broken) == []
     assert "accuracy near zero" in {gate.name for gate in gates.fired(broken)}
+
+
+def test_several_rows_are_one_alarm_and_rivals_none():
+    report = lost()
+    first, row = report.results
+    twin = replace(row, runtime=ALL["onnxruntime"].info, variant=replace(row.variant, runtime="onnxruntime"))
+    (sentence,) = alarms(replace(report, results=(first, row, twin)))
+    assert says(sentence, "pruned+int8 on OpenVINO has ... and so lose pruned+int8 on ONNX Runtime; train longer")
+    assert alarms(replace(report, results=(first, replace(row, rival=True)))) == []
 
 
 def test_a_row_of_another_table_is_judged_too():
