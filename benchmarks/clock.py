@@ -50,8 +50,8 @@ def name(row: Row) -> str:
 
 
 def chosen(rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """Five OpenVINO files over the whole range of latencies, and ten other rows."""
-    own = [row for row in rows if row[1].variant.runtime == "openvino" and row[1].latency]
+    """Five OpenVINO files over the whole range of latencies, none a rival, which is never bundled; ten other rows."""
+    own = [row for row in rows if row[1].variant.runtime == "openvino" and row[1].latency and not row[1].rival]
     own.sort(key=lambda row: row[1].latency.median_ms)
     five = [own[round(i * (len(own) - 1) / (FILES - 1))] for i in range(FILES)]
     others = [row for row in rows if name(row) not in map(name, five)]
@@ -83,8 +83,10 @@ def by_benchmark_app(row: Row, threads: int, folder: Path) -> float:
     ]
     words += ["-load_config", settings, "-infer_precision", "bf16" if variant.precision == "bf16" else "f32"]
     with timing():
-        done = subprocess.run([tool, *words], capture_output=True, text=True, check=True)
-    return float(re.search(r"Median: +([\d.]+) ms", done.stdout)[1])
+        done = subprocess.run([tool, *words], capture_output=True, text=True)
+    if (found := re.search(r"Median: +([\d.]+) (ms|us)", done.stdout)) is None:
+        raise RuntimeError(f"benchmark_app exit code {done.returncode}: {done.stdout[-1000:]} {done.stderr[-1000:]}")
+    return float(found[1]) / (1 if found[2] == "ms" else 1000)
 
 
 def by_bench(row: Row, threads: int, folder: Path) -> float:
