@@ -1,11 +1,11 @@
 """Progress bars on stderr; stdout belongs to the report."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec, Protocol, TypeVar
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 
 from optimize.terminal import WIDTH_OF_A_FILE, Terminal
 from optimize.texts import shown
@@ -20,6 +20,11 @@ class Tick(Protocol):
     """Wraps a function, so that each of its calls is a step of a bar."""
 
     def __call__(self, function: Callable[Arguments, Answer], /) -> Callable[Arguments, Answer]: ...
+
+
+def steps(text: str, count: int) -> Iterable[int]:
+    """0 to `count` - 1, with a bar that shows how far a loop over them is."""
+    return track(range(count), text, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def main() -> None:
     """Run again and compare.
 
     Raises:
-        InputError: the run's folder or what it names can't be used.
+        InputError: the run's folder or what it names can't be used, or a file that is to be timed was changed.
         Differs: a figure is not reproduced; exit code 4.
     """
     parser = ArgumentParser(
@@ -45,9 +45,12 @@ def main() -> None:
     given = parser.parse_args()
     old = results.read(given.run / "results.json")
     check(old, given.trust)
-    for remark in [*other_surroundings(old), *changed_files(old)]:
+    changed = list(changed_files(old))
+    for remark in [*other_surroundings(old), *changed]:
         print(remark)
     if given.timing:
+        if changed:
+            raise InputError(f"{changed[0]} Give a run whose files are as it left them.")
         new = time_again(old)
     else:
         into = given.into or given.run.with_name(f"{given.run.name}_again")
@@ -69,14 +72,18 @@ def check(old: Report, trust: bool) -> None:
     """
     if old.unfinished:
         raise InputError(f"the run ended early ({old.unfinished}), so there is nothing to repeat; give one that ended.")
-    words = [word for word in old.provenance.words if _key(word) not in KEPT]
-    if foreign := [word for word in words if word.startswith("-") or _key(word).startswith("hydra")]:
+    if foreign := [word for word in _words(old) if word.startswith("-") or _key(word).startswith("hydra")]:
         raise InputError(f"the run's command has words for Hydra ({' '.join(foreign)}); repeat it by hand.")
     if old.provenance.config.get("trust") and not trust:
         raise InputError(
             f"the run was made with trust=true, so its checkpoints can run any code (`{old.provenance.command}`); give "
             "--trust if you trust their makers."
         )
+
+
+def _words(old: Report) -> list[str]:
+    """The words of the run's command that are given again."""
+    return [word for word in old.provenance.words if _key(word) not in KEPT]
 
 
 def _key(word: str) -> str:
@@ -108,15 +115,9 @@ def changed_files(old: Report) -> Iterator[str]:
 
 
 def time_again(old: Report) -> Report:
-    """`old` with latencies that are measured now, on the same number of threads.
-
-    Raises:
-        InputError: a file of the run is missing or was changed.
-    """
+    """`old` with latencies that are measured now, on the same number of threads."""
     from optimize.sweep.timing import timed
 
-    if wrong := list(changed_files(old)):
-        raise InputError(f"{wrong[0]} Give a run whose files are as it left them.")
     untimed = [replace(row, latency=None) for row in old.results]
     with during("timing again"):
         (new,) = timed([replace(old, results=tuple(untimed), noise=None, noise_spread=None)])
@@ -131,9 +132,8 @@ def run_again(old: Report, into: Path) -> Report:
     """
     if not old.provenance.words and old.provenance.command != ALONE:
         raise InputError(f"an earlier version made this run, so repeat it by hand: `{old.provenance.command}`.")
-    words = [word for word in old.provenance.words if _key(word) not in KEPT]
     with TemporaryDirectory() as store:
-        command = [sys.executable, "-m", "optimize", *words, f"store={store}", f"hydra.run.dir={into}"]
+        command = [sys.executable, "-m", "optimize", *_words(old), f"store={store}", f"hydra.run.dir={into}"]
         subprocess.run(command, stdout=subprocess.DEVNULL)  # a failed row has exit code 1 and a report as well
     if not (into / "results.json").is_file():
         raise InputError(f"`{old.provenance.command}` could not be run again here; see above.")

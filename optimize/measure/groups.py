@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
+from optimize.errors import MeasurementError, described
+from optimize.host.process import end_with
 from optimize.host.resources import free_memory
 from optimize.measure import clock
 from optimize.measure.clock import Opener, Worker
@@ -24,6 +26,20 @@ class Group(NamedTuple):
 
     workers: dict[int, Worker]
     wanted: list[int]
+
+
+@contextmanager
+def opening(parent: int) -> Iterator[None]:
+    """In a new process: end with the process `parent`, and raise what a runtime raises as one sentence.
+
+    Raises:
+        MeasurementError: the block raises anything.
+    """
+    end_with(parent)
+    try:
+        yield
+    except Exception as error:  # runtimes raise anything
+        raise MeasurementError(described(error)) from error
 
 
 def groups(openers: Sequence[Opener], references: Sequence[int]) -> Iterator[Group]:

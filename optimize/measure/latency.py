@@ -4,21 +4,19 @@
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.progress import track
 
-from optimize.errors import MeasurementError, described
-from optimize.host.process import end_with
+from optimize.errors import MeasurementError
 from optimize.host.state import HostState, host_state
 from optimize.measure import clock
 from optimize.measure.clock import Opened, Opener
-from optimize.measure.groups import groups
-from optimize.progress import CONSOLE
+from optimize.measure.groups import groups, opening
+from optimize.progress import steps
 from optimize.variant import Variant
 
 if TYPE_CHECKING:
@@ -138,7 +136,7 @@ def measure(
             with clock.worker(openers[last], last) as twin:
                 visited, visits = [*workers.values(), twin], [*lengths.values(), lengths[last]]
                 before = host_state()  # loading may use more threads, and a quota may stop it without harm
-                *times, again = clock.in_turns(visited, visits, _shown(rounds), seed)
+                *times, again = clock.in_turns(visited, visits, steps("timing", rounds), seed)
                 states.append((before, host_state()))
                 by_subject = dict(zip(workers, times, strict=True))
                 for i in wanted:
@@ -165,10 +163,6 @@ def _before_and_after(states: list[tuple[HostState, HostState]]) -> tuple[HostSt
     return first, replace(last, throttled_s=first.throttled_s + stopped)
 
 
-def _shown(rounds: int) -> Iterable[int]:
-    return track(range(rounds), "timing", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal)
-
-
 def opener(open_: Open, variant: Variant, threads: int, seed: int) -> Opener:
     """What opens a variant for `clock.worker`, to be called with an image of noise."""
     return partial(_open, open_, variant, threads, seed, os.getpid())
@@ -176,13 +170,10 @@ def opener(open_: Open, variant: Variant, threads: int, seed: int) -> Opener:
 
 def _open(open_: Open, variant: Variant, threads: int, seed: int, parent: int) -> Opened:
     """Open a variant in a process of its own, which ends with the process `parent`."""
-    end_with(parent)
     image = np.random.default_rng(seed).random((1, 3, variant.imgsz.height, variant.imgsz.width), dtype=np.float32)
-    try:
+    with opening(parent):
         session = open_(variant, threads)
         session(image)
-    except Exception as error:  # runtimes raise anything
-        raise MeasurementError(described(error)) from error
     return Opened(lambda timed: session(image), lambda: (session.device, session.arithmetic, session.int8_ops))
 
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from rich.progress import track
 
-from optimize.errors import MeasurementError, described
-from optimize.host.process import end_with
+from optimize.errors import MeasurementError
 from optimize.measure import clock
 from optimize.measure.clock import Opened
-from optimize.measure.groups import groups
-from optimize.progress import CONSOLE
+from optimize.measure.groups import groups, opening
+from optimize.progress import steps
 from optimize.variant import Variant
 
 ROUNDS, CALLS = 3, 10  # visits, and profiled calls of each: the profile of a layer needs no percentiles
@@ -100,10 +98,7 @@ def interleaved(
     try:
         for workers, _ in groups(openers, range(len(openers))):
             lengths = [clock.length(worker.milliseconds, rounds, timed=CALLS) for worker in workers.values()]
-            shown = track(
-                range(rounds), "time by layer", console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal
-            )
-            clock.in_turns(list(workers.values()), lengths, shown, seed=0)
+            clock.in_turns(list(workers.values()), lengths, steps("time by layer", rounds), seed=0)
             for (i, worker), (_, timed) in zip(workers.items(), lengths, strict=True):
                 profiles[list(profiled)[i]] = Profile(worker.finish(), rounds * timed)
     except clock.Stopped as error:
@@ -114,14 +109,11 @@ def interleaved(
 
 def _open(open_: OpenProfiler, variant: Variant, threads: int, summary: Summary, parent: int) -> Opened:
     """Open a profiler in a process of its own, which ends with the process `parent`."""
-    end_with(parent)
-    try:
+    with opening(parent):
         profiler = open_(variant, threads)
         if profiler is None:  # as a runtime of others may have it
             raise ValueError("its profiler is a function that gives None; write `profiler = None` instead")
         profiler.run(False)
-    except Exception as error:  # runtimes raise anything
-        raise MeasurementError(described(error)) from error
     return Opened(profiler.run, lambda: by_layer(profiler.kernels(summary)))
 
 

@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 
 from optimize.equal_time import missing_rows, placed, search_judge, target
 from optimize.failures import record_failure
-from optimize.measure.latency import Latency
 from optimize.pipeline import measure_subject
 from optimize.prepare import prepare
 from optimize.provenance import Comparable
@@ -19,7 +18,8 @@ from optimize.result import Failure, Report, Result
 from optimize.store.held import noting
 from optimize.sweep.timing import timed
 from optimize.verdict import verdict
-from optimize.verdict.rivals import is_made
+from optimize.verdict.plain import original
+from optimize.verdict.rivals import made
 from optimize.yolo.checkpoint import trusted
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,7 @@ def best_rows(reports: dict[int, Report]) -> dict[int, list[Result]]:
     """By job its rows that are the fastest made in a runtime, or that the verdict takes, of all comparable jobs."""
     alike = defaultdict[Comparable, list[tuple[int, Result]]](list)
     for number, report in reports.items():
-        made = [row for row, _ in report.timed if is_made(row) and row.variant.runtime != "torch"]
-        alike[report.provenance.comparable] += [(number, row) for row in made]
+        alike[report.provenance.comparable] += [(number, row) for row in made(report)]
     found = defaultdict[int, list[Result]](list)
     for group in alike.values():
         runtimes = dict.fromkeys(row.variant.runtime for _, row in group)
@@ -84,15 +83,10 @@ def _added(report: Report, rows: Sequence[Result]) -> Report:
 
 def _at_speed(row: Result, now: Report, then: Report) -> Result:
     """`row`, timed `now`, with the times that it takes at the speed that its original had `then`."""
-    own, before = (_original(report, row.variant.runtime) for report in (now, then))
+    own, before = (original(report, row.variant.runtime) for report in (now, then))
     if row.latency is None or own is None or before is None:
         return replace(row, latency=None)
-    return replace(row, latency=row.latency.scaled(before.median_ms / own.median_ms))
-
-
-def _original(report: Report, runtime: str) -> Latency | None:
-    named = (row for row in report.results if (row.variant.name, row.variant.runtime) == ("original", runtime))
-    return next((row.latency for row in named), None)
+    return replace(row, latency=row.latency.scaled(before.time.median_ms / own.time.median_ms))
 
 
 def _time(row: Result) -> float:

@@ -9,7 +9,7 @@ from optimize.measurement import Measurement
 from optimize.precision import FP32, Precision
 from optimize.result import Report, Result
 from optimize.verdict.class_loss import class_losses
-from optimize.verdict.plain import called, nothing
+from optimize.verdict.plain import ERRORS, called, nothing
 
 # A sound int8 executes 96 to 100 % here, with box decoding and perhaps the last convolutions in float. A tenth in
 # float, which takes about twice as long as in int8, costs a tenth of the speed: as much as benchmark noise can hide.
@@ -19,7 +19,7 @@ LOST = 0.1  # share of a class's objects, in any split; losing this many or more
 SPREAD = 0.15  # quartiles of an A/A check: 5 to 12 % on two quiet cores, 20 % where other work shares them
 NOTHING, LITTLE = 0.01, 0.1  # of the metric, 0 to 1; and as a share of the original's
 CLASS_LOST = 10  # percentage points beyond two standard errors
-ERRORS, BETTER = 2, 0.005  # standard errors of the difference; and the smallest gain of the metric that matters
+BETTER = 0.005  # the smallest gain of the metric that matters
 
 
 class Gate(NamedTuple):

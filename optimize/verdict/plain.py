@@ -3,6 +3,8 @@
 from optimize.measure.latency import ALIKE
 from optimize.result import Report, Result
 
+ERRORS = 2  # standard errors; a smaller difference between two scores is noise
+
 
 def called(result: Result) -> str:
     """E.g. `pruned+int8 on OpenVINO`."""

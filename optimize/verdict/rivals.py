@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from optimize.result import Report, Result
-from optimize.verdict.plain import nothing
-
-ERRORS = 2  # standard errors; a smaller difference between two scores is noise
+from optimize.verdict.plain import ERRORS, nothing
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,11 @@ class Comparison:
 def is_made(row: Result) -> bool:
     """Whether it is of a model that was changed, or quantized to integers; bf16 and fp16 alone change no weights."""
     return not row.rival and (bool(row.variant.model) or row.precision.integer)
+
+
+def made(report: Report) -> list[Result]:
+    """The timed rows of what was made, in the runtimes that are deployed."""
+    return [row for row, _ in report.timed if is_made(row) and row.variant.runtime != "torch"]
 
 
 def compared(row: Result, report: Report) -> list[Comparison]:

@@ -8,8 +8,8 @@ from optimize.limits import Limits
 from optimize.measure.latency import ALIKE, Latency
 from optimize.result import Report, Result
 from optimize.verdict.class_loss import class_losses
-from optimize.verdict.plain import called, change, nothing, original, points
-from optimize.verdict.rivals import ERRORS, beaten, is_made
+from optimize.verdict.plain import ERRORS, called, change, nothing, original, points
+from optimize.verdict.rivals import beaten, is_made, made
 
 USUAL = Limits(max_drop=1.0)  # without limits: the fastest variant that is about as accurate as the original
 
@@ -126,11 +126,11 @@ def beaten_by(best: Result | None, report: Report) -> str:
 
 def optimized(report: Report) -> list[Result]:
     """By exported runtime the fastest row that was made, then the row that the verdict takes of all that was made."""
-    made = [row for row, _ in report.timed if is_made(row) and row.variant.runtime != "torch"]
-    runtimes = dict.fromkeys(row.variant.runtime for row in made)
-    fastest = [min((row for row in made if row.variant.runtime == name), key=_time) for name in runtimes]
+    rows = made(report)
+    runtimes = dict.fromkeys(row.variant.runtime for row in rows)
+    fastest = [min((row for row in rows if row.variant.runtime == name), key=_time) for name in runtimes]
     best = chosen(report)
-    return [*fastest, *(row for row in made if row is best and row not in fastest)]
+    return [*fastest, *(row for row in rows if row is best and row not in fastest)]
 
 
 def explain(verdict: Verdict, report: Report, added: str = "") -> tuple[str, str]:
