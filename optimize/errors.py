@@ -8,7 +8,7 @@ OptimizeError
 ├── LauncherFailed        the launcher of a sweep's jobs failed
 ├── VariantFailed         the report is written, but rows are missing
 ├── LimitMissed           the report is written, but no result meets a limit that was set; exit code 3
-└── Differs               a figure is not what it was in an earlier run; exit code 4
+└── Differs               a figure is not what it was in an earlier run, or is worse; exit code 4
 
 A message is one sentence: what was given, what is allowed, what to do. `cli.py` prints it without a traceback and exits
 with `exit_code`.
@@ -65,7 +65,7 @@ class LimitMissed(OptimizeError):
 
 
 class Differs(OptimizeError):
-    """A figure differs from that of an earlier run."""
+    """A figure differs from that of an earlier run, or is worse."""
 
     exit_code = 4
 

@@ -135,8 +135,14 @@ def _data(settings: Settings, model: nn.Module) -> Dataset:
 
 
 def runtimes(config: dict[str, Any]) -> list[Runtime]:
-    """Every runtime that a run with this configuration may have used."""
-    return [Torch(), *_chosen(OmegaConf.create(config), "runtime")]
+    """Every runtime that a run with this configuration may have used.
+
+    Raises:
+        InputError: the configuration, which may come from others, names a class that importing could run code of.
+    """
+    made = OmegaConf.create(config)
+    check_targets(made, made.get("trust", False))
+    return [Torch(), *_chosen(made, "runtime")]
 
 
 def start(path: Path, imgsz: Size) -> Variant:

@@ -74,6 +74,15 @@ def check(old: Report, trust: bool) -> None:
         raise InputError(f"the run ended early ({old.unfinished}), so there is nothing to repeat; give one that ended.")
     if foreign := [word for word in _words(old) if word.startswith("-") or _key(word).startswith("hydra")]:
         raise InputError(f"the run's command has words for Hydra ({' '.join(foreign)}); repeat it by hand.")
+    check_trust(old, trust)
+
+
+def check_trust(old: Report, trust: bool) -> None:
+    """Check that the user trusts the makers of what `old` trusted.
+
+    Raises:
+        InputError: the run was made with `trust=true`, and this command is given without --trust.
+    """
     if old.provenance.config.get("trust") and not trust:
         raise InputError(
             f"the run was made with trust=true, so its checkpoints can run any code (`{old.provenance.command}`); give "

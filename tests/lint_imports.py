@@ -36,6 +36,7 @@ LAYERS = [  # from the ground up
     "pipeline",
     "sweep",
     "begin reproduce",
+    "compare",
     "cli",
     "__main__",
 ]
