@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryFile
+from time import perf_counter
 
 from pydantic import TypeAdapter
 
@@ -15,7 +16,7 @@ from optimize.inside import content, is_plain
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Box, Detections
 from optimize.store.aside import make_way
-from optimize.store.held import held, record_work
+from optimize.store.held import held, record_found, record_made
 
 FIGURES, LINE = TypeAdapter(Accuracy), TypeAdapter(Detections)
 MOST = 2**24  # bytes of an accuracy
@@ -59,24 +60,37 @@ class Validation:
 Validate = Callable[[Callable[[Detections], object]], Accuracy]
 
 
-def validate_once(store: Path, identity: tuple[str, ...], validate: Validate) -> Validation:
+def validate_once(store: Path, identity: tuple[str, ...], validate: Validate, work: str = "validation") -> Validation:
     """Return the stored validation of the same artefact and data, or run `validate` and store its result.
 
     Args:
         store: folder of finished work.
         identity: everything that the result depends on: artefact, precision, data, machine, versions.
         validate: measures the accuracy, and calls its argument with the detections of each image.
+        work: what it is recorded as, see `held.record_made`.
     """
-    # the fields are part of the key, since a store of an older version holds other figures
-    shape = (*(field.name for kind in (Accuracy, Detections, Box) for field in fields(kind)), str(CONFIDENCE))
-    key = sha256("\n".join((*identity, *shape)).encode()).hexdigest()[:16]
-    validation = Validation(store, key)
-    with held(store, key):
+    validation = _of(store, identity)
+    with held(store, validation.key):
         complete = validation._is_complete()
         if not complete:
+            began = perf_counter()
             _make(validation, validate)
-        record_work("found" if complete else "made", "validation")
+            size = sum(file.stat().st_size for file in (validation._accuracy, validation._detections))
+            record_made(work, perf_counter() - began, size)
+        else:
+            record_found(work)
     return validation
+
+
+def is_validated(store: Path, identity: tuple[str, ...]) -> bool:
+    """Whether `validate_once` would find it."""
+    return _of(store, identity)._is_complete()
+
+
+def _of(store: Path, identity: tuple[str, ...]) -> Validation:
+    # the fields are part of the key, since a store of an older version holds other figures
+    shape = (*(field.name for kind in (Accuracy, Detections, Box) for field in fields(kind)), str(CONFIDENCE))
+    return Validation(store, sha256("\n".join((*identity, *shape)).encode()).hexdigest()[:16])
 
 
 def _make(validation: Validation, validate: Validate) -> None:

@@ -13,11 +13,11 @@ from optimize.errors import InputError, during
 from optimize.host.files import move
 from optimize.host.quiet import working
 from optimize.identity import identity
-from optimize.inside import inside, is_link, is_plain
+from optimize.inside import files, inside, is_link, is_plain
 from optimize.stage import Stage
 from optimize.store import entry, manifest
 from optimize.store.aside import set_aside
-from optimize.store.held import held, record_work
+from optimize.store.held import held, record_found, record_made
 from optimize.variant import Variant
 from optimize.work import WORK, Work
 
@@ -49,19 +49,20 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
     expected = variant.after(identity(stage))
     key = expected.key
     final, partial = store / key, store / f"{key}.partial"
-    name, began = getattr(stage, "__qualname__", type(stage).__name__), perf_counter()
+    called = name(stage)
     with held(store, key):
         made = read(final)
         if made is not None and _can_be_result(expected, made, stage):
-            log.info("%s: found %s for %s in the store", name, made.name, made.runtime)
-            record_work("found", name)
+            log.info("%s: found %s for %s in the store", called, made.name, made.runtime)
+            record_found(called)
             return made
         if os.path.lexists(final):
             set_aside(final)
         if os.path.lexists(partial) and (partial.is_file() or not is_plain(partial, alone=True)):
             set_aside(partial)
         partial.mkdir(exist_ok=True)
-        with working(), during(f"running {name} on {variant.name} for {variant.runtime}"):
+        with working(), during(f"running {called} on {variant.name} for {variant.runtime}"):
+            began = perf_counter()  # it may have waited until now for another process
             made = stage(variant, partial)
         if made == variant:
             shutil.rmtree(partial)
@@ -70,9 +71,15 @@ def apply(stage: Stage, variant: Variant, store: Path) -> Variant:
         _write(made, partial)
         manifest.seal(partial)
         move(partial, final)
-        log.info("%s: made %s for %s in %.1f s", name, made.name, made.runtime, perf_counter() - began)
-        record_work("made", name)
+        seconds = perf_counter() - began
+        log.info("%s: made %s for %s in %.1f s", called, made.name, made.runtime, seconds)
+        record_made(called, seconds, sum(file.stat().st_size for file in files(final)))
         return replace(made, path=final / made.path.relative_to(partial))
+
+
+def name(stage: Stage) -> str:
+    """E.g. `Prune`, or `OpenVino.export` for the method of a runtime."""
+    return str(getattr(stage, "__qualname__", type(stage).__name__))
 
 
 def _can_be_result(expected: Variant, stored: Variant, stage: Stage) -> bool:

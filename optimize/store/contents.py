@@ -13,7 +13,7 @@ from filelock import Timeout
 
 from optimize.errors import InputError
 from optimize.inside import DEEPEST, content, files, is_link
-from optimize.store import entry, manifest
+from optimize.store import durations, entry, manifest
 from optimize.store.apply import read
 from optimize.store.aside import ASIDE
 from optimize.store.entry import MANIFEST
@@ -167,7 +167,9 @@ def _ours(path: Path) -> re.Match[str] | None:
 
 def _kept(path: Path) -> str:
     """The kind of a path that is never cleared."""
-    return "manifest" if path.name == NAME else "set aside" if path.suffix == ASIDE else OTHER
+    if path.name in (NAME, durations.NAME):
+        return "manifest" if path.name == NAME else "durations"
+    return "set aside" if path.suffix == ASIDE else OTHER
 
 
 def _things(store: Path, name: str, noted: dict[str, float], held: bool) -> Iterator[Thing]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Literal
+from time import perf_counter
 
 from filelock import FileLock
 
@@ -45,11 +45,28 @@ def collecting() -> Iterator[list[str]]:
         _notes.reset(before)
 
 
-def record_work(action: Literal["made", "found"], stage: str) -> None:
-    """Append a line to `work.txt` beside uses.txt: the work of `stage` was `made`, or `found` in the store."""
+def record_found(stage: str) -> None:
+    """Append a line to `work.txt` beside uses.txt: the work of `stage` was found in the store."""
+    _record(f"found {stage}")
+
+
+def record_made(stage: str, seconds: float, size: int = 0, times: int = 1) -> None:
+    """The same of work that was done now, so many times: seconds of all, and bytes that they left in the store."""
+    _record(f"made {stage} {seconds:.3f} {size} {times}")
+
+
+@contextmanager
+def recording(stage: str, times: int = 1) -> Iterator[None]:
+    """Record the block as `stage`, done for so many rows, unless it ends with an error."""
+    began = perf_counter()
+    yield
+    record_made(stage, perf_counter() - began, times=times)
+
+
+def _record(line: str) -> None:
     if isinstance(notes := _notes.get(), Path):
         with notes.with_name(WORK).open("a", encoding="utf-8") as lines:
-            lines.write(f"{action} {stage}\n")
+            lines.write(f"{line}\n")
 
 
 @contextmanager

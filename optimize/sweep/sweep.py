@@ -178,7 +178,7 @@ def _work(folder: Path) -> tuple[Counter[str], Counter[str]]:
     both: dict[str, Counter[str]] = {"made": Counter(), "found": Counter()}
     for file in folder.glob(f"*/{WORK}"):
         for line in (content(file, MOST) or b"").decode("utf-8", "replace").splitlines():
-            how, _, what = line.partition(" ")
+            how, _, rest = line.partition(" ")
             if how in both:
-                both[how][what] += 1
+                both[how][rest.partition(" ")[0]] += 1
     return both["made"], both["found"]
