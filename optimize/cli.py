@@ -167,7 +167,7 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     best = verdict.chosen(report)
     if best is None:
         return None
-    return best.accuracy.score, best.latency.median_ms if best.latency else None
+    return (best.whole or best.accuracy).score, best.latency.median_ms if best.latency else None
 
 
 def _close_log() -> None:

@@ -124,6 +124,7 @@ class Dataset:
         elsewhere: folders with images outside the folder of `yaml`.
         separated: the images that choices are made on, and those of the report; None where both are the validation
             split, see data/selection.py.
+        whole: all images of the report, where `val_images` takes only a part of them for every row; else None.
     """
 
     yaml: Path = field(repr=False, metadata=OUTSIDE)
@@ -141,6 +142,7 @@ class Dataset:
     test_fingerprint: str = field(default="", repr=False, metadata=OUTSIDE)
     unused_test: str = field(default="", repr=False, metadata=OUTSIDE)
     separated: tuple[EvaluationImages, EvaluationImages] | None = field(default=None, repr=False, metadata=OUTSIDE)
+    whole: EvaluationImages | None = field(default=None, repr=False, metadata=OUTSIDE)
 
     @property
     def validation_images(self) -> EvaluationImages:

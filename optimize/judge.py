@@ -72,30 +72,41 @@ class Judge:
         """Accuracy of a built variant on the images of the report; nothing may be chosen by it."""
         return self._validation(variant, self.data.report_images).accuracy
 
+    def whole_score(self, variant: Variant) -> Accuracy:
+        """Accuracy of a built variant on all images of the report, where `score` is on a part of them."""
+        return self._validation(variant, self.data.whole or self.data.report_images, "whole-validation").accuracy
+
     def choice_score(self, variant: Variant) -> Accuracy:
         """Accuracy of a built variant on the images that choices are made on."""
-        return self._validation(variant, self.data.choice_images).accuracy
+        return self._validation(variant, self.data.choice_images, "choice-validation").accuracy
+
+    def is_scored(self, variant: Variant) -> bool:
+        """Whether the store holds what `score` gives."""
+        return validation.is_validated(self.store, self._identity(variant, self.data.report_images))
 
     def detections(self, variant: Variant) -> Iterator[Detections]:
         """Detections of a built variant in each image of the report, in the same order for every variant."""
         return self._validation(variant, self.data.report_images).detections()
 
-    def _validation(self, variant: Variant, images: EvaluationImages) -> Validation:
+    def _validation(self, variant: Variant, images: EvaluationImages, work: str = "validation") -> Validation:
         @working()
         def validated(keep: Callable[[Detections], object]) -> Accuracy:
             session = self.open(variant)
-            work = f"validating {variant.name} on {variant.runtime}"
-            with during(work), bar(work, len(images.files)) as tick:
+            what = f"validating {variant.name} on {variant.runtime}"
+            with during(what), bar(what, len(images.files)) as tick:
                 accuracy = validate(tick(session), self.data, variant.imgsz, keep, images, self.metric)
             where = images.record.described
             log.info("%s on %s, %s: %s %.4f", variant.name, variant.runtime, where, accuracy.metric, accuracy.score)
             return accuracy
 
+        return validation.validate_once(self.store, self._identity(variant, images), validated, work)
+
+    def _identity(self, variant: Variant, images: EvaluationImages) -> tuple[str, ...]:
+        """Everything that an accuracy depends on."""
         artefact = digest(variant.path), variant.runtime, variant.precision, str(variant.imgsz)
         # the number of threads changes the order of torch's sums
         conditions = machine_name(), str(self.threads), str(versions()), implementation(self.metric)
-        identity = *artefact, images.split, images.fingerprint, *conditions
-        return validation.validate_once(self.store, identity, validated)
+        return *artefact, images.split, images.fingerprint, *conditions
 
     @working()
     def disagreement(self, before: Variant, after: Variant, folder: Path) -> Disagreement:

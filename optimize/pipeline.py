@@ -11,6 +11,7 @@ from optimize.checks import check_unchanged
 from optimize.equal_time import with_rivals
 from optimize.errors import during
 from optimize.failures import record_failure
+from optimize.finalists import on_all_images
 from optimize.judge import Judge
 from optimize.measure.latency import Untimed
 from optimize.plan import Plan
@@ -44,6 +45,8 @@ def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
         report = timed(report, plan.judge)
     keep(report)
     log.info("measuring the time by layer and the peaks of this machine")
+    report = on_all_images(report, plan.judge)
+    keep(report)
     with during("measuring the time by layer"):
         report = _profiled(report, plan.judge)
     keep(report)

@@ -14,7 +14,7 @@ from optimize.bundle import make as bundle
 from optimize.checks import check_fit, check_model, check_room
 from optimize.config import build, check_targets, plain, typed
 from optimize.data.digits import compose
-from optimize.data.selection import separate
+from optimize.data.selection import limited, separate
 from optimize.dataset import Dataset, check_apart
 from optimize.device.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
@@ -129,6 +129,8 @@ def _data(settings: Settings, model: nn.Module) -> Dataset:
     data = resolve(given, task(model), bool(trained.get("single_cls")), settings.selection == "auto")
     if settings.selection == "auto":
         data = separate(data)
+    if settings.val_images:
+        data = limited(data, settings.val_images)
     for warning in (*(left_out.sentence for left_out in data.left_out), *data.remarks):
         log.warning(warning)
     return data

@@ -76,6 +76,7 @@ class Provenance:
         accuracy_on: the images that all accuracies of the report are of.
         chosen_on: those on which choices were made that decide what a file is; both are None in reports of versions up
             to 0.3, where they are the validation split.
+        whole: all images of the report, where `accuracy_on` is a part of them by `val_images`; else None.
         threads: CPU threads of every runtime.
         host: where it ran.
         versions: of all libraries that affect the figures.
@@ -103,6 +104,7 @@ class Provenance:
     chosen_on: ImageSet | None = None
     timing: tuple[HostState, HostState] | None = None
     words: tuple[str, ...] = ()
+    whole: ImageSet | None = None
 
     @property
     def comparable(self) -> Comparable:
@@ -140,6 +142,7 @@ def gather(
         accuracy_on=data.report_images.record,
         chosen_on=data.choice_images.record,
         words=tuple(sys.argv[1:]),
+        whole=data.whole.record if data.whole else None,
     )
 
 

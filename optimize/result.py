@@ -1,6 +1,6 @@
 """The records of one variant's measurements, and of a whole run."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from optimize.dataset import LeftOut
 from optimize.device.device import Device
@@ -37,6 +37,8 @@ class Result:
         profile: time by layer; None where the runtime reports none.
         choice: accuracy on the images that choices are made on, for rows that a search chooses by; None for others, and
             where these are the images of the report.
+        whole: accuracy on all images of the report, `Provenance.whole`, where `accuracy` is on a part of them; None for
+            rows that were not validated on all, and where `accuracy` is on all.
         rival: whether it is an alternative to optimizing: the original at a smaller input, or another model.
     """
 
@@ -53,6 +55,7 @@ class Result:
     profile: Profile | None = None
     rival: bool = False
     choice: Accuracy | None = None
+    whole: Accuracy | None = None
 
     @property
     def choice_accuracy(self) -> Accuracy:
@@ -164,6 +167,17 @@ class Report:
     left_out: tuple[LeftOut, ...] = ()
     unfinished: str | None = None
     alone: bool = False
+
+    @property
+    def concluded(self) -> "Report":
+        """The rows that were validated on all images, with these accuracies; the report itself where every row was.
+
+        The verdict is over these: accuracies of a part of the images and of all of them are never compared.
+        """
+        if self.results[0].whole is None:
+            return self
+        rows = (replace(row, accuracy=row.whole, whole=None) for row in self.results if row.whole)
+        return replace(self, results=tuple(rows))
 
     @property
     def timed(self) -> list[tuple[Result, Latency]]:

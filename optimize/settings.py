@@ -5,6 +5,8 @@ from pathlib import Path
 
 from optimize.errors import InputError
 
+FEWEST = 50  # of `val_images`
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -33,6 +35,8 @@ class Settings:
     overwrite: bool = False
     train_rivals: bool = False
     selection: str = "auto"
+    val_images: int | None = None
+    plan: bool = False
 
     def __post_init__(self) -> None:
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")
@@ -45,6 +49,11 @@ class Settings:
         _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
         _require(self.metric in ("ultralytics", "coco"), f"metric={self.metric}", "ultralytics or coco")
         _require(self.selection in ("auto", "val"), f"selection={self.selection}", "auto or val")
+        _require(
+            self.val_images is None or self.val_images >= FEWEST,
+            f"val_images={self.val_images}",
+            f"{FEWEST} or more, since fewer say too little, or null for all",
+        )
         pixels = "pixels, a multiple of the model's stride, e.g. 640, or null for the size it was trained at"
         _require(self.imgsz is None or self.imgsz >= 1, f"imgsz={self.imgsz}", pixels)
 

@@ -5,7 +5,7 @@ on; on these the report would flatter what was chosen.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -36,31 +36,52 @@ def separate(data: Dataset) -> Dataset:
         return replace(data, separated=(_part(data, choice), report))
     if len(data.val) < LEAST:
         return data
-    chosen = _stratified(data, min(len(data.val) // PARTS, MOST))
+    chosen = _stratified(data.val, data.classes, min(len(data.val) // PARTS, MOST))
     choice, others = ([file for file in data.val if (file in chosen) == mine] for mine in (True, False))
     return replace(data, separated=(_part(data, choice), _part(data, others)))
 
 
+def limited(data: Dataset, most: int) -> Dataset:
+    """`data` with at most so many images for choices, and as many for the report, the same for every row."""
+    choice, report = (_few(data, images, most) for images in (data.choice_images, data.report_images))
+    if (choice, report) == (data.choice_images, data.report_images):
+        return data
+    whole = None if report == data.report_images else data.report_images
+    return replace(data, separated=(choice, report), whole=whole)
+
+
+def _few(data: Dataset, images: EvaluationImages, most: int) -> EvaluationImages:
+    if len(images.files) <= most:
+        return images
+    members = _stratified(images.files, data.classes, most)
+    return _picked(images, [file for file in images.files if file in members])
+
+
 def _part(data: Dataset, files: Sequence[Path]) -> EvaluationImages:
     """Images of the validation split, in its order."""
-    if len(files) == len(data.val):
-        return data.validation_images
+    return _picked(data.validation_images, files)
+
+
+def _picked(images: EvaluationImages, files: Sequence[Path]) -> EvaluationImages:
+    """Some of `images`, in their order."""
+    if len(files) == len(images.files):
+        return images
     members = set(files)
-    positions = [i for i, file in enumerate(data.val) if file in members]
-    fingerprint = sha256(f"{data.fingerprint} {positions}".encode()).hexdigest()[:16]
-    return EvaluationImages("val", tuple(files), len(data.val), fingerprint)
+    positions = [i for i, file in enumerate(images.files) if file in members]
+    fingerprint = sha256(f"{images.fingerprint} {positions}".encode()).hexdigest()[:16]
+    return replace(images, files=tuple(files), fingerprint=fingerprint)
 
 
-def _stratified(data: Dataset, count: int) -> set[Path]:
-    """`count` validation images, with about that share of the images of each class, and of those without labels.
+def _stratified(files: Sequence[Path], classes: Mapping[Path, frozenset[int]], count: int) -> set[Path]:
+    """`count` of the images, with about that share of those of each class, and of those without labels.
 
     Systematic sampling: images are ordered by their classes, the rarest class first, and every n-th is taken. Images of
     the same classes are in a random order.
     """
-    files = sorted(data.val, key=lambda file: file.parts[::-1])  # by name: the same wherever the data set lies
-    Random(SEED).shuffle(files)
-    classes = {file: data.classes.get(file, frozenset()) for file in files}
-    images = Counter(i for shown in classes.values() for i in shown)
-    files.sort(key=lambda file: sorted((images[i], i) for i in classes[file]))
-    steps = ((i * count // len(files), (i + 1) * count // len(files)) for i in range(len(files)))
-    return {file for file, (before, after) in zip(files, steps, strict=True) if after > before}
+    ordered = sorted(files, key=lambda file: file.parts[::-1])  # by name: the same wherever the data set lies
+    Random(SEED).shuffle(ordered)
+    shown = {file: classes.get(file, frozenset[int]()) for file in ordered}
+    images = Counter(i for those in shown.values() for i in those)
+    ordered.sort(key=lambda file: sorted((images[i], i) for i in shown[file]))
+    steps = ((i * count // len(ordered), (i + 1) * count // len(ordered)) for i in range(len(ordered)))
+    return {file for file, (before, after) in zip(ordered, steps, strict=True) if after > before}

@@ -58,7 +58,7 @@ def wrong(report: Report) -> Iterator[str]:
 
 
 def _splits(report: Report) -> Iterator[str]:
-    used = report.provenance.accuracy_on, report.provenance.chosen_on
+    used = report.provenance.accuracy_on, report.provenance.chosen_on, report.provenance.whole
     named = {"left_out": [lost.split for lost in report.left_out], "provenance": [one.split for one in used if one]}
     for place, splits in named.items():
         yield from (f"{place}: there is no split {split!r:.40}" for split in splits if split not in SPLITS)

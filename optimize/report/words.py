@@ -36,7 +36,7 @@ def kinds(report: Report) -> list[str]:
 
 def _table(report: Report) -> list[tuple[str, tuple[str, ...]]]:
     """Kind and cells of each row, runtime by runtime; failures that have no row come last in their runtime."""
-    table, width, best = [], len(columns(report)), None if report.unfinished else decide(report).best
+    table, width, best = [], len(columns(report)), None if report.unfinished else decide(report.concluded).best
     there = {(r.variant.name, r.variant.runtime) for r in report.results}
     runtimes = dict.fromkeys([*(r.variant.runtime for r in report.results), *(f.runtime for f in report.failures)])
     for runtime in runtimes:
@@ -48,7 +48,10 @@ def _table(report: Report) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _kind(result: Result, best: Result | None) -> str:
-    return " ".join(word for word, holds in (("best", result is best), ("rival", result.rival)) if holds)
+    is_best = best is not None and result.variant == best.variant
+    is_best = best is not None and result.variant == best.variant
+    is_best = best is not None and result.variant == best.variant
+    return " ".join(word for word, holds in (("best", is_best), ("rival", result.rival)) if holds)
 
 
 def cells(result: Result, report: Report) -> tuple[str, ...]:
@@ -178,10 +181,25 @@ def _images(report: Report) -> str:
     if made.accuracy_on is None or made.chosen_on is None:
         return f"{count} images"
     if made.accuracy_on == made.chosen_on:
-        return f"{made.accuracy_on.described}, on which choices that decide what a file is were made as well"
+        return (
+            f"{made.accuracy_on.described}, on which choices that decide what a file is were made as well{_all(report)}"
+        )
     return (
         f"{made.accuracy_on.described} (choices that decide what a file is, as of int8's layers in float, were made on "
-        f"{made.chosen_on.described})"
+        f"{made.chosen_on.described}){_all(report)}"
+    )
+
+
+def _all(report: Report) -> str:
+    """Which rows were validated on all images, where every row was on a part of them."""
+    whole, rows = report.provenance.whole, len(report.concluded.results)
+    if whole is None:
+        return ""
+    if report.results[0].whole is None:
+        return f", chosen from {whole.described}, balanced by class (val_images)"
+    return (
+        f", chosen from {whole.described}, balanced by class (val_images); {rows} rows also on all of these: the first "
+        "sentence and the section `On all images` are of them, and the two kinds are never compared"
     )
 
 
@@ -196,7 +214,8 @@ def _pruned_nothing(report: Report) -> list[str]:
 
 def _relative(report: Report) -> list[str]:
     """The share of the original's accuracy that the row of the verdict keeps."""
-    best, first = decide(report).best, report.results[0].accuracy
+    final = report.concluded
+    best, first = decide(final).best, final.results[0].accuracy
     if report.unfinished or best is None or first.score == 0:
         return []
     return [

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from optimize.measure.accuracy import Accuracy
 from optimize.result import Report, Result
 from optimize.verdict.plain import called, nothing
 
@@ -31,6 +32,7 @@ class Repeated:
         pairs = (
             ("FLOPs", f"{old.flops}", f"{new.flops}"),
             (old.accuracy.metric, f"{old.accuracy.score:.6f}", f"{new.accuracy.score:.6f}"),
+            (f"{old.accuracy.metric} on all images", _score(old.whole), _score(new.whole)),
             ("SHA-256", old.sha256[:12], new.sha256[:12]),
         )
         found = [f"{name} {before} became {after}" for name, before, after in pairs if before != after]
@@ -58,6 +60,10 @@ def repeated(old: Report, new: Report) -> list[Repeated]:
 def differences(rows: list[Repeated]) -> list[str]:
     """A sentence for each row that is not reproduced."""
     return [f"{called(one.old)}: {', '.join(one.differences)}." for one in rows if one.differences]
+
+
+def _score(accuracy: Accuracy | None) -> str:
+    return "not measured" if accuracy is None else f"{accuracy.score:.6f}"
 
 
 def _name(row: Result) -> Name:

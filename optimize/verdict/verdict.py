@@ -83,14 +83,15 @@ def over(rows: Sequence[tuple[Result, Report]], asked: Limits) -> Verdict:
 
 def chosen(report: Report) -> Result | None:
     """The best row, or the nearest miss, among the optimized variants; None where none was made."""
-    made = decide(report, [row for row in report.results if row.variant.name != "original" and not row.rival])
-    return made.choice
+    final = report.concluded
+    choice = decide(final, [row for row in final.results if row.variant.name != "original" and not row.rival]).choice
+    return None if choice is None else next(row for row in report.results if row.variant == choice.variant)
 
 
 def ranked(rows: Sequence[Result], report: Report) -> list[Result]:
     """`rows` with the best of all rows first, then by latency; rows without a latency come last."""
-    best = decide(report).best
-    return sorted(rows, key=lambda row: (row is not best, _time(row)))
+    best = decide(report.concluded).best
+    return sorted(rows, key=lambda row: (best is None or row.variant != best.variant, _time(row)))
 
 
 def headline(report: Report) -> str:
@@ -105,8 +106,10 @@ def parts(report: Report) -> tuple[str, str]:
             "This run ended before everything was measured",
             f"{report.unfinished}; the figures below were measured before that",
         )
-    what, why = explain(decide(report), report)
-    return f"{beaten_by(decide(report).best, report)}{what}", why
+    final = report.concluded
+    verdict = decide(final)
+    what, why = explain(verdict, final)
+    return f"{beaten_by(verdict.best, final)}{what}", why
 
 
 def beaten_by(best: Result | None, report: Report) -> str:
@@ -155,7 +158,11 @@ def reasons(report: Report) -> list[str]:
     """One sentence for each row that misses a limit; nothing where no limits were set."""
     if report.limits == Limits():
         return []
-    return [f"{called(row)}: {', '.join(miss.reason for miss in missed)}." for row, missed in decide(report).failing]
+    final = report.concluded
+    there = [row.variant for row in final.results] if final is not report else []
+    others = [one for one in decide(report).failing if one[0].variant not in there] if there else []
+    failing = [*decide(final).failing, *others]
+    return [f"{called(row)}: {', '.join(miss.reason for miss in missed)}." for row, missed in failing]
 
 
 def _misses(row: Result, report: Report, limits: Limits) -> tuple[Miss, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from optimize.data.selection import separate
+from optimize.data.selection import limited, separate
 from optimize.dataset import Dataset, EvaluationImages
 
 
@@ -80,3 +80,32 @@ def test_the_third_is_the_same_in_every_folder_and_run_and_follows_the_content(t
 
 def test_no_training_depends_on_what_is_reported():
     assert repr(separate(data(200))) == repr(data(200)) == repr(data(200, test=7))
+
+
+def test_few_images_are_a_balanced_part_of_each_set_and_the_whole_is_kept():
+    known = separate(data(3000, test=600))
+    few = limited(known, 120)
+    choice, report = few.separated
+    assert [part.record.described for part in (choice, report)] == [
+        "120 of 3000 validation images",
+        "120 of 600 test images",
+    ]
+    assert few.whole == known.report_images
+    assert set(choice.files) < set(known.val) and set(report.files) < set(known.test)
+    shown = Counter(i for file in choice.files for i in known.classes.get(file, ()))
+    assert [round(shown[i] / 120, 2) for i in range(3)] == [0.9, 0.25, 0.1]
+    assert len({part.fingerprint for part in (choice, report, known.choice_images, known.report_images)}) == 4
+
+
+def test_where_the_images_are_few_already_nothing_is_left_out():
+    for known in (data(40), separate(data(40, test=30)), separate(data(150))):
+        assert limited(known, 100) == known
+    only_choice = limited(separate(data(300, test=60)), 100)
+    assert (only_choice.whole, len(only_choice.choice_images.files)) == (None, 100)
+    assert only_choice.report_images.whole
+
+
+def test_one_split_for_both_stays_one():
+    few = limited(data(149), 60)
+    assert few.choice_images == few.report_images
+    assert (len(few.report_images.files), few.whole) == (60, data(149).validation_images)
