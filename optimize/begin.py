@@ -62,6 +62,9 @@ class Begin(Callback):
             folder = claim(target, RUN, config.overwrite)
             with collecting() as used:
                 settings, plan = _check(config, target)
+            if settings.plan:
+                _show(plan, settings.trust)
+                sys.exit(0)
             lock = _acquire_lock(folder, target, config.overwrite)
             start(folder)
             _begin_store(settings.store)
@@ -101,6 +104,15 @@ def _check(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
     if target.resolve() == plan.store.resolve():
         raise InputError(f"hydra.run.dir={target} is the store as well; give another folder.")
     return settings, plan
+
+
+def _show(plan: "Plan", trust: bool) -> None:
+    from optimize.forecast import table
+    from optimize.terminal import terminal
+    from optimize.yolo.checkpoint import trusted
+
+    with trusted(trust):
+        terminal().print(table(plan))
 
 
 def _begin_store(store: Path) -> None:

@@ -135,6 +135,8 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key should not wait for.
     from optimize import pipeline, tracking
     from optimize.bundle import make as bundle
+    from optimize.forecast import remember, table
+    from optimize.progress import CONSOLE
     from optimize.report import moved, write
     from optimize.report.unfinished import keeping
     from optimize.verdict import verdict
@@ -142,6 +144,7 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
 
     try:
         with trusted(run.settings.trust), keeping(folder) as keep:
+            CONSOLE.print(table(run.plan))
             measured = pipeline.run(run.plan, folder, keep)
     except OptimizeError:
         print(f"the log is {folder / 'optimize.log'}; finished work is kept in the store", file=sys.stderr)
@@ -158,6 +161,8 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     _close_log()
     manifest.finish(folder)
     publish(folder, run.target)
+    with trusted(run.settings.trust):
+        remember(run.plan, run.target)
     untracked = tracking.write_run(report, run.target) if run.settings.tracking == "mlflow" else None
     print(run.target)
     if failed := [*failed, *filter(None, [untracked])]:

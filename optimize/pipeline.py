@@ -18,6 +18,7 @@ from optimize.plan import Plan
 from optimize.result import Failure, Report, Result
 from optimize.store.apply import digest
 from optimize.store.contents import size
+from optimize.store.held import recording
 from optimize.store.manifest import placing
 from optimize.variant import Variant
 from optimize.variants import Subject, original, variants
@@ -37,17 +38,17 @@ def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
         OptimizeError: as `build`; or the original can't be timed.
     """
     report = build(plan, folder, keep)
-    with during("looking for rivals at equal time"):
+    with during("looking for rivals at equal time"), recording("rivals"):
         report = with_rivals(report, plan, partial(measure_subject, plan.judge, folder=folder), timed)
     keep(report)
     log.info("timing %d variants on %d threads", len(report.results), plan.judge.threads)
-    with during("timing"):
+    with during("timing"), recording("timing", len(report.results)):
         report = timed(report, plan.judge)
     keep(report)
-    log.info("measuring the time by layer and the peaks of this machine")
     report = on_all_images(report, plan.judge)
     keep(report)
-    with during("measuring the time by layer"):
+    log.info("measuring the time by layer and the peaks of this machine")
+    with during("measuring the time by layer"), recording("profile", len(report.results)):
         report = _profiled(report, plan.judge)
     keep(report)
     with during("comparing the detections of the best variant with the original's"):

@@ -65,8 +65,10 @@ def _build(
     sys.argv[1:] = words  # the command that the report gives to repeat the job
     # Imported here, since whoever starts the process need not wait for torch.
     from optimize.dataset import check_apart
+    from optimize.forecast import remember, table
     from optimize.pipeline import build
     from optimize.prepare import prepare, settings_of
+    from optimize.progress import CONSOLE
     from optimize.report import results
     from optimize.store.contents import begin_store
     from optimize.store.held import noting
@@ -81,11 +83,13 @@ def _build(
             check_apart(f"hydra.sweep.dir={folder.parent}", folder, plan.data)
             begin_store(plan.store)
             keep_in(plan.store)
+            CONSOLE.print(table(plan))
             report = build(plan)
             if chooses:
                 report = scored(report, plan.judge)
             with placing(folder) as partial:
                 results.write(report, partial / RESULTS)
+            remember(plan, folder)
             return None, max((row.choice_accuracy.score for row in asked(report)), default=None)
     except Exception as error:  # it becomes a row of the summary
         known = sentence(error)

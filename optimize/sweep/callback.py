@@ -71,6 +71,10 @@ def _check(config: DictConfig) -> None:
             "bundle=true is for one run, and this is a sweep; leave it out, and then give the job to take alone with "
             "bundle=true: what the sweep made is found again."
         )
+    if config.plan or any(one.get_key_element() == "plan" for one in _swept(config)):
+        raise InputError(
+            "plan=true tells what one run will do, and this is a sweep; leave it out, or give one job alone."
+        )
     if config.tracking == "mlflow":
         from optimize import tracking  # with it comes torch, which takes seconds
 

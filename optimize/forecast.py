@@ -1,0 +1,160 @@
+"""What a run will do, and how long that took on this machine before; told before any work starts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from optimize.identity import identity
+from optimize.measure.cost import count
+from optimize.plan import Plan
+from optimize.precision import FP32
+from optimize.runtime.here import machine_name
+from optimize.stage import Stage
+from optimize.store import apply, durations
+from optimize.store.durations import Load
+from optimize.variant import Variant
+from optimize.yolo.checkpoint import deployed, load
+
+DASH = "-"
+HEAD = "stage", "times", "found", "time", "MB"
+RIVALS, OF_ROWS = "rivals", ("timing", "profile")  # what pipeline.py records besides stages: of a run, and of each row
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One stage of a run.
+
+    Attributes:
+        stage: its name.
+        times: how often it is needed.
+        found: how often it lies in the store already.
+        seconds, size: of what is left; None where no earlier run on this machine did it, and size where it leaves none.
+    """
+
+    stage: str
+    times: int
+    found: int
+    seconds: float | None
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Something that a run needs once, and whether it lies in the store."""
+
+    stage: str
+    found: bool
+
+
+def load_of(plan: Plan) -> Load:
+    """What the times of the stages of `plan` grow with."""
+    training = [stage.epochs for stage in plan.shrink if hasattr(stage, "epochs")]
+    return Load(
+        flops=count(deployed(load(plan.original.path)), plan.original.imgsz).flops,
+        train_images=len(plan.data.train),
+        choice_images=len(plan.data.choice_images.files),
+        report_images=len(plan.data.report_images.files),
+        epochs=max(training, default=0),
+    )
+
+
+def remember(plan: Plan, folder: Path) -> None:
+    """Keep in the store what the stages of the run in `folder` took."""
+    durations.record(plan.store, machine(plan), load_of(plan), folder)
+
+
+def machine(plan: Plan) -> str:
+    return f"{machine_name()}, {plan.judge.threads} threads"
+
+
+def forecast(plan: Plan) -> list[Expected]:
+    """Every stage of `plan`, in order, with what it is expected to take."""
+    known, work = durations.read(plan.store, machine(plan)), load_of(plan)
+    needed = list(_needed(plan))
+    rows = sum(one.stage == "validation" for one in needed)
+    found = []
+    for stage in dict.fromkeys(one.stage for one in needed):
+        of_stage = [one.found for one in needed if one.stage == stage]
+        found.append(_expected(known, stage, work, len(of_stage), sum(of_stage)))
+    if plan.rivals is not None and plan.runtimes:
+        found.append(_expected(known, RIVALS, work, 1, 0))
+    return [*found, *(_expected(known, name, work, rows, 0) for name in OF_ROWS)]
+
+
+def _expected(known: list[durations.Durations], stage: str, work: Load, times: int, there: int) -> Expected:
+    once = durations.expected(known, stage, work)
+    left = times - there
+    if once is None:
+        return Expected(stage, times, there, 0.0 if not left else None, 0 if not left else None)
+    return Expected(stage, times, there, left * once[0], left * once[1])
+
+
+def _needed(plan: Plan) -> Iterator[Needed]:
+    """What is applied and validated; rivals at equal time, which are sought by timing, are not among it."""
+    variant, models = plan.original, [plan.original]
+    for stage in _working(plan.shrink):
+        variant = variant.after(identity(stage))
+        yield _in_store(plan, stage, variant)
+    if variant != plan.original:
+        models.append(variant)
+        if plan.rivals is not None:
+            models.append(variant.after("the smaller input of equal FLOPs, which is not known yet"))
+    models += plan.rivals or ()
+    yield from (_validated(plan, model) for model in models)
+    for runtime in plan.runtimes:
+        for model in models:
+            exported = model.after(identity(runtime.export))
+            yield _in_store(plan, runtime.export, exported)
+            yield _validated(plan, exported)
+            for stage in plan.precisions:
+                if stage.precision != FP32 and stage.why_not(runtime) is None:
+                    made = exported.after(identity(stage))
+                    yield _in_store(plan, stage, made)
+                    yield _validated(plan, made)
+
+
+def _working(stages: tuple[Stage, ...]) -> list[Stage]:
+    """The stages that do something: nothing is recovered where nothing was pruned, and 0 epochs train nothing."""
+    pruned = any(stage.settings.share > 0 for stage in stages if hasattr(stage, "settings"))
+    return [stage for stage in stages if getattr(stage, "epochs", 1)] if pruned else []
+
+
+def _in_store(plan: Plan, stage: Stage, made: Variant) -> Needed:
+    return Needed(apply.name(stage), (plan.store / made.key).is_dir())
+
+
+def _validated(plan: Plan, made: Variant) -> Needed:
+    there = made if made == plan.original else apply.read(plan.store / made.key)
+    return Needed("validation", there is not None and plan.judge.is_scored(there))
+
+
+def table(plan: Plan) -> Table:
+    """The forecast for the terminal, with a total."""
+    found = forecast(plan)
+    known = len(durations.read(plan.store, machine(plan)))
+    by = f"by {known} earlier runs on this machine" if known else "no run on this machine is recorded in the store yet"
+    table = Table(title=f"What this run will do ({by})", title_justify="left")
+    for name in HEAD:
+        table.add_column(name, justify="left" if name == HEAD[0] else "right")
+    for one in found:
+        table.add_row(one.stage, str(one.times), str(one.found), _time(one.seconds), _megabytes(one.size))
+    unknown = any(one.seconds is None for one in found)
+    seconds, size = sum(one.seconds or 0 for one in found), sum(one.size or 0 for one in found)
+    more = " and more" if unknown else ""
+    table.add_section()
+    table.add_row("all", "", "", f"{_time(seconds)}{more}", f"{_megabytes(size)}{more}")
+    return table
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return DASH
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _megabytes(size: int | None) -> str:
+    return DASH if size is None else f"{size / 1e6:.1f}"
