@@ -21,19 +21,20 @@ from optimize.verdict.repeated import Repeated, repeated
 
 HEAD = (
     *("cpu", "kind", "repetition", "row", "same"),
-    *("then", "then_low", "then_high", "now", "now_low", "now_high", "noise", "differences"),
+    *("then", "then_low", "then_high", "now", "now_low", "now_high", "noise", "differences", "then_ms", "now_ms"),
 )
 
 
 def figures(one: Repeated) -> list[str]:
-    """Whether FLOPs, accuracy and hash are equal; both speed-ups with quartiles; the noise; what differs in words."""
+    """Whether FLOPs, accuracy and hash are equal; both speed-ups with quartiles; the noise; what differs in words; times."""
     old, new = one.old, one.new
     if new is None:
-        return ["missing", *[""] * 7, "; ".join(one.differences)]
+        return ["missing", *[""] * 7, "; ".join(one.differences), "", ""]
     same = (old.flops, old.accuracy.score, old.sha256) == (new.flops, new.accuracy.score, new.sha256)
     times = (old.time, new.time)
     speeds = [f"{value:.4f}" for t in times for value in (t.speedup, t.speedup_low, t.speedup_high)]
-    return ["equal" if same else "not equal", *speeds, f"{one.noise:.4f}", "; ".join(one.differences)]
+    milliseconds = (f"{t.median_ms:.4f}" for t in times)
+    return ["equal" if same else "not equal", *speeds, f"{one.noise:.4f}", "; ".join(one.differences), *milliseconds]
 
 
 def whole(old: Report) -> Report:

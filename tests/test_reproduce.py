@@ -73,7 +73,7 @@ def test_only_the_timing_is_measured_again(made, again, monkeypatch):
     monkeypatch.setattr(latency, "measure", timed_with(100.0))
     code, out, err = again(made, "--timing")
     assert code == 4
-    assert says(err, "not reproduced: pruned on PyTorch: speed-up ... became ... more than the noise")
+    assert says(err, "not reproduced: pruned on PyTorch: speed-up ... became ... ms, both more than the noise")
 
 
 @pytest.mark.command

@@ -8,6 +8,7 @@ from optimize.result import Report, Result
 from optimize.verdict.plain import called, nothing
 
 Name = tuple[str, str, str]  # of a row: variant, runtime, precision
+Quartiles = tuple[float, float, float]  # the lower one, the median, the upper one
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Repeated:
 
     Attributes:
         old, new: the rows; `new` is None where the second report lacks it.
-        noise: the relative difference of two speed-ups that means nothing in these reports.
+        noise: the relative difference of two times or speed-ups that means nothing in these reports.
     """
 
     old: Result
@@ -39,15 +40,28 @@ class Repeated:
         return [*found, *self._time()]
 
     def _time(self) -> Iterator[str]:
-        """Speed-ups differ where neither their quartiles overlap nor the medians lie within the noise."""
+        """A time differs where neither the speed-up nor the milliseconds agree.
+
+        Another load on a shared machine can slow the original down and not this row, or all rows alike; then one of
+        both moves. A file that takes another time than it took moves both.
+        """
         old, new = self.old.latency, self.new.latency if self.new else None
         if old is None or new is None:
             if old is not None:
                 yield "it was not timed again"
             return
-        apart = old.speedup_high < new.speedup_low or new.speedup_high < old.speedup_low
-        if apart and abs(new.speedup / old.speedup - 1) > self.noise:
-            yield f"speed-up {old.speedup:.2f}x became {new.speedup:.2f}x, more than the noise of {self.noise:.0%}"
+        speeds = [(time.speedup_low, time.speedup, time.speedup_high) for time in (old, new)]
+        times = [(time.q1_ms, time.median_ms, time.q3_ms) for time in (old, new)]
+        if self._differ(*speeds) and self._differ(*times):
+            yield (
+                f"speed-up {old.speedup:.2f}x became {new.speedup:.2f}x, and {old.median_ms:.4g} ms became "
+                f"{new.median_ms:.4g} ms, both more than the noise of {self.noise:.0%}"
+            )
+
+    def _differ(self, then: Quartiles, now: Quartiles) -> bool:
+        """Whether the quartiles of both have no common part, and the medians differ by more than the noise."""
+        apart = then[2] < now[0] or now[2] < then[0]
+        return apart and abs(now[1] / then[1] - 1) > self.noise
 
 
 def repeated(old: Report, new: Report) -> list[Repeated]:
