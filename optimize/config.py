@@ -120,6 +120,8 @@ def _is_object(value: Any) -> bool:
 
 
 TEXTS, NUMBERS = tuple[str, ...], tuple[int, ...]
+SIZE = int | tuple[int, ...] | None  # of an input: a side, or height and width
+SIZES = tuple[SIZE, ...]
 WORDS = {
     int: "a whole number",
     float: "a number",
@@ -129,16 +131,21 @@ WORDS = {
     TEXTS: "a list of names, e.g. [a,b]",
     TEXTS | None: "a list of names, e.g. [a,b], or none",
     NUMBERS: "a list of whole numbers, e.g. [320,640]",
+    SIZE: "a whole number, height and width as [384,640], or null",
+    SIZES: "a list of sizes, e.g. [320,[384,640]]",
 }
 
 
 def _checked(hint: Any, value: Any, name: str) -> Any:
-    if hint in (TEXTS, TEXTS | None, NUMBERS):
+    if hint == SIZE:
+        return _checked(NUMBERS if isinstance(value, ListConfig) else int | None, value, name)
+    if hint in (TEXTS, TEXTS | None, NUMBERS, SIZES):
         if value == "none" and hint != TEXTS:  # turns a group off
             return None
         if not isinstance(value, ListConfig):
             raise InputError(f"{name}={value} is not allowed; give {WORDS[hint]}.")
-        return tuple(_checked(int if hint == NUMBERS else str, item, name) for item in value)
+        of_item = {NUMBERS: int, SIZES: SIZE}.get(hint, str)
+        return tuple(_checked(of_item, item, name) for item in value)
     if isinstance(value, str):
         value = literal(value)  # its interpolations were resolved already
     holder = OmegaConf.structured(make_dataclass("Holder", [("value", hint)]))

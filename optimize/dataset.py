@@ -124,6 +124,7 @@ class Dataset:
         elsewhere: folders with images outside the folder of `yaml`.
         separated: the images that choices are made on, and those of the report; None where both are the validation
             split, see data/selection.py.
+        shape: height and width in pixels of every image of the report's split; None where they differ or aren't known.
         whole: all images of the report, where `val_images` takes only a part of them for every row; else None.
     """
 
@@ -142,6 +143,7 @@ class Dataset:
     test_fingerprint: str = field(default="", repr=False, metadata=OUTSIDE)
     unused_test: str = field(default="", repr=False, metadata=OUTSIDE)
     separated: tuple[EvaluationImages, EvaluationImages] | None = field(default=None, repr=False, metadata=OUTSIDE)
+    shape: tuple[int, int] | None = field(default=None, repr=False, metadata=OUTSIDE)
     whole: EvaluationImages | None = field(default=None, repr=False, metadata=OUTSIDE)
 
     @property

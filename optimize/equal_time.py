@@ -8,24 +8,24 @@ verdict names, these are the largest smaller input that is not slower, and the n
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from math import sqrt
 from typing import NamedTuple
 
 from optimize.failures import record_failure
+from optimize.input_size import Size, smaller
 from optimize.judge import Judge
 from optimize.measure.latency import Timing
 from optimize.plan import Plan
 from optimize.precision import FP32
 from optimize.recover.finetune import Finetune
 from optimize.result import Report, Result
-from optimize.variants import Subject, at_side, trained_as_long
+from optimize.variants import Subject, at_size, trained_as_long
 from optimize.verdict.rivals import is_made
 from optimize.verdict.verdict import optimized
 from optimize.yolo.checkpoint import load, stride
 
 log = logging.getLogger(__name__)
 
-STEPS = 6  # of the input's side, at most, from the first estimate to the two that bracket the time
+STEPS = 6  # of the input's size, at most, from the first estimate to the two that bracket the time
 ROUNDS, SECONDS = 12, 4.0  # of each timing that looks for them; the report's times are measured afterwards
 
 Measure = Callable[[Subject], Result]
@@ -38,12 +38,12 @@ class Target(NamedTuple):
     Attributes:
         row: of an optimized model, timed.
         precision: of the rivals: that of the row; for a file that was only quantized the fastest float precision.
-        sides: sides in pixels of inputs whose time in this precision is known, with milliseconds, the full one first.
+        times: milliseconds in this precision where known, by the pixels of the input, the full one first.
     """
 
     row: Result
     precision: str
-    sides: dict[int, float]
+    times: dict[int, float]
 
 
 def with_rivals(report: Report, plan: Plan, measure: Measure, time: Time) -> Report:
@@ -77,8 +77,8 @@ def missing_rows(
 ) -> Iterator[Result]:
     """The rows of these rivals of `sought` that are not among those that are `there`."""
     names = {(row.variant.name, row.variant.runtime) for row in there}
-    for side in bracket(sought, plan, judge):
-        for subject in _subjects(sought, plan, side):
+    for size in bracket(sought, plan, judge):
+        for subject in _subjects(sought, plan, size):
             if (subject.variant.name, subject.variant.runtime) not in names:
                 yield measure(subject)
 
@@ -99,54 +99,56 @@ def target(row: Result, report: Report) -> Target | None:
         floats = [other for other in whole if not other.precision.integer]
         precision = min(floats, key=_milliseconds).variant.precision if floats else FP32.name
     known = [other for other in (*whole, *_smaller(there)) if other.variant.precision == precision]
-    sides = {other.variant.imgsz.side: _milliseconds(other) for other in known}
-    full = report.results[0].variant.imgsz.side
-    return Target(row, precision, sides) if sides.get(full, 0) > _milliseconds(row) else None
+    times = {other.variant.imgsz.pixels: _milliseconds(other) for other in known}
+    full = report.results[0].variant.imgsz.pixels
+    return Target(row, precision, times) if times.get(full, 0) > _milliseconds(row) else None
 
 
-def bracket(sought: Target, plan: Plan, judge: Judge) -> list[int]:
-    """Sides of the largest input that is not slower than the target, and of the next larger one, below the full one."""
-    step, full = stride(load(plan.original.path)), plan.original.imgsz.side
-    if full <= step:
+def bracket(sought: Target, plan: Plan, judge: Judge) -> list[Size]:
+    """The largest smaller input that is not slower than the target, and the next larger one, below the full one."""
+    sizes = list(smaller(plan.original.imgsz, stride(load(plan.original.path))))
+    if not sizes:
         return []
-    side = max(step, min(full - step, int(estimate(sought.sides, _milliseconds(sought.row)) / step) * step))
+    fits = estimate(sought.times, _milliseconds(sought.row))
+    place = next((i for i, size in enumerate(sizes) if size.pixels <= fits), len(sizes) - 1)
     tried: dict[int, bool] = {}
-    while len(tried) < STEPS and not _bracketed(tried, side, step, full):
-        slower = _slower(sought, plan, judge, [s for s in (side, side + step) if s < full and s not in tried])
-        tried |= slower
-        if tried[side] and side > step:
-            side -= step
-        elif not tried.get(side + step, True):
-            side += step
-    return [s for s in (side, side + step) if s < full]
+    while len(tried) < STEPS and not _bracketed(tried, place, len(sizes) - 1):
+        untried = [i for i in (place, place - 1) if i >= 0 and i not in tried]
+        slower = _slower(sought, plan, judge, [sizes[i] for i in untried])
+        tried |= dict(zip(untried, slower, strict=True))
+        if tried[place] and place + 1 < len(sizes):
+            place += 1
+        elif not tried.get(place - 1, True):
+            place -= 1
+    return [sizes[i] for i in (place, place - 1) if i >= 0]
 
 
-def estimate(sides: dict[int, float], milliseconds: float) -> float:
-    """The side whose time would be `milliseconds`, if time were a + b * side^2; with one known side a is 0."""
-    (s0, t0), *others = sides.items()
-    s1, t1 = min(others, key=lambda pair: abs(pair[1] - milliseconds)) if others else (0, 0.0)
+def estimate(times: dict[int, float], milliseconds: float) -> float:
+    """The pixels whose time would be `milliseconds`, if time were a + b * pixels; with one known time a is 0."""
+    (p0, t0), *others = times.items()
+    p1, t1 = min(others, key=lambda pair: abs(pair[1] - milliseconds)) if others else (0, 0.0)
     if t0 <= t1:  # noise
-        s1, t1 = 0, 0.0
-    share = (milliseconds - t1) / (t0 - t1)
-    return sqrt(max(0.0, s1**2 + share * (s0**2 - s1**2)))
+        p1, t1 = 0, 0.0
+    return p1 + (milliseconds - t1) / (t0 - t1) * (p0 - p1)
 
 
-def _bracketed(tried: dict[int, bool], side: int, step: int, full: int) -> bool:
-    return side in tried and (not tried[side] or side == step) and tried.get(side + step, side + step >= full)
+def _bracketed(tried: dict[int, bool], place: int, last: int) -> bool:
+    """Whether the size at `place` is known not to be slower, or the smallest, and the one before it to be slower."""
+    return place in tried and (not tried[place] or place == last) and tried.get(place - 1, place == 0)
 
 
-def _slower(sought: Target, plan: Plan, judge: Judge, sides: list[int]) -> dict[int, bool]:
-    """Whether the original at each of these sides is slower than the target, all timed in turns."""
-    made = [at_side(plan, sought.row.variant.runtime, sought.precision, side).variant for side in sides]
+def _slower(sought: Target, plan: Plan, judge: Judge, sizes: list[Size]) -> list[bool]:
+    """Whether the original at each of these inputs is slower than the target, all timed in turns."""
+    made = [at_size(plan, sought.row.variant.runtime, sought.precision, size).variant for size in sizes]
     timing: Timing = judge.time([sought.row.variant, *made])
     own, *others = (latency.median_ms for latency in timing.latencies)
-    return {side: other > own for side, other in zip(sides, others, strict=True)}
+    return [other > own for other in others]
 
 
-def _subjects(sought: Target, plan: Plan, side: int) -> list[Subject]:
-    where = plan, sought.row.variant.runtime, sought.precision, side
+def _subjects(sought: Target, plan: Plan, size: Size) -> list[Subject]:
+    where = plan, sought.row.variant.runtime, sought.precision, size
     trained = plan.train_rivals and any(isinstance(stage, Finetune) and stage.epochs for stage in plan.shrink)
-    return [at_side(*where), *([trained_as_long(*where)] if trained else [])]
+    return [at_size(*where), *([trained_as_long(*where)] if trained else [])]
 
 
 def placed(rows: tuple[Result, ...], new: Result) -> tuple[Result, ...]:
@@ -157,7 +159,7 @@ def placed(rows: tuple[Result, ...], new: Result) -> tuple[Result, ...]:
 
 def _smaller(rows: list[Result]) -> list[Result]:
     """The original at a smaller input, as far as the report has it."""
-    return [row for row in rows if row.rival and row.variant.model == (f"{row.variant.imgsz.side}px",)]
+    return [row for row in rows if row.rival and row.variant.model == (f"{row.variant.imgsz}px",)]
 
 
 def _milliseconds(row: Result) -> float:

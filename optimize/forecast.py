@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from optimize import rivals
 from optimize.identity import identity
 from optimize.measure.cost import count
 from optimize.plan import Plan
@@ -101,7 +102,9 @@ def _needed(plan: Plan) -> Iterator[Needed]:
         models.append(variant)
         if plan.rivals is not None:
             models.append(variant.after("the smaller input of equal FLOPs, which is not known yet"))
-    models += plan.rivals or ()
+    if plan.rivals is not None:
+        filled = rivals.rectangle(plan.original, plan.data.shape)
+        models += [*([filled] if filled else []), *plan.rivals]
     yield from (_validated(plan, model) for model in models)
     for runtime in plan.runtimes:
         for model in models:

@@ -19,7 +19,7 @@ from optimize.dataset import Dataset, check_apart
 from optimize.device.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
 from optimize.host.resources import cores
-from optimize.input_size import Size, square
+from optimize.input_size import Size, size
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.plan import Plan
@@ -72,7 +72,7 @@ def prepare(config: DictConfig) -> Plan:
     check_device(settings.device)
     path, model = open_model(settings.model)
     check_model(f"model={settings.model}", model)
-    imgsz = square(settings.imgsz) if settings.imgsz else usual_size(model)
+    imgsz = usual_size(model) if settings.imgsz is None else size(settings.imgsz)
     check_size(f"model={settings.model}", model, imgsz)
     data = _data(settings, model)
     check_apart(f"store={settings.store}", settings.store, data)

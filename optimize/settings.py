@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.errors import InputError
+from optimize.input_size import size
 
 FEWEST = 50  # of `val_images`
 
@@ -17,7 +18,7 @@ class Settings:
 
     model: str
     data: str
-    imgsz: int | None
+    imgsz: int | tuple[int, ...] | None
     prune: float
     epochs: int
     batch: int
@@ -39,6 +40,8 @@ class Settings:
     plan: bool = False
 
     def __post_init__(self) -> None:
+        if self.imgsz is not None:
+            size(self.imgsz)
         _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")
         _require(self.epochs >= 0, f"epochs={self.epochs}", "0 or more")
         _require(self.batch >= 1, f"batch={self.batch}", "1 or more")
@@ -54,8 +57,6 @@ class Settings:
             f"val_images={self.val_images}",
             f"{FEWEST} or more, since fewer say too little, or null for all",
         )
-        pixels = "pixels, a multiple of the model's stride, e.g. 640, or null for the size it was trained at"
-        _require(self.imgsz is None or self.imgsz >= 1, f"imgsz={self.imgsz}", pixels)
 
 
 def _require(holds: bool, given: str, allowed: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from optimize import rivals
 from optimize.errors import MeasurementError
 from optimize.failures import record_failure
+from optimize.input_size import Size
 from optimize.measure import cost
 from optimize.measure.cost import Cost
 from optimize.measure.graph_cost import GraphCost
@@ -79,14 +80,14 @@ def original(plan: Plan) -> Subject:
     return _subject(plan, Torch(), plan.original, _model(plan.original), FP32)
 
 
-def at_side(plan: Plan, runtime: str, precision: str, side: int) -> Subject:
-    """The original at another square input, as `runtime` deploys it in `precision`: a rival."""
-    return _rival(plan, runtime, precision, rivals.at_side(plan.original, side))
+def at_size(plan: Plan, runtime: str, precision: str, size: Size) -> Subject:
+    """The original at another input, as `runtime` deploys it in `precision`: a rival."""
+    return _rival(plan, runtime, precision, rivals.at_size(plan.original, size))
 
 
-def trained_as_long(plan: Plan, runtime: str, precision: str, side: int) -> Subject:
-    """As `at_side`, and trained at this input for as many epochs as the pruned model."""
-    rival = rivals.at_side(plan.original, side)
+def trained_as_long(plan: Plan, runtime: str, precision: str, size: Size) -> Subject:
+    """As `at_size`, and trained at this input for as many epochs as the pruned model."""
+    rival = rivals.at_size(plan.original, size)
     stage = TrainRival.like([stage for stage in plan.shrink if isinstance(stage, Finetune)])
     return _rival(plan, runtime, precision, apply(stage, rival, plan.store))
 
@@ -116,7 +117,10 @@ def _models(plan: Plan) -> tuple[list[Variant], tuple[Work, ...]]:
 
 
 def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Model]:
-    """The original at the input that costs as much as the pruned model, and the checkpoints that the user named."""
+    """The original at the input that costs as much as the pruned model and at the rectangle that the images fill.
+
+    And the checkpoints that the user named.
+    """
     if plan.rivals is None:
         return []
     found, (original, last) = [], (models[0], models[-1])
@@ -126,6 +130,10 @@ def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Mo
             if same is not None:
                 variant, its_cost = same
                 found.append(Model(variant, its_cost, rival=True))
+    with record_failure(failures, "rectangle", "torch"):
+        filled = rivals.rectangle(original.variant, plan.data.shape)
+        if filled is not None:
+            found.append(replace(_model(filled), rival=True))
     for rival in plan.rivals:
         with record_failure(failures, rival.name, "torch"):
             found.append(Model(rival, cost.count(deployed(load(rival.path)), rival.imgsz), rival=True))

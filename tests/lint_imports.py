@@ -13,8 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "optimize"
 LAYERS = [  # from the ground up
     "errors texts literal",
-    "input_size settings identity limits precision runtime_info inside",
-    "dataset variant measurement work",  # records; what paths may be
+    "input_size identity limits precision runtime_info inside",
+    "settings dataset variant measurement work",  # records; what paths may be
     "config terminal stage",
     "host",
     "progress provenance sentences keys",

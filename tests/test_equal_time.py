@@ -18,16 +18,16 @@ from optimize.sweep import end, rivals
 
 
 @pytest.mark.parametrize(
-    ("sides", "milliseconds", "side"),
+    ("times", "milliseconds", "pixels"),
     [
-        ({320: 8.0}, 2.0, 160.0),  # time as the area
-        ({320: 9.0, 160: 3.0}, 5.0, (160**2 + (320**2 - 160**2) / 3) ** 0.5),  # 1 ms whatever the size
-        ({320: 9.0, 160: 9.5}, 2.25, 160.0),  # noise: a smaller input does not take longer
-        ({320: 9.0, 160: 3.0}, 0.5, 0.0),  # nothing is so fast
+        ({400: 8.0}, 2.0, 100),  # time as the area
+        ({400: 9.0, 100: 3.0}, 5.0, 200),  # 1 ms whatever the size
+        ({400: 9.0, 100: 9.5}, 2.25, 100),  # noise: a smaller input does not take longer
+        ({400: 9.0, 100: 3.0}, 0.5, -25),  # nothing is so fast
     ],
 )
-def test_the_first_estimate_is_a_line_over_the_area(sides, milliseconds, side):
-    assert estimate(sides, milliseconds) == pytest.approx(side)
+def test_the_first_estimate_is_a_line_over_the_area(times, milliseconds, pixels):
+    assert estimate(times, milliseconds) == pytest.approx(pixels)
 
 
 def test_they_are_sought_for_the_fastest_row_of_each_runtime_in_its_precision():
@@ -37,7 +37,7 @@ def test_they_are_sought_for_the_fastest_row_of_each_runtime_in_its_precision():
         ("pruned+int8", "openvino", "int8"),
         ("int8", "openvino", "fp32"),  # the verdict's; only quantized, so its rival is a float file
     ]
-    assert [list(t.sides) for t in found] == [[96, 64]] * 3
+    assert [list(t.times) for t in found] == [[96**2, 64**2]] * 3
 
 
 def test_what_is_not_faster_than_the_original_needs_no_rival():
@@ -60,31 +60,31 @@ def test_what_is_not_faster_than_the_original_needs_no_rival():
         (1.0, [64, 96]),
     ],
 )
-@pytest.mark.parametrize("known", [{320: 16.0}, {320: 16.0, 192: 14.0}])
+@pytest.mark.parametrize("known", [{320**2: 16.0}, {320**2: 16.0, 192**2: 14.0}])
 def test_two_inputs_bracket_the_time(milliseconds, sides, known, monkeypatch):
     """An input of side s takes 4 * (s / 160)^2 milliseconds."""
 
-    def at_side(plan, runtime, precision, side):
-        return SimpleNamespace(variant=SimpleNamespace(imgsz=square(side)))
+    def at_size(plan, runtime, precision, size):
+        return SimpleNamespace(variant=SimpleNamespace(imgsz=size))
 
     def time(variants):
         own = SimpleNamespace(median_ms=milliseconds)
-        others = [SimpleNamespace(median_ms=4 * (variant.imgsz.side / 160) ** 2) for variant in variants[1:]]
+        others = [SimpleNamespace(median_ms=4 * variant.imgsz.pixels / 160**2) for variant in variants[1:]]
         return SimpleNamespace(latencies=[own, *others])
 
-    monkeypatch.setattr(equal_time, "at_side", at_side)
+    monkeypatch.setattr(equal_time, "at_size", at_size)
     monkeypatch.setattr(equal_time, "load", lambda path: None)
     monkeypatch.setattr(equal_time, "stride", lambda model: 32)
     row = reports.row("pruned", "openvino", "int8", 0.7, 0.6, milliseconds)
     plan = SimpleNamespace(original=SimpleNamespace(path=None, imgsz=square(320)))
-    assert bracket(Target(row, "int8", known), plan, SimpleNamespace(time=time)) == sides
+    assert bracket(Target(row, "int8", known), plan, SimpleNamespace(time=time)) == [square(side) for side in sides]
 
 
 def by_area(subjects, threads, rounds, seed, references=None, seconds=0.0):
     """In place of `latency.measure`: milliseconds follow from the input, and a pruned model takes a fifth of them."""
     known = reports.row("original", "torch", "fp32", 1.0, 0.6, 1.0).latency
     times = [
-        variant.imgsz.side**2 / 1e3 * (0.2 if "pruned" in variant.tags else 1.0) + threads for _, variant in subjects
+        variant.imgsz.pixels / 1e3 * (0.2 if "pruned" in variant.tags else 1.0) + threads for _, variant in subjects
     ]
     names = [(variant.name, variant.runtime) for _, variant in subjects]
     first = [

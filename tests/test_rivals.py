@@ -15,7 +15,7 @@ from helpers.commands import command
 from helpers.lively import lively
 from helpers.messages import is_error, says
 from optimize import rivals
-from optimize.input_size import square
+from optimize.input_size import Size, smaller, square
 from optimize.judge import Judge
 from optimize.measure import cost
 from optimize.measure.detections import Detections
@@ -41,6 +41,33 @@ def test_the_smaller_input_is_the_one_whose_flops_are_nearest(share, checkpoint)
 
 def test_there_is_nothing_smaller_than_the_stride(checkpoint):
     assert rivals.smaller(Variant(checkpoint, "torch", "fp32", square(32)), 1) is None
+
+
+def test_a_rectangle_has_smaller_ones_of_about_its_shape(checkpoint):
+    sizes = list(smaller(Size(96, 160), 32))
+    assert sizes == [Size(64, 128), Size(64, 96), Size(32, 64), Size(32, 32)]  # 77 and 58 px are nearest to 64
+    assert list(smaller(square(96), 32)) == [square(64), square(32)]
+    original = Variant(checkpoint, "torch", "fp32", Size(96, 160), steps=("original",))
+    found, counted = rivals.smaller(original, 1)
+    assert (found.name, found.imgsz) == ("32px", Size(32, 32))
+    assert counted.flops == cost.count(deployed(load(checkpoint)), Size(32, 32)).flops
+
+
+@pytest.mark.parametrize(
+    ("shape", "filled"),
+    [
+        ((480, 640), Size(256, 320)),  # 240 rows are filled
+        ((720, 1280), Size(192, 320)),  # 180
+        ((640, 480), Size(320, 256)),
+        ((480, 480), None),
+        ((630, 640), None),  # 315 of 320 rows
+        (None, None),
+    ],
+)
+def test_the_rectangle_that_all_images_fill_is_a_rival(shape, filled, checkpoint):
+    found = rivals.rectangle(Variant(checkpoint, "torch", "fp32", square(320), steps=("o",)), shape)
+    assert (found and found.imgsz) == filled
+    assert rivals.rectangle(Variant(checkpoint, "torch", "fp32", Size(320, 256), steps=("o",)), shape) is None
 
 
 def test_no_rival_is_taken_for_another_row():

@@ -14,7 +14,7 @@ from optimize.device import bound
 from optimize.device.device import Device, known, load
 from optimize.errors import InputError, LimitMissed
 from optimize.flops import modules
-from optimize.input_size import square
+from optimize.input_size import size
 from optimize.keys import listed, meaning
 from optimize.limits import Limits
 from optimize.measure import cost
@@ -51,7 +51,7 @@ class Settings:
 
     model: tuple[str, ...]
     device_profile: str | None = None
-    imgsz: int | None = None
+    imgsz: int | tuple[int, ...] | None = None
     runs: tuple[str, ...] = ()
     trust: bool = False
 
@@ -117,7 +117,7 @@ def _check(settings: Settings, limits: Limits) -> None:
 
 def _candidate(model: str, settings: Settings, device: Device | None) -> Candidate:
     module, usual, path = modules.loaded(model)
-    imgsz = usual if settings.imgsz is None else square(settings.imgsz)
+    imgsz = usual if settings.imgsz is None else size(settings.imgsz)
     checkpoint.check_size(model, module, imgsz)
     fused = checkpoint.deployed(module)
     counted = cost.count(fused, imgsz, checkpoint.channels(fused))

@@ -38,7 +38,7 @@ class Arguments:
     """The keys of `HELP`; a key that takes a list takes a single value as well."""
 
     model: tuple[str, ...]
-    imgsz: tuple[int, ...] = ()
+    imgsz: tuple[int | tuple[int, ...] | None, ...] = ()
     out: tuple[str, ...] = ()
     trust: bool = False
 

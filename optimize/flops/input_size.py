@@ -6,7 +6,7 @@ from optimize.input_size import Size
 ONE_IMAGE = "give a graph with one input (1, channels, height, width)"
 
 
-def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) -> Size:
+def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: Size | None) -> Size:
     """Return the size of the image that a graph with the input shapes `inputs` takes; a text is a dynamic dimension.
 
     Raises:
@@ -26,7 +26,7 @@ def check(model: str, inputs: list[tuple[int | str, ...]], imgsz: int | None) ->
         raise InputError(f"model={model} takes {texts}, which is no image; {ONE_IMAGE}.")
     if batch != 1:
         raise InputError(f"model={model} takes {batch} images at once; export it again with batch=1.")
-    if imgsz is not None and (height, width) != (imgsz, imgsz):
+    if imgsz is not None and imgsz != Size(height, width):
         raise InputError(
             f"model={model} takes images of {height}x{width}, not of imgsz={imgsz}; leave imgsz out, or export it "
             "again."

@@ -22,11 +22,11 @@ OF_A_YAML = square(640)
 HEAVY = 5 * 10**12
 
 
-def tables(model: str, sizes: Sequence[int | None], trust: bool) -> list[Table]:
+def tables(model: str, sizes: Sequence[Size | None], trust: bool) -> list[Table]:
     """See `count`; one table for each of `sizes`."""
     with trusted(trust):
         module, usual, _ = loaded(model)
-    inputs = [usual if side is None else square(side) for side in sizes]
+    inputs = [given or usual for given in sizes]
     for imgsz in inputs:
         check_size(model, module, imgsz)
     whole, fused = size(module), deployed(module)

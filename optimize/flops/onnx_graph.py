@@ -9,12 +9,13 @@ from optimize.errors import InputError, described
 from optimize.flops.input_size import check
 from optimize.flops.named import layers_by_module
 from optimize.flops.table import Table
+from optimize.input_size import Size
 from optimize.runtime.onnx import cost as onnx_cost
 
 FEW = 1024  # bytes, enough for any shape
 
 
-def table(path: Path, imgsz: int | None) -> Table:
+def table(path: Path, imgsz: Size | None) -> Table:
     """See `count`."""
     if not path.is_file():
         raise InputError(f"model={path} is no file; give an ONNX file.")

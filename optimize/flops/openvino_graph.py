@@ -8,6 +8,7 @@ from optimize.flops.input_size import check
 from optimize.flops.named import layers_by_module
 from optimize.flops.table import Table
 from optimize.host.tried import try_in_process
+from optimize.input_size import Size
 from optimize.runtime.openvino import cost as openvino_cost
 
 # OpenVINO evaluates shapes while it reads, and a small graph can demand any amount of time and memory for that.
@@ -16,7 +17,7 @@ SECONDS, MEMORY = 60, 4 * 10**9
 LARGEST = 2**26  # bytes of an .xml, which holds no weights; the largest detectors have 2 MB
 
 
-def table(path: Path, imgsz: int | None) -> Table:
+def table(path: Path, imgsz: Size | None) -> Table:
     """See `count`; `path` is an .xml or the folder that holds it."""
     try:
         import openvino as ov

@@ -144,12 +144,13 @@ def check_size(called: str, model: BaseModel, imgsz: Size) -> None:
         InputError: `imgsz` is no multiple of the stride; ultralytics would round it up.
     """
     step = stride(model)
-    if any(side < step or side % step for side in (imgsz.height, imgsz.width)):
-        below = max(imgsz.height, 0) // step * step
-        near = " or ".join(str(size) for size in (below, below + step) if size > 0)
-        raise InputError(
-            f"imgsz={imgsz} is not allowed for {called}; give a multiple of its stride {step}, e.g. {near}."
-        )
+    for side in (imgsz.height, imgsz.width):
+        if side < step or side % step:
+            below = max(side, 0) // step * step
+            near = " or ".join(str(size) for size in (below, below + step) if size > 0)
+            raise InputError(
+                f"imgsz={imgsz} is not allowed for {called}; give a multiple of its stride {step}, e.g. {near}."
+            )
 
 
 def save(model: BaseModel, path: Path, *, half: bool = False) -> None:

@@ -245,8 +245,13 @@ def _dataset(
         elsewhere=_elsewhere(root, (*train.images, *val.images, *test)),
         test=test,
         unused_test=unused_test,
+        shape=_only(splits["test"].shapes if test else val.shapes),
         test_fingerprint=_fingerprint(settings, (splits["test"],)) if test else "",
     )
+
+
+def _only(shapes: frozenset[tuple[int, int]]) -> tuple[int, int] | None:
+    return next(iter(shapes)) if len(shapes) == 1 else None
 
 
 def _fingerprint(settings: tuple[Any, ...], splits: Iterable[Split]) -> str:

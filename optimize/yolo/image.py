@@ -59,9 +59,9 @@ def open_as_classified(path: Path) -> np.ndarray | None:
 
 
 def cut_out(image: np.ndarray, imgsz: Size) -> np.ndarray:
-    """The shorter side is scaled to `imgsz`, then the middle is cut out."""
+    """Scaled and cut as the validator does: for a square the shorter side is scaled, and the middle is cut out."""
     rgb = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-    return classify_transforms(imgsz.side)(rgb).numpy()[None]
+    return classify_transforms(imgsz.sides)(rgb).numpy()[None]
 
 
 def stretched(image: np.ndarray, imgsz: Size) -> np.ndarray:
@@ -72,12 +72,16 @@ def stretched(image: np.ndarray, imgsz: Size) -> np.ndarray:
 
 
 def letterboxed(image: np.ndarray, imgsz: Size) -> np.ndarray:
-    """Scaled to fit into `imgsz` (the side that does not fill it is rounded up); grey padding fills the rest."""
+    """Scaled to fit into `imgsz`; grey padding fills the rest.
+
+    As ultralytics does it, the longer side is first scaled to the longer side of `imgsz`, the other one rounded up;
+    what does not fit into a rectangle then is scaled once more.
+    """
     height, width = image.shape[:2]
-    scale = min(imgsz.height / height, imgsz.width / width)
+    scale = imgsz.longer / max(height, width)
     if scale != 1:
-        size = (min(math.ceil(width * scale), imgsz.width), min(math.ceil(height * scale), imgsz.height))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        size = (min(math.ceil(side * scale), imgsz.longer) for side in (width, height))
+        image = cv2.resize(image, tuple(size), interpolation=cv2.INTER_LINEAR)
     return _in_shares(LetterBox((imgsz.height, imgsz.width), scaleup=False)(image=image))
 
 

@@ -98,9 +98,10 @@ def gradients(model: BaseModel, data: Dataset, count: int, seed: int, imgsz: Siz
 def _validator(data: Dataset, imgsz: Size, folder: Path) -> BaseValidator:
     """ultralytics' validator of the task: it knows how images and labels become a batch."""
     task = BY_NAME[data.task]
-    settings = {"task": task.stock, "mode": "val", "data": str(data.yaml), "imgsz": imgsz.side, "rect": False}
+    settings = {"task": task.stock, "mode": "val", "data": str(data.yaml), "rect": False}
     settings |= {"device": "cpu", "single_cls": data.single_cls, "plots": False, "verbose": False}
     made = task.parts().validator(save_dir=folder, args=settings)
+    made.args.imgsz = imgsz.sides
     made.data = (check_cls_dataset if task.folders else check_det_dataset)(str(data.yaml))
-    made.device, made.stride, made.names = torch.device("cpu"), imgsz.side, dict(enumerate(data.names))
+    made.device, made.stride, made.names = torch.device("cpu"), imgsz.longer, dict(enumerate(data.names))
     return made

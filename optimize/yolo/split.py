@@ -39,12 +39,14 @@ class Split:
         objects: for each of these images the class of each labelled object.
         labels: for each of these images a hash of all its labels.
         rejected: what it leaves out.
+        shapes: height and width of these images, each once; none where the labels are folders.
     """
 
     images: tuple[Path, ...]
     objects: list[list[int]]
     labels: list[bytes]
     rejected: list[Rejected]
+    shapes: frozenset[tuple[int, int]] = frozenset()
 
 
 class _Scan(YOLODataset):
@@ -89,6 +91,7 @@ def read_labelled(info: dict[str, Any], split: str, task: Task, single_cls: bool
         objects=[label["cls"].astype(int).flatten().tolist() for label in data.labels],
         labels=[_hash(label) for label in data.labels],
         rejected=rejected,
+        shapes=frozenset((int(label["shape"][0]), int(label["shape"][1])) for label in data.labels),
     )
 
 

@@ -168,7 +168,7 @@ def finetune(
         data: the data.yaml.
         folder: keeps the state of a killed call.
         epochs: at least 1; the schedule follows from it.
-        imgsz: of the input, a square.
+        imgsz: of the input; ultralytics trains on squares, whose side is the longer one here.
         batch: images per step, over all devices.
         device: as in ultralytics, e.g. `cpu`, `0` or `0,1`.
         seed: equal seeds give equal weights on one machine.
@@ -188,7 +188,7 @@ def finetune(
         given = {
             "data": str(data),
             "epochs": epochs,
-            "imgsz": imgsz.side,
+            "imgsz": imgsz.longer,
             "batch": batch,
             "device": device,
             "seed": seed,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import gcd
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,7 +32,7 @@ class _Shim(nn.Module):
         super().__init__()
         self.session = session
         self.names = dict(enumerate(names))
-        self.stride = torch.tensor([imgsz.side])
+        self.stride = torch.tensor([gcd(imgsz.height, imgsz.width)])
         self.end2end = False
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
@@ -54,8 +55,8 @@ def validate(
     beside it; [(1, classes)] for `classify`; [(1, queries, 6)] for `rtdetr`.
 
     The settings are those of `yolo val` for an exported file, for every variant alike: batch 1, and where they apply
-    square letterbox (`rect=False`), confidence above 0.001 (`obb`: 0.01), IoU 0.7 for NMS. So the figures equal stock
-    ultralytics' for the same file, and a checkpoint is compared with its exports on the same pixels.
+    letterbox to the whole input (`rect=False`), confidence above 0.001 (`obb`: 0.01), IoU 0.7 for NMS. So the figures
+    equal stock ultralytics' for the same file, and a checkpoint is compared with its exports on the same pixels.
 
     `metric` says which implementation computes the accuracy, whatever is installed; COCO's gives no folds.
 
@@ -70,7 +71,6 @@ def validate(
         "mode": "val",
         "data": str(data.yaml),
         "split": images.split,
-        "imgsz": imgsz.side,
         "batch": 1,
         "rect": False,
     }
@@ -79,6 +79,7 @@ def validate(
     # ultralytics insists on a folder, and puts nothing there that we need
     with TemporaryDirectory() as folder, _same_threads():
         validator = parts.validator(save_dir=Path(folder), args=settings)
+        validator.args.imgsz = imgsz.sides  # its constructor takes squares only, though it validates rectangular files
         if not images.whole:
             _restrict(validator, images.files)
         seen = _watch(validator, parts.outputs, data, images.files, keep)

@@ -348,7 +348,7 @@ def test_rows_that_an_alarm_speaks_of_are_told_and_left_out(tmp_path):
         ),
         (
             ["model=digits", "device_profile=hailo-8", "imgsz=0"],
-            "imgsz=0 ... digits ... stride 32, e.g. 32.",
+            "imgsz=0 ... pixels ... stride",
         ),
         (
             ["model=yolov8n-p6.yaml", "device_profile=hailo-8", "imgsz=96"],

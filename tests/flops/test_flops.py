@@ -332,7 +332,7 @@ def test_the_command_shows_models_and_sizes_side_by_side_and_writes_them(tmp_pat
         ),
         (
             ["model=yolov8n.yaml", "imgsz=0"],
-            "imgsz=0 ... yolov8n.yaml ... stride 32, e.g. 32.",
+            "imgsz=0 ... pixels ... stride",
         ),
         (["model=yolov8n.yaml", "imgsz=big"], "imgsz=big ... a whole number"),
         (["model=yolov8n.yaml", "out=x.txt"], "out=x.txt ... .json or a .csv"),

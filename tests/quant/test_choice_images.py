@@ -107,7 +107,7 @@ def test_the_report_names_the_images_of_both():
     def note(**changes) -> str:
         return next(note for note in words.notes(quantized(None, **changes)) if note.startswith("Accuracy"))
 
-    assert "validator on 8 images, square" in note()
+    assert "validator on 8 images, letterbox" in note()
     both = note(accuracy_on=TEST, chosen_on=VAL)
     assert "validator on 8 test images (choices" in both and "were made on 9 validation images)" in both
     assert "validator on 9 validation images, on which choices" in note(accuracy_on=VAL, chosen_on=VAL)

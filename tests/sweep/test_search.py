@@ -20,7 +20,7 @@ from helpers.commands import command
 from helpers.messages import is_error, like
 from optimize.dataset import ImageSet
 from optimize.errors import InputError
-from optimize.input_size import square
+from optimize.input_size import Size, square
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.report import results
@@ -73,6 +73,7 @@ def test_a_point_is_what_a_job_is_given_with_sizes_as_shares_of_the_original():
     assert {size: overrides({"imgsz": size}, Original(square(160), 32))["imgsz"] for size in given} == given
     assert overrides({"imgsz": "0.8"}, Original(square(640), 64)) == {"imgsz": "512"}
     assert overrides({"imgsz": "0.01"}, Original(square(640), 64)) == {"imgsz": "64"}
+    assert overrides({"imgsz": "0.5"}, Original(Size(384, 640), 32)) == {"imgsz": "[192,320]"}
     assert overrides({"imgsz": "1"}, None) == {"imgsz": "null"}
 
 

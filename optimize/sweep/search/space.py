@@ -71,4 +71,8 @@ def _size(given: str, original: Original | None) -> str:
         return f"{share:g}"
     if original is None:
         return "null"
-    return str(original.stride * max(1, round(share * original.imgsz.side / original.stride)))
+    sides = [
+        original.stride * max(1, round(share * side / original.stride))
+        for side in (original.imgsz.height, original.imgsz.width)
+    ]
+    return str(sides[0]) if sides[0] == sides[1] else f"[{sides[0]},{sides[1]}]"

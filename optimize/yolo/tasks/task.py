@@ -86,7 +86,7 @@ class Task:
         parts: what is made of ultralytics' classes.
         metrics: ultralytics' figures by our names, the main one first, then the second one that tables show.
         head: class of a last layer that is this task's alone, where ultralytics has no name of its own for the task.
-        fitted: how the validator makes an image square, as the report says it.
+        fitted: how the validator fits an image into the input, as the report says it.
         letterbox: whether it keeps the proportions and pads; else it scales both sides. A bundle repeats it.
         folders: whether the labels are names of folders, instead of a text file per image.
         keypoints: whether an object has keypoints, so that the data set and the model must agree on `kpt_shape`.
@@ -102,7 +102,7 @@ class Task:
     parts: Callable[[], Parts]
     metrics: dict[str, str]
     head: str | None = None
-    fitted: str = "square letterbox (rect=False)"
+    fitted: str = "letterbox to the whole input (rect=False)"
     letterbox: bool = True
     folders: bool = False
     keypoints: bool = False
