@@ -1,5 +1,8 @@
 """How often a finished run is reproduced: its timing alone, and the whole run from the beginning.
 
+A repetition of the timing is one timing of all rows. The command times again, at most twice, where times differ; so
+from each repetition on, what it would say follows from that one and the next two.
+
     python benchmarks/reproduce.py --run runs/demo --timings 20 --wholes 3 --out benchmarks/reproduce.csv
 
 Every row of every repetition is appended to --out as soon as its repetition has ended, and a killed benchmark goes on
@@ -26,7 +29,7 @@ HEAD = (
 
 
 def figures(one: Repeated) -> list[str]:
-    """Whether FLOPs, accuracy and hash are equal; both speed-ups with quartiles; the noise; what differs in words; times."""
+    """Whether FLOPs, accuracy and hash are equal; speed-ups with quartiles; the noise; what differs; milliseconds."""
     old, new = one.old, one.new
     if new is None:
         return ["missing", *[""] * 7, "; ".join(one.differences), "", ""]
@@ -45,20 +48,44 @@ def whole(old: Report) -> Report:
     return new
 
 
+def differs(one: dict[str, str]) -> bool:
+    """Whether a row takes another time than it took, as `Repeated`; of milliseconds by the medians alone."""
+    then, low, high, now, now_low, now_high, noise, then_ms, now_ms = (
+        float(one[name])
+        for name in ("then", "then_low", "then_high", "now", "now_low", "now_high", "noise", "then_ms", "now_ms")
+    )
+    speed = (high < now_low or now_high < low) and abs(now / then - 1) > noise
+    return speed and abs(now_ms / then_ms - 1) > noise
+
+
 def show(path: Path) -> None:
     with path.open(newline="") as file:
-        kept = list(csv.DictReader(file))
+        kept = [one for one in csv.DictReader(file) if one["same"] != "missing"]
     for kind in dict.fromkeys(one["kind"] for one in kept):
         of_kind = [one for one in kept if one["kind"] == kind]
-        numbers = list(dict.fromkeys(one["repetition"] for one in of_kind))
-        differing = {one["repetition"] for one in of_kind if one["differences"]}
-        there = [one for one in of_kind if one["same"] != "missing"]
-        equal = sum(one["same"] == "equal" for one in there)
-        print(f"{kind}: {len(numbers) - len(differing)} of {len(numbers)} repetitions reproduced; in {equal} of")
-        print(f"  {len(there)} rows FLOPs, accuracy and hash are equal ({len(of_kind) - len(there)} rivals missing)")
-        for one in of_kind:
-            if one["differences"]:
-                print(f"  {one['repetition']}: {one['row']}: {one['differences']}")
+        equal = sum(one["same"] == "equal" for one in of_kind)
+        repetitions = len({one["repetition"] for one in of_kind})
+        print(f"{kind}: {repetitions} times; FLOPs, accuracy and hash equal in {equal} of {len(of_kind)} rows")
+    timed = [one for one in kept if one["kind"] == "timing"]
+    if not timed:
+        return
+    numbers = sorted({int(one["repetition"]) for one in timed})
+    bad = {number: set[str]() for number in numbers}
+    for one in filter(differs, timed):
+        bad[int(one["repetition"])].add(one["row"])
+    first = sum(not bad[number] for number in numbers)
+    windows = [[bad[i] for i in (number, number + 1, number + 2)] for number in numbers if number + 2 in bad]
+    said = sum(not set.intersection(*window) for window in windows)
+    print(
+        f"the first timing reproduces all rows in {first} of {len(numbers)}, one of three each in {said} of {len(windows)}"
+    )
+    for row in dict.fromkeys(one["row"] for one in timed):
+        speeds, times = ([float(one[name]) for one in timed if one["row"] == row] for name in ("now", "now_ms"))
+        told = next(one for one in timed if one["row"] == row)
+        print(
+            f"  {row}: {float(told['then']):.2f}x, then {min(speeds):.2f} to {max(speeds):.2f}x; "
+            f"{float(told['then_ms']):.2f} ms, then {min(times):.2f} to {max(times):.2f} ms"
+        )
 
 
 def main() -> None:

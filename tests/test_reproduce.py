@@ -76,6 +76,28 @@ def test_only_the_timing_is_measured_again(made, again, monkeypatch):
     assert says(err, "not reproduced: pruned on PyTorch: speed-up ... became ... ms, both more than the noise")
 
 
+def report_with(factor: float):
+    """The made-up report in which one row takes `factor` times as long as it took."""
+    report = reports.report()
+    row = report.results[-1]
+    time = row.latency
+    ratios = {name: getattr(time, name) / factor for name in ("speedup", "speedup_low", "speedup_high")}
+    return replace(report, results=(*report.results[:-1], replace(row, latency=replace(time.scaled(factor), **ratios))))
+
+
+@pytest.mark.parametrize(
+    ("factors", "timings", "differing"),
+    [((1.0,), 0, 0), ((1.3, 1.0), 1, 0), ((1.3, 1.3, 1.0), 2, 0), ((1.3, 1.3, 1.3, 1.0), 2, 1)],
+)
+def test_times_that_differ_are_measured_again_at_most_twice(factors, timings, differing, monkeypatch, capsys):
+    made = [report_with(factor) for factor in factors]
+    asked = []
+    monkeypatch.setattr(reproduce, "time_again", lambda new: asked.append(new) or made[len(asked)])
+    rows = reproduce.settled(reports.report(), made[0])
+    assert (asked, sum(row.time_differs for row in rows)) == ([made[0]] * timings, differing)
+    assert capsys.readouterr().out.count("1 of 15 rows take another time") == timings
+
+
 @pytest.mark.command
 def test_a_file_that_was_changed_is_not_timed(made, again):
     (made / "artefacts" / "onnxruntime" / "pruned.onnx").write_bytes(b"x")

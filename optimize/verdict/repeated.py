@@ -39,6 +39,11 @@ class Repeated:
         found = [f"{name} {before} became {after}" for name, before, after in pairs if before != after]
         return [*found, *self._time()]
 
+    @property
+    def time_differs(self) -> bool:
+        """Whether it was timed again, and took another time."""
+        return self.new is not None and self.new.latency is not None and any(self._time())
+
     def _time(self) -> Iterator[str]:
         """A time differs where neither the speed-up nor the milliseconds agree.
 
