@@ -54,7 +54,7 @@ def main() -> None:
     )
     parser.add_argument("old", type=Path, help="folder of a run, or a results.json that was kept as the bar")
     parser.add_argument("new", type=Path, help="folder of a run, or its results.json")
-    parser.add_argument("--all", action="store_true", help="compare every row but rivals; takes half a minute a row")
+    parser.add_argument("--all", action="store_true", help="compare every row but rivals; takes 20 seconds a row")
     parser.add_argument("--trust", action="store_true", help=meaning("trust"))
     given = parser.parse_args()
     old, new = _read(given.old, given.trust), _read(given.new, given.trust)

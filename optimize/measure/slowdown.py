@@ -19,7 +19,7 @@ from optimize.measure.latency import Subject, opener
 from optimize.progress import steps
 
 OPENED = 4  # processes of each file; fewer where memory holds no more, at least two
-ROUNDS = 40
+ROUNDS = 30
 CERTAIN = 0.995  # how sure the slow-down of a slower file is
 LEAST = 0.02  # a smaller slow-down is never told: no deployment notices it
 
