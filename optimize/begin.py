@@ -107,12 +107,12 @@ def _check(config: DictConfig, target: Path) -> tuple["Settings", "Plan"]:
 
 
 def _show(plan: "Plan", trust: bool) -> None:
-    from optimize.forecast import table
+    from optimize.forecast import show
     from optimize.terminal import terminal
     from optimize.yolo.checkpoint import trusted
 
     with trusted(trust):
-        terminal().print(table(plan))
+        show(plan, terminal())
 
 
 def _begin_store(store: Path) -> None:

@@ -135,7 +135,7 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key should not wait for.
     from optimize import pipeline, tracking
     from optimize.bundle import make as bundle
-    from optimize.forecast import remember, table
+    from optimize.forecast import remember, show
     from optimize.progress import CONSOLE
     from optimize.report import moved, write
     from optimize.report.unfinished import keeping
@@ -144,7 +144,7 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
 
     try:
         with trusted(run.settings.trust), keeping(folder) as keep:
-            CONSOLE.print(table(run.plan))
+            show(run.plan, CONSOLE)
             measured = pipeline.run(run.plan, folder, keep)
     except OptimizeError:
         print(f"the log is {folder / 'optimize.log'}; finished work is kept in the store", file=sys.stderr)

@@ -15,6 +15,7 @@ from optimize.runtime.here import machine_name
 from optimize.stage import Stage
 from optimize.store import apply, durations
 from optimize.store.durations import Load
+from optimize.terminal import Terminal
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load
 
@@ -133,22 +134,27 @@ def _validated(plan: Plan, made: Variant) -> Needed:
     return Needed("validation", there is not None and plan.judge.is_scored(there))
 
 
-def table(plan: Plan) -> Table:
-    """The forecast for the terminal, with a total."""
+def show(plan: Plan, console: Terminal) -> None:
+    """Print the forecast with a total, and what it is made from."""
     found = forecast(plan)
-    known = len(durations.read(plan.store, machine(plan)))
-    by = f"by {known} earlier runs on this machine" if known else "no run on this machine is recorded in the store yet"
-    table = Table(title=f"What this run will do ({by})", title_justify="left")
+    table = Table(title="What this run will do", title_justify="left")
     for name in HEAD:
         table.add_column(name, justify="left" if name == HEAD[0] else "right")
     for one in found:
         table.add_row(one.stage, str(one.times), str(one.found), _time(one.seconds), _megabytes(one.size))
-    unknown = any(one.seconds is None for one in found)
-    seconds, size = sum(one.seconds or 0 for one in found), sum(one.size or 0 for one in found)
-    more = " and more" if unknown else ""
+    seconds = [one.seconds for one in found if one.seconds is not None]
+    more = " and more" if len(seconds) < len(found) else ""
     table.add_section()
-    table.add_row("all", "", "", f"{_time(seconds)}{more}", f"{_megabytes(size)}{more}")
-    return table
+    if any(seconds):
+        size = sum(one.size or 0 for one in found)
+        table.add_row("all", "", "", f"{_time(sum(seconds))}{more}", f"{_megabytes(size)}{more}")
+    console.print(table)
+    known = len(durations.read(plan.store, machine(plan)))
+    console.print(
+        f"Time and disk are medians over {known} earlier runs on this machine."
+        if known
+        else "The store has no record yet of a run on this machine, so time and disk are not known."
+    )
 
 
 def _time(seconds: float | None) -> str:

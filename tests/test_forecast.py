@@ -24,7 +24,7 @@ def test_the_plan_alone_makes_nothing_and_a_run_that_follows_it_is_known_afterwa
     before = sorted(tmp_path.rglob("*"))
     code, out, err = command(monkeypatch, capsys, *given, "hydra.run.dir=run", "plan=true")
     assert (code, sorted(tmp_path.rglob("*"))) == (0, before), err
-    assert says(out, "no run on this machine is recorded")
+    assert says(out, "no record yet of a run on this machine")
     rows = cells(out)
     assert rows["Prune"] == ["1", "0", "-", "-"]
     assert rows["BatchNorm"] == ["1", "0", "-", "-"]
@@ -34,10 +34,10 @@ def test_the_plan_alone_makes_nothing_and_a_run_that_follows_it_is_known_afterwa
 
     code, _, err = command(monkeypatch, capsys, *given, "hydra.run.dir=run")
     assert code == 0, err
-    assert "no run on this machine" in err
+    assert "no record yet of a run on this machine" in err
     code, out, err = command(monkeypatch, capsys, *given, "hydra.run.dir=other", "plan=true")
     assert code == 0, err
-    assert says(out, "by 1 earlier runs")
+    assert says(out, "over 1 earlier runs on this machine")
     again = cells(out)
     for stage in ("Prune", "BatchNorm", "OnnxRuntime.export", "validation"):
         assert again[stage] == [rows[stage][0], rows[stage][0], "0 s", "0.0"]

@@ -33,7 +33,7 @@ class Latency:
     """Time of one call of the graph on one image, from numpy in to numpy out, without letterbox and NMS.
 
     Attributes:
-        median_ms, q1_ms, q3_ms: over all timed calls, in milliseconds.
+        median_ms, q1_ms, q3_ms: over all timed calls, in milliseconds, each round at the machine's median speed.
         runs: number of timed calls.
         threads, batch: CPU threads and images of a call.
         device: `cpu` or `gpu`.
@@ -138,7 +138,7 @@ def measure(
                 before = host_state()  # loading may use more threads, and a quota may stop it without harm
                 *times, again = clock.in_turns(visited, visits, steps("timing", rounds), seed)
                 states.append((before, host_state()))
-                by_subject = dict(zip(workers, times, strict=True))
+                by_subject = dict(zip(workers, at_one_speed(times), strict=True))
                 for i in wanted:
                     latencies[i] = _latency(by_subject[i], by_subject[own[i]], threads, *workers[i].finish())
             noises.append(clock.ratios(again, by_subject[last]))
@@ -152,6 +152,18 @@ def measure(
         rounds=rounds,
         host=_before_and_after(states),
     )
+
+
+def at_one_speed(times: list[np.ndarray]) -> list[np.ndarray]:
+    """Times of all files, (rounds, calls) each, with every round brought to the machine's median speed.
+
+    A machine that others share is now fast and now slow, for seconds or minutes. The median over all calls of one file
+    may then fall into a slow time and that of another into a fast one, so that medians contradict the paired ratios.
+    The speed of a round is the geometric mean of the medians of all visits in it; ratios stay as they are.
+    """
+    medians = np.array([np.median(one, axis=1) for one in times])
+    level = np.exp(np.log(medians).mean(axis=0))
+    return [one * (np.median(level) / level)[:, None] for one in times]
 
 
 def _before_and_after(states: list[tuple[HostState, HostState]]) -> tuple[HostState, HostState]:

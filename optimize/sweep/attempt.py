@@ -65,7 +65,7 @@ def _build(
     sys.argv[1:] = words  # the command that the report gives to repeat the job
     # Imported here, since whoever starts the process need not wait for torch.
     from optimize.dataset import check_apart
-    from optimize.forecast import remember, table
+    from optimize.forecast import remember, show
     from optimize.pipeline import build
     from optimize.prepare import prepare, settings_of
     from optimize.progress import CONSOLE
@@ -83,7 +83,7 @@ def _build(
             check_apart(f"hydra.sweep.dir={folder.parent}", folder, plan.data)
             begin_store(plan.store)
             keep_in(plan.store)
-            CONSOLE.print(table(plan))
+            show(plan, CONSOLE)
             report = build(plan)
             if chooses:
                 report = scored(report, plan.judge)

@@ -52,6 +52,21 @@ def test_each_row_is_paired_with_the_original_of_its_own_runtime(now, monkeypatc
     assert timing.rounds == 12
 
 
+def test_medians_agree_with_the_paired_ratios_on_a_machine_that_is_now_fast_and_now_slow():
+    """Half of the rounds are slow; in two the machine changes between the visits, so that raw medians contradict."""
+    slow = np.array([1.5] * 14 + [1.0] * 14 + [1.0] * 2)
+    other_slow = np.array([1.5] * 14 + [1.0] * 14 + [1.5] * 2)
+    first, second = (np.repeat(ms * state[:, None], 3, axis=1) for ms, state in ((10.0, slow), (9.0, other_slow)))
+    assert np.median(first) < np.median(second)
+    assert clock.ratios(first, second)[1] == pytest.approx(10 / 9)
+    one, other = latency.at_one_speed([first, second])
+    assert np.median(one) / np.median(other) == pytest.approx(10 / 9)
+    assert clock.ratios(one, other) == pytest.approx(clock.ratios(first, second))
+    assert 9.0 < np.median(other) < 13.5
+    same = [np.full((12, 3), 7.0), np.full((12, 3), 5.0)]
+    np.testing.assert_allclose(latency.at_one_speed(same), same)
+
+
 def test_what_memory_does_not_hold_at_once_is_timed_in_groups_with_its_originals(now, monkeypatch):
     free = iter([100, 100, 49, *[100] * 3, 100])  # before the first group, and before each further member
     monkeypatch.setattr(groups, "free_memory", lambda: next(free))
