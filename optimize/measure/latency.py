@@ -33,7 +33,8 @@ class Latency:
     """Time of one call of the graph on one image, from numpy in to numpy out, without letterbox and NMS.
 
     Attributes:
-        median_ms, q1_ms, q3_ms: over all timed calls, in milliseconds, each round at the machine's median speed.
+        median_ms, q1_ms, q3_ms: over all timed calls, in milliseconds, each round at the machine's median speed, see
+            `at_one_speed`; so are the percentiles.
         runs: number of timed calls.
         threads, batch: CPU threads and images of a call.
         device: `cpu` or `gpu`.
