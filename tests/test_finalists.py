@@ -9,7 +9,7 @@ from helpers.messages import says
 from optimize.dataset import EvaluationImages, ImageSet
 from optimize.finalists import finalists, on_all_images
 from optimize.limits import Limits
-from optimize.report import results, words
+from optimize.report import page, results, words
 from optimize.report.sections import all_images
 from optimize.result import Report
 from optimize.verdict import verdict
@@ -117,6 +117,11 @@ def test_the_report_marks_which_are_which(tmp_path):
     assert len(section.tables[0].rows) == count < len(final.results)
     row = next(cells for cells in section.tables[0].rows if cells[:2] == ("pruned+int8", "OpenVINO"))
     assert row == ("pruned+int8", "OpenVINO", "0.6150", "-0.5", "0.5")
+    page.write(final, tmp_path / "report.html")
+    told = "Accuracies here are of 8 of 40 validation images; the first sentence is of all 40"
+    assert told in (tmp_path / "report.html").read_text(encoding="utf-8")
+    page.write(reports.report(), tmp_path / "report.html")
+    assert "Accuracies here are of" not in (tmp_path / "report.html").read_text(encoding="utf-8")
     results.write(final, tmp_path / "results.json")
     assert results.read(tmp_path / "results.json") == final
 
