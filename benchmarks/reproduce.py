@@ -13,7 +13,6 @@ import argparse
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 from optimize import reproduce
@@ -43,9 +42,7 @@ def figures(one: Repeated) -> list[str]:
 def whole(old: Report) -> Report:
     """The same run again, in a folder that is deleted afterwards."""
     with TemporaryDirectory() as folder:
-        new = reproduce.run_again(old, Path(folder) / "run")
-        rmtree(Path(folder) / "run")
-    return new
+        return reproduce.run_again(old, Path(folder) / "run")
 
 
 def differs(one: dict[str, str]) -> bool:

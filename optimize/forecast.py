@@ -71,9 +71,9 @@ def machine(plan: Plan) -> str:
     return f"{machine_name()}, {plan.judge.threads} threads"
 
 
-def forecast(plan: Plan) -> list[Expected]:
-    """Every stage of `plan`, in order, with what it is expected to take."""
-    known, work = durations.read(plan.store, machine(plan)), load_of(plan)
+def forecast(plan: Plan, known: list[durations.Durations]) -> list[Expected]:
+    """Every stage of `plan`, in order, with what it is expected to take by the `known` runs."""
+    work = load_of(plan)
     needed = list(_needed(plan))
     rows = sum(one.stage == "validation" for one in needed)
     found = []
@@ -136,7 +136,8 @@ def _validated(plan: Plan, made: Variant) -> Needed:
 
 def show(plan: Plan, console: Terminal) -> None:
     """Print the forecast with a total, and what it is made from."""
-    found = forecast(plan)
+    known = durations.read(plan.store, machine(plan))
+    found = forecast(plan, known)
     table = Table(title="What this run will do", title_justify="left")
     for name in HEAD:
         table.add_column(name, justify="left" if name == HEAD[0] else "right")
@@ -149,9 +150,8 @@ def show(plan: Plan, console: Terminal) -> None:
         size = sum(one.size or 0 for one in found)
         table.add_row("all", "", "", f"{_time(sum(seconds))}{more}", f"{_megabytes(size)}{more}")
     console.print(table)
-    known = len(durations.read(plan.store, machine(plan)))
     console.print(
-        f"Time and disk are medians over {known} earlier runs on this machine."
+        f"Time and disk are medians over {len(known)} earlier runs on this machine."
         if known
         else "The store has no record yet of a run on this machine, so time and disk are not known."
     )
