@@ -11,6 +11,7 @@ from optimize.errors import MeasurementError
 from optimize.measure import clock
 from optimize.measure.clock import Opened
 from optimize.measure.groups import groups, opening
+from optimize.measure.latency import at_one_speed
 from optimize.progress import steps
 from optimize.variant import Variant
 
@@ -40,10 +41,18 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Profile:
-    """One variant's layers, in the order in which they run. Profiling adds time, so the sum is not the latency."""
+    """One variant's layers, in the order in which they run. Profiling adds time, so the sum is not the latency.
+
+    Attributes:
+        layers: their times.
+        calls: how many were profiled.
+        slowed: how many times as long the calls took as at this machine's median speed while all were profiled, see
+            `latency.at_one_speed`; to compare layers of several variants, divide by it.
+    """
 
     layers: tuple[LayerTime, ...]
     calls: int
+    slowed: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -98,9 +107,10 @@ def interleaved(
     try:
         for workers, _ in groups(openers, range(len(openers))):
             lengths = [clock.length(worker.milliseconds, rounds, timed=CALLS) for worker in workers.values()]
-            clock.in_turns(list(workers.values()), lengths, steps("time by layer", rounds), seed=0)
-            for (i, worker), (_, timed) in zip(workers.items(), lengths, strict=True):
-                profiles[list(profiled)[i]] = Profile(worker.finish(), rounds * timed)
+            times = clock.in_turns(list(workers.values()), lengths, steps("time by layer", rounds), seed=0)
+            slowed = [float(np.median(a) / np.median(b)) for a, b in zip(times, at_one_speed(times), strict=True)]
+            for (i, worker), (_, timed), slow in zip(workers.items(), lengths, slowed, strict=True):
+                profiles[list(profiled)[i]] = Profile(worker.finish(), rounds * timed, slow)
     except clock.Stopped as error:
         variant = list(profiled.values())[error.index][1]
         raise MeasurementError(f"{variant.name} on {variant.runtime} can't be profiled: {error}") from error

@@ -10,6 +10,15 @@ from optimize.pruner.trace import Term, Trace
 TARGETS = ("flops", "params", "channels")
 
 
+def widths_by_use(trace: Trace, blocks: list[Block]) -> np.ndarray:
+    """Channels of each use for each unit that a block keeps, (uses, blocks); times the units it gives all widths."""
+    widths = np.zeros((len(trace.uses), len(blocks)))
+    for column, block in enumerate(blocks):
+        for part in block.parts:
+            widths[part.use, column] = len(part.positions)
+    return widths
+
+
 class Remaining:
     """A sum over the deployed layers of a traced model: FLOPs, parameters or channels.
 
@@ -26,10 +35,7 @@ class Remaining:
             terms: the terms of the sum, see `terms`.
             total: the measured sum of the unpruned model; the part beyond the terms (box decoding) can't shrink.
         """
-        self._widths = np.zeros((len(trace.uses) + 1, len(blocks)))
-        for column, block in enumerate(blocks):
-            for part in block.parts:
-                self._widths[part.use, column] = len(part.positions)
+        self._widths = np.concatenate([widths_by_use(trace, blocks), np.zeros((1, len(blocks)))])
         # A term of one use has the constant 1 (last row) as its second factor.
         self._first = np.array([t.uses[0] for t in terms])
         self._second = np.array([t.uses[1] if len(t.uses) == 2 else len(trace.uses) for t in terms])

@@ -27,6 +27,7 @@ KINDS = {  # by the end of a name; None: the entry's manifest names the stage th
     ".detections.partial": "half-made",
     ".accuracy.json": "validation",
     ".detections.jsonl": "validation",
+    ".latency.json": "latency table",
     ".labels": "label cache",
     "": None,
     LOCK: "lock",  # last: a lock is deleted after all that it guards

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import onnxruntime as ort
 import openvino as ov
 import pytest
@@ -10,7 +11,7 @@ from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
 from optimize.dataset import Dataset
 from optimize.input_size import square
-from optimize.measure import clock, cost, profile
+from optimize.measure import clock, cost
 from optimize.measure.profile import CALLS, ROUNDS, Kernel, LayerTime, by_layer, interleaved
 from optimize.runtime.onnxruntime import OnnxRuntime, device
 from optimize.runtime.onnxruntime import kernels as onnx_profile
@@ -127,6 +128,19 @@ def test_these_runtimes_do_not_tell(model):
     assert interleaved([(Torch().profiler, model)], threads=1) == (None,)
 
 
+def test_how_much_slower_than_usual_the_machine_was_is_told(monkeypatch):
+    """Of three rounds the machine was slower in the third, and for the second variant already in the second."""
+    times = [np.array([[1.0], [1.0], [2.0]]), np.array([[3.0], [6.0], [6.0]])]
+    monkeypatch.setattr(clock, "length", LENGTH)
+    monkeypatch.setattr(clock, "in_turns", lambda *args, **named: times)
+
+    def profiler(variant: str, threads: int):
+        return SimpleNamespace(run=lambda timed: None, kernels=lambda summary: [])
+
+    one, other = interleaved([(profiler, "a"), (profiler, "b")], threads=1)
+    assert (one.slowed, other.slowed) == pytest.approx((0.5**0.5, 2**0.5))
+
+
 def test_variants_take_turns_and_what_warms_up_does_not_count(monkeypatch):
     monkeypatch.setattr(clock, "length", LENGTH)
     calls = []
@@ -137,7 +151,8 @@ def test_variants_take_turns_and_what_warms_up_does_not_count(monkeypatch):
 
     found = interleaved([(profiler, "a"), (None, "none"), (profiler, "b")], threads=7)
     assert found[1] is None
-    assert found[0] == found[2] == profile.Profile((LayerTime("model.0", 1.0, 2, 3, "fp32"),), ROUNDS * CALLS)
+    for one in (found[0], found[2]):
+        assert (one.layers, one.calls) == ((LayerTime("model.0", 1.0, 2, 3, "fp32"),), ROUNDS * CALLS)
     visit = clock.WARM + CALLS
     turns = [calls[i : i + visit] for i in range(len(calls) - 2 * ROUNDS * visit, len(calls), visit)]
     assert len(calls) > 2 * ROUNDS * visit + 2 * clock.WINDOW  # each was called until its times were steady

@@ -1,0 +1,125 @@
+"""Fits what each layer takes, as a function of its widths, to networks that were timed.
+
+A layer's time is `fixed + per_output * o + per_input * i + per_pair * o * i`: the call of its kernels, what is done to
+its outputs (an activation) and inputs (a change of layout), and its multiply-adds. Kernels compute whole blocks of
+channels, so `o` and `i` are the widths rounded up to the block that fits best. All coefficients are at least 0.
+
+A table of layers' times was used so by Shen et al., Structural Pruning via Latency-Saliency Knapsack (NeurIPS 2022);
+there every width is measured, here the widths between those of the timed networks follow from the fit.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from optimize.pruner.latency.samples import LatencySamples
+
+STEPS = (1, 8, 16, 32, 64)  # channels that a kernel may compute at once
+BETTER = 0.9  # a larger step must leave at most this share of the error, else it is chance
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """What one layer takes, in milliseconds; see the module for the terms."""
+
+    layer: str
+    step: int
+    fixed: float
+    per_output: float
+    per_input: float
+    per_pair: float
+
+    @property
+    def coefficients(self) -> tuple[float, float, float, float]:
+        return self.fixed, self.per_output, self.per_input, self.per_pair
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a network takes: the sum over its layers, and `rest` milliseconds that no layer explains.
+
+    Attributes:
+        layers: with every coefficient at the speed of an unprofiled call.
+        rest: milliseconds.
+        profiling: time of a profiled call's layers divided by what they take unprofiled; None without a profiler.
+    """
+
+    layers: tuple[LayerTime, ...]
+    rest: float
+    profiling: float | None
+
+    def milliseconds(self, widths: dict[str, tuple[int, ...]]) -> float:
+        """What a network takes whose layers have these widths, as in `samples.NetworkTime`."""
+        return self.rest + sum(
+            float(terms(np.array([widths[one.layer]], float), one.step)[0] @ one.coefficients) for one in self.layers
+        )
+
+
+def fit(samples: LatencySamples) -> Fit:
+    """Fit every layer to the profiles, then their sum to the whole calls; without profiles see `_pooled`."""
+    whole = np.array([network.milliseconds for network in samples.networks])
+    if samples.networks[0].layers is None:
+        return _pooled(samples, whole)
+    layers, sums = dict[str, tuple[int, np.ndarray]](), np.zeros(len(whole))
+    for name in samples.layers:
+        widths = samples.widths(name)
+        times = np.array([(network.layers or {}).get(name, 0.0) for network in samples.networks])
+        step, coefficients = _fitted(widths, times)
+        layers[name] = step, coefficients
+        sums += terms(widths, step) @ coefficients
+    scale, rest = _nonnegative(np.stack([sums, np.ones(len(whole))], axis=1), whole)
+    return Fit(
+        tuple(LayerTime(name, step, *(scale * coefficients).tolist()) for name, (step, coefficients) in layers.items()),
+        rest=float(rest),
+        profiling=float(1 / scale),
+    )
+
+
+def _pooled(samples: LatencySamples, whole: np.ndarray) -> Fit:
+    """Fit whole calls alone: all layers share the time of a multiply-add, of a depthwise one, and of a value written.
+
+    That is all that so few networks can tell without a profile by layer.
+    """
+    columns = []
+    for name, shape in samples.layers.items():
+        _, outputs, _, pairs = terms(samples.widths(name), 1).T
+        depthwise = not pairs.any()
+        work = shape.multiply_adds * (outputs if depthwise else pairs)
+        columns.append(np.stack([work * (not depthwise), work * depthwise, shape.positions * outputs], axis=1))
+    matrix = np.concatenate([np.sum(columns, axis=0), np.ones((len(whole), 1))], axis=1)
+    dense, depthwise_, written, rest = _nonnegative(matrix, whole).tolist()
+    layers = []
+    for name, shape in samples.layers.items():
+        one_width = len(samples.networks[0].widths[name]) == 1
+        per_output = shape.positions * written + (shape.multiply_adds * depthwise_ if one_width else 0.0)
+        layers.append(LayerTime(name, 1, 0.0, per_output, 0.0, 0.0 if one_width else shape.multiply_adds * dense))
+    return Fit(tuple(layers), rest, profiling=None)
+
+
+def _fitted(widths: np.ndarray, times: np.ndarray) -> tuple[int, np.ndarray]:
+    """The step and the four coefficients with the least relative error; `widths` has shape (networks, 1 or 2)."""
+    best: tuple[float, int, np.ndarray] | None = None
+    for step in STEPS:
+        matrix = terms(widths, step)
+        coefficients = _nonnegative(matrix, times)
+        error = float(np.square((matrix @ coefficients - times) / np.maximum(times, times.mean() / 100)).sum())
+        if best is None or error < BETTER * best[0]:
+            best = error, step, coefficients
+    assert best is not None
+    return best[1:]
+
+
+def terms(widths: np.ndarray, step: int) -> np.ndarray:
+    """Columns 1, o, i and o * i, (networks, 4), of `widths`, rounded up to `step`; i is 0 where there is one width."""
+    rounded = np.ceil(widths / step) * step
+    outputs, inputs = rounded[:, 0], rounded[:, 1] if rounded.shape[1] > 1 else np.zeros(len(rounded))
+    return np.stack([np.ones(len(rounded)), outputs, inputs, outputs * inputs], axis=1)
+
+
+def _nonnegative(matrix: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Coefficients of at least 0 with the least squares of the relative errors."""
+    weights = 1 / np.maximum(times, times.mean() / 100)
+    scales = np.abs(matrix).max(axis=0)
+    scales[scales == 0] = 1
+    return nnls(matrix / scales * weights[:, None], times * weights)[0] / scales

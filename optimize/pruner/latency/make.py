@@ -1,0 +1,112 @@
+"""Makes a latency table: times networks of an architecture, once for each of them, runtime, precision and machine."""
+
+import logging
+import os
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+from optimize.host.files import move
+from optimize.identity import identity
+from optimize.input_size import Size
+from optimize.inside import is_plain
+from optimize.progress import bar
+from optimize.pruner.latency import samples, timing
+from optimize.pruner.latency.deployment import Deployment
+from optimize.pruner.latency.networks import Traced, architecture, deploy, narrowed, random_units
+from optimize.pruner.latency.samples import LatencySamples, LayerShape, NetworkTime
+from optimize.store.aside import set_aside
+from optimize.store.held import held, record_found, record_made
+from optimize.variant import Variant
+from optimize.yolo import coupling
+
+log = logging.getLogger(__name__)
+
+NETWORKS = 16  # with 12, 16 or 30 of them the median error of others was 1 % (docs/latency_table.md)
+ENDING = ".latency.json"
+STAGE = "latency table"
+
+
+def samples_of(source: Traced, imgsz: Size, deployment: Deployment, seed: int) -> LatencySamples:
+    """The measurements of the architecture of `source` from the store, or made now.
+
+    Raises:
+        MeasurementError: a network can't be opened or called.
+    """
+    key = _key(architecture(source.model), imgsz, deployment)
+    path = deployment.store / f"{key}{ENDING}"
+    with held(deployment.store, key):
+        known = samples.read(path)
+        if known is not None:
+            record_found(STAGE)
+            return known
+        began, partial = perf_counter(), deployment.store / f"{key}.partial"
+        if os.path.lexists(path):
+            set_aside(path)
+        if os.path.lexists(partial):  # left by a killed run, if it is a folder of plain files
+            shutil.rmtree(partial) if partial.is_dir() and is_plain(partial, alone=True) else set_aside(partial)
+        partial.mkdir()
+        measured = measure(source, imgsz, deployment, NETWORKS, seed, partial)
+        samples.write(measured, partial / path.name)
+        move(partial / path.name, path)
+        shutil.rmtree(partial)
+        record_made(STAGE, perf_counter() - began, path.stat().st_size)
+        log.info("timed %d networks on %s in %.0f s", NETWORKS, deployment, perf_counter() - began)
+    return measured
+
+
+def _key(architecture: str, imgsz: Size, deployment: Deployment) -> str:
+    schema = LatencySamples.__dataclass_fields__["schema"].default
+    parts = (STAGE, str(schema), architecture, str(imgsz), identity(deployment))
+    return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, seed: int, folder: Path) -> LatencySamples:
+    """Deploy `count` networks with random widths to `folder`, the original first, and time them."""
+    units = random_units(source.blocks, count, seed)
+    with bar(f"networks for the latency table of {deployment}", count) as tick:
+
+        @tick
+        def deployed(number: int) -> Variant:
+            network = narrowed(source, units[number], seed + number)
+            return deploy(network, deployment.runtime, deployment.precision, imgsz, folder / str(number))
+
+        networks = [deployed(number) for number in range(count)]
+    latencies = timing.timed(deployment.runtime, networks, deployment.threads, seed)
+    profiles = timing.profiled(deployment.runtime, networks, deployment.threads)
+    renamed = coupling.unfused_names(source.model)
+    original = latencies.latencies[0].median_ms
+    times = tuple(
+        NetworkTime(
+            widths=source.widths(kept),
+            milliseconds=original / latency.speedup,
+            layers=timing.by_known_layer(profile, list(source.layers), renamed) if profile else None,
+        )
+        for kept, latency, profile in zip(units, latencies.latencies, profiles, strict=True)
+    )
+    return LatencySamples(
+        architecture=architecture(source.model),
+        imgsz=imgsz,
+        runtime=deployment.name,
+        version=deployment.version,
+        precision=deployment.precision,
+        recipe=deployment.recipe,
+        cpu=deployment.cpu,
+        threads=deployment.threads,
+        noise=latencies.noise,
+        layers=_shapes(source),
+        networks=times,
+    )
+
+
+def _shapes(source: Traced) -> dict[str, LayerShape]:
+    """What every layer computes; one that runs at several sizes, as in a shared head, has the sum over them."""
+    shapes = dict[str, LayerShape]()
+    for term in source.trace.terms:
+        if term.layer in source.layers:
+            weight = source.model.get_submodule(term.layer).get_parameter("weight")
+            positions = term.scale / max(weight.shape[2:].numel(), 1)
+            before = shapes.get(term.layer, LayerShape(0.0, 0.0))
+            shapes[term.layer] = LayerShape(before.multiply_adds + term.scale, before.positions + positions)
+    return {name: shapes[name] for name in source.layers}

@@ -1,0 +1,112 @@
+"""Networks of one architecture with random widths, as a runtime deploys them, to be timed."""
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from optimize.input_size import Size
+from optimize.pruner.blocks import Block, blocks
+from optimize.pruner.budget import allowed
+from optimize.pruner.cut import cut
+from optimize.pruner.size import widths_by_use
+from optimize.pruner.trace import Trace
+from optimize.pruner.tracker import trace
+from optimize.variant import Variant
+from optimize.yolo import coupling
+from optimize.yolo.checkpoint import save
+
+if TYPE_CHECKING:
+    from optimize.runtime.session import Runtime
+
+STEP, MOST_REMOVED = 8, 0.875  # widths of the networks: multiples of it, and at least the rest of the layer
+APART = 0.4  # how far the shares that blocks of one network keep may lie from their mean
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A model whose channels were traced.
+
+    Attributes:
+        layers: by name, the uses (see `trace.Use`) of every deployed layer with weights: outputs and inputs, or one
+            that is both.
+    """
+
+    model: nn.Module
+    trace: Trace
+    blocks: list[Block]
+    layers: dict[str, tuple[int, ...]]
+
+    def widths(self, kept: np.ndarray) -> dict[str, tuple[int, ...]]:
+        """The channels of each layer where the blocks keep so many units."""
+        by_use = widths_by_use(self.trace, self.blocks) @ kept
+        return {name: tuple(round(by_use[use]) for use in uses) for name, uses in self.layers.items()}
+
+
+def traced(model: nn.Module, imgsz: Size, deployed: set[str]) -> Traced:
+    """Trace `model`; `deployed` are the names of the layers that run when it is deployed."""
+    channels = trace(coupling.traceable(model), imgsz, coupling.RULES, coupling.HALVING, coupling.predictions)
+    layers = {t.layer: t.uses for t in reversed(channels.terms) if t.layer in deployed}
+    return Traced(model, channels, blocks(channels), dict(reversed(layers.items())))
+
+
+def architecture(model: nn.Module) -> str:
+    """Identifies the layers of a model and their widths: 16 hex digits over the shapes of its parameters, by name."""
+    shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in model.state_dict().items()]
+    return sha256("\n".join((type(model).__name__, *shapes)).encode()).hexdigest()[:16]
+
+
+def random_units(coupled: list[Block], count: int, seed: int) -> list[np.ndarray]:
+    """For each of `count` networks the units that each block keeps; the first network keeps all of them.
+
+    The networks differ in size and, around it, block by block, so that no width follows from another.
+    """
+    rng = np.random.default_rng(seed)
+    options = [np.array([b.units]) if b.frozen else allowed(b, STEP, MOST_REMOVED, STEP) for b in coupled]
+    networks = [np.array([block.units for block in coupled])]
+    for size in (np.arange(count - 1) + 0.5) / max(count - 1, 1):
+        mean = 0.25 + 0.75 * size
+        shares = np.clip(mean + rng.uniform(-APART, APART, len(options)), 0, 1)
+        networks.append(np.array([o[np.abs(o - s * o[-1]).argmin()] for o, s in zip(options, shares, strict=True)]))
+    return networks
+
+
+def narrowed(source: Traced, kept: np.ndarray, seed: int) -> nn.Module:
+    """A copy of the model in which each block keeps so many units, drawn at random: its outputs mean nothing."""
+    rng, model = np.random.default_rng(seed), deepcopy(source.model)
+    gone: list[list[np.ndarray]] = [[] for _ in source.trace.uses]
+    for block, units in zip(source.blocks, kept, strict=True):
+        removed = rng.permutation(block.units)[: block.units - units]
+        for part in block.parts:
+            gone[part.use].append(part.positions[:, removed].ravel())
+    cut(model, source.trace.uses, [np.sort(np.concatenate(positions)) for positions in gone])
+    coupling.refresh(model)
+    return model
+
+
+def deploy(model: nn.Module, runtime: "Runtime", precision: str, imgsz: Size, folder: Path) -> Variant:
+    """Export `model` to the new folder `folder` as `runtime` deploys it in `precision`.
+
+    An int8 file gets the runtime's first recipe and the ranges of one image of noise: its time doesn't depend on them.
+    """
+    folder.mkdir()
+    save(model, folder / "network.pt")
+    exported = runtime.export(Variant(folder / "network.pt", "torch", "fp32", imgsz), folder)
+    (folder / precision).mkdir()
+    target = folder / precision / exported.path.name
+    if precision == "fp32":
+        target = exported.path
+    elif precision == "int8":
+        noise = np.random.default_rng(0).random((1, 3, imgsz.height, imgsz.width), dtype=np.float32)
+        runtime.quantizer(exported.path, [noise], runtime.int8_recipes()[0]).write(target)
+    else:
+        writer = runtime.writer(precision)
+        if isinstance(writer, str):
+            raise ValueError(f"{runtime.info.title} has no {precision}: {writer}")
+        writer(exported.path, target)
+    (folder / "built").mkdir()
+    return runtime.build(replace(exported, path=target, precision=precision), folder / "built")

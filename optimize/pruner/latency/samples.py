@@ -1,0 +1,109 @@
+"""What networks of one architecture took: the measurements that a latency table is fitted to, and their file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from optimize.input_size import StoredSize
+from optimize.inside import content
+
+EXACT = ConfigDict(extra="forbid", allow_inf_nan=False)
+MOST = 2**26  # bytes of a file
+Time = Annotated[float, Field(gt=0)]
+Width = Annotated[int, Field(gt=0, lt=10**6)]
+
+
+@dataclass(frozen=True)
+class NetworkTime:
+    """One network.
+
+    Attributes:
+        widths: channels of each layer: output and input channels, or one number where
+            they are the same, as in a depthwise convolution.
+        milliseconds: of one call; all networks at the same speed of the machine.
+        layers: milliseconds of each layer by the runtime's profiler; None where it has none. Profiling takes time, so
+            their sum is not `milliseconds`.
+    """
+
+    __pydantic_config__ = EXACT
+
+    widths: dict[str, tuple[Width, ...]]
+    milliseconds: Time
+    layers: dict[str, Annotated[float, Field(ge=0)]] | None = None
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What one layer computes for an image, whatever its widths.
+
+    Attributes:
+        multiply_adds: for each pair of an output and an input channel, in a depthwise convolution for each channel.
+        positions: of each output channel: its height times its width.
+    """
+
+    __pydantic_config__ = EXACT
+
+    multiply_adds: Time
+    positions: Time
+
+
+@dataclass(frozen=True)
+class LatencySamples:
+    """Networks of one architecture, timed together; the first is the original.
+
+    Attributes:
+        architecture: identifies the layers and their full widths, see `networks.architecture`.
+        imgsz: of the input.
+        runtime, version: what ran them.
+        precision: of the files, e.g. `int8`.
+        recipe: how they were quantized; empty where they were not.
+        cpu, threads: where.
+        noise: A/A, as in `measure.latency.Timing`.
+        layers: every deployed layer with weights, by name, in the order of execution.
+        networks: at least two.
+    """
+
+    __pydantic_config__ = EXACT
+
+    architecture: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+    imgsz: StoredSize
+    runtime: str
+    version: str
+    precision: str
+    recipe: str
+    cpu: str
+    threads: Annotated[int, Field(gt=0)]
+    noise: float
+    layers: Annotated[dict[str, LayerShape], Field(min_length=1)]
+    networks: Annotated[tuple[NetworkTime, ...], Field(min_length=2)]
+    schema: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        for network in self.networks:
+            if set(network.widths) != set(self.layers) or not set(network.layers or ()) <= set(self.layers):
+                raise ValueError("a network has other layers")
+            if (network.layers is None) != (self.networks[0].layers is None):
+                raise ValueError("only some networks were profiled")
+
+    def widths(self, layer: str) -> np.ndarray:
+        """Of one layer in all networks, (networks, 1 or 2)."""
+        return np.array([network.widths[layer] for network in self.networks], float)
+
+
+SAMPLES = TypeAdapter(LatencySamples)
+
+
+def read(path: Path) -> LatencySamples | None:
+    """The samples in the file `path`; None where there are none, or where they are invalid."""
+    text = content(path, MOST)
+    try:
+        return None if text is None else SAMPLES.validate_json(text)
+    except ValidationError:
+        return None
+
+
+def write(samples: LatencySamples, path: Path) -> None:
+    path.write_bytes(SAMPLES.dump_json(samples, indent=1))

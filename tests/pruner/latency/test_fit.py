@@ -1,0 +1,107 @@
+"""What layers take is recovered from networks whose times follow a known formula, and predicted for other widths."""
+
+import numpy as np
+import pytest
+
+from helpers.random_models import build
+from optimize.input_size import square
+from optimize.measure.profile import LayerTime as ProfiledTime
+from optimize.measure.profile import Profile
+from optimize.pruner.latency.fit import fit
+from optimize.pruner.latency.networks import random_units, traced
+from optimize.pruner.latency.predict import PredictedLatency
+from optimize.pruner.latency.samples import LatencySamples, LayerShape, NetworkTime
+from optimize.pruner.latency.timing import by_known_layer
+
+PROFILING = 1.25
+
+
+def up(width: float, step: int) -> float:
+    return -(-width // step) * step
+
+
+def time_of(name: str, widths: tuple[int, ...]) -> float:
+    """Layer `a` computes blocks of 16 channels, the depthwise `b` and `c` single ones."""
+    if name == "a":
+        outputs, inputs = (up(width, 16) for width in widths)
+        return 0.1 + 1e-3 * outputs + 2e-3 * inputs + 1e-5 * outputs * inputs
+    return 0.05 + 1e-3 * widths[0] if name == "b" else 0.2 + 1e-6 * widths[0] * widths[1]
+
+
+def samples(profiled: bool = True, rest: float = 0.3, count: int = 16) -> LatencySamples:
+    """Networks whose call takes `rest` beside their layers."""
+    rng, networks = np.random.default_rng(0), []
+    for _ in range(count):
+        widths = {name: tuple(rng.integers(8, 129, size).tolist()) for name, size in (("a", 2), ("b", 1), ("c", 2))}
+        times = {name: time_of(name, size) for name, size in widths.items()}
+        layers = {name: PROFILING * time for name, time in times.items()} if profiled else None
+        networks.append(NetworkTime(widths, rest + sum(times.values()), layers))
+    shapes = {name: LayerShape(9.0 * 64, 64.0) for name in "abc"}
+    conditions = ("0" * 16, square(64), "openvino", "1", "int8", "mixed", "cpu", 2, 0.01)
+    return LatencySamples(*conditions, layers=shapes, networks=tuple(networks))
+
+
+def test_every_layer_is_recovered_and_what_none_explains():
+    fitted = fit(samples())
+    assert fitted.profiling == pytest.approx(PROFILING, rel=1e-6)
+    assert fitted.rest == pytest.approx(0.3, rel=1e-6)
+    a, b, c = fitted.layers
+    assert (a.layer, a.step) == ("a", 16)
+    assert (a.fixed, a.per_output, a.per_input, a.per_pair) == pytest.approx((0.1, 1e-3, 2e-3, 1e-5), rel=1e-6)
+    assert (b.layer, b.step, b.per_input, b.per_pair) == ("b", 1, 0, 0)
+    assert (b.fixed, b.per_output) == pytest.approx((0.05, 1e-3), rel=1e-6)
+    assert (c.layer, c.step) == ("c", 1)
+    assert (c.fixed, c.per_pair) == pytest.approx((0.2, 1e-6), rel=1e-6)
+
+
+def test_a_larger_step_is_not_taken_for_chance():
+    """Where times are the same with and without rounding, the smaller step stays."""
+    networks = tuple(
+        NetworkTime({"a": (width, 64)}, 1e-3 * width, {"a": 1e-3 * width}) for width in (128, 64, 128, 64, 64)
+    )
+    conditions = ("0" * 16, square(64), "openvino", "1", "int8", "mixed", "cpu", 2, 0.01)
+    fitted = fit(LatencySamples(*conditions, layers={"a": LayerShape(9.0, 1.0)}, networks=networks))
+    assert fitted.layers[0].step == 1
+
+
+def test_without_profiles_layers_share_what_a_multiply_add_and_a_value_take():
+    networks, rng = [], np.random.default_rng(0)
+    shapes = {"a": LayerShape(900.0, 100.0), "b": LayerShape(90.0, 10.0)}
+    for _ in range(8):
+        o, i = rng.integers(8, 65, 2).tolist()
+        milliseconds = 0.5 + 1e-6 * 900 * o * i + 1e-5 * 90 * o + 1e-4 * (100 + 10) * o
+        networks.append(NetworkTime({"a": (o, i), "b": (o,)}, milliseconds))
+    conditions = ("0" * 16, square(64), "ncnn", "1", "int8", "", "cpu", 2, 0.01)
+    fitted = fit(LatencySamples(*conditions, layers=shapes, networks=tuple(networks)))
+    assert fitted.profiling is None
+    predicted = [fitted.milliseconds(network.widths) for network in networks]
+    assert predicted == pytest.approx([network.milliseconds for network in networks], rel=1e-6)
+
+
+def test_networks_of_other_layers_are_refused():
+    whole = samples()
+    with pytest.raises(ValueError, match="other layers"):
+        LatencySamples(**{**vars(whole), "layers": {"a": LayerShape(1.0, 1.0)}})
+
+
+def test_a_prediction_is_the_sum_over_the_layers_at_the_widths_that_blocks_keep():
+    model = build("yolo11n")
+    source = traced(model, square(64), {name for name, _ in model.named_modules()})
+    rng, networks = np.random.default_rng(0), []
+    units = random_units(source.blocks, 6, seed=0)
+    for kept in units:
+        widths = source.widths(kept)
+        times = {name: 1e-3 * (1 + 1e-3 * np.prod(size)) * rng.uniform(0.9, 1.1) for name, size in widths.items()}
+        networks.append(NetworkTime(widths, sum(times.values()), times))
+    conditions = ("0" * 16, square(64), "openvino", "1", "int8", "mixed", "cpu", 2, 0.01)
+    shapes = dict.fromkeys(source.layers, LayerShape(1.0, 1.0))
+    fitted = fit(LatencySamples(*conditions, layers=shapes, networks=tuple(networks)))
+    predicted = PredictedLatency(fitted, source.layers, source.trace, source.blocks)
+    for kept in units:
+        assert predicted(kept) == pytest.approx(fitted.milliseconds(source.widths(kept)), rel=1e-9)
+
+
+def test_kernels_without_weights_count_for_the_layer_before_them():
+    layers = [("", 1.0), ("a", 2.0), ("pool", 4.0), ("b.fused", 8.0), ("cat", 16.0)]
+    profile = Profile(tuple(ProfiledTime(name, ms, 0, 0, "fp32") for name, ms in layers), calls=30, slowed=2.0)
+    assert by_known_layer(profile, ["a", "b"], {"b.fused": "b"}) == {"a": 3.5, "b": 12.0}

@@ -1,0 +1,87 @@
+"""The networks that are timed: their widths differ, and they are what a runtime deploys."""
+
+import numpy as np
+import onnx
+import pytest
+
+from helpers.random_models import build
+from optimize.input_size import square
+from optimize.measure.cost import count
+from optimize.pruner.latency import make
+from optimize.pruner.latency.deployment import Deployment
+from optimize.pruner.latency.networks import STEP, architecture, deploy, narrowed, random_units, traced
+from optimize.runtime.onnxruntime import OnnxRuntime
+from optimize.runtime.openvino import OpenVino
+from optimize.yolo import coupling
+from optimize.yolo.checkpoint import deployed
+
+SIZE = square(64)
+
+
+@pytest.fixture(scope="module")
+def source():
+    model = build("yolo11n").float()
+    names = coupling.unfused_names(model)
+    running = {names.get(layer.name, layer.name) for layer in count(deployed(model), SIZE).layers if layer.flops}
+    return traced(model, SIZE, running)
+
+
+def test_widths_are_random_and_the_first_network_is_the_original(source):
+    units = random_units(source.blocks, 16, seed=0)
+    full = [block.units for block in source.blocks]
+    assert units[0].tolist() == full
+    frozen = [bool(block.frozen) for block in source.blocks]
+    for kept in units[1:]:
+        assert all(k == f for k, f, fixed in zip(kept, full, frozen, strict=True) if fixed)
+        for layer, widths in source.widths(kept).items():
+            whole = source.widths(units[0])[layer]
+            assert all(w == f or w % STEP == 0 for w, f in zip(widths, whole, strict=True))
+    free = ~np.array(frozen)
+    assert np.linalg.matrix_rank(np.array(units)[:, free]) == 16  # no network is a mix of the others
+
+
+@pytest.mark.parametrize("runtime", [OnnxRuntime(), OpenVino()], ids=lambda runtime: runtime.info.name)
+def test_a_network_is_deployed_with_its_widths(source, runtime, tmp_path):
+    kept = random_units(source.blocks, 3, seed=0)[1]
+    variant = deploy(narrowed(source, kept, 0), runtime, "int8", SIZE, tmp_path / "one")
+    assert (variant.runtime, variant.precision) == (runtime.info.name, "int8")
+    graph = runtime.count(variant)
+    assert graph.ops == count(deployed(narrowed(source, kept, 0)), SIZE).flops
+    if runtime.info.name == "onnxruntime":
+        weights = {tensor.name: tensor for tensor in onnx.load(variant.path).graph.initializer}
+        first = next(tensor for name, tensor in weights.items() if name.startswith("model.0.conv.weight"))
+        assert first.dims[0] == source.widths(kept)["model.0.conv"][0]
+
+
+def test_the_architecture_is_told_by_its_shapes_not_its_weights(source):
+    kept = random_units(source.blocks, 2, seed=0)[1]
+    assert architecture(narrowed(source, kept, 0)) == architecture(narrowed(source, kept, 1))
+    assert architecture(narrowed(source, kept, 0)) != architecture(source.model)
+
+
+def test_a_table_is_measured_once(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "NETWORKS", 2)
+    conditions = {"threads": 1, "cpu": "a cpu", "recipe": "u8s8", "version": "1", "store": tmp_path}
+    here = Deployment("onnxruntime", "fp32", runtime=OnnxRuntime(), **conditions)
+    first = make.samples_of(source, SIZE, here, seed=0)
+    assert len(first.networks) == 2
+    assert first.networks[0].widths == source.widths(np.array([block.units for block in source.blocks]))
+    assert set(first.layers) == set(source.layers)
+    for network in first.networks:
+        assert sum(network.layers.values()) > 0
+    (file,) = tmp_path.glob("*.latency.json")
+    monkeypatch.setattr(make, "measure", lambda *_: pytest.fail("it was measured already"))
+    assert make.samples_of(source, SIZE, here, seed=0) == first
+    file.write_text("{}")
+    with pytest.raises(pytest.fail.Exception):
+        make.samples_of(source, SIZE, here, seed=0)
+
+
+def test_what_a_killed_run_left_is_made_again(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "NETWORKS", 2)
+    monkeypatch.setattr(make, "measure", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    here = Deployment("onnxruntime", "fp32", 1, "a cpu", "", "1", runtime=OnnxRuntime(), store=tmp_path)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            make.samples_of(source, SIZE, here, seed=0)
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [".partial"]
