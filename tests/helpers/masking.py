@@ -27,7 +27,11 @@ class Case:
 
 def pruned(name: str, imgsz: int, settings: Pruning) -> Case:
     """A random model of the family before and after; both float64."""
-    dense = build(name)
+    return prune(name, build(name), imgsz, settings)
+
+
+def prune(name: str, dense: nn.Module, imgsz: int, settings: Pruning) -> Case:
+    """`dense` and what it is pruned to; both float64."""
     cost = count(deployed(dense), square(imgsz))
     chosen = select(dense, square(imgsz), settings, cost, cost.flops, Goal("flops", cost.flops, settings.share))
     model = deepcopy(dense)

@@ -44,7 +44,7 @@ def batch(name: str, imgsz: int = 64) -> dict[str, torch.Tensor]:
     boxes = torch.tensor([[0.5, 0.5, 0.4, 0.5], [0.4, 0.6, 0.6, 0.3]])
     labels = {"img": torch.rand(2, 3, imgsz, imgsz), "cls": torch.zeros(2, 1)}
     labels |= {"batch_idx": torch.arange(2.0), "bboxes": boxes}
-    if name.endswith("-cls"):
+    if "-cls" in name:
         labels["cls"] = torch.tensor([1, 2])
     if name.endswith("-obb"):
         labels["bboxes"] = torch.cat([boxes, torch.tensor([[0.3], [0.1]])], dim=1)
