@@ -26,6 +26,7 @@ from optimize.plan import Plan
 from optimize.precision import FP32
 from optimize.provenance import gather, versions
 from optimize.pruner.prune import Prune
+from optimize.pruner.scan import Scan
 from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
 from optimize.quant.stage import PrecisionStage
@@ -203,10 +204,15 @@ def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
 
 
 def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
-    """The stages that prune in `pruning.steps` equal cuts, each with its share of the epochs; QAT runs once, last."""
+    """The stages that prune in `pruning.steps` equal cuts, each with its share of the epochs; QAT runs once, last.
+
+    Where layers are chosen by what is measured, that is a stage of its own before each cut, which all shares share.
+    """
     stages: list[Stage] = []
     qat = [stage for stage in recovery if isinstance(stage, Qat)]
     for step in range(1, pruning.steps + 1):
+        if pruning.scope == "measured" and pruning.share and pruning.data is not None:
+            stages.append(Scan(pruning.criterion, pruning.data, pruning.images, pruning.seed, pruning.device))
         stages.append(Prune(replace(pruning, share=pruning.share * step / pruning.steps)))
         stages += [_part(stage, step, pruning.steps) for stage in recovery if stage not in qat]
     return (*stages, *qat)

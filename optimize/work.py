@@ -45,7 +45,7 @@ class Pruned:
         flops: FLOPs (2 per multiply-add) of one image through the deployed model, before and after this cut.
         parameters: of the deployed model, before and after this cut.
         ratio: share of the removable channels at which the search ended; None for `measured`.
-        seconds: how long it took, the criterion's gradients included.
+        seconds: how long it took; where layers were measured, without their scan.
         imgsz, criterion, scope, round_to, max_ratio, min_width, protect: the settings.
         layers: every layer, in the order in which they run.
     """
@@ -68,6 +68,18 @@ class Pruned:
     protect: tuple[str, ...]
     layers: tuple[LayerChange, ...]
     stage: Literal["prune"] = "prune"
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What was measured to choose layers by: on how many images, in how many trials, and the seconds that it took."""
+
+    __pydantic_config__ = EXACT
+
+    images: Count
+    trials: Count
+    seconds: float
+    stage: Literal["scan"] = "scan"
 
 
 @dataclass(frozen=True)
@@ -191,12 +203,20 @@ class Done:
 
 def _kind(content: Any) -> str:
     stage = content.get("stage") if isinstance(content, dict) else getattr(content, "stage", None)
-    known = {"prune": "prune", "batchnorm": "batchnorm", "finetune": "train", "qat": "train", "quantize": "quantize"}
+    known = {
+        "scan": "scan",
+        "prune": "prune",
+        "batchnorm": "batchnorm",
+        "finetune": "train",
+        "qat": "train",
+        "quantize": "quantize",
+    }
     return known.get(str(stage), "done")
 
 
 Work: TypeAlias = Annotated[
-    Annotated[Pruned, Tag("prune")]
+    Annotated[Scanned, Tag("scan")]
+    | Annotated[Pruned, Tag("prune")]
     | Annotated[Reestimated, Tag("batchnorm")]
     | Annotated[Trained, Tag("train")]
     | Annotated[Quantized, Tag("quantize")]

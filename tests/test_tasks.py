@@ -14,7 +14,9 @@ from helpers.tiny_tasks import CLASSES, SIDE, TASKS, write_dataset
 from optimize.dataset import LeftOut
 from optimize.errors import InputError
 from optimize.input_size import square
+from optimize.pruner.l2 import L2
 from optimize.pruner.prune import prune
+from optimize.pruner.scan import Scan, scan
 from optimize.pruner.settings import Pruning
 from optimize.pruner.taylor import Taylor
 from optimize.yolo.checkpoint import load
@@ -60,11 +62,8 @@ def test_a_model_of_every_task_is_pruned_exported_and_measured(task, monkeypatch
 def test_the_loss_of_every_task_ranks_channels_and_layers(task, tmp_path):
     model = load(lively(TASKS[task], tmp_path / "tiny.pt", classes=CLASSES[task]))
     data = resolve(str(write_dataset(tmp_path / "data", task)), task)
-    report = prune(
-        model,
-        square(SIDE),
-        Pruning(0.3, Taylor(data, images=4), round_to=16, scope="measured", data=data, images=4),
-    )
+    scanned = scan(model, square(SIDE), Scan(Taylor(data, images=4), data, images=4))
+    report = prune(model, square(SIDE), Pruning(0.3, L2(), round_to=16, scope="measured", data=data), scanned)
     assert report.reached == pytest.approx(0.3, abs=0.01)
 
 

@@ -1,6 +1,7 @@
 """Remove a share of a model's FLOPs by removing whole channels."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import isclose
 from pathlib import Path
@@ -13,7 +14,9 @@ from optimize.input_size import Size
 from optimize.measure.cost import Cost, count
 from optimize.pruner.budget import Goal
 from optimize.pruner.cut import cut
+from optimize.pruner.scan import read
 from optimize.pruner.selection import Selection, select
+from optimize.pruner.sensitivity import Sensitivity
 from optimize.pruner.settings import Pruning
 from optimize.pruner.size import amount
 from optimize.store.apply import write_report
@@ -26,7 +29,7 @@ from optimize.yolo.widths import STOP, is_pruned, stop_stock_training
 
 @dataclass(frozen=True)
 class Prune:
-    """The stage that prunes a checkpoint.
+    """The stage that prunes a checkpoint; with the scope `measured` it must be one that `Scan` left.
 
     Attributes:
         settings: how to prune.
@@ -40,7 +43,8 @@ class Prune:
         if self.settings.share == 0:
             return variant
         model = load(variant.path)
-        report = prune(model, variant.imgsz, self.settings)
+        scanned = read(variant) if self.settings.scope == "measured" else None
+        report = prune(model, variant.imgsz, self.settings, scanned)
         if any(kept < full for full, kept in (layer.width for layer in report.layers)) or is_pruned(model):
             stop_stock_training(model)
         save(model, folder / "pruned.pt")
@@ -49,23 +53,28 @@ class Prune:
         return replace(variant, path=folder / "pruned.pt", tags=tags)
 
 
-def prune(model: nn.Module, imgsz: Size, settings: Pruning) -> Pruned:
+def prune(model: nn.Module, imgsz: Size, settings: Pruning, scanned: Sequence[Sensitivity] | None = None) -> Pruned:
     """Prune `model` for an input of `imgsz`, in place.
 
     The pruned model consists of the same ultralytics modules. FLOPs are those of the deployed graph: fused, one head.
 
+    Args:
+        scanned: what `Scan` measured of `model`, for the scope `measured` and no other.
+
     Raises:
         TargetOutOfReach: the share can't be reached; the sentence states the largest that can.
         InputError: a protected name matches no layer.
-        MeasurementError: the count of the pruned model differs from the calculated one.
+        MeasurementError: the count of the pruned model differs from the calculated one, or `scanned` is of another
+            model.
     """
+    if (settings.scope == "measured") != (scanned is not None):
+        raise ValueError("`prune` gets a scan for the scope `measured`, and for no other")
     began = time.perf_counter()
     now, before = _measured(model, imgsz, settings.target)
     whole = _measured(load(settings.original), imgsz, settings.target)[0] if settings.original else now
-    chosen = select(model, imgsz, settings, before, now, Goal(settings.target, whole, settings.share))
+    chosen = select(model, imgsz, settings, before, now, Goal(settings.target, whole, settings.share), scanned)
     cut(model, chosen.trace.uses, chosen.removed())
     coupling.refresh(model)
-    model.zero_grad(set_to_none=True)
     left, after = _measured(model, imgsz, settings.target)
     if not isclose(left, chosen.left, rel_tol=1e-3):
         raise MeasurementError(

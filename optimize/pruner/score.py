@@ -1,12 +1,13 @@
 """Score the units of a block with torch-pruning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor, nn
 from torch_pruning.dependency import Dependency, Group, Node
 
+from optimize.errors import InputError
 from optimize.input_size import Size
 from optimize.pruner.blocks import Block
 from optimize.pruner.cut import cutter
@@ -40,6 +41,22 @@ def group(model: nn.Module, trace: Trace, block: Block) -> Group:
             items.add_dep(Dependency(cut, cut, node, node), positions[order].tolist())
             items[-1].root_idxs = order.tolist()
     return items
+
+
+def rank(
+    criterion: Criterion, model: nn.Module, imgsz: Size, trace: Trace, blocks: Sequence[Block]
+) -> list[np.ndarray | None]:
+    """The scores of each block; None where it is frozen or can't be scored. Gradients of `model` are cleared.
+
+    Raises:
+        InputError: the scores are not finite.
+    """
+    importance = criterion(model, imgsz)
+    ranks = [None if block.frozen else scores(importance, model, trace, block) for block in blocks]
+    model.zero_grad(set_to_none=True)
+    if not all(np.isfinite(score).all() for score in ranks if score is not None):
+        raise InputError("The criterion's scores are not finite; give a checkpoint without NaN weights.")
+    return ranks
 
 
 def scores(importance: Importance, model: nn.Module, trace: Trace, block: Block) -> np.ndarray | None:

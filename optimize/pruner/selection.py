@@ -1,6 +1,6 @@
 """Selects the channels to remove, without changing the model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -12,8 +12,8 @@ from optimize.input_size import Size
 from optimize.measure.cost import Cost
 from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import Goal, allowed, cheapest, check_reach, search
-from optimize.pruner.score import Importance, scores
-from optimize.pruner.sensitivity import rises
+from optimize.pruner.score import rank
+from optimize.pruner.sensitivity import Sensitivity, scores_of
 from optimize.pruner.settings import Pruning
 from optimize.pruner.size import Remaining, terms
 from optimize.pruner.trace import Trace
@@ -58,20 +58,34 @@ class Selection:
         return reasons
 
 
-def select(model: nn.Module, imgsz: Size, settings: Pruning, cost: Cost, now: float, goal: Goal) -> Selection:
+def select(
+    model: nn.Module,
+    imgsz: Size,
+    settings: Pruning,
+    cost: Cost,
+    now: float,
+    goal: Goal,
+    scanned: Sequence[Sensitivity] | None = None,
+) -> Selection:
     """Select the channels to remove from `model` to reach `goal`.
 
     Args:
         cost: cost of the deployed form of `model`.
         now: how much of the goal's target `model` has.
+        scanned: what `Scan` measured of `model`, for the scope `measured`.
 
     Raises:
         TargetOutOfReach: the goal can't be reached; the sentence states the largest share that can.
         InputError: a protected name matches no layer.
+        MeasurementError: `scanned` is of another model.
     """
     traced = trace(coupling.traceable(model), imgsz, coupling.RULES, coupling.HALVING, coupling.predictions)
     coupled = blocks(traced)
-    ranks, dense = _rank(settings.criterion(model, imgsz), model, traced, coupled)
+    ranks = rank(settings.criterion, model, imgsz, traced, coupled) if scanned is None else scores_of(scanned, coupled)
+    dense = [
+        block.frozen or ("" if scores is not None else "the criterion can't score it")
+        for block, scores in zip(coupled, ranks, strict=True)
+    ]
     protected = _protected(traced, settings.protect)
     options = []
     for i, block in enumerate(coupled):
@@ -84,22 +98,12 @@ def select(model: nn.Module, imgsz: Size, settings: Pruning, cost: Cost, now: fl
     running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
     size = Remaining(traced, coupled, terms(goal.target, model, traced, running), now)
     check_reach(size, options, goal)
-    if settings.scope == "measured" and settings.data is not None:  # `Pruning` refuses this scope without data
-        loss_rises = rises(
-            model,
-            traced,
-            coupled,
-            options,
-            ranks,
-            data=settings.data,
-            images=settings.images,
-            seed=settings.seed,
-            imgsz=imgsz,
-        )
-        choice = cheapest(size, options, loss_rises, goal)
-    else:
+    if scanned is None:
         choice = search(size, options, _removal(ranks, options, settings.scope), goal)
-    keep = [_best(rank, count, block.units) for rank, count, block in zip(ranks, choice.kept, coupled, strict=True)]
+    else:
+        rises = [measured.at(option) for measured, option in zip(scanned, options, strict=True)]
+        choice = cheapest(size, options, rises, goal)
+    keep = [_best(scores, count, block.units) for scores, count, block in zip(ranks, choice.kept, coupled, strict=True)]
     return Selection(traced, coupled, keep, dense, size(choice.kept), choice.ratio)
 
 
@@ -116,20 +120,6 @@ def _protected(traced: Trace, patterns: tuple[str, ...]) -> dict[int, str]:
     return reasons
 
 
-def _rank(
-    importance: Importance, model: nn.Module, traced: Trace, coupled: list[Block]
-) -> tuple[list[np.ndarray | None], list[str]]:
-    """The scores of each block that may shrink, and for each block why it may not, or ""."""
-    ranks, dense = [], []
-    for block in coupled:
-        score = None if block.frozen else scores(importance, model, traced, block)
-        if score is not None and not np.isfinite(score).all():
-            raise InputError("The criterion's scores are not finite; give a checkpoint without NaN weights.")
-        ranks.append(score)
-        dense.append(block.frozen or ("" if score is not None else "the criterion can't score it"))
-    return ranks, dense
-
-
 def _removal(ranks: list[np.ndarray | None], options: list[np.ndarray], scope: str) -> Callable[[float], np.ndarray]:
     """A function from a ratio of channels to the units that each block loses: by global rank, or all in proportion."""
     full = np.array([option[-1] for option in options])
@@ -142,8 +132,8 @@ def _removal(ranks: list[np.ndarray | None], options: list[np.ndarray], scope: s
     return lambda ratio: np.bincount(weakest_first[: round(ratio * len(pooled))], minlength=len(options))
 
 
-def _best(rank: np.ndarray | None, count: int, units: int) -> np.ndarray:
+def _best(scores: np.ndarray | None, count: int, units: int) -> np.ndarray:
     keep = np.ones(units, bool)
-    if rank is not None:
-        keep[rank.argsort(kind="stable")[: units - count]] = False
+    if scores is not None:
+        keep[scores.argsort(kind="stable")[: units - count]] = False
     return keep

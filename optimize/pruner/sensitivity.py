@@ -1,79 +1,136 @@
-"""Measures how much the loss rises when one block alone becomes narrower."""
+"""Measures how much the loss rises when a part of a network alone is removed."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
-from optimize.dataset import Dataset
 from optimize.errors import MeasurementError
-from optimize.input_size import Size
-from optimize.progress import bar
 from optimize.pruner.blocks import Block
 from optimize.pruner.trace import Trace
-from optimize.yolo.loss import batches, losing, loss
+from optimize.yolo.loss import loss
+from optimize.yolo.rerun import remembering
 
-SHARES = (0.25, 0.5, 0.75)  # shares of a block's units that its trials keep; in between, the rise is interpolated
-BATCH = 16
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Natural = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-def rises(
-    model: nn.Module,
-    trace: Trace,
-    blocks: list[Block],
-    options: list[np.ndarray],
-    ranks: list[np.ndarray | None],
-    data: Dataset,
-    images: int,
-    seed: int,
-    imgsz: Size,
-) -> list[np.ndarray]:
-    """For each block the rise of the loss per image at each of its `options`; 0 at the last, which keeps all units.
+@dataclass(frozen=True)
+class Sensitivity:
+    """How much each unit of a block matters, and the loss without the least important ones.
 
-    The least important units are zeroed in every layer that holds them. BatchNorm uses the statistics of each batch,
-    since they are re-estimated after pruning; with the stored ones almost every cut raises the loss far too much. A
-    rise is never negative, nor less than that of a wider option.
+    Attributes:
+        scores: importance of each unit by the criterion; None where the block can't shrink or can't be scored.
+        kept: numbers of units that trials kept, ascending.
+        rises: the rise of the loss per image in each trial.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    scores: tuple[Finite, ...] | None
+    kept: tuple[Natural, ...]
+    rises: tuple[Finite, ...]
+
+    def at(self, options: np.ndarray) -> np.ndarray:
+        """The rise at each of these numbers of units, ascending; the last is all of them, where it is 0."""
+        return _monotone(np.interp(options, [*self.kept, options[-1]], [*self.rises, 0.0]))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A part of a network that is removed alone.
+
+    Attributes:
+        layers: names of the layers that hold it.
+        zero: sets the weights of this part to zero, in these layers and no others.
+    """
+
+    layers: tuple[str, ...]
+    zero: Callable[[nn.Module], None]
+
+
+def scores_of(scanned: Sequence[Sensitivity], blocks: Sequence[Block]) -> list[np.ndarray | None]:
+    """The scores of the units of each block.
+
+    Raises:
+        MeasurementError: other blocks were scanned.
+    """
+    check_scores([measured.scores for measured in scanned], blocks)
+    return [None if measured.scores is None else np.array(measured.scores) for measured in scanned]
+
+
+def check_scores(scores: Sequence[Sequence[float] | None], blocks: Sequence[Block]) -> None:
+    """Check that there is a score for each unit of these blocks.
+
+    Raises:
+        MeasurementError: there is not.
+    """
+    units = [None if score is None else len(score) for score in scores]
+    alike = len(units) == len(blocks) and all(
+        count in ((None,) if block.frozen else (None, block.units)) for count, block in zip(units, blocks, strict=True)
+    )
+    if not alike:
+        raise MeasurementError("The scan of layers is of another model; delete its folder, so that it is made again.")
+
+
+def narrowed(trace: Trace, block: Block, units: np.ndarray) -> Trial:
+    """The trial without these units of a block: they are zero in every layer that holds them."""
+    layers = {trace.uses[part.use].layer for part in block.parts if trace.uses[part.use].side != "none"}
+    return Trial(tuple(sorted(layers)), lambda model: _zero(model, trace, block, units))
+
+
+@dataclass(frozen=True)
+class Meter:
+    """The loss of a batch, and a function that measures its rise in a trial."""
+
+    whole: float
+    rise: Callable[[Trial], float]
+
+
+@contextmanager
+def measuring(model: nn.Module, batch: dict[str, Tensor], seed: int) -> Iterator[Meter]:
+    """A meter to be used inside; `model` is one that `losing` gave.
+
+    BatchNorm uses the statistics of the batch, since they are re-estimated after pruning; with the stored ones almost
+    every cut raises the loss far too much. Only what the trial reaches is computed anew.
 
     Li et al., Pruning Filters for Efficient ConvNets (ICLR 2017, section 3.2), measure the accuracy in the same way.
-
-    Args:
-        options: for each block the numbers of units that it may keep, ascending.
-        ranks: for each block the importance of its units.
-        images: labelled training images to measure on.
 
     Raises:
         MeasurementError: the loss is not finite.
     """
-    labelled = batches(data, images, BATCH, seed, imgsz)
-    trials = [_trials(option) for option in options]
-    state, copy = model.state_dict(), deepcopy(model)
-    with torch.no_grad(), losing(copy, data), bar("sensitivity of layers", sum(map(len, trials)) + 1) as tick:
+    with torch.no_grad(), remembering(model) as changed:
+        whole = _finite(loss(model, batch, seed))
 
-        @tick
-        def measured() -> float:
-            return sum(float(loss(copy, batch, seed)) for batch in labelled) / sum(len(b["img"]) for b in labelled)
+        def rise(trial: Trial) -> float:
+            layers = [model.get_submodule(name) for name in trial.layers]
+            before = [deepcopy(layer.state_dict()) for layer in layers]
+            trial.zero(model)
+            changed.update(trial.layers)
+            narrowed = _finite(loss(model, batch, seed))
+            changed.clear()
+            for layer, state in zip(layers, before, strict=True):
+                layer.load_state_dict(state)
+            return narrowed - whole
 
-        whole, by_block = measured(), []
-        for block, option, rank, tried in zip(blocks, options, ranks, trials, strict=True):
-            if rank is None:  # it can't be scored, so it keeps all units
-                by_block.append(np.zeros(len(option)))
-                continue
-            rise = []
-            for kept in option[tried]:
-                _zero(copy, trace, block, rank.argsort(kind="stable")[: block.units - kept])
-                rise.append(measured() - whole)
-                copy.load_state_dict(state)
-            by_block.append(_monotone(np.interp(option, [*option[tried], block.units], [*rise, 0.0])))
-    if not all(np.isfinite(rise).all() for rise in by_block):
+        yield Meter(whole, rise)
+
+
+def _finite(loss: Tensor) -> float:
+    if not loss.isfinite():
         raise MeasurementError("the loss is not finite, so the layers can't be ranked by it.")
-    return by_block
+    return float(loss)
 
 
-def _trials(option: np.ndarray) -> list[int]:
-    """Indices of the options to try: those nearest to `SHARES`, without the last, which removes nothing."""
-    nearest = {int(np.abs(option - share * option[-1]).argmin()) for share in SHARES}
-    return sorted(nearest - {len(option) - 1})
+def _monotone(rise: np.ndarray) -> np.ndarray:
+    """The rises at ascending widths, none negative nor less than that of a wider option."""
+    return np.maximum.accumulate(np.maximum(rise, 0)[::-1])[::-1]
 
 
 def _zero(model: nn.Module, trace: Trace, block: Block, units: np.ndarray) -> None:
@@ -81,13 +138,8 @@ def _zero(model: nn.Module, trace: Trace, block: Block, units: np.ndarray) -> No
         use, positions = trace.uses[part.use], torch.from_numpy(part.positions[:, units].ravel())
         if use.side != "none":
             layer = model.get_submodule(use.layer)
-            layer.get_parameter("weight").index_fill_(
-                int((use.side == "in") != getattr(layer, "transposed", False)), positions, 0
-            )
-            bias = layer.bias
+            weight, bias = layer.get_parameter("weight"), layer.bias
+            positions = positions.to(weight.device)
+            weight.index_fill_(int((use.side == "in") != getattr(layer, "transposed", False)), positions, 0)
             if use.side != "in" and isinstance(bias, Tensor):
                 bias[positions] = 0
-
-
-def _monotone(rise: np.ndarray) -> np.ndarray:
-    return np.maximum.accumulate(np.maximum(rise, 0)[::-1])[::-1]

@@ -21,6 +21,7 @@ class Pruning:
         original: with several steps, the checkpoint that `share` refers to; None for the checkpoint that is pruned.
             Not in the repr, since every variant's first step is its digest.
         data: the data set on whose training images the scope `measured` measures the loss; None for other scopes.
+        device: where it does so.
     """
 
     share: float
@@ -36,6 +37,7 @@ class Pruning:
     data: Dataset | None = None
     images: int = 32
     seed: int = 0
+    device: str | None = field(default=None, metadata=OUTSIDE)
 
     def __post_init__(self) -> None:
         _require(0 <= self.share < 1, f"prune={self.share:g}", "0 <= prune < 1; give the share to remove")

@@ -48,6 +48,7 @@ class Load:
     def of(self, stage: str) -> int:
         """The work of `stage` in a unit of its own: FLOPs where it runs the network; 1 where it does not."""
         units = {
+            "Scan": self.flops,
             "Prune": self.flops,
             "BatchNorm": self.flops,
             "Finetune": self.flops * self.train_images * self.epochs,

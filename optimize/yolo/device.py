@@ -1,4 +1,4 @@
-"""Where a training can run, as ultralytics reads `device`."""
+"""Where a training or a scan of layers can run, as ultralytics reads `device`."""
 
 import torch
 from ultralytics.utils.torch_utils import parse_device, select_device
@@ -21,6 +21,14 @@ def check_device(device: str | None) -> None:
             f"device={device} can't be used, since {lacking}; give cpu, or leave device out for the first GPU, else "
             "the CPU."
         )
+
+
+def first_device(device: str | None) -> torch.device:
+    """Where work runs that takes one device: on the first of `device`, which `check_device` let pass."""
+    name = parse_device(device).split(",")[0]
+    if not name:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(f"cuda:{name}" if name.isdigit() else name)
 
 
 def _lacking(device: str) -> str | None:

@@ -24,10 +24,13 @@ from optimize.yolo.tasks import BY_NAME
 FEW = 4  # images whose gradients are summed before they are squared
 
 
-def batches(data: Dataset, count: int, size: int, seed: int, imgsz: Size) -> list[dict[str, Tensor]]:
-    """Up to `count` training images with their labels in batches of `size`, prepared as for validation."""
+def batches(
+    data: Dataset, count: int, size: int, seed: int, imgsz: Size, device: torch.device | None = None
+) -> list[dict[str, Tensor]]:
+    """Up to `count` training images with their labels in batches of `size`, on `device`, as for validation."""
     with TemporaryDirectory() as folder:
         validator = _validator(data, imgsz, Path(folder))
+        validator.device = device or torch.device("cpu")
         images = validator.build_dataset(validator.data["train"])
         chosen = Subset(images, Random(seed).sample(range(len(images)), min(count, len(images))))
         loader = DataLoader(chosen, size, collate_fn=getattr(images, "collate_fn", None))
@@ -72,7 +75,7 @@ def gradients(model: BaseModel, data: Dataset, count: int, seed: int, imgsz: Siz
         MeasurementError: a gradient is not finite.
     """
     squares = {parameter: torch.zeros_like(parameter) for parameter in model.parameters()}
-    given = batches(data, count, FEW, seed, imgsz)
+    given = batches(data, count, FEW, seed, imgsz, next(model.parameters()).device)
     with losing(model, data), bar("gradients of the loss", len(given)) as tick:
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -103,5 +106,5 @@ def _validator(data: Dataset, imgsz: Size, folder: Path) -> BaseValidator:
     made = task.parts().validator(save_dir=folder, args=settings)
     made.args.imgsz = imgsz.sides
     made.data = (check_cls_dataset if task.folders else check_det_dataset)(str(data.yaml))
-    made.device, made.stride, made.names = torch.device("cpu"), imgsz.longer, dict(enumerate(data.names))
+    made.stride, made.names = imgsz.longer, dict(enumerate(data.names))
     return made

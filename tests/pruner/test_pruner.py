@@ -16,33 +16,19 @@ from helpers.messages import like
 from helpers.random_models import build
 from optimize.config import CONF
 from optimize.config import build as from_config
-from optimize.data.digits import SIDE
-from optimize.data.digits import compose as compose_digits
-from optimize.dataset import Dataset
 from optimize.errors import InputError, TargetOutOfReach
 from optimize.input_size import square
 from optimize.measure.cost import count
-from optimize.pruner.blocks import Block, Part, blocks
+from optimize.pruner.blocks import Block, Part
 from optimize.pruner.budget import Goal, allowed, cheapest, check_reach, search
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import Prune, prune
-from optimize.pruner.sensitivity import rises
 from optimize.pruner.settings import Pruning
-from optimize.pruner.tracker import trace
 from optimize.variant import Variant
-from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
 from optimize.yolo.dataset import resolve
-from optimize.yolo.find import DIGITS
-from optimize.yolo.loss import batches, losing, loss
 
 IMGSZ = 64
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory) -> Dataset:
-    """What the shipped model was trained on, since only trained weights are sensitive."""
-    return resolve(str(compose_digits(tmp_path_factory.mktemp("digits"), train=64, val=4)))
 
 
 # The target ----------------------------------------------------------------------------------------------------------
@@ -78,53 +64,6 @@ def test_the_cheapest_cuts_are_made_first():
     assert cheapest(cost, options, rises, Goal("flops", 16, 4 / 16)).kept.tolist() == [8, 4]
     assert cheapest(cost, options, rises, Goal("flops", 16, 6 / 16)).kept.tolist() == [8, 2]  # 0.3 is less than 0.5
     assert cheapest(cost, options, rises, Goal("flops", 16, 10 / 16)).kept.tolist() == [4, 2]
-
-
-def test_the_sensitivity_of_a_block_is_the_loss_without_its_least_important_channels(digits):
-    model, data = load(DIGITS), digits
-    traced = trace(coupling.traceable(model), square(SIDE), coupling.RULES, coupling.HALVING, coupling.predictions)
-    found = blocks(traced)
-    options = [np.array([block.units]) for block in found]
-    ranks: list[np.ndarray | None] = [None] * len(found)
-    index = next(i for i, b in enumerate(found) if [traced.uses[p.use].layer for p in b.parts][:1] == ["model.1.conv"])
-    options[index], ranks[index] = np.array([16, 32]), np.arange(32.0)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    rise = rises(model, traced, found, options, ranks, data, 8, 0, square(SIDE))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert [len(r) for r in rise] == [len(o) for o in options] and all(r[-1] == 0 for r in rise)
-
-    (batch,) = batches(data, 8, 16, 0, square(SIDE))
-    with torch.no_grad(), losing(model, data):
-        whole = float(loss(model, batch, 0))
-        for weights in (model.model[1].conv.weight, model.model[1].bn.weight, model.model[1].bn.bias):
-            weights[:16] = 0
-        narrowed = float(loss(model, batch, 0))
-    assert rise[index][0] == pytest.approx(max(narrowed - whole, 0) / 8, rel=1e-4)
-    assert rise[index][0] > 0
-
-
-@pytest.mark.command
-def test_measured_ratios_meet_the_share_and_spare_the_sensitive(digits):
-    left = {}
-    for scope in ("local", "measured"):
-        model = load(DIGITS)
-        report = prune(model, square(SIDE), Pruning(0.4, L2(), scope=scope, data=digits, images=16))
-        assert report.reached == pytest.approx(0.4, abs=0.01)
-        left[scope] = model
-    (batch,) = batches(digits, 16, 16, 1, square(SIDE))  # other images than those that were measured on
-    losses = {}
-    for scope, model in left.items():
-        with torch.no_grad(), losing(model, digits):
-            losses[scope] = float(loss(model, batch, 0))
-    assert losses["measured"] < losses["local"]
-
-
-def test_a_loss_that_fails_leaves_the_model_as_it_was(digits):
-    model = load(DIGITS)
-    args, criterion = model.args, model.criterion
-    with pytest.raises(ZeroDivisionError), losing(model, digits):
-        raise ZeroDivisionError
-    assert not model.training and model.args is args and model.criterion is criterion
 
 
 def test_a_target_out_of_reach_names_the_largest_that_is_not():
@@ -280,9 +219,9 @@ def test_settings_out_of_range_are_refused_in_one_sentence(settings, message):
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "pruner").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_choice_of_conf_builds_and_starts_with_its_command(path: Path, digits):
+def test_every_choice_of_conf_builds_and_starts_with_its_command(path: Path, dataset):
     with initialize_config_dir(str(CONF.resolve()), version_base=None):
         config = compose("config", [f"pruner={path.stem}", "prune=0.25", "seed=7"])
-    stage = from_config(config.pruner, "pruner", data=digits)
+    stage = from_config(config.pruner, "pruner", data=resolve(str(dataset)))
     assert stage.share == 0.25 and type(stage.criterion).__module__ == f"optimize.pruner.{path.stem}"
     assert path.read_text().splitlines()[0] == f"# python -m optimize prune=0.3 pruner={path.stem}"

@@ -2,7 +2,7 @@
 
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report
-from optimize.work import LayerChange, Pruned
+from optimize.work import LayerChange, Pruned, Scanned
 
 HEAD = ("layer", "width", "MFLOPs", "parameters", "FLOPs left", "why nothing was removed")
 
@@ -21,7 +21,16 @@ def section(report: Report) -> Section | None:
     last = {layer.name: layer for layer in cuts[-1]}
     rows = tuple(_row(layer, last[layer.name]) for layer in cuts[0] if layer.name in last)
     table = Table(HEAD, rows, words=("layer", "why nothing was removed"))
-    return Section("layers", "Layer by layer", LEAD, (table,), folded=True)
+    return Section("layers", "Layer by layer", " ".join([LEAD, *_scans(report)]), (table,), folded=True)
+
+
+def _scans(report: Report) -> list[str]:
+    return [
+        f"Which layers to narrow was measured in {scan.seconds:.0f} s: the loss on {scan.images} training images in "
+        f"{scan.trials} trials, each with one part of the network narrowed alone."
+        for scan in report.stages
+        if isinstance(scan, Scanned)
+    ]
 
 
 def _row(first: LayerChange, last: LayerChange) -> tuple[str, ...]:
