@@ -16,6 +16,7 @@ from optimize.config import build, check_targets, plain, typed
 from optimize.data.digits import compose
 from optimize.data.selection import limited, separate
 from optimize.dataset import Dataset, check_apart
+from optimize.deployments import with_deployment
 from optimize.device.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
 from optimize.host.resources import cores
@@ -89,13 +90,23 @@ def prepare(config: DictConfig) -> Plan:
     precisions = (Bf16(judge), quant)
     others = _rivals(settings, imgsz, data, [stage.precision.name for stage in precisions])
     check_room(settings.store, path, [rival.path for rival in others or ()])
+    pruning = with_deployment(
+        build(config.pruner, "pruner", data=data, original=path),
+        model,
+        imgsz,
+        usable,
+        precisions,
+        quant.precision.name,
+        threads,
+        settings.store,
+    )
     no_effect = without_effect(settings, recovery, asked, quant)
     for line in no_effect:
         log.info(line)
     return Plan(
         original=start(path, imgsz),
         data=data,
-        shrink=shrink(build(config.pruner, "pruner", data=data, original=path), recovery),
+        shrink=shrink(pruning, recovery),
         precisions=precisions,
         quant=None if quant.precision == FP32 else quant.precision.name,
         qat=_rescue(settings, data, recovery),

@@ -35,19 +35,56 @@ class LayerChange:
 
 
 @dataclass(frozen=True)
+class TimeTarget:
+    """How a latency target was met: by a table of what layers take, and by timing what it led to.
+
+    Attributes:
+        deployment: runtime and precision, e.g. `openvino-int8`.
+        cpu, threads: where the table was measured.
+        networks: timed for the table.
+        noise: how far the processes of the original lay from their mean at most then, as a share.
+        error, worst: of predictions of each of these networks by all others, as a share: the median, and the largest.
+        steps: how many layers compute so many channels at once, by that number.
+        rest_ms: milliseconds of a call that no layer explains.
+        profiling: how many times as long layers take while they are profiled; None where the runtime has no profiler.
+        predicted: share of the original's time that is gone, by the table.
+        milliseconds: of the original and of what is left, timed in turns; None for a table of another device.
+        attempts: choices of widths that were timed; 0 for a table of another device.
+    """
+
+    __pydantic_config__ = EXACT
+
+    deployment: str
+    cpu: str
+    threads: Count
+    networks: Count
+    noise: float
+    error: float
+    worst: float
+    steps: dict[int, Count]
+    rest_ms: float
+    profiling: float | None
+    predicted: float
+    milliseconds: tuple[float, float] | None
+    attempts: Count
+
+
+@dataclass(frozen=True)
 class Pruned:
     """What pruning did.
 
     Attributes:
-        target: what was to shrink: `flops`, `params` or `channels`.
+        target: what was to shrink: `flops`, `params`, `channels` or `latency`.
         asked: share of it that was to be gone, of the original's.
-        reached: share that is gone, counted on the deployed models.
+        reached: share that is gone, counted on the deployed models; of the latency as timed, or with a table of another
+            device as predicted.
         flops: FLOPs (2 per multiply-add) of one image through the deployed model, before and after this cut.
         parameters: of the deployed model, before and after this cut.
         ratio: share of the removable channels at which the search ended; None for `measured`.
         seconds: how long it took; where layers were measured, without their scan.
         imgsz, criterion, scope, round_to, max_ratio, min_width, protect: the settings.
         layers: every layer, in the order in which they run.
+        time: how a latency target was met; None for other targets.
     """
 
     __pydantic_config__ = EXACT
@@ -67,6 +104,7 @@ class Pruned:
     min_width: Count
     protect: tuple[str, ...]
     layers: tuple[LayerChange, ...]
+    time: TimeTarget | None = None
     stage: Literal["prune"] = "prune"
 
 

@@ -104,7 +104,7 @@ def test_the_section_of_the_page_is_one_file_and_one_line(tmp_path):
     (folder / "__init__.py").write_text(
         (folder / "__init__.py")
         .read_text(encoding="utf-8")
-        .replace("sections import all_images,", "sections import all_images, parameters,")
+        .replace("    saved,\n", "    parameters,\n    saved,\n")
         .replace("    saved.section,", "    saved.section,\n    parameters.section,"),
         encoding="utf-8",
     )

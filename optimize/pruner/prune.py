@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import isclose
 from pathlib import Path
@@ -13,9 +14,9 @@ from optimize.identity import identity
 from optimize.input_size import Size
 from optimize.measure.cost import Cost, count
 from optimize.pruner.budget import Goal
-from optimize.pruner.cut import cut
+from optimize.pruner.latency.by_time import select_by_time
 from optimize.pruner.scan import read
-from optimize.pruner.selection import Selection, select
+from optimize.pruner.selection import Selection, counted, narrow, select
 from optimize.pruner.sensitivity import Sensitivity
 from optimize.pruner.settings import Pruning
 from optimize.pruner.size import amount
@@ -70,21 +71,19 @@ def prune(model: nn.Module, imgsz: Size, settings: Pruning, scanned: Sequence[Se
     if (settings.scope == "measured") != (scanned is not None):
         raise ValueError("`prune` gets a scan for the scope `measured`, and for no other")
     began = time.perf_counter()
-    now, before = _measured(model, imgsz, settings.target)
-    whole = _measured(load(settings.original), imgsz, settings.target)[0] if settings.original else now
-    chosen = select(model, imgsz, settings, before, now, Goal(settings.target, whole, settings.share), scanned)
-    cut(model, chosen.trace.uses, chosen.removed())
-    coupling.refresh(model)
-    left, after = _measured(model, imgsz, settings.target)
-    if not isclose(left, chosen.left, rel_tol=1e-3):
-        raise MeasurementError(
-            f"The pruned model has {left} {settings.target}, but {chosen.left:.0f} were calculated, so neither number "
-            "can be trusted; please report this model."
-        )
+    before = count(deployed(model), imgsz)
+    original = load(settings.original) if settings.original else deepcopy(model)
+    by_time = None
+    if settings.deployment:
+        chosen, reached, by_time = select_by_time(model, original, imgsz, settings, settings.deployment, scanned)
+        narrow(model, chosen)
+    else:
+        chosen, reached = _cut_by_count(model, original, imgsz, settings, before, scanned)
+    after = count(deployed(model), imgsz)
     return Pruned(
         target=settings.target,
         asked=settings.share,
-        reached=1 - left / whole,
+        reached=reached,
         flops=(before.flops, after.flops),
         parameters=(before.parameters, after.parameters),
         ratio=chosen.ratio,
@@ -97,13 +96,43 @@ def prune(model: nn.Module, imgsz: Size, settings: Pruning, scanned: Sequence[Se
         min_width=settings.min_width,
         protect=settings.protect,
         layers=_layers(chosen, before, after, coupling.unfused_names(model), settings),
+        time=by_time,
     )
 
 
-def _measured(model: nn.Module, imgsz: Size, target: str) -> tuple[int, Cost]:
+def _cut_by_count(
+    model: nn.Module,
+    original: nn.Module,
+    imgsz: Size,
+    settings: Pruning,
+    before: Cost,
+    scanned: Sequence[Sensitivity] | None,
+) -> tuple[Selection, float]:
+    """Cut `model`, in place, until the share of what is counted is gone; what was chosen, and the share that is gone.
+
+    Args:
+        model: the model to cut.
+        original: that the share refers to.
+        imgsz, settings, scanned: as in `prune`.
+        before: cost of the deployed form of `model`.
+    """
+    target = settings.target
+    now, whole = (_amount(one, imgsz, target) for one in (model, original))
+    sizing = counted(model, before, target, now)
+    chosen = select(model, imgsz, settings, Goal(target, whole, settings.share), sizing, scanned)
+    narrow(model, chosen)
+    left = _amount(model, imgsz, target)
+    if not isclose(left, chosen.left, rel_tol=1e-3):
+        raise MeasurementError(
+            f"The pruned model has {left} {target}, but {chosen.left:.0f} were calculated, so neither number can be "
+            "trusted; please report this model."
+        )
+    return chosen, 1 - left / whole
+
+
+def _amount(model: nn.Module, imgsz: Size, target: str) -> int:
     fused = deployed(model)
-    cost = count(fused, imgsz)
-    return amount(target, fused, cost), cost
+    return amount(target, fused, count(fused, imgsz))
 
 
 def _layers(

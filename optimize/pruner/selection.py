@@ -12,6 +12,7 @@ from optimize.input_size import Size
 from optimize.measure.cost import Cost
 from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import Goal, allowed, cheapest, check_reach, search
+from optimize.pruner.cut import cut
 from optimize.pruner.score import rank
 from optimize.pruner.sensitivity import Sensitivity, scores_of
 from optimize.pruner.settings import Pruning
@@ -58,20 +59,42 @@ class Selection:
         return reasons
 
 
+def narrow(model: nn.Module, chosen: Selection) -> None:
+    """Remove from `model`, in place, the channels that `chosen` doesn't keep."""
+    cut(model, chosen.trace.uses, chosen.removed())
+    coupling.refresh(model)
+
+
+Sizing = Callable[[Trace, list[Block]], Callable[[np.ndarray], float]]
+
+
+def counted(model: nn.Module, cost: Cost, target: str, now: float) -> Sizing:
+    """What a model that keeps so many units of each block has of `target`, one of `size.TARGETS`.
+
+    Args:
+        model: the model.
+        cost: of its deployed form.
+        target: what is counted.
+        now: how much `model` has of it.
+    """
+    names = coupling.unfused_names(model)
+    running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
+    return lambda traced, coupled: Remaining(traced, coupled, terms(target, model, traced, running), now)
+
+
 def select(
     model: nn.Module,
     imgsz: Size,
     settings: Pruning,
-    cost: Cost,
-    now: float,
     goal: Goal,
+    sizing: Sizing,
     scanned: Sequence[Sensitivity] | None = None,
 ) -> Selection:
     """Select the channels to remove from `model` to reach `goal`.
 
     Args:
-        cost: cost of the deployed form of `model`.
-        now: how much of the goal's target `model` has.
+        sizing: from the trace of `model` and its blocks to how much of the goal's target is left, as a function of the
+            units that each block keeps.
         scanned: what `Scan` measured of `model`, for the scope `measured`.
 
     Raises:
@@ -94,9 +117,7 @@ def select(
         options.append(np.array([block.units]) if dense[i] else widths)
         if len(options[i]) == 1:
             dense[i] = dense[i] or f"too narrow to shrink in steps of {settings.round_to}"
-    names = coupling.unfused_names(model)
-    running = {names.get(layer.name, layer.name) for layer in cost.layers if layer.flops}
-    size = Remaining(traced, coupled, terms(goal.target, model, traced, running), now)
+    size = sizing(traced, coupled)
     check_reach(size, options, goal)
     if scanned is None:
         choice = search(size, options, _removal(ranks, options, settings.scope), goal)

@@ -6,9 +6,11 @@ from pathlib import Path
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.identity import OUTSIDE
+from optimize.pruner.latency.deployment import Deployment
 from optimize.pruner.score import Criterion
 from optimize.pruner.size import TARGETS
 
+LATENCY = "latency"  # the target beside `TARGETS` that is measured, not counted
 SCOPES = ("measured", "local", "global")
 
 
@@ -20,8 +22,8 @@ class Pruning:
         criterion: scores how much channels matter.
         original: with several steps, the checkpoint that `share` refers to; None for the checkpoint that is pruned.
             Not in the repr, since every variant's first step is its digest.
+        deployment: whose latency is the target; None for other targets.
         data: the data set on whose training images the scope `measured` measures the loss; None for other scopes.
-        device: where it does so.
     """
 
     share: float
@@ -34,6 +36,9 @@ class Pruning:
     min_width: int = 8
     protect: tuple[str, ...] = ()
     steps: int = 1
+    deploy: str | None = field(default=None, metadata=OUTSIDE)  # `deployment` stands for both
+    table: Path | None = field(default=None, metadata=OUTSIDE)
+    deployment: Deployment | None = None
     data: Dataset | None = None
     images: int = 32
     seed: int = 0
@@ -41,7 +46,14 @@ class Pruning:
 
     def __post_init__(self) -> None:
         _require(0 <= self.share < 1, f"prune={self.share:g}", "0 <= prune < 1; give the share to remove")
-        _require(self.target in TARGETS, f"pruner.target={self.target}", " or ".join(TARGETS))
+        targets = (*TARGETS, LATENCY)
+        _require(self.target in targets, f"pruner.target={self.target}", " or ".join(targets))
+        for key in ("deploy", "table"):
+            if getattr(self, key) is not None and self.target != LATENCY:
+                raise InputError(
+                    f"pruner.{key}={getattr(self, key)} is for pruner.target={LATENCY}, and the target is "
+                    f"{self.target}; give pruner.target={LATENCY}, or leave pruner.{key} out."
+                )
         _require(self.scope in SCOPES, f"pruner.scope={self.scope}", " or ".join(SCOPES))
         if self.scope == "measured" and self.data is None:
             raise InputError("pruner.scope=measured needs labelled images; give data, or pruner.scope=local.")

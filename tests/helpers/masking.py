@@ -10,8 +10,7 @@ from helpers.random_models import build
 from optimize.input_size import square
 from optimize.measure.cost import count
 from optimize.pruner.budget import Goal
-from optimize.pruner.cut import cut
-from optimize.pruner.selection import Selection, select
+from optimize.pruner.selection import Selection, counted, narrow, select
 from optimize.pruner.settings import Pruning
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed
@@ -33,10 +32,10 @@ def pruned(name: str, imgsz: int, settings: Pruning) -> Case:
 def prune(name: str, dense: nn.Module, imgsz: int, settings: Pruning) -> Case:
     """`dense` and what it is pruned to; both float64."""
     cost = count(deployed(dense), square(imgsz))
-    chosen = select(dense, square(imgsz), settings, cost, cost.flops, Goal("flops", cost.flops, settings.share))
+    goal = Goal("flops", cost.flops, settings.share)
+    chosen = select(dense, square(imgsz), settings, goal, counted(dense, cost, "flops", cost.flops))
     model = deepcopy(dense)
-    cut(model, chosen.trace.uses, chosen.removed())
-    coupling.refresh(model)
+    narrow(model, chosen)
     return Case(name, dense, model, chosen)
 
 

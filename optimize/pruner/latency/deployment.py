@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimize.identity import OUTSIDE
+from optimize.pruner.latency.samples import LatencySamples
 
 if TYPE_CHECKING:
     from optimize.runtime.session import Runtime
@@ -23,6 +24,8 @@ class Deployment:
         version: of the runtime's package.
         runtime: the runtime itself.
         store: where measurements are kept.
+        table: SHA-256 of a table that was measured elsewhere; empty for one that is measured here.
+        samples: its content; None for one that is measured here.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Deployment:
     version: str
     runtime: "Runtime" = field(repr=False, metadata=OUTSIDE)
     store: Path = field(repr=False, metadata=OUTSIDE)
+    table: str = ""
+    samples: LatencySamples | None = field(default=None, repr=False, metadata=OUTSIDE)
 
     def __str__(self) -> str:
         return f"{self.name}-{self.precision}"

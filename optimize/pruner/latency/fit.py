@@ -8,7 +8,7 @@ A table of layers' times was used so by Shen et al., Structural Pruning via Late
 there every width is measured, here the widths between those of the timed networks follow from the fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import nnls
@@ -74,6 +74,15 @@ def fit(samples: LatencySamples) -> Fit:
         rest=float(rest),
         profiling=float(1 / scale),
     )
+
+
+def errors(samples: LatencySamples) -> np.ndarray:
+    """How far the time of each network lies from what the others predict, as a share of it."""
+    found = []
+    for number, network in enumerate(samples.networks):
+        others = samples.networks[:number] + samples.networks[number + 1 :]
+        found.append(fit(replace(samples, networks=others)).milliseconds(network.widths) / network.milliseconds - 1)
+    return np.array(found)
 
 
 def _pooled(samples: LatencySamples, whole: np.ndarray) -> Fit:

@@ -23,7 +23,7 @@ from optimize.yolo import coupling
 
 log = logging.getLogger(__name__)
 
-NETWORKS = 16  # with 12, 16 or 30 of them the median error of others was 1 % (docs/latency_table.md)
+NETWORKS = 20  # with 12, 16 or 30 of them the median error of others was 1 % on a quiet machine
 ENDING = ".latency.json"
 STAGE = "latency table"
 
@@ -73,17 +73,16 @@ def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, see
             return deploy(network, deployment.runtime, deployment.precision, imgsz, folder / str(number))
 
         networks = [deployed(number) for number in range(count)]
-    latencies = timing.timed(deployment.runtime, networks, deployment.threads, seed)
+    timed = timing.timed(deployment.runtime, networks, deployment.threads, seed)
     profiles = timing.profiled(deployment.runtime, networks, deployment.threads)
     renamed = coupling.unfused_names(source.model)
-    original = latencies.latencies[0].median_ms
     times = tuple(
         NetworkTime(
             widths=source.widths(kept),
-            milliseconds=original / latency.speedup,
+            milliseconds=timed.milliseconds * share,
             layers=timing.by_known_layer(profile, list(source.layers), renamed) if profile else None,
         )
-        for kept, latency, profile in zip(units, latencies.latencies, profiles, strict=True)
+        for kept, share, profile in zip(units, (1.0, *timed.shares), profiles, strict=True)
     )
     return LatencySamples(
         architecture=architecture(source.model),
@@ -94,19 +93,19 @@ def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, see
         recipe=deployment.recipe,
         cpu=deployment.cpu,
         threads=deployment.threads,
-        noise=latencies.noise,
-        layers=_shapes(source),
+        noise=timed.noise,
+        layers=shapes(source),
         networks=times,
     )
 
 
-def _shapes(source: Traced) -> dict[str, LayerShape]:
+def shapes(source: Traced) -> dict[str, LayerShape]:
     """What every layer computes; one that runs at several sizes, as in a shared head, has the sum over them."""
-    shapes = dict[str, LayerShape]()
+    by_name = dict[str, LayerShape]()
     for term in source.trace.terms:
         if term.layer in source.layers:
             weight = source.model.get_submodule(term.layer).get_parameter("weight")
             positions = term.scale / max(weight.shape[2:].numel(), 1)
-            before = shapes.get(term.layer, LayerShape(0.0, 0.0))
-            shapes[term.layer] = LayerShape(before.multiply_adds + term.scale, before.positions + positions)
-    return {name: shapes[name] for name in source.layers}
+            before = by_name.get(term.layer, LayerShape(0.0, 0.0))
+            by_name[term.layer] = LayerShape(before.multiply_adds + term.scale, before.positions + positions)
+    return {name: by_name[name] for name in source.layers}

@@ -1,8 +1,10 @@
 """Networks of one architecture with random widths, as a runtime deploys them, to be timed."""
 
+from contextlib import redirect_stderr
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from optimize.input_size import Size
+from optimize.measure.cost import count
 from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import allowed
 from optimize.pruner.cut import cut
@@ -18,7 +21,7 @@ from optimize.pruner.trace import Trace
 from optimize.pruner.tracker import trace
 from optimize.variant import Variant
 from optimize.yolo import coupling
-from optimize.yolo.checkpoint import save
+from optimize.yolo.checkpoint import deployed, save
 
 if TYPE_CHECKING:
     from optimize.runtime.session import Runtime
@@ -47,10 +50,12 @@ class Traced:
         return {name: tuple(round(by_use[use]) for use in uses) for name, uses in self.layers.items()}
 
 
-def traced(model: nn.Module, imgsz: Size, deployed: set[str]) -> Traced:
-    """Trace `model`; `deployed` are the names of the layers that run when it is deployed."""
+def traced(model: nn.Module, imgsz: Size) -> Traced:
+    """Trace the channels of `model`; its layers are those that run when it is deployed."""
     channels = trace(coupling.traceable(model), imgsz, coupling.RULES, coupling.HALVING, coupling.predictions)
-    layers = {t.layer: t.uses for t in reversed(channels.terms) if t.layer in deployed}
+    names = coupling.unfused_names(model)
+    running = {names.get(layer.name, layer.name) for layer in count(deployed(model), imgsz).layers if layer.flops}
+    layers = {term.layer: term.uses for term in reversed(channels.terms) if term.layer in running}
     return Traced(model, channels, blocks(channels), dict(reversed(layers.items())))
 
 
@@ -60,7 +65,7 @@ def architecture(model: nn.Module) -> str:
     return sha256("\n".join((type(model).__name__, *shapes)).encode()).hexdigest()[:16]
 
 
-def random_units(coupled: list[Block], count: int, seed: int) -> list[np.ndarray]:
+def random_units(coupled: list[Block], number: int, seed: int) -> list[np.ndarray]:
     """For each of `count` networks the units that each block keeps; the first network keeps all of them.
 
     The networks differ in size and, around it, block by block, so that no width follows from another.
@@ -68,7 +73,7 @@ def random_units(coupled: list[Block], count: int, seed: int) -> list[np.ndarray
     rng = np.random.default_rng(seed)
     options = [np.array([b.units]) if b.frozen else allowed(b, STEP, MOST_REMOVED, STEP) for b in coupled]
     networks = [np.array([block.units for block in coupled])]
-    for size in (np.arange(count - 1) + 0.5) / max(count - 1, 1):
+    for size in (np.arange(number - 1) + 0.5) / max(number - 1, 1):
         mean = 0.25 + 0.75 * size
         shares = np.clip(mean + rng.uniform(-APART, APART, len(options)), 0, 1)
         networks.append(np.array([o[np.abs(o - s * o[-1]).argmin()] for o, s in zip(options, shares, strict=True)]))
@@ -102,7 +107,8 @@ def deploy(model: nn.Module, runtime: "Runtime", precision: str, imgsz: Size, fo
         target = exported.path
     elif precision == "int8":
         noise = np.random.default_rng(0).random((1, 3, imgsz.height, imgsz.width), dtype=np.float32)
-        runtime.quantizer(exported.path, [noise], runtime.int8_recipes()[0]).write(target)
+        with redirect_stderr(StringIO()):  # a bar of the quantizer's for each of twenty networks
+            runtime.quantizer(exported.path, [noise], runtime.int8_recipes()[0]).write(target)
     else:
         writer = runtime.writer(precision)
         if isinstance(writer, str):

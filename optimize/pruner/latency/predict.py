@@ -11,18 +11,17 @@ from optimize.pruner.trace import Trace
 class PredictedLatency:
     """Milliseconds of a call; it takes microseconds, as `size.Remaining` does for FLOPs."""
 
-    def __init__(self, fit: Fit, layers: dict[str, tuple[int, ...]], trace: Trace, blocks: list[Block]):
+    def __init__(self, fit: Fit, trace: Trace, blocks: list[Block]):
         """Prepare the sum.
 
         Args:
             fit: what each layer takes.
-            layers: by name, the uses that hold the output and input channels of each of its layers.
-            trace: the layers that hold each channel of the model.
+            trace: the layers that hold each channel of a model with these layers, pruned already or not.
             blocks: its blocks.
         """
-        by_use = widths_by_use(trace, blocks)
-        nothing = np.zeros((1, len(blocks)))
-        by_use = np.concatenate([by_use, nothing])  # the last row: a layer of one width has no input of its own
+        nothing = np.zeros((1, len(blocks)))  # the last row: a layer of one width has no input of its own
+        by_use = np.concatenate([widths_by_use(trace, blocks), nothing])
+        layers = {term.layer: term.uses for term in reversed(trace.terms)}
         uses = [layers[time.layer] for time in fit.layers]
         self._outputs = by_use[[use[0] for use in uses]]
         self._inputs = by_use[[use[1] if len(use) > 1 else -1 for use in uses]]

@@ -1,11 +1,14 @@
 """Times networks by the clock of the report, and by layer, for a latency table."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from optimize.host.quiet import timing
 from optimize.measure import latency
-from optimize.measure.latency import Subject, Timing
+from optimize.measure.latency import Subject
 from optimize.measure.profile import Profile, interleaved
 from optimize.variant import Variant
 
@@ -15,11 +18,42 @@ if TYPE_CHECKING:
 ROUNDS, SECONDS = 12, 2.5  # rounds of the clock, and what all visits of one network may take in them
 
 
-def timed(runtime: "Runtime", variants: Sequence[Variant], threads: int, seed: int) -> Timing:
-    """Latencies of `variants`, each relative to the first."""
-    subjects: list[Subject] = [(runtime.open, variant) for variant in variants]
+@dataclass(frozen=True)
+class Timed:
+    """Networks that were timed with the original.
+
+    Attributes:
+        milliseconds: of the original.
+        shares: of its time that each other network takes.
+        noise: how far the times of the original's processes lie from their mean at most, as a share.
+    """
+
+    milliseconds: float
+    shares: tuple[float, ...]
+    noise: float
+
+
+def timed(
+    runtime: "Runtime", networks: Sequence[Variant], threads: int, seed: int, rounds: int = ROUNDS, originals: int = 3
+) -> Timed:
+    """Time `networks`, the original first, which is opened `originals` times.
+
+    Two processes of one file differ by some percent for as long as they live, and an unlucky one of the original would
+    shift all shares.
+
+    Raises:
+        Untimed: one of them can't be opened or called.
+    """
+    subjects: list[Subject] = [(runtime.open, variant) for variant in (*[networks[0]] * originals, *networks[1:])]
     with timing():
-        return latency.measure(subjects, threads, ROUNDS, seed, [0] * len(subjects), SECONDS)
+        found = latency.measure(subjects, threads, rounds, seed, [0] * len(subjects), SECONDS)
+    shares = np.array([1 / one.speedup for one in found.latencies])
+    mean = float(np.exp(np.log(shares[:originals]).mean()))
+    return Timed(
+        milliseconds=found.latencies[0].median_ms * mean,
+        shares=tuple((shares[originals:] / mean).tolist()),
+        noise=float(np.abs(shares[:originals] / mean - 1).max()),
+    )
 
 
 def profiled(runtime: "Runtime", variants: Sequence[Variant], threads: int) -> tuple[Profile | None, ...]:

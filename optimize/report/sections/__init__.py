@@ -5,7 +5,17 @@ The page, report.md and the terminal iterate over them in this order. To add one
 
 from collections.abc import Callable
 
-from optimize.report.sections import all_images, bounds, devices, equal_time, layers, limits, quantization, saved
+from optimize.report.sections import (
+    all_images,
+    bounds,
+    devices,
+    equal_time,
+    latency_target,
+    layers,
+    limits,
+    quantization,
+    saved,
+)
 from optimize.report.sections.section import Section
 from optimize.result import Report
 
@@ -13,6 +23,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     all_images.section,
     equal_time.section,
     devices.section,
+    latency_target.section,
     quantization.section,
     saved.section,
     limits.section,

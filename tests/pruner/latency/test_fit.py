@@ -1,5 +1,7 @@
 """What layers take is recovered from networks whose times follow a known formula, and predicted for other widths."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from helpers.random_models import build
 from optimize.input_size import square
 from optimize.measure.profile import LayerTime as ProfiledTime
 from optimize.measure.profile import Profile
-from optimize.pruner.latency.fit import fit
+from optimize.pruner.latency.fit import errors, fit
 from optimize.pruner.latency.networks import random_units, traced
 from optimize.pruner.latency.predict import PredictedLatency
 from optimize.pruner.latency.samples import LatencySamples, LayerShape, NetworkTime
@@ -54,6 +56,15 @@ def test_every_layer_is_recovered_and_what_none_explains():
     assert (c.fixed, c.per_pair) == pytest.approx((0.2, 1e-6), rel=1e-6)
 
 
+def test_errors_are_those_of_networks_that_were_left_out():
+    """One network that took twice as long as its widths say is told, since the others do not follow it."""
+    whole = samples()
+    assert errors(whole) == pytest.approx(np.zeros(16), abs=1e-6)
+    odd = replace(whole.networks[3], milliseconds=2 * whole.networks[3].milliseconds)
+    found = errors(replace(whole, networks=(*whole.networks[:3], odd, *whole.networks[4:])))
+    assert found[3] == pytest.approx(-0.5, abs=1e-6)
+
+
 def test_a_larger_step_is_not_taken_for_chance():
     """Where times are the same with and without rounding, the smaller step stays."""
     networks = tuple(
@@ -85,8 +96,7 @@ def test_networks_of_other_layers_are_refused():
 
 
 def test_a_prediction_is_the_sum_over_the_layers_at_the_widths_that_blocks_keep():
-    model = build("yolo11n")
-    source = traced(model, square(64), {name for name, _ in model.named_modules()})
+    source = traced(build("yolo11n").float(), square(64))
     rng, networks = np.random.default_rng(0), []
     units = random_units(source.blocks, 6, seed=0)
     for kept in units:
@@ -96,7 +106,7 @@ def test_a_prediction_is_the_sum_over_the_layers_at_the_widths_that_blocks_keep(
     conditions = ("0" * 16, square(64), "openvino", "1", "int8", "mixed", "cpu", 2, 0.01)
     shapes = dict.fromkeys(source.layers, LayerShape(1.0, 1.0))
     fitted = fit(LatencySamples(*conditions, layers=shapes, networks=tuple(networks)))
-    predicted = PredictedLatency(fitted, source.layers, source.trace, source.blocks)
+    predicted = PredictedLatency(fitted, source.trace, source.blocks)
     for kept in units:
         assert predicted(kept) == pytest.approx(fitted.milliseconds(source.widths(kept)), rel=1e-9)
 

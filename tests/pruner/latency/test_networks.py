@@ -12,7 +12,6 @@ from optimize.pruner.latency.deployment import Deployment
 from optimize.pruner.latency.networks import STEP, architecture, deploy, narrowed, random_units, traced
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
-from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed
 
 SIZE = square(64)
@@ -20,10 +19,7 @@ SIZE = square(64)
 
 @pytest.fixture(scope="module")
 def source():
-    model = build("yolo11n").float()
-    names = coupling.unfused_names(model)
-    running = {names.get(layer.name, layer.name) for layer in count(deployed(model), SIZE).layers if layer.flops}
-    return traced(model, SIZE, running)
+    return traced(build("yolo11n").float(), SIZE)
 
 
 def test_widths_are_random_and_the_first_network_is_the_original(source):

@@ -1,0 +1,83 @@
+"""Selects widths for a latency target, from the table to the record of how it was met."""
+
+from collections import Counter
+from collections.abc import Sequence
+from copy import deepcopy
+from functools import partial
+
+import numpy as np
+from torch import nn
+
+from optimize.input_size import Size
+from optimize.pruner.budget import Goal
+from optimize.pruner.latency.deployment import Deployment
+from optimize.pruner.latency.fit import Fit, errors, fit
+from optimize.pruner.latency.make import samples_of
+from optimize.pruner.latency.networks import traced
+from optimize.pruner.latency.predict import PredictedLatency
+from optimize.pruner.latency.samples import LatencySamples
+from optimize.pruner.latency.target import Attempt, aim, stopwatch
+from optimize.pruner.latency.timing import Timed
+from optimize.pruner.selection import Selection, narrow, select
+from optimize.pruner.sensitivity import Sensitivity
+from optimize.pruner.settings import Pruning
+from optimize.work import TimeTarget
+
+
+def select_by_time(
+    model: nn.Module,
+    original: nn.Module,
+    imgsz: Size,
+    settings: Pruning,
+    deployment: Deployment,
+    scanned: Sequence[Sensitivity] | None = None,
+) -> tuple[Selection, float, TimeTarget]:
+    """What to keep of `model` so that the share of the time of `original` goes; the share that is gone; the record.
+
+    Raises:
+        TargetOutOfReach: the share can't be reached; the sentence states the largest that can.
+        MeasurementError: the clock can't tell, or a network can't be timed.
+    """
+    source = traced(original, imgsz)
+    samples = deployment.samples or samples_of(source, imgsz, deployment, settings.seed)
+    fitted = fit(samples)
+    whole = fitted.milliseconds(source.widths(np.array([block.units for block in source.blocks])))
+
+    def choose(share: float) -> Selection:
+        goal = Goal(settings.target, whole, share)
+        return select(model, imgsz, settings, goal, partial(PredictedLatency, fitted), scanned)
+
+    if deployment.samples:
+        chosen = choose(settings.share)
+        return chosen, 1 - chosen.left / whole, _record(samples, fitted, deployment, 1 - chosen.left / whole, None)
+    with stopwatch(original, imgsz, deployment, settings.seed) as time:
+
+        def measure(chosen: Selection) -> tuple[float, Timed]:
+            narrowed = deepcopy(model)
+            narrow(narrowed, chosen)
+            return time(narrowed)
+
+        best = aim(settings.share, whole, choose, measure)
+    predicted = 1 - best.chosen.left / whole
+    return best.chosen, 1 - best.left, _record(samples, fitted, deployment, predicted, best)
+
+
+def _record(
+    samples: LatencySamples, fitted: Fit, deployment: Deployment, predicted: float, best: Attempt | None
+) -> TimeTarget:
+    apart = np.abs(errors(samples))
+    return TimeTarget(
+        deployment=str(deployment),
+        cpu=samples.cpu,
+        threads=samples.threads,
+        networks=len(samples.networks),
+        noise=samples.noise,
+        error=float(np.median(apart)),
+        worst=float(apart.max()),
+        steps=dict(sorted(Counter(layer.step for layer in fitted.layers).items())),
+        rest_ms=fitted.rest,
+        profiling=fitted.profiling,
+        predicted=predicted,
+        milliseconds=(best.timed.milliseconds, best.timed.milliseconds * best.left) if best else None,
+        attempts=best.number if best else 0,
+    )

@@ -1,0 +1,112 @@
+"""Selects widths so that a share of the milliseconds in one runtime and precision goes.
+
+The latency table predicts what a choice of widths would take, so that the choice can weigh milliseconds against the
+loss. Then the narrowed network and the original are timed, and where the share was missed, the next choice aims by as
+much beside it.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from torch import nn
+
+from optimize.errors import MeasurementError, TargetOutOfReach
+from optimize.input_size import Size
+from optimize.measure.latency import ALIKE
+from optimize.pruner.latency import timing
+from optimize.pruner.latency.deployment import Deployment
+from optimize.pruner.latency.networks import deploy
+from optimize.pruner.latency.timing import Timed
+from optimize.pruner.selection import Selection
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS, TIMINGS = 4, 3
+CLOSE = 0.02  # of the time asked for; a choice that comes as close is taken
+ROUNDS, OPENED = 30, 3  # of each timing; processes of each network
+
+Choose = Callable[[float], Selection]  # widths by which the predicted time loses a share
+Time = Callable[[nn.Module], tuple[float, Timed]]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One choice of widths that was timed.
+
+    Attributes:
+        chosen: the widths.
+        left: share of the original's time that they take.
+        timed: the timing.
+        number: of this attempt, from 1.
+    """
+
+    chosen: Selection
+    left: float
+    timed: Timed
+    number: int
+
+
+def aim(share: float, whole: float, choose: Choose, measure: Callable[[Selection], tuple[float, Timed]]) -> Attempt:
+    """The attempt that comes closest to removing `share` of the original's time.
+
+    Args:
+        share: of the time to remove.
+        whole: predicted milliseconds of the original.
+        choose: selects widths.
+        measure: times a selection: the share of the original's time that it takes, and the timing.
+
+    Raises:
+        TargetOutOfReach: the share can't be reached; the sentence states the largest that can.
+        MeasurementError: as `measure`.
+    """
+    aimed, attempts = share, list[Attempt]()
+    for number in range(1, ATTEMPTS + 1):
+        try:
+            chosen = choose(aimed)
+        except TargetOutOfReach:
+            if not attempts:
+                raise
+            break  # the correction leads beyond what is possible; the closest so far is taken
+        attempts.append(Attempt(chosen, *measure(chosen), number))
+        predicted, left = chosen.left / whole, attempts[-1].left
+        log.info("attempt %d: %.1f %% of the time was predicted, %.1f %% timed", number, 100 * predicted, 100 * left)
+        if _miss(attempts[-1], share) <= CLOSE:
+            break
+        aimed = 1 - predicted * (1 - share) / left
+    return min(attempts, key=lambda attempt: _miss(attempt, share))
+
+
+def _miss(attempt: Attempt, share: float) -> float:
+    return abs(attempt.left / (1 - share) - 1)
+
+
+@contextmanager
+def stopwatch(original: nn.Module, imgsz: Size, deployment: Deployment, seed: int) -> Iterator[Time]:
+    """A function that times a narrowed network against `original` in a deployment.
+
+    It returns the share of the original's time that is left, and the timing, and raises a MeasurementError where two
+    processes of one file differ too much to tell.
+    """
+    runtime, threads = deployment.runtime, deployment.threads
+    with TemporaryDirectory() as folder:
+        reference = deploy(original, runtime, deployment.precision, imgsz, Path(folder, "0"))
+        places = (Path(folder, str(number)) for number in count(1))
+
+        def time(network: nn.Module) -> tuple[float, Timed]:
+            narrow = deploy(network, runtime, deployment.precision, imgsz, next(places))
+            for _ in range(TIMINGS):
+                timed = timing.timed(runtime, [reference, *[narrow] * OPENED], threads, seed, ROUNDS, OPENED)
+                if timed.noise <= ALIKE:
+                    return float(np.exp(np.log(timed.shares).mean())), timed
+            raise MeasurementError(
+                f"processes of one file differ by {timed.noise:.1%} in their time, so a latency target can't be met "
+                "here and now; end other programs and try again, or give pruner.target=flops."
+            )
+
+        yield time

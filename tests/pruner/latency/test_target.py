@@ -1,0 +1,72 @@
+"""A share of the time is aimed at again where it was missed, and what the clock can't tell is not guessed."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from optimize.errors import MeasurementError, TargetOutOfReach
+from optimize.input_size import square
+from optimize.pruner.latency import target
+from optimize.pruner.latency.target import ATTEMPTS, CLOSE, aim, stopwatch
+from optimize.pruner.latency.timing import Timed
+
+WHOLE = 10.0  # predicted milliseconds of the original
+QUIET = Timed(9.0, (0.5,), noise=0.01)
+
+
+def chooser(most: float = 1.0):
+    """Widths that the table says to take exactly the time that is asked for, up to a share of `most` removed."""
+
+    def choose(share: float) -> SimpleNamespace:
+        if share > most:
+            raise TargetOutOfReach(f"at most {most}")
+        return SimpleNamespace(left=WHOLE * (1 - share))
+
+    return choose
+
+
+def test_the_first_attempt_is_taken_where_the_table_is_right():
+    found = aim(0.4, WHOLE, chooser(), lambda chosen: (chosen.left / WHOLE * 1.01, QUIET))
+    assert (found.number, found.left) == (1, pytest.approx(0.606))
+
+
+def test_a_table_that_is_wrong_by_a_factor_is_corrected_at_once():
+    """Networks take 1.2 times as long as predicted: 0.5 of the time must be predicted for 0.6."""
+    found = aim(0.4, WHOLE, chooser(), lambda chosen: (chosen.left / WHOLE * 1.2, QUIET))
+    assert found.number == 2
+    assert found.left == pytest.approx(0.6)
+    assert found.chosen.left == pytest.approx(5.0)
+
+
+def test_the_closest_attempt_is_taken_where_none_is_close():
+    shares = iter((0.9, 0.7, 0.65, 0.8))
+    found = aim(0.4, WHOLE, chooser(), lambda chosen: (next(shares), QUIET))
+    assert (found.number, found.left) == (3, 0.65)
+    assert ATTEMPTS == 4
+    assert not list(shares)
+    assert abs(0.65 / 0.6 - 1) > CLOSE
+
+
+def test_a_share_out_of_reach_is_refused_only_where_none_was_timed():
+    with pytest.raises(TargetOutOfReach, match=r"at most 0\.3"):
+        aim(0.4, WHOLE, chooser(0.3), lambda chosen: (0.6, QUIET))
+    found = aim(0.4, WHOLE, chooser(0.41), lambda chosen: (0.7, QUIET))  # a second one would have to lose 0.49
+    assert (found.number, found.left) == (1, 0.7)
+
+
+def test_a_clock_that_is_too_noisy_is_told(monkeypatch):
+    timings = []
+    monkeypatch.setattr(target, "deploy", lambda *_: "a file")
+    monkeypatch.setattr(
+        target.timing, "timed", lambda *_: timings.append(1) or Timed(9.0, (0.5, 0.6, 0.55), noise=0.081)
+    )
+    here = SimpleNamespace(runtime="openvino", threads=2, precision="int8")
+    with (
+        stopwatch(None, square(64), here, seed=0) as time,
+        pytest.raises(MeasurementError, match=r"8.1%.*target=flops"),
+    ):
+        time(None)
+    assert len(timings) == target.TIMINGS
+    monkeypatch.setattr(target.timing, "timed", lambda *_: Timed(9.0, (0.4, 0.9), noise=0.01))
+    with stopwatch(None, square(64), here, seed=0) as time:
+        assert time(None)[0] == pytest.approx(0.6)  # the geometric mean of both processes
