@@ -35,7 +35,7 @@ class Pruning:
     protect: tuple[str, ...] = ()
     steps: int = 1
     data: Dataset | None = None
-    images: int = 32
+    images: int = 16
     seed: int = 0
     device: str | None = field(default=None, metadata=OUTSIDE)
 
