@@ -34,8 +34,8 @@ from optimize.yolo.loss import batches, losing
 
 NAME, BEGUN = "scan.json", "begun.json"
 MOST = 2**28  # bytes of either
-SHARES = (0.25, 0.5, 0.75)  # of a block's units, which its trials keep; in between, the rise is interpolated
-LEAST = 0.01  # of the loss: a rise that is as good as none
+SHARES = (0.25, 0.75)  # of a block's units, which its trials keep; in between, the rise is interpolated
+LEAST = 0.01  # of the loss: a smaller rise needs no trial of a wider block
 BATCH = 16
 
 
@@ -72,7 +72,7 @@ class Scan:
 
     criterion: Criterion
     data: Dataset
-    images: int = 32
+    images: int = 16
     seed: int = 0
     device: str | None = field(default=None, metadata=OUTSIDE)
 
@@ -113,7 +113,7 @@ def scan(
 
     Args:
         begun: what an interrupted scan of the same model handed to `keep` last.
-        keep: gets what was measured, after every block.
+        keep: gets what was measured, after the scores and after every block.
 
     Raises:
         InputError: the criterion's scores are not finite.
@@ -123,12 +123,14 @@ def scan(
     coupled, device = blocks(traced), next(model.parameters()).device
     now = begun or Begun(tuple(_numbers(one) for one in rank(settings.criterion, model, imgsz, traced, coupled)))
     check_scores(now.scores, coupled)
+    keep(now)
     kept = [_kept(scores) for scores in now.scores]
     trials = [
         [narrowed(traced, block, np.argsort(scores or (), kind="stable")[: block.units - count]) for count in counts]
         for block, scores, counts in zip(coupled, now.scores, kept, strict=True)
     ]
     labelled, copy = batches(settings.data, settings.images, BATCH, settings.seed, imgsz, device), deepcopy(model)
+    copy.requires_grad_(False)
     with losing(copy, settings.data), bar("sensitivity of layers", len(labelled) * len(trials)) as tick:
         measure = tick(_row)
         for first, batch in zip(range(0, len(labelled) * len(trials), len(trials)), labelled, strict=True):
@@ -148,8 +150,8 @@ def scan(
 def _row(meter: Meter, trials: Sequence[Trial], first: tuple[float, ...] | None) -> tuple[float, ...]:
     """The rises in the trials of a block, the narrowest first.
 
-    In the `first` batch it ends with a trial that hardly raises the loss, since a wider one would raise it even less;
-    the other batches repeat the trials of the first one.
+    In the first batch a trial that hardly raises the loss is the last one, since wider ones would raise it even less;
+    other batches repeat the trials of the `first`.
     """
     rises: list[float] = []
     for trial in trials[: len(first)] if first is not None else trials:
@@ -161,8 +163,8 @@ def _row(meter: Meter, trials: Sequence[Trial], first: tuple[float, ...] | None)
 
 def _kept(scores: tuple[float, ...] | None) -> tuple[int, ...]:
     """How many units the trials of a block keep, ascending: each fewer than all, and at least one."""
-    units = len(scores or ())
-    return tuple(sorted({round(share * units) for share in SHARES} - {0, units}))
+    most = len(scores or (0,)) - 1
+    return tuple(sorted({min(max(round(share * (most + 1)), 1), most) for share in SHARES})) if most else ()
 
 
 def _numbers(scores: np.ndarray | None) -> tuple[float, ...] | None:

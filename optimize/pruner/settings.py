@@ -40,7 +40,7 @@ class Pruning:
     table: Path | None = field(default=None, metadata=OUTSIDE)
     deployment: Deployment | None = None
     data: Dataset | None = None
-    images: int = 32
+    images: int = 16
     seed: int = 0
     device: str | None = field(default=None, metadata=OUTSIDE)
 

@@ -27,7 +27,7 @@ def first_device(device: str | None) -> torch.device:
     """Where work runs that takes one device: on the first of `device`, which `check_device` let pass."""
     name = parse_device(device).split(",")[0]
     if not name:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     return torch.device(f"cuda:{name}" if name.isdigit() else name)
 
 

@@ -8,10 +8,12 @@ from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.data import DataLoader, Subset
 from ultralytics.cfg import get_cfg
 from ultralytics.data.utils import check_cls_dataset, check_det_dataset
 from ultralytics.engine.validator import BaseValidator
+from ultralytics.nn.modules import RTDETRDecoder
 from ultralytics.nn.tasks import BaseModel
 
 from optimize.dataset import Dataset
@@ -62,6 +64,33 @@ def loss(model: BaseModel, batch: dict[str, Tensor], seed: int) -> Tensor:
     """The loss of a batch, summed over its images; `model` is one that `losing` gave."""
     torch.manual_seed(seed)  # RT-DETR adds noise to its queries
     return model.loss(dict(batch))[0].sum()
+
+
+@contextmanager
+def outputs_of(model: BaseModel) -> Iterator[list[Tensor]]:
+    """Inside, a list of the numbers that the network gave when it ran last; gradients of the loss end at them.
+
+    It stays empty for RT-DETR, whose outputs are of the queries with the highest scores: after a change the same place
+    may belong to another object.
+    """
+    last: list[Tensor] = []
+
+    def hear(module: nn.Module, args: object, output: object) -> object:
+        output = tree_map_only(Tensor, _leaf, output)
+        last[:] = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+        return output
+
+    head = model.model[-1]
+    hook = None if isinstance(head, RTDETRDecoder) else head.register_forward_hook(hear)
+    try:
+        yield last
+    finally:
+        if hook is not None:
+            hook.remove()
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(torch.is_grad_enabled() and tensor.is_floating_point())
 
 
 def gradients(model: BaseModel, data: Dataset, count: int, seed: int, imgsz: Size) -> None:

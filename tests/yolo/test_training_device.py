@@ -9,7 +9,7 @@ from ultralytics.utils.torch_utils import select_device
 from helpers.commands import command
 from helpers.messages import like
 from optimize.errors import InputError
-from optimize.yolo.device import check_device
+from optimize.yolo.device import check_device, first_device
 
 GIVEN = (
     *(
@@ -56,6 +56,7 @@ def test_it_is_read_as_ultralytics_reads_it(device, gpus):
             check_device(device)
     else:
         check_device(device)
+        assert first_device(device) == select_device("" if device is None else device)
     torch.set_num_threads(threads)
 
 
