@@ -31,7 +31,7 @@ from optimize.pruner.budget import allowed
 from optimize.pruner.prune import prune
 from optimize.pruner.scan import SENSITIVITIES, Scan, scan
 from optimize.pruner.score import rank
-from optimize.pruner.sensitivity import Sensitivity, narrowed
+from optimize.pruner.sensitivity import Sensitivities, Sensitivity, narrowed
 from optimize.pruner.settings import Pruning
 from optimize.pruner.taylor import Taylor
 from optimize.pruner.tracker import trace
@@ -48,7 +48,7 @@ SHARES, SEEDS, OLD_IMAGES, OLD_TAYLOR = (0.3, 0.5, 0.6), (0, 1, 2), 32, 128
 HEAD = "data", "seed", "scan", "cpu_s", "share", "reached", "score", "folds"
 
 
-def old_scan(model: nn.Module, imgsz: Size, data: Dataset, seed: int) -> tuple[Sensitivity, ...]:
+def old_scan(model: nn.Module, imgsz: Size, data: Dataset, seed: int) -> Sensitivities:
     """As `optimize.pruner.sensitivity` of version 0.3 measured, at the default settings of pruning."""
     settings = Pruning(0, Taylor(data, OLD_TAYLOR, seed))
     traced = trace(coupling.traceable(model), imgsz, coupling.RULES, coupling.HALVING, coupling.predictions)
@@ -56,7 +56,7 @@ def old_scan(model: nn.Module, imgsz: Size, data: Dataset, seed: int) -> tuple[S
     ranks = rank(settings.criterion, model, imgsz, traced, coupled)
     labelled = batches(data, OLD_IMAGES, 16, seed, imgsz)
     images = sum(len(batch["img"]) for batch in labelled)
-    state, copy, found = model.state_dict(), deepcopy(model), []
+    copy, found = deepcopy(model), []
     with torch.no_grad(), losing(copy, data):
         whole = sum(float(loss(copy, batch, seed)) for batch in labelled)
         for block, scores in zip(coupled, ranks, strict=True):
@@ -67,18 +67,17 @@ def old_scan(model: nn.Module, imgsz: Size, data: Dataset, seed: int) -> tuple[S
             nearest = {int(np.abs(option - share * option[-1]).argmin()) for share in (0.25, 0.5, 0.75)}
             kept, rises = [int(option[i]) for i in sorted(nearest - {len(option) - 1})], []
             for count in kept:
-                narrowed(traced, block, scores.argsort(kind="stable")[: block.units - count]).zero(copy)
-                rises.append((sum(float(loss(copy, batch, seed)) for batch in labelled) - whole) / images)
-                copy.load_state_dict(state)
+                with narrowed(traced, block, scores.argsort(kind="stable")[: block.units - count]).without(copy):
+                    rises.append((sum(float(loss(copy, batch, seed)) for batch in labelled) - whole) / images)
             found.append(Sensitivity(tuple(scores.tolist()), tuple(kept), tuple(rises)))
-    return tuple(found)
+    return Sensitivities(tuple(found), {})
 
 
-def new_scan(model: nn.Module, imgsz: Size, data: Dataset, seed: int) -> tuple[Sensitivity, ...]:
+def new_scan(model: nn.Module, imgsz: Size, data: Dataset, seed: int) -> Sensitivities:
     return scan(model.to(memory_format=torch.channels_last), imgsz, Scan(Taylor(data, seed=seed), data, seed=seed))
 
 
-SCANS: dict[str, Callable[[nn.Module, Size, Dataset, int], tuple[Sensitivity, ...]]] = {
+SCANS: dict[str, Callable[[nn.Module, Size, Dataset, int], Sensitivities]] = {
     "old": old_scan,
     "new": new_scan,
 }

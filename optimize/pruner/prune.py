@@ -1,7 +1,6 @@
 """Remove a share of a model's FLOPs by removing whole channels."""
 
 import time
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import isclose
@@ -17,7 +16,7 @@ from optimize.pruner.budget import Goal
 from optimize.pruner.latency.by_time import select_by_time
 from optimize.pruner.scan import read
 from optimize.pruner.selection import Selection, counted, narrow, select
-from optimize.pruner.sensitivity import Sensitivity
+from optimize.pruner.sensitivity import Sensitivities
 from optimize.pruner.settings import Pruning
 from optimize.pruner.size import amount
 from optimize.store.apply import write_report
@@ -54,7 +53,7 @@ class Prune:
         return replace(variant, path=folder / "pruned.pt", tags=tags)
 
 
-def prune(model: nn.Module, imgsz: Size, settings: Pruning, scanned: Sequence[Sensitivity] | None = None) -> Pruned:
+def prune(model: nn.Module, imgsz: Size, settings: Pruning, scanned: Sensitivities | None = None) -> Pruned:
     """Prune `model` for an input of `imgsz`, in place.
 
     The pruned model consists of the same ultralytics modules. FLOPs are those of the deployed graph: fused, one head.
@@ -106,7 +105,7 @@ def _cut_by_count(
     imgsz: Size,
     settings: Pruning,
     before: Cost,
-    scanned: Sequence[Sensitivity] | None,
+    scanned: Sensitivities | None,
 ) -> tuple[Selection, float]:
     """Cut `model`, in place, until the share of what is counted is gone; what was chosen, and the share that is gone.
 
@@ -148,13 +147,14 @@ def _layers(
     for use, gone, reason in zip(chosen.trace.uses, chosen.removed(), chosen.reasons(), strict=True):
         if use.side == "out":
             was, now = old.get(use.layer), new.get(use.layer)
+            removed = any(branch.holds(use.layer) for branch in chosen.branches)
             changes.append(
                 LayerChange(
                     name=use.layer,
-                    width=(len(use.ids), len(use.ids) - len(gone)),
+                    width=(len(use.ids), 0 if removed else len(use.ids) - len(gone)),
                     flops=(was.flops if was else 0, now.flops if now else 0),
                     parameters=(was.parameters if was else 0, now.parameters if now else 0),
-                    dense="" if len(gone) else reason or spared,
+                    dense="" if len(gone) or removed else reason or spared,
                 )
             )
     return tuple(changes)

@@ -22,13 +22,24 @@ from optimize.inside import content
 from optimize.progress import bar
 from optimize.pruner.blocks import blocks
 from optimize.pruner.score import Criterion, rank
-from optimize.pruner.sensitivity import Finite, Meter, Sensitivity, Trial, check_scores, measuring, narrowed
+from optimize.pruner.sensitivity import (
+    Finite,
+    Meter,
+    Sensitivities,
+    Sensitivity,
+    Trial,
+    bypassed,
+    check_scores,
+    measuring,
+    narrowed,
+)
 from optimize.pruner.tracker import trace
 from optimize.store.apply import write_report
 from optimize.variant import Variant
 from optimize.work import Scanned
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import load
+from optimize.yolo.depth import removable
 from optimize.yolo.device import first_device
 from optimize.yolo.loss import batches, losing
 
@@ -54,7 +65,7 @@ class Begun:
     rows: tuple[tuple[Finite, ...], ...] = ()
 
 
-SENSITIVITIES, BEGINNING = TypeAdapter(tuple[Sensitivity, ...]), TypeAdapter(Begun)
+SENSITIVITIES, BEGINNING = TypeAdapter(Sensitivities), TypeAdapter(Begun)
 
 
 @dataclass(frozen=True)
@@ -83,13 +94,13 @@ class Scan:
         _write(folder / NAME, SENSITIVITIES, measured)
         copyfile(variant.path, path)
         begun.unlink()
-        trials = sum(len(block.kept) for block in measured)
+        trials = sum(len(block.kept) for block in measured.blocks) + len(measured.branches)
         images = min(self.images, len(self.data.train))
         write_report(Scanned(images, trials, round(time.perf_counter() - start, 1)), folder)
         return replace(variant, path=path)
 
 
-def read(variant: Variant) -> tuple[Sensitivity, ...]:
+def read(variant: Variant) -> Sensitivities:
     """What `Scan` measured of the checkpoint that it left.
 
     Raises:
@@ -108,8 +119,8 @@ def scan(
     settings: Scan,
     begun: Begun | None = None,
     keep: Callable[[Begun], None] = lambda now: None,
-) -> tuple[Sensitivity, ...]:
-    """Measure every block of `model`, in the order of `blocks`, for an input of `imgsz`; `model` is left as it was.
+) -> Sensitivities:
+    """Measure every block and every branch of `model` for an input of `imgsz`; `model` is left as it was.
 
     Args:
         begun: what an interrupted scan of the same model handed to `keep` last.
@@ -129,6 +140,8 @@ def scan(
         [narrowed(traced, block, np.argsort(scores or (), kind="stable")[: block.units - count]) for count in counts]
         for block, scores, counts in zip(coupled, now.scores, kept, strict=True)
     ]
+    branches = removable(model)
+    trials += [[bypassed(branch)] for branch in branches]
     labelled, copy = batches(settings.data, settings.images, BATCH, settings.seed, imgsz, device), deepcopy(model)
     copy.requires_grad_(False)
     with losing(copy, settings.data), bar("sensitivity of layers", len(labelled) * len(trials)) as tick:
@@ -141,9 +154,13 @@ def scan(
                     keep(now)
     images = sum(len(batch["img"]) for batch in labelled)
     totals = [np.sum(now.rows[block :: len(trials)], axis=0) / images for block in range(len(trials))]
-    return tuple(
-        Sensitivity(scores, counts[: len(total)], tuple(total.tolist()))
-        for scores, counts, total in zip(now.scores, kept, totals, strict=True)
+    of_blocks, of_branches = totals[: len(coupled)], totals[len(coupled) :]
+    return Sensitivities(
+        tuple(
+            Sensitivity(scores, counts[: len(total)], tuple(total.tolist()))
+            for scores, counts, total in zip(now.scores, kept, of_blocks, strict=True)
+        ),
+        {branch.name: float(total[0]) for branch, total in zip(branches, of_branches, strict=True)},
     )
 
 

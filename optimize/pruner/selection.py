@@ -1,6 +1,6 @@
 """Selects the channels to remove, without changing the model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -11,15 +11,16 @@ from optimize.errors import InputError
 from optimize.input_size import Size
 from optimize.measure.cost import Cost
 from optimize.pruner.blocks import Block, blocks
-from optimize.pruner.budget import Goal, allowed, cheapest, check_reach, search
+from optimize.pruner.budget import Choice, Goal, allowed, cheapest, check_reach, search
 from optimize.pruner.cut import cut
 from optimize.pruner.score import rank
-from optimize.pruner.sensitivity import Sensitivity, scores_of
+from optimize.pruner.sensitivity import Sensitivities, scores_of
 from optimize.pruner.settings import Pruning
 from optimize.pruner.size import Remaining, terms
 from optimize.pruner.trace import Trace
 from optimize.pruner.tracker import trace
-from optimize.yolo import coupling
+from optimize.yolo import coupling, depth
+from optimize.yolo.depth import Branch
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Selection:
         keep: for each block a bool array of shape (units,), true for units to keep.
         dense: for each block why it can't shrink, or "".
         left: how much of the target will remain, calculated.
+        branches: that are removed as a whole.
         ratio: share of the removable channels at which the search ended; None where layers were measured one by one.
     """
 
@@ -41,6 +43,7 @@ class Selection:
     dense: list[str]
     left: float
     ratio: float | None
+    branches: tuple[Branch, ...] = ()
 
     def removed(self) -> list[np.ndarray]:
         """For each use of the trace the positions of the channels to remove, ascending."""
@@ -60,12 +63,14 @@ class Selection:
 
 
 def narrow(model: nn.Module, chosen: Selection) -> None:
-    """Remove from `model`, in place, the channels that `chosen` doesn't keep."""
+    """Remove from `model`, in place, the channels and branches that `chosen` doesn't keep."""
     cut(model, chosen.trace.uses, chosen.removed())
     coupling.refresh(model)
+    depth.remove(model, [branch.name for branch in chosen.branches])
 
 
-Sizing = Callable[[Trace, list[Block]], Callable[[np.ndarray], float]]
+Amount = Callable[[np.ndarray, tuple[Branch, ...]], float]
+Sizing = Callable[[Trace, list[Block]], Amount]
 
 
 def counted(model: nn.Module, cost: Cost, target: str, now: float) -> Sizing:
@@ -88,13 +93,13 @@ def select(
     settings: Pruning,
     goal: Goal,
     sizing: Sizing,
-    scanned: Sequence[Sensitivity] | None = None,
+    scanned: Sensitivities | None = None,
 ) -> Selection:
     """Select the channels to remove from `model` to reach `goal`.
 
     Args:
         sizing: from the trace of `model` and its blocks to how much of the goal's target is left, as a function of the
-            units that each block keeps.
+            units that each block keeps and of the branches that are removed.
         scanned: what `Scan` measured of `model`, for the scope `measured`.
 
     Raises:
@@ -104,7 +109,11 @@ def select(
     """
     traced = trace(coupling.traceable(model), imgsz, coupling.RULES, coupling.HALVING, coupling.predictions)
     coupled = blocks(traced)
-    ranks = rank(settings.criterion, model, imgsz, traced, coupled) if scanned is None else scores_of(scanned, coupled)
+    ranks = (
+        rank(settings.criterion, model, imgsz, traced, coupled)
+        if scanned is None
+        else scores_of(scanned.blocks, coupled)
+    )
     dense = [
         block.frozen or ("" if scores is not None else "the criterion can't score it")
         for block, scores in zip(coupled, ranks, strict=True)
@@ -118,14 +127,44 @@ def select(
         if len(options[i]) == 1:
             dense[i] = dense[i] or f"too narrow to shrink in steps of {settings.round_to}"
     size = sizing(traced, coupled)
-    check_reach(size, options, goal)
     if scanned is None:
-        choice = search(size, options, _removal(ranks, options, settings.scope), goal)
+        check_reach(lambda kept: size(kept, ()), options, goal)
+        choice = search(lambda kept: size(kept, ()), options, _removal(ranks, options, settings.scope), goal)
+        units, gone = choice.kept, _gone((), np.empty(0))
     else:
-        rises = [measured.at(option) for measured, option in zip(scanned, options, strict=True)]
-        choice = cheapest(size, options, rises, goal)
-    keep = [_best(scores, count, block.units) for scores, count, block in zip(ranks, choice.kept, coupled, strict=True)]
-    return Selection(traced, coupled, keep, dense, size(choice.kept), choice.ratio)
+        rises = [measured.at(option) for measured, option in zip(scanned.blocks, options, strict=True)]
+        branches = _branches(model, settings, scanned.branches)
+        choice = _with_branches(size, options, rises, {b: scanned.branches[b.name] for b in branches}, goal)
+        units, gone = choice.kept[: len(coupled)], _gone(branches, choice.kept[len(coupled) :])
+    keep = [_best(scores, count, block.units) for scores, count, block in zip(ranks, units, coupled, strict=True)]
+    return Selection(traced, coupled, keep, dense, size(units, gone), choice.ratio, gone)
+
+
+def _branches(model: nn.Module, settings: Pruning, rises: Mapping[str, float]) -> list[Branch]:
+    """The branches of `model` that may go: those that were scanned, without a layer that is protected."""
+    if not settings.depth:
+        return []
+    layers = [name for name, module in model.named_modules() if not [*module.children()]]
+    kept = [name for name in layers if any(fnmatchcase(name, pattern) for pattern in settings.protect)]
+    return [b for b in depth.removable(model) if b.name in rises and not any(b.holds(name) for name in kept)]
+
+
+def _with_branches(
+    size: Amount, options: list[np.ndarray], rises: list[np.ndarray], branches: dict[Branch, float], goal: Goal
+) -> Choice:
+    """The choice among widths and branches; `kept` ends with 0 for each branch that goes, and 1 for each that stays."""
+    count = len(options)
+
+    def cost(kept: np.ndarray) -> float:
+        return size(kept[:count], _gone(list(branches), kept[count:]))
+
+    every = [*options, *[np.array([0, 1])] * len(branches)]
+    check_reach(cost, every, goal)
+    return cheapest(cost, every, [*rises, *(np.array([max(rise, 0.0), 0.0]) for rise in branches.values())], goal)
+
+
+def _gone(branches: Sequence[Branch], present: np.ndarray) -> tuple[Branch, ...]:
+    return tuple(branch for branch, stays in zip(branches, present, strict=True) if not stays)
 
 
 def _protected(traced: Trace, patterns: tuple[str, ...]) -> dict[int, str]:

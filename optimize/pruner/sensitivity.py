@@ -1,7 +1,7 @@
 """Measures how much the loss rises when a part of a network alone is removed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from optimize.errors import MeasurementError
 from optimize.pruner.blocks import Block
 from optimize.pruner.trace import Trace
+from optimize.yolo.depth import Branch, bypass
 from optimize.yolo.loss import loss, outputs_of
 from optimize.yolo.rerun import remembering
 
@@ -62,16 +63,31 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
+class Sensitivities:
+    """What a scan measured of a model.
+
+    Attributes:
+        blocks: in the order of `blocks.blocks`.
+        branches: the rise of the loss per image without each branch of `depth.removable`, by name.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    blocks: tuple[Sensitivity, ...]
+    branches: dict[str, Finite]
+
+
+@dataclass(frozen=True)
 class Trial:
     """A part of a network that is removed alone.
 
     Attributes:
-        layers: names of the layers that hold it.
-        zero: sets the weights of this part to zero, in these layers and no others.
+        layers: names of the layers, or of the modules, that hold it and no others.
+        without: inside, a model computes as if the part were removed; afterwards it is as it was.
     """
 
     layers: tuple[str, ...]
-    zero: Callable[[nn.Module], None]
+    without: Callable[[nn.Module], AbstractContextManager[None]]
 
 
 def scores_of(scanned: Sequence[Sensitivity], blocks: Sequence[Block]) -> list[np.ndarray | None]:
@@ -101,7 +117,12 @@ def check_scores(scores: Sequence[Sequence[float] | None], blocks: Sequence[Bloc
 def narrowed(trace: Trace, block: Block, units: np.ndarray) -> Trial:
     """The trial without these units of a block: they are zero in every layer that holds them."""
     layers = {trace.uses[part.use].layer for part in block.parts if trace.uses[part.use].side != "none"}
-    return Trial(tuple(sorted(layers)), lambda model: _zero(model, trace, block, units))
+    return Trial(tuple(sorted(layers)), lambda model: _zeroed(model, sorted(layers), trace, block, units))
+
+
+def bypassed(branch: Branch) -> Trial:
+    """The trial without a whole branch."""
+    return Trial(branch.modules, lambda model: bypass(model, [branch.name]))
 
 
 @dataclass(frozen=True)
@@ -138,16 +159,12 @@ def measuring(model: nn.Module, batch: dict[str, Tensor], seed: int) -> Iterator
 
         @torch.no_grad()
         def rise(trial: Trial) -> float:
-            layers = [model.get_submodule(name) for name in trial.layers]
-            states = [deepcopy(layer.state_dict()) for layer in layers]
-            trial.zero(model)
-            changed.update(trial.layers)
-            narrowed = _finite(loss(model, batch, seed))
-            changed.clear()
-            for layer, state in zip(layers, states, strict=True):
-                layer.load_state_dict(state)
+            with trial.without(model):
+                changed.update(trial.layers)
+                without = _finite(loss(model, batch, seed))
+                changed.clear()
             changes = zip(slopes, outputs, before, strict=True)
-            return narrowed - at - sum(float((g * (new - old)).sum()) for g, new, old in changes if g is not None)
+            return without - at - sum(float((g * (new - old)).sum()) for g, new, old in changes if g is not None)
 
         yield Meter(at, rise)
 
@@ -158,6 +175,20 @@ def _finite(loss: Tensor) -> float:
     return float(loss.detach())
 
 
+@contextmanager
+def _zeroed(model: nn.Module, layers: Sequence[str], trace: Trace, block: Block, units: np.ndarray) -> Iterator[None]:
+    """Inside, these units are zero in `layers`, which are all that hold the block."""
+    modules = [model.get_submodule(name) for name in layers]
+    states = [deepcopy(module.state_dict()) for module in modules]
+    _zero(model, trace, block, units)
+    try:
+        yield
+    finally:
+        for module, state in zip(modules, states, strict=True):
+            module.load_state_dict(state)
+
+
+@torch.no_grad()
 def _zero(model: nn.Module, trace: Trace, block: Block, units: np.ndarray) -> None:
     for part in block.parts:
         use, positions = trace.uses[part.use], torch.from_numpy(part.positions[:, units].ravel())

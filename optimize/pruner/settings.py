@@ -36,6 +36,7 @@ class Pruning:
     min_width: int = 8
     protect: tuple[str, ...] = ()
     steps: int = 1
+    depth: bool = False
     deploy: str | None = field(default=None, metadata=OUTSIDE)  # `deployment` stands for both
     table: Path | None = field(default=None, metadata=OUTSIDE)
     deployment: Deployment | None = None

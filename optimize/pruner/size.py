@@ -1,21 +1,35 @@
 """The size of a pruned model (FLOPs, parameters or channels), as a function of the units that each block keeps."""
 
+from collections.abc import Sequence
+from functools import cache
+
 import numpy as np
 from torch import nn
 
 from optimize.measure.cost import Cost
 from optimize.pruner.blocks import Block
 from optimize.pruner.trace import Term, Trace
+from optimize.yolo.depth import Branch
 
 TARGETS = ("flops", "params", "channels")
 
 
-def widths_by_use(trace: Trace, blocks: list[Block]) -> np.ndarray:
-    """Channels of each use for each unit that a block keeps, (uses, blocks); times the units it gives all widths."""
+def widths_by_use(trace: Trace, blocks: list[Block], removed: Sequence[Branch] = ()) -> np.ndarray:
+    """Channels of each use for each unit that a block keeps, (uses, blocks); times the units it gives all widths.
+
+    Args:
+        trace: the layers that hold each channel of the model.
+        blocks: its blocks.
+        removed: branches whose outputs nothing reads any more.
+    """
     widths = np.zeros((len(trace.uses), len(blocks)))
     for column, block in enumerate(blocks):
         for part in block.parts:
-            widths[part.use, column] = len(part.positions)
+            use, left = trace.uses[part.use], np.ones(len(part.positions), bool)
+            for branch in removed:
+                if (use.layer, use.side) == (branch.reader, "in"):
+                    left &= ~np.isin(part.positions[:, 0], branch.columns)
+            widths[part.use, column] = left.sum()
     return widths
 
 
@@ -35,19 +49,28 @@ class Remaining:
             terms: the terms of the sum, see `terms`.
             total: the measured sum of the unpruned model; the part beyond the terms (box decoding) can't shrink.
         """
-        self._widths = np.concatenate([widths_by_use(trace, blocks), np.zeros((1, len(blocks)))])
-        # A term of one use has the constant 1 (last row) as its second factor.
-        self._first = np.array([t.uses[0] for t in terms])
-        self._second = np.array([t.uses[1] if len(t.uses) == 2 else len(trace.uses) for t in terms])
-        self._scale = np.array([t.scale for t in terms])
+        self._trace, self._blocks, self._terms = trace, blocks, terms
+        self._factors = cache(self._without)
         self._unseen = 0.0
         self._unseen = total - self(np.array([block.units for block in blocks]))
 
-    def __call__(self, kept: np.ndarray) -> float:
-        """The sum with `kept[b]` units of block b."""
-        widths = self._widths @ kept
+    def __call__(self, kept: np.ndarray, removed: tuple[Branch, ...] = ()) -> float:
+        """The sum with `kept[b]` units of block b, without the branches `removed`."""
+        by_use, first, second, scale = self._factors(removed)
+        widths = by_use @ kept
         widths[-1] = 1
-        return float(self._scale @ (widths[self._first] * widths[self._second])) + self._unseen
+        return float(scale @ (widths[first] * widths[second])) + self._unseen
+
+    def _without(self, removed: tuple[Branch, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Channels by use and unit, and of each term that is left the rows of its factors there, and its scale.
+
+        A term of one use has the constant 1 (last row) as its second factor.
+        """
+        by_use = np.concatenate([widths_by_use(self._trace, self._blocks, removed), np.zeros((1, len(self._blocks)))])
+        left = [term for term in self._terms if not any(branch.holds(term.layer) for branch in removed)]
+        first = np.array([term.uses[0] for term in left])
+        second = np.array([term.uses[1] if len(term.uses) == 2 else len(by_use) - 1 for term in left])
+        return by_use, first, second, np.array([term.scale for term in left])
 
 
 def amount(target: str, deployed: nn.Module, cost: Cost) -> int:

@@ -1,5 +1,6 @@
 """What is measured of each block, that it is measured once, and that an interrupted scan goes on."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from optimize.pruner.blocks import blocks
 from optimize.pruner.l2 import L2
 from optimize.pruner.prune import Prune, prune
 from optimize.pruner.scan import BEGUN, NAME, Scan, _kept, _row, read, scan
-from optimize.pruner.sensitivity import Meter, Sensitivity, Trial, measuring, narrowed
+from optimize.pruner.sensitivity import Meter, Sensitivity, Trial, bypassed, measuring, narrowed
 from optimize.pruner.settings import Pruning
 from optimize.pruner.tracker import trace
 from optimize.store.apply import apply, digest, report_of
@@ -27,6 +28,7 @@ from optimize.work import Scanned
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import load
 from optimize.yolo.dataset import resolve
+from optimize.yolo.depth import removable
 from optimize.yolo.find import DIGITS
 from optimize.yolo.loss import batches, losing, loss
 
@@ -74,6 +76,26 @@ def test_the_rise_of_a_trial_is_that_of_the_loss_less_its_linear_part(digits, fo
     assert abs(expected) > 0.001 * meter.whole
 
 
+def test_the_rise_without_a_branch_is_that_of_the_bypassed_model(digits):
+    """A branch whose weights are zero costs nothing, another one does; afterwards the model is as it was."""
+    model, (batch,) = load(DIGITS), batches(digits, 8, 16, 0, IMGSZ)
+    first, *_ = [branch for branch in removable(model) if branch.leaves == "input"]
+    before = {name: tensor.clone() for name, tensor in model.named_parameters()}
+    with losing(model, digits), measuring(model, batch, 0) as meter:
+        costs = meter.rise(bypassed(first))
+    assert costs > 1e-4 * meter.whole
+    last = model.get_submodule(first.name).cv2.bn
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.zero_()
+    with losing(model, digits), measuring(model, batch, 0) as meter:
+        assert meter.rise(bypassed(first)) == pytest.approx(0, abs=1e-5 * meter.whole)
+    assert {name for name, tensor in model.named_parameters() if not torch.equal(tensor, before[name])} <= {
+        f"{first.name}.cv2.bn.weight",
+        f"{first.name}.cv2.bn.bias",
+    }
+
+
 def test_the_rise_follows_a_power_between_trials_and_the_square_beyond():
     measured = Sensitivity((1.0,) * 16, (4, 12), (0.81, 0.01))  # 3 times as many units raise the loss 81 times
     options = np.arange(1, 17)
@@ -97,7 +119,7 @@ def test_every_block_that_can_shrink_is_tried():
 
 def test_a_wider_trial_is_left_out_where_a_narrower_one_hardly_raises_the_loss():
     rises, tried = {1: 5.0, 2: 0.4, 3: 0.1}, []
-    trials = [Trial((str(kept),), lambda model: None) for kept in rises]
+    trials = [Trial((str(kept),), lambda model: nullcontext()) for kept in rises]
 
     def rise(trial: Trial) -> float:
         tried.append(int(trial.layers[0]))
@@ -124,10 +146,12 @@ def test_two_shares_are_cut_after_one_scan(digits, original, tmp_path, monkeypat
     first, cut = shrink(pruning, [])
     scanned = apply(first, original, tmp_path)
     assert digest(scanned.path) == digest(DIGITS) and scanned.tags == () and scanned.name == "original"
-    report, blocks_of_file = report_of(scanned), read(scanned)
+    report, measured = report_of(scanned), read(scanned)
     assert isinstance(report, Scanned)
-    assert (report.images, report.trials) == (4, sum(len(block.kept) for block in blocks_of_file))
-    assert {block.kept for block in blocks_of_file if len(block.scores or ()) == 32} <= {(8,), (8, 24)}
+    assert set(measured.branches) == {branch.name for branch in removable(load(DIGITS))}
+    trials = sum(len(block.kept) for block in measured.blocks) + len(measured.branches)
+    assert (report.images, report.trials) == (4, trials)
+    assert {block.kept for block in measured.blocks if len(block.scores or ()) == 32} <= {(8,), (8, 24)}
     monkeypatch.setattr("optimize.pruner.scan.scan", None)  # nothing may be measured again
     for share in (0.3, 0.5):
         again, cut = shrink(replace(pruning, share=share), [])
@@ -140,7 +164,7 @@ def test_an_interrupted_scan_goes_on_where_it_was(digits, original, tmp_path, mo
     monkeypatch.setattr("optimize.pruner.scan.SHARES", (0.5,))
     model = load(DIGITS).to(memory_format=torch.channels_last)
     whole = scan(model, IMGSZ, stage := Scan(L2(), digits, images=4, device="cpu"))
-    blocks, calls = len(whole), []
+    blocks, calls = len(whole.blocks) + len(whole.branches), []
 
     def killed(*given):
         calls.append(given)
@@ -161,12 +185,21 @@ def test_an_interrupted_scan_goes_on_where_it_was(digits, original, tmp_path, mo
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "The scan of layers is of another model; delete its folder"),
-        ("[{}]", "scan.json is no scan of layers; delete its folder"),
+        ('{"blocks": [], "branches": {}}', "The scan of layers is of another model; delete its folder"),
+        ('{"blocks": [{}], "branches": {}}', "scan.json is no scan of layers; delete its folder"),
         (None, "scan.json is no scan of layers; delete its folder"),
-        ('[{"scores": [1.0, 2.0], "kept": [1], "rises": [NaN]}]', "scan.json is no scan of layers; delete its folder"),
-        ('[{"scores": [1.0, 2.0], "kept": [2], "rises": [0.1]}]', "scan.json is no scan of layers; delete its folder"),
-        ('[{"scores": [1.0, 2.0], "kept": [1], "rises": []}]', "scan.json is no scan of layers; delete its folder"),
+        (
+            '{"blocks": [{"scores": [1.0, 2.0], "kept": [1], "rises": [NaN]}], "branches": {}}',
+            "scan.json is no scan of layers; delete its folder",
+        ),
+        (
+            '{"blocks": [{"scores": [1.0, 2.0], "kept": [2], "rises": [0.1]}], "branches": {}}',
+            "scan.json is no scan of layers; delete its folder",
+        ),
+        (
+            '{"blocks": [{"scores": [1.0, 2.0], "kept": [1], "rises": []}], "branches": {}}',
+            "scan.json is no scan of layers; delete its folder",
+        ),
     ],
 )
 def test_a_scan_that_is_damaged_is_not_used(content, message, digits, original, tmp_path):

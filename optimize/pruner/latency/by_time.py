@@ -1,7 +1,6 @@
 """Selects widths for a latency target, from the table to the record of how it was met."""
 
 from collections import Counter
-from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
 
@@ -19,7 +18,7 @@ from optimize.pruner.latency.samples import LatencySamples
 from optimize.pruner.latency.target import Attempt, aim, stopwatch
 from optimize.pruner.latency.timing import Timed
 from optimize.pruner.selection import Selection, narrow, select
-from optimize.pruner.sensitivity import Sensitivity
+from optimize.pruner.sensitivity import Sensitivities
 from optimize.pruner.settings import Pruning
 from optimize.work import TimeTarget
 
@@ -30,7 +29,7 @@ def select_by_time(
     imgsz: Size,
     settings: Pruning,
     deployment: Deployment,
-    scanned: Sequence[Sensitivity] | None = None,
+    scanned: Sensitivities | None = None,
 ) -> tuple[Selection, float, TimeTarget]:
     """What to keep of `model` so that the share of the time of `original` goes; the share that is gone; the record.
 

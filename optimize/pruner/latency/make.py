@@ -23,7 +23,7 @@ from optimize.yolo import coupling
 
 log = logging.getLogger(__name__)
 
-NETWORKS = 20  # with 12, 16 or 30 of them the median error of others was 1 % on a quiet machine
+NETWORKS = 16  # with 12, 16 or 30 of them the median error of others was 1 % on a quiet machine
 ENDING = ".latency.json"
 STAGE = "latency table"
 

@@ -107,7 +107,7 @@ def deploy(model: nn.Module, runtime: "Runtime", precision: str, imgsz: Size, fo
         target = exported.path
     elif precision == "int8":
         noise = np.random.default_rng(0).random((1, 3, imgsz.height, imgsz.width), dtype=np.float32)
-        with redirect_stderr(StringIO()):  # a bar of the quantizer's for each of twenty networks
+        with redirect_stderr(StringIO()):  # a bar of the quantizer's for every network
             runtime.quantizer(exported.path, [noise], runtime.int8_recipes()[0]).write(target)
     else:
         writer = runtime.writer(precision)

@@ -1,11 +1,14 @@
 """What a network would take by a latency table, as a function of the units that each block keeps."""
 
+from functools import cache
+
 import numpy as np
 
 from optimize.pruner.blocks import Block
 from optimize.pruner.latency.fit import Fit
 from optimize.pruner.size import widths_by_use
 from optimize.pruner.trace import Trace
+from optimize.yolo.depth import Branch
 
 
 class PredictedLatency:
@@ -19,22 +22,27 @@ class PredictedLatency:
             trace: the layers that hold each channel of a model with these layers, pruned already or not.
             blocks: its blocks.
         """
-        nothing = np.zeros((1, len(blocks)))  # the last row: a layer of one width has no input of its own
-        by_use = np.concatenate([widths_by_use(trace, blocks), nothing])
         layers = {term.layer: term.uses for term in reversed(trace.terms)}
-        uses = [layers[time.layer] for time in fit.layers]
-        self._outputs = by_use[[use[0] for use in uses]]
-        self._inputs = by_use[[use[1] if len(use) > 1 else -1 for use in uses]]
-        self._steps = np.array([time.step for time in fit.layers])
-        self._coefficients = np.array([time.coefficients for time in fit.layers]).T
-        self._rest = fit.rest
+        self._fit, self._trace, self._blocks = fit, trace, blocks
+        self._uses = [layers[time.layer] for time in fit.layers]
+        self._factors = cache(self._without)
 
-    def __call__(self, kept: np.ndarray) -> float:
-        """The sum with `kept[b]` units of block b."""
-        return float(self.by_layer(kept).sum()) + self._rest
+    def __call__(self, kept: np.ndarray, removed: tuple[Branch, ...] = ()) -> float:
+        """The sum with `kept[b]` units of block b, without the branches `removed`."""
+        sides, steps, (fixed, per_output, per_input, per_pair) = self._factors(removed)
+        outputs, inputs = (np.ceil(side @ kept / steps) * steps for side in sides)
+        times = fixed + per_output * outputs + per_input * inputs + per_pair * outputs * inputs
+        return float(times.sum()) + self._fit.rest
 
-    def by_layer(self, kept: np.ndarray) -> np.ndarray:
-        """Milliseconds of every layer of the fit."""
-        outputs, inputs = (np.ceil(side @ kept / self._steps) * self._steps for side in (self._outputs, self._inputs))
-        fixed, per_output, per_input, per_pair = self._coefficients
-        return np.asarray(fixed + per_output * outputs + per_input * inputs + per_pair * outputs * inputs)
+    def _without(self, removed: tuple[Branch, ...]) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
+        """Of each layer that is left the channels by unit on both sides, the step, and the coefficients (4, layers)."""
+        nothing = np.zeros((1, len(self._blocks)))  # the last row: a layer of one width has no input of its own
+        by_use = np.concatenate([widths_by_use(self._trace, self._blocks, removed), nothing])
+        left = [
+            (time, uses)
+            for time, uses in zip(self._fit.layers, self._uses, strict=True)
+            if not any(branch.holds(time.layer) for branch in removed)
+        ]
+        outputs, inputs = by_use[[u[0] for _, u in left]], by_use[[u[1] if len(u) > 1 else -1 for _, u in left]]
+        steps, coefficients = np.array([t.step for t, _ in left]), np.array([t.coefficients for t, _ in left]).T
+        return (outputs, inputs), steps, coefficients
