@@ -24,6 +24,7 @@ from optimize.variant import Variant
 from optimize.work import LayerChange, Pruned
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
+from optimize.yolo.depth import name_after
 from optimize.yolo.widths import STOP, is_pruned, stop_stock_training
 
 
@@ -146,8 +147,9 @@ def _layers(
     changes = []
     for use, gone, reason in zip(chosen.trace.uses, chosen.removed(), chosen.reasons(), strict=True):
         if use.side == "out":
-            was, now = old.get(use.layer), new.get(use.layer)
             removed = any(branch.holds(use.layer) for branch in chosen.branches)
+            was = old.get(use.layer)
+            now = None if removed else new.get(name_after(use.layer, chosen.branches))
             changes.append(
                 LayerChange(
                     name=use.layer,

@@ -142,7 +142,7 @@ def select(
 
 def _branches(model: nn.Module, settings: Pruning, rises: Mapping[str, float]) -> list[Branch]:
     """The branches of `model` that may go: those that were scanned, without a layer that is protected."""
-    if not settings.depth:
+    if not settings.removes_branches:
         return []
     layers = [name for name, module in model.named_modules() if not [*module.children()]]
     kept = [name for name in layers if any(fnmatchcase(name, pattern) for pattern in settings.protect)]

@@ -36,7 +36,7 @@ class Pruning:
     min_width: int = 8
     protect: tuple[str, ...] = ()
     steps: int = 1
-    depth: bool = False
+    depth: bool | None = None
     deploy: str | None = field(default=None, metadata=OUTSIDE)  # `deployment` stands for both
     table: Path | None = field(default=None, metadata=OUTSIDE)
     deployment: Deployment | None = None
@@ -45,10 +45,19 @@ class Pruning:
     seed: int = 0
     device: str | None = field(default=None, metadata=OUTSIDE)
 
+    @property
+    def removes_branches(self) -> bool:
+        return self.target == LATENCY and self.steps == 1 if self.depth is None else self.depth
+
     def __post_init__(self) -> None:
         _require(0 <= self.share < 1, f"prune={self.share:g}", "0 <= prune < 1; give the share to remove")
         targets = (*TARGETS, LATENCY)
         _require(self.target in targets, f"pruner.target={self.target}", " or ".join(targets))
+        if self.depth and self.steps > 1:
+            raise InputError(
+                f"pruner.depth=true can't be combined with pruner.steps={self.steps}, since blocks that go renumber "
+                "those that stay, and the next cut could not tell them apart; give pruner.steps=1 or pruner.depth=false."
+            )
         for key in ("deploy", "table"):
             if getattr(self, key) is not None and self.target != LATENCY:
                 raise InputError(

@@ -122,6 +122,18 @@ def remove(model: nn.Module, names: Iterable[str]) -> None:
             del siblings[index]
 
 
+def name_after(layer: str, removed: Iterable[Branch]) -> str:
+    """The name that a layer which stays has once `removed` are gone: later modules of a list are renumbered."""
+    gone = {module for branch in removed for module in branch.modules}
+    before, after = list[str](), list[str]()
+    for part in layer.split("."):
+        earlier = range(int(part)) if part.isdigit() else ()
+        shift = sum(".".join([*before, str(index)]) in gone for index in earlier)
+        after.append(str(int(part) - shift) if part.isdigit() else part)
+        before.append(part)
+    return ".".join(after)
+
+
 def _of_chain(name: str, chain: nn.Sequential) -> Iterator[Branch]:
     """The branches among the entries of `chain`, each of which only the next reads."""
     for index, module in enumerate(chain):

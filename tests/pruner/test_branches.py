@@ -8,7 +8,7 @@ from torch import nn
 
 from helpers.masking import Case, difference, masked, raw
 from helpers.random_models import build
-from optimize.errors import TargetOutOfReach
+from optimize.errors import InputError, TargetOutOfReach
 from optimize.input_size import square
 from optimize.measure.cost import count
 from optimize.pruner.blocks import blocks
@@ -97,6 +97,29 @@ def test_the_report_shows_a_removed_layer_with_no_width():
     assert all(layer.flops[1] == layer.parameters[1] == 0 and not layer.dense for layer in gone.values())
     assert len(model.model[6].m) == 0
     assert report.reached == pytest.approx(0.4, abs=0.003)
+
+
+def test_the_report_follows_the_layers_that_are_renumbered():
+    """model.4.m.1 becomes model.4.m.0; what no layer holds, the box decoding, is the same before and after."""
+    model = build("yolov8n").float()
+    settings = Pruning(0.4, L2(), scope="measured", round_to=4, min_width=1, depth=True, data=object())
+    report = prune(model, SIZE, settings, scanned(model, "model.4.m.0"))
+    layers = {layer.name: layer for layer in report.layers}
+    assert layers["model.4.m.0.cv1.conv"].flops[1] == 0
+    stays = layers["model.4.m.1.cv1.conv"]
+    assert (model.model[4].m[0].cv1.conv.out_channels, len(model.model[4].m)) == (stays.width[1], 1)
+    assert stays.flops[1] == 2 * 9 * 8 * 8 * model.model[4].m[0].cv1.conv.in_channels * stays.width[1]
+    for figure in ("flops", "parameters"):
+        before, after = (sum(getattr(layer, figure)[i] for layer in report.layers) for i in (0, 1))
+        assert getattr(report, figure)[0] - before == getattr(report, figure)[1] - after
+
+
+def test_branches_go_by_default_only_for_milliseconds():
+    assert [Pruning(0.3, L2(), target=target).removes_branches for target in (*TARGETS, "latency")] == [0, 0, 0, 1]
+    assert not Pruning(0.3, L2(), target="latency", depth=False).removes_branches
+    assert not Pruning(0.3, L2(), target="latency", steps=2).removes_branches
+    with pytest.raises(InputError, match=r"pruner\.depth=true.*pruner\.steps=2"):
+        Pruning(0.3, L2(), depth=True, steps=2)
 
 
 def test_out_of_reach_counts_branches_too():

@@ -5,7 +5,7 @@ from optimize.result import Report
 from optimize.work import Pruned, TimeTarget
 
 HEAD = ("target", "asked", "predicted", "timed", "ms before", "ms after", "attempts")
-TABLE = ("table", "networks", "median error", "worst error", "A/A", "no layer explains, ms", "profiling slows")
+TABLE = ("table", "networks", "median error", "worst error", "A/A", "no layer explains, ms", "profile / clock")
 
 
 def section(report: Report) -> Section | None:
