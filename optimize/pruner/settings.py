@@ -21,7 +21,6 @@ class Pruning:
         original: with several steps, the checkpoint that `share` refers to; None for the checkpoint that is pruned.
             Not in the repr, since every variant's first step is its digest.
         data: the data set on whose training images the scope `measured` measures the loss; None for other scopes.
-        device: where it does so.
     """
 
     share: float
