@@ -47,7 +47,7 @@ NAME, BEGUN = "scan.json", "begun.json"
 MOST = 2**28  # bytes of either
 SHARES = (0.25, 0.75)  # of a block's units, which its trials keep; in between, the rise is interpolated
 LEAST = 0.01  # of the loss: a smaller rise needs no trial of a wider block
-BATCH = 16
+BATCH, PIXELS = 16, 8 * 640 * 640  # of a batch at most; what its outputs take is kept in memory
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,9 @@ def scan(
     ]
     branches = removable(model)
     trials += [[bypassed(branch)] for branch in branches]
-    labelled, copy = batches(settings.data, settings.images, BATCH, settings.seed, imgsz, device), deepcopy(model)
-    copy.requires_grad_(False)
+    size = max(2, min(BATCH, PIXELS // (imgsz.height * imgsz.width)))
+    labelled = batches(settings.data, settings.images, size, settings.seed, imgsz, device)
+    copy = deepcopy(model).requires_grad_(False)
     with losing(copy, settings.data), bar("sensitivity of layers", len(labelled) * len(trials)) as tick:
         measure = tick(_row)
         for first, batch in zip(range(0, len(labelled) * len(trials), len(trials)), labelled, strict=True):
