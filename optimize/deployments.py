@@ -54,8 +54,8 @@ def with_deployment(
         raise InputError("pruner.target=latency needs a runtime to measure in; give one, e.g. runtime=[openvino].")
     name = pruning.deploy or (f"{table.runtime}-{table.precision}" if table else _default(usable, asked))
     if name not in usable:
-        key = "pruner.deploy" if pruning.deploy else f"pruner.table={pruning.table}, which is of"
-        raise InputError(f"{key}={name} is not a runtime and precision of this run; allowed are {', '.join(usable)}.")
+        given = f"pruner.deploy={name}" if pruning.deploy else f"pruner.table={pruning.table} is of {name}, which"
+        raise InputError(f"{given} is not a runtime and precision of this run; allowed are {', '.join(usable)}.")
     if table and name != f"{table.runtime}-{table.precision}":
         raise InputError(
             f"pruner.table={pruning.table} is of {table.runtime}-{table.precision}, and pruner.deploy={name}; leave "
