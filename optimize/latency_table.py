@@ -51,6 +51,8 @@ def main() -> None:
     parser.add_argument("--precision", default="int8", help="fp32, int8, fp16 or bf16")
     given = parser.parse_args()
     check_new(str(given.folder), given.folder)
+    if not given.folder.absolute().parent.is_dir():
+        raise InputError(f"{given.folder} can't be written; give a new folder in one that exists.")
     runtime = RUNTIMES[given.runtime]
     check_runtime(runtime, given.precision)
     _, model = open_model(given.model)

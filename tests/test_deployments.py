@@ -30,7 +30,10 @@ def model():
     return build("yolov8n").float()
 
 
-def resolved(model, tmp_path, runtimes=(OpenVino(), OnnxRuntime()), asked="int8", imgsz=SIZE, **pruning):
+BOTH = (OpenVino(), OnnxRuntime())
+
+
+def resolved(model, tmp_path, runtimes=BOTH, asked="int8", imgsz=SIZE, **pruning):
     stages = [
         SimpleNamespace(precision=INT8, why_not=lambda runtime: None),
         SimpleNamespace(precision=FP32, why_not=lambda runtime: None),

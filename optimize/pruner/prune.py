@@ -17,7 +17,7 @@ from optimize.pruner.latency.by_time import select_by_time
 from optimize.pruner.scan import read
 from optimize.pruner.selection import Selection, counted, narrow, select
 from optimize.pruner.sensitivity import Sensitivities
-from optimize.pruner.settings import Pruning
+from optimize.pruner.settings import LATENCY, Pruning
 from optimize.pruner.size import amount
 from optimize.store.apply import write_report
 from optimize.variant import Variant
@@ -70,6 +70,8 @@ def prune(model: nn.Module, imgsz: Size, settings: Pruning, scanned: Sensitiviti
     """
     if (settings.scope == "measured") != (scanned is not None):
         raise ValueError("`prune` gets a scan for the scope `measured`, and for no other")
+    if (settings.target == LATENCY) != (settings.deployment is not None):
+        raise ValueError("`prune` gets a deployment for the target `latency`, and for no other")
     began = time.perf_counter()
     before = count(deployed(model), imgsz)
     original = load(settings.original) if settings.original else deepcopy(model)

@@ -53,10 +53,15 @@ class Pruning:
         _require(0 <= self.share < 1, f"prune={self.share:g}", "0 <= prune < 1; give the share to remove")
         targets = (*TARGETS, LATENCY)
         _require(self.target in targets, f"pruner.target={self.target}", " or ".join(targets))
+        if self.depth and self.scope != "measured":
+            raise InputError(
+                f"pruner.depth=true needs pruner.scope=measured, which measures what a block is worth, and the scope "
+                f"is {self.scope}; give pruner.scope=measured, or leave pruner.depth out."
+            )
         if self.depth and self.steps > 1:
             raise InputError(
                 f"pruner.depth=true can't be combined with pruner.steps={self.steps}, since blocks that go renumber "
-                "those that stay, and the next cut could not tell them apart; give pruner.steps=1 or pruner.depth=false."
+                "those that stay, and the next cut couldn't tell them apart; give pruner.steps=1 or pruner.depth=false."
             )
         for key in ("deploy", "table"):
             if getattr(self, key) is not None and self.target != LATENCY:

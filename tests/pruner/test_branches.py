@@ -44,7 +44,7 @@ def scanned(model: nn.Module, cheap: str = "") -> Sensitivities:
 def chosen_for(
     model: nn.Module, sensitivities: Sensitivities, target: str = "flops", share: float = 0.4, **more: object
 ) -> Selection:
-    common = {"scope": "local", "round_to": 4, "min_width": 1, "depth": True, "target": target}
+    common = {"scope": "measured", "data": object(), "round_to": 4, "min_width": 1, "depth": True, "target": target}
     settings = Pruning(share, L2(), **common | more)
     cost = count(deployed(model), SIZE)
     now = amount(target, deployed(model), cost)
@@ -119,7 +119,9 @@ def test_branches_go_by_default_only_for_milliseconds():
     assert not Pruning(0.3, L2(), target="latency", depth=False).removes_branches
     assert not Pruning(0.3, L2(), target="latency", steps=2).removes_branches
     with pytest.raises(InputError, match=r"pruner\.depth=true.*pruner\.steps=2"):
-        Pruning(0.3, L2(), depth=True, steps=2)
+        Pruning(0.3, L2(), depth=True, steps=2, scope="measured", data=object())
+    with pytest.raises(InputError, match=r"pruner\.depth=true needs pruner\.scope=measured.*scope is local"):
+        Pruning(0.3, L2(), depth=True)
 
 
 def test_out_of_reach_counts_branches_too():

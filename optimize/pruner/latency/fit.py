@@ -42,7 +42,8 @@ class Fit:
     Attributes:
         layers: with every coefficient at the speed of an unprofiled call.
         rest: milliseconds.
-        profiling: time of a profiled call's layers divided by what they take unprofiled; None without a profiler.
+        profiling: time of a profiled call's layers divided by what they take unprofiled; None without a profiler, or
+            where their times say nothing of the call's.
     """
 
     layers: tuple[LayerTime, ...]
@@ -72,7 +73,7 @@ def fit(samples: LatencySamples) -> Fit:
     return Fit(
         tuple(LayerTime(name, step, *(scale * coefficients).tolist()) for name, (step, coefficients) in layers.items()),
         rest=float(rest),
-        profiling=float(1 / scale),
+        profiling=float(1 / scale) if scale else None,
     )
 
 
@@ -108,6 +109,8 @@ def _pooled(samples: LatencySamples, whole: np.ndarray) -> Fit:
 
 def _fitted(widths: np.ndarray, times: np.ndarray) -> tuple[int, np.ndarray]:
     """The step and the four coefficients with the least relative error; `widths` has shape (networks, 1 or 2)."""
+    if not times.any():  # its work was counted for the layer that it is fused into
+        return 1, np.zeros(4)
     best: tuple[float, int, np.ndarray] | None = None
     for step in STEPS:
         matrix = terms(widths, step)

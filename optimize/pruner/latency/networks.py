@@ -66,7 +66,7 @@ def architecture(model: nn.Module) -> str:
 
 
 def random_units(coupled: list[Block], number: int, seed: int) -> list[np.ndarray]:
-    """For each of `count` networks the units that each block keeps; the first network keeps all of them.
+    """For each of `number` networks the units that each block keeps; the first network keeps all of them.
 
     The networks differ in size and, around it, block by block, so that no width follows from another.
     """

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS, TIMINGS = 4, 3
 CLOSE = 0.02  # of the time asked for; a choice that comes as close is taken
-ROUNDS, OPENED = 30, 3  # of each timing; processes of each network
+ROUNDS, SECONDS = 20, 6.0  # of each timing, as in `timing`
+OPENED = 3  # processes of a narrowed network
 
 Choose = Callable[[float], Selection]  # widths by which the predicted time loses a share
 Time = Callable[[nn.Module], tuple[float, Timed]]
@@ -101,7 +102,7 @@ def stopwatch(original: nn.Module, imgsz: Size, deployment: Deployment, seed: in
         def time(network: nn.Module) -> tuple[float, Timed]:
             narrow = deploy(network, runtime, deployment.precision, imgsz, next(places))
             for _ in range(TIMINGS):
-                timed = timing.timed(runtime, [reference, *[narrow] * OPENED], threads, seed, ROUNDS, OPENED)
+                timed = timing.timed(runtime, [reference, *[narrow] * OPENED], threads, seed, ROUNDS, SECONDS)
                 if timed.noise <= ALIKE:
                     return float(np.exp(np.log(timed.shares).mean())), timed
             raise MeasurementError(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from optimize.runtime.session import Runtime
 
 ROUNDS, SECONDS = 12, 2.5  # rounds of the clock, and what all visits of one network may take in them
+ORIGINALS = 3
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,14 @@ class Timed:
 
 
 def timed(
-    runtime: "Runtime", networks: Sequence[Variant], threads: int, seed: int, rounds: int = ROUNDS, originals: int = 3
+    runtime: "Runtime",
+    networks: Sequence[Variant],
+    threads: int,
+    seed: int,
+    rounds: int = ROUNDS,
+    seconds: float = SECONDS,
 ) -> Timed:
-    """Time `networks`, the original first, which is opened `originals` times.
+    """Time `networks`, the original first, which is opened `ORIGINALS` times; visits of each process take `seconds`.
 
     Two processes of one file differ by some percent for as long as they live, and an unlucky one of the original would
     shift all shares.
@@ -44,15 +50,15 @@ def timed(
     Raises:
         Untimed: one of them can't be opened or called.
     """
-    subjects: list[Subject] = [(runtime.open, variant) for variant in (*[networks[0]] * originals, *networks[1:])]
+    subjects: list[Subject] = [(runtime.open, variant) for variant in (*[networks[0]] * ORIGINALS, *networks[1:])]
     with timing():
-        found = latency.measure(subjects, threads, rounds, seed, [0] * len(subjects), SECONDS)
+        found = latency.measure(subjects, threads, rounds, seed, [0] * len(subjects), seconds)
     shares = np.array([1 / one.speedup for one in found.latencies])
-    mean = float(np.exp(np.log(shares[:originals]).mean()))
+    mean = float(np.exp(np.log(shares[:ORIGINALS]).mean()))
     return Timed(
         milliseconds=found.latencies[0].median_ms * mean,
-        shares=tuple((shares[originals:] / mean).tolist()),
-        noise=float(np.abs(shares[:originals] / mean - 1).max()),
+        shares=tuple((shares[ORIGINALS:] / mean).tolist()),
+        noise=float(np.abs(shares[:ORIGINALS] / mean - 1).max()),
     )
 
 

@@ -34,7 +34,7 @@ def here(monkeypatch, tmp_path) -> Deployment:
             if "dfl" not in name
         }
 
-    def timed(runtime, networks, threads, seed, rounds=0, originals=3):
+    def timed(runtime, networks, *conditions):
         milliseconds = [REST + sum(of_layers(model).values()) for model in networks]
         return Timed(milliseconds[0], tuple(ms / milliseconds[0] for ms in milliseconds[1:]), noise=0.0)
 

@@ -65,6 +65,16 @@ def test_errors_are_those_of_networks_that_were_left_out():
     assert found[3] == pytest.approx(-0.5, abs=1e-6)
 
 
+def test_a_layer_that_is_fused_into_another_takes_nothing():
+    whole = samples()
+    fused = [replace(n, layers={k: v for k, v in n.layers.items() if k != "b"}) for n in whole.networks]
+    fitted = fit(replace(whole, networks=tuple(fused)))
+    assert fitted.layers[1].coefficients == (0, 0, 0, 0)
+    assert [fitted.milliseconds(n.widths) for n in whole.networks] == pytest.approx(
+        [n.milliseconds for n in whole.networks], rel=0.1
+    )
+
+
 def test_a_larger_step_is_not_taken_for_chance():
     """Where times are the same with and without rounding, the smaller step stays."""
     networks = tuple(
