@@ -11,6 +11,8 @@ from optimize.identity import identity
 from optimize.measure.cost import count
 from optimize.plan import Plan
 from optimize.precision import FP32
+from optimize.pruner.latency import make as latency_table
+from optimize.pruner.prune import Prune
 from optimize.runtime.here import machine_name
 from optimize.stage import Stage
 from optimize.store import apply, durations
@@ -97,6 +99,9 @@ def _needed(plan: Plan) -> Iterator[Needed]:
     """What is applied and validated; rivals at equal time, which are sought by timing, are not among it."""
     variant, models = plan.original, [plan.original]
     for stage in _working(plan.shrink):
+        if isinstance(stage, Prune) and (deployment := stage.settings.deployment) and not deployment.samples:
+            table = latency_table.place(load(plan.original.path), plan.original.imgsz, deployment)
+            yield Needed(latency_table.STAGE, table.is_file())
         variant = variant.after(identity(stage))
         yield _in_store(plan, stage, variant)
     if variant != plan.original:

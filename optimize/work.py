@@ -61,7 +61,7 @@ class TimeTarget:
     noise: float
     error: float
     worst: float
-    steps: dict[int, Count]
+    steps: dict[str, Count]
     rest_ms: float
     profiling: float | None
     predicted: float

@@ -5,6 +5,10 @@ import pytest
 from helpers.commands import command
 from helpers.messages import is_error, says
 from optimize.forecast import _time
+from optimize.pruner.latency import make, timing
+from optimize.pruner.latency.timing import Timed
+from optimize.report.results import read
+from optimize.work import Pruned
 
 WORDS = ("prune=0.3", "pruner=l2", "recover=[bn]", "epochs=0", "rounds=12", "threads=1", "rivals=none", "quant=none")
 
@@ -49,6 +53,32 @@ def test_the_plan_alone_makes_nothing_and_a_run_that_follows_it_is_known_afterwa
     more = cells(out)
     assert more["Prune"][1] == "0" and more["Prune"][2] != "-"
     assert more["OnnxRuntime.export"][:2] == ["2", "1"]
+
+
+@pytest.mark.command
+def test_a_run_for_milliseconds_from_the_plan_to_the_report(tmp_path, dataset, checkpoint, monkeypatch, capsys):
+    """On a clock by which a file takes as long as it is large; the table is made once, and what it took is known."""
+
+    def timed(runtime, networks, *conditions):
+        sizes = [network.path.stat().st_size for network in networks]
+        return Timed(10.0, tuple(size / sizes[0] for size in sizes[1:]), noise=0.01)
+
+    monkeypatch.setattr(timing, "timed", timed)
+    monkeypatch.setattr(timing, "profiled", lambda runtime, networks, threads: (None,) * len(networks))
+    monkeypatch.setattr(make, "NETWORKS", 6)
+    monkeypatch.chdir(tmp_path)
+    given = (f"model={checkpoint}", f"data={dataset}", "runtime=[onnxruntime]", *WORDS, "pruner.target=latency")
+    code, _, err = command(monkeypatch, capsys, *given, "hydra.run.dir=run", "pruner.round_to=4", "pruner.min_width=1")
+    assert code == 0, err
+    assert {first: row[:2] for first, row in cells(err).items()}["latency-table"] == ["1", "0"]
+    (cut,) = [stage for stage in read(tmp_path / "run/results.json").stages if isinstance(stage, Pruned)]
+    assert cut.reached == pytest.approx(0.3, abs=0.02)
+    assert (cut.target, cut.time.deployment, cut.time.profiling) == ("latency", "onnxruntime-fp32", None)
+    assert "## Latency target" in (tmp_path / "run/report.md").read_text(encoding="utf-8")
+    code, out, err = command(monkeypatch, capsys, *given, "prune=0.2", "hydra.run.dir=other", "plan=true")
+    assert code == 0, err
+    assert cells(out)["latency-table"] == ["1", "1", "0 s", "0.0"]
+    assert cells(out)["Prune"][1] == "0" and cells(out)["Prune"][2] != "-"
 
 
 @pytest.mark.command

@@ -77,17 +77,21 @@ class Durations:
 
 
 LINE = TypeAdapter(Durations)
+INSIDE = "latency-table"  # made inside of Prune, and once for many of them
 
 
 def record(store: Path, machine: str, load: Load, folder: Path) -> None:
     """Append to the store what the run in `folder` took."""
     stages: dict[str, Spent] = {}
     for line in (content(folder / WORK, MOST) or b"").decode("utf-8", "replace").splitlines():
-        how, *rest = line.split(" ")
+        how, _, rest = line.partition(" ")
         if how == "made":
-            stage, seconds, size, times = rest
+            stage, seconds, size, times = rest.rsplit(" ", 3)
             before = stages.get(stage, Spent(0, 0.0, 0))
             stages[stage] = Spent(before.times + int(times), before.seconds + float(seconds), before.size + int(size))
+    if INSIDE in stages and "Prune" in stages:
+        prune, table = stages["Prune"], stages[INSIDE]
+        stages["Prune"] = Spent(prune.times, max(0.0, prune.seconds - table.seconds), prune.size)
     if stages:
         with (store / NAME).open("ab") as lines:
             lines.write(LINE.dump_json(Durations(machine, load, stages)) + b"\n")

@@ -73,7 +73,7 @@ def _record(
         noise=samples.noise,
         error=float(np.median(apart)),
         worst=float(apart.max()),
-        steps=dict(sorted(Counter(layer.step for layer in fitted.layers).items())),
+        steps={str(step): layers for step, layers in sorted(Counter(one.step for one in fitted.layers).items())},
         rest_ms=fitted.rest,
         profiling=fitted.profiling,
         predicted=predicted,

@@ -7,6 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 
+from torch import nn
+
 from optimize.host.files import move
 from optimize.identity import identity
 from optimize.input_size import Size
@@ -17,6 +19,7 @@ from optimize.pruner.latency.deployment import Deployment
 from optimize.pruner.latency.networks import Traced, architecture, deploy, narrowed, random_units
 from optimize.pruner.latency.samples import LatencySamples, LayerShape, NetworkTime
 from optimize.store.aside import set_aside
+from optimize.store.durations import INSIDE
 from optimize.store.held import held, record_found, record_made
 from optimize.variant import Variant
 from optimize.yolo import coupling
@@ -25,7 +28,7 @@ log = logging.getLogger(__name__)
 
 NETWORKS = 16  # with 12, 16 or 30 of them the median error of others was 1 % on a quiet machine
 ENDING = ".latency.json"
-STAGE = "latency table"
+STAGE = INSIDE
 
 
 def samples_of(source: Traced, imgsz: Size, deployment: Deployment, seed: int) -> LatencySamples:
@@ -34,8 +37,8 @@ def samples_of(source: Traced, imgsz: Size, deployment: Deployment, seed: int) -
     Raises:
         MeasurementError: a network can't be opened or called.
     """
-    key = _key(architecture(source.model), imgsz, deployment)
-    path = deployment.store / f"{key}{ENDING}"
+    path = place(source.model, imgsz, deployment)
+    key = path.name.removesuffix(ENDING)
     with held(deployment.store, key):
         known = samples.read(path)
         if known is not None:
@@ -56,10 +59,12 @@ def samples_of(source: Traced, imgsz: Size, deployment: Deployment, seed: int) -
     return measured
 
 
-def _key(architecture: str, imgsz: Size, deployment: Deployment) -> str:
+def place(model: nn.Module, imgsz: Size, deployment: Deployment) -> Path:
+    """Where the store keeps the measurements of the architecture of `model`."""
     schema = LatencySamples.__dataclass_fields__["schema"].default
-    parts = (STAGE, str(schema), architecture, str(imgsz), identity(deployment))
-    return sha256("\n".join(parts).encode()).hexdigest()[:16]
+    parts = (STAGE, str(schema), architecture(model), str(imgsz), identity(deployment))
+    key = sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return deployment.store / f"{key}{ENDING}"
 
 
 def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, seed: int, folder: Path) -> LatencySamples:

@@ -58,5 +58,5 @@ def _table(time: TimeTarget) -> tuple[str, ...]:
 
 
 def _steps(time: TimeTarget) -> str:
-    layers = ", ".join(f"{step} in {count} layers" for step, count in sorted(time.steps.items()))
+    layers = ", ".join(f"{step} in {count} layers" for step, count in time.steps.items())
     return f"Channels that kernels of {time.deployment} compute at once, as fitted: {layers}."
