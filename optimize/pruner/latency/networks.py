@@ -15,7 +15,7 @@ from optimize.input_size import Size
 from optimize.measure.cost import count
 from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import allowed
-from optimize.pruner.cut import cut
+from optimize.pruner.selection import Selection, narrow
 from optimize.pruner.size import widths_by_use
 from optimize.pruner.trace import Trace
 from optimize.pruner.tracker import trace
@@ -83,13 +83,11 @@ def random_units(coupled: list[Block], number: int, seed: int) -> list[np.ndarra
 def narrowed(source: Traced, kept: np.ndarray, seed: int) -> nn.Module:
     """A copy of the model in which each block keeps so many units, drawn at random: its outputs mean nothing."""
     rng, model = np.random.default_rng(seed), deepcopy(source.model)
-    gone: list[list[np.ndarray]] = [[] for _ in source.trace.uses]
-    for block, units in zip(source.blocks, kept, strict=True):
-        removed = rng.permutation(block.units)[: block.units - units]
-        for part in block.parts:
-            gone[part.use].append(part.positions[:, removed].ravel())
-    cut(model, source.trace.uses, [np.sort(np.concatenate(positions)) for positions in gone])
-    coupling.refresh(model)
+    keep = [
+        np.isin(np.arange(block.units), rng.permutation(block.units)[block.units - units :])
+        for block, units in zip(source.blocks, kept, strict=True)
+    ]
+    narrow(model, Selection(source.trace, source.blocks, keep, dense=[""] * len(keep), left=0.0, ratio=None))
     return model
 
 
