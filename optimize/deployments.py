@@ -1,6 +1,6 @@
-"""The runtime and precision whose milliseconds a latency target is of."""
+"""The runtimes and precisions of a run, and the one whose milliseconds a latency target is of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +9,7 @@ from torch import nn
 
 from optimize.errors import InputError
 from optimize.input_size import Size
+from optimize.mix.way import Way
 from optimize.precision import FP32
 from optimize.provenance import versions
 from optimize.pruner.latency import samples
@@ -20,23 +21,36 @@ from optimize.quant.stage import PrecisionStage
 from optimize.runtime.here import machine_name
 from optimize.runtime.session import Runtime
 
+Ways = Mapping[str, Way]
 
-def with_deployment(
-    pruning: Pruning,
-    model: nn.Module,
-    imgsz: Size,
-    runtimes: Sequence[Runtime],
-    precisions: Sequence[PrecisionStage],
-    asked: str,
-    threads: int,
-    store: Path,
-) -> Pruning:
+
+def ways(runtimes: Sequence[Runtime], precisions: Sequence[PrecisionStage], threads: int, store: Path) -> Ways:
+    """Every runtime with every precision that it has in a run, by name, e.g. `openvino-int8`, on this machine."""
+    found = dict[str, Way]()
+    for runtime in runtimes:
+        makes = [stage for stage in precisions if stage.precision != FP32 and stage.why_not(runtime) is None]
+        for stage in (None, *makes):
+            precision = stage.precision.name if stage else FP32.name
+            place = Deployment(
+                name=runtime.info.name,
+                precision=precision,
+                threads=threads,
+                cpu=machine_name(),
+                recipe=runtime.int8_recipes()[0].name if precision == "int8" else "",
+                version=versions().get(runtime.info.package, ""),
+                runtime=runtime,
+                store=store,
+            )
+            found.setdefault(str(place), Way(place, stage))
+    return found
+
+
+def with_deployment(pruning: Pruning, usable: Ways, model: nn.Module, imgsz: Size, asked: str) -> Pruning:
     """`pruning` with the deployment that its target is of; unchanged for other targets than the latency.
 
     Args:
+        usable: the deployments of this run.
         model: the original.
-        runtimes: that are used in this run.
-        precisions: the stages of this run.
         asked: the name of the precision that was asked for.
 
     Raises:
@@ -44,15 +58,25 @@ def with_deployment(
     """
     if pruning.target != LATENCY or not pruning.share:
         return pruning
+    allowed = allowed_ways(pruning, usable, model, imgsz)
+    default = next(iter(usable)).partition("-")[0]
+    first = f"{default}-{asked}", f"{default}-{FP32.name}"  # float32 where it doesn't have what was asked for
+    name = next(iter(allowed)) if len(allowed) == 1 else next(name for name in first if name in allowed)
+    return replace(pruning, deployment=allowed[name].deployment)
+
+
+def allowed_ways(pruning: Pruning, usable: Ways, model: nn.Module, imgsz: Size) -> Ways:
+    """Those of the deployments `usable` that a target in milliseconds may be of: one that is named, or all.
+
+    Raises:
+        InputError: as `with_deployment`.
+    """
     table = _table(pruning.table, model, imgsz) if pruning.table else None
-    usable = {
-        f"{runtime.info.name}-{name}": (runtime, name)
-        for runtime in runtimes
-        for name in (FP32.name, *_makes(precisions, runtime))
-    }
     if not usable:
-        raise InputError("pruner.target=latency needs a runtime to measure in; give one, e.g. runtime=[openvino].")
-    name = pruning.deploy or (f"{table.runtime}-{table.precision}" if table else _default(usable, asked))
+        raise InputError("A target in milliseconds needs a runtime to measure in; give one, e.g. runtime=[openvino].")
+    name = pruning.deploy or (f"{table.runtime}-{table.precision}" if table else None)
+    if name is None:
+        return usable
     if name not in usable:
         given = f"pruner.deploy={name}" if pruning.deploy else f"pruner.table={pruning.table} is of {name}, which"
         raise InputError(f"{given} is not a runtime and precision of this run; allowed are {', '.join(usable)}.")
@@ -61,32 +85,12 @@ def with_deployment(
             f"pruner.table={pruning.table} is of {table.runtime}-{table.precision}, and pruner.deploy={name}; leave "
             "pruner.deploy out, or give a table of it."
         )
-    runtime, precision = usable[name]
-    here = Deployment(
-        name=runtime.info.name,
-        precision=precision,
-        threads=threads,
-        cpu=machine_name(),
-        recipe=runtime.int8_recipes()[0].name if precision == "int8" else "",
-        version=versions().get(runtime.info.package, ""),
-        runtime=runtime,
-        store=store,
-    )
+    way = usable[name]
     if pruning.table and table:
         content = sha256(pruning.table.read_bytes()).hexdigest()
-        here = replace(here, threads=table.threads, cpu=table.cpu, table=content, samples=table)
-    return replace(pruning, deployment=here)
-
-
-def _makes(precisions: Sequence[PrecisionStage], runtime: Runtime) -> list[str]:
-    names = [stage.precision.name for stage in precisions if stage.why_not(runtime) is None]
-    return [name for name in dict.fromkeys(names) if name != FP32.name]
-
-
-def _default(usable: dict[str, tuple[Runtime, str]], asked: str) -> str:
-    """The first runtime in the precision that was asked for, or in float32 where it doesn't have that."""
-    first = next(iter(usable)).partition("-")[0]
-    return f"{first}-{asked}" if f"{first}-{asked}" in usable else f"{first}-{FP32.name}"
+        there = replace(way.deployment, threads=table.threads, cpu=table.cpu, table=content, samples=table)
+        way = replace(way, deployment=there)
+    return {name: way}
 
 
 def _table(path: Path, model: nn.Module, imgsz: Size) -> LatencySamples:

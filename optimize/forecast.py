@@ -8,7 +8,9 @@ from rich.table import Table
 
 from optimize import rivals
 from optimize.identity import identity
+from optimize.latency_work import Mixed
 from optimize.measure.cost import count
+from optimize.mix.mix import Mix
 from optimize.plan import Plan
 from optimize.precision import FP32
 from optimize.pruner.latency import make as latency_table
@@ -97,20 +99,16 @@ def _expected(known: list[durations.Durations], stage: str, work: Load, times: i
 
 def _needed(plan: Plan) -> Iterator[Needed]:
     """What is applied and validated; rivals at equal time, which are sought by timing, are not among it."""
-    variant, models = plan.original, [plan.original]
-    for stage in _working(plan.shrink):
+    if plan.mix:
+        yield _in_store(plan, plan.mix, plan.original.after(identity(plan.mix)))
+    variant, stages = _chosen(plan, plan.mix) if plan.mix else (plan.original, _working(plan.shrink))
+    for stage in stages:
         if isinstance(stage, Prune) and (deployment := stage.settings.deployment) and not deployment.samples:
             table = latency_table.place(load(plan.original.path), plan.original.imgsz, deployment)
             yield Needed(latency_table.STAGE, table.is_file())
         variant = variant.after(identity(stage))
         yield _in_store(plan, stage, variant)
-    if variant != plan.original:
-        models.append(variant)
-        if plan.rivals is not None:
-            models.append(variant.after("the smaller input of equal FLOPs, which is not known yet"))
-    if plan.rivals is not None:
-        filled = rivals.rectangle(plan.original, plan.data.shape)
-        models += [*([filled] if filled else []), *plan.rivals]
+    models = _models(plan, variant)
     yield from (_validated(plan, model) for model in models)
     for runtime in plan.runtimes:
         for model in models:
@@ -124,10 +122,33 @@ def _needed(plan: Plan) -> Iterator[Needed]:
                     yield _validated(plan, made)
 
 
-def _working(stages: tuple[Stage, ...]) -> list[Stage]:
+def _models(plan: Plan, made: Variant) -> list[Variant]:
+    """The original, the model that was made of it, and the rivals."""
+    models = [plan.original]
+    if made != plan.original:
+        models.append(made)
+        if plan.rivals is not None:
+            models.append(made.after("the smaller input of equal FLOPs, which is not known yet"))
+    if plan.rivals is not None:
+        filled = rivals.rectangle(plan.original, plan.data.shape)
+        models += [*([filled] if filled else []), *plan.rivals]
+    return models
+
+
+def _chosen(plan: Plan, mix: Mix) -> tuple[Variant, tuple[Stage, ...]]:
+    """Where the model begins that is made for a limit of time, and its stages, as far as that is chosen already."""
+    there = apply.read(plan.store / plan.original.after(identity(mix)).key)
+    mixed = apply.report_of(there) if there else None
+    if not isinstance(mixed, Mixed):
+        return plan.original.after("what will be chosen"), ()
+    chosen = mix.stages(mixed.deployment, mixed.share, mixed.trained, plan.original.imgsz, None)
+    return mix.start(plan.original, mixed.imgsz), chosen
+
+
+def _working(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
     """The stages that do something: nothing is recovered where nothing was pruned, and 0 epochs train nothing."""
     pruned = any(stage.settings.share > 0 for stage in stages if hasattr(stage, "settings"))
-    return [stage for stage in stages if getattr(stage, "epochs", 1)] if pruned else []
+    return tuple(stage for stage in stages if getattr(stage, "epochs", 1)) if pruned else ()
 
 
 def _in_store(plan: Plan, stage: Stage, made: Variant) -> Needed:

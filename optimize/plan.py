@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optimize.dataset import Dataset
 from optimize.device.device import Device
@@ -12,6 +13,9 @@ from optimize.quant.stage import PrecisionStage
 from optimize.runtime.session import Runtime
 from optimize.stage import Stage
 from optimize.variant import Variant
+
+if TYPE_CHECKING:
+    from optimize.mix.mix import Mix
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Plan:
         train_rivals: whether rivals at equal time are also trained, for as long as the pruned model.
         limits: hard constraints, each optional.
         device: the device for which the report states lower bounds of latency; None for none.
+        mix: chooses input, share and precision for a limit of time, and gives the stages instead of `shrink`, which
+            then prunes nothing; None where the share is given.
     """
 
     original: Variant
@@ -49,3 +55,4 @@ class Plan:
     train_rivals: bool = False
     limits: Limits = Limits()  # noqa: RUF009  it is frozen
     device: Device | None = None
+    mix: "Mix | None" = None

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,27 +17,27 @@ from optimize.config import build, check_targets, plain, typed
 from optimize.data.digits import compose
 from optimize.data.selection import limited, separate
 from optimize.dataset import Dataset, check_apart
-from optimize.deployments import with_deployment
+from optimize.deployments import allowed_ways, ways, with_deployment
 from optimize.device.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
 from optimize.host.resources import cores
 from optimize.input_size import Size, size
 from optimize.judge import Judge
 from optimize.limits import Limits
+from optimize.mix.mix import Mix
 from optimize.plan import Plan
 from optimize.precision import FP32
 from optimize.provenance import gather, versions
-from optimize.pruner.prune import Prune
-from optimize.pruner.scan import Scan
-from optimize.pruner.settings import Pruning
+from optimize.pruner.settings import LATENCY
+from optimize.pruner.size import TARGETS
 from optimize.quant.bf16 import Bf16
 from optimize.quant.stage import PrecisionStage
-from optimize.recover.finetune import Finetune
 from optimize.recover.qat import Qat, unavailable
 from optimize.remarks import missing, remarks, without_effect
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.settings import Settings
+from optimize.shrink import shrink
 from optimize.stage import Stage
 from optimize.store import manifest
 from optimize.store.apply import digest
@@ -69,6 +70,8 @@ def prepare(config: DictConfig) -> Plan:
     """
     settings = settings_of(config)
     check_targets(config, settings.trust)
+    limits = typed(Limits, config.limits, "limits")
+    limit = _limit_to_meet(config, settings, limits)
     device = load_device(settings.device_profile) if settings.device_profile else None
     check_store(settings.store)
     check_device(settings.device)
@@ -90,23 +93,20 @@ def prepare(config: DictConfig) -> Plan:
     precisions = (Bf16(judge), quant)
     others = _rivals(settings, imgsz, data, [stage.precision.name for stage in precisions])
     check_room(settings.store, path, [rival.path for rival in others or ()])
-    pruning = with_deployment(
-        build(config.pruner, "pruner", data=data, original=path),
-        model,
-        imgsz,
-        usable,
-        precisions,
-        quant.precision.name,
-        threads,
-        settings.store,
-    )
+    places = ways(usable, precisions, threads, settings.store)
+    pruning = build(config.pruner if limit is None else _without_share(config), "pruner", data=data, original=path)
+    mix = None
+    if limit is not None:
+        allowed = allowed_ways(pruning, places, model, imgsz).values()
+        mix = Mix(limit, pruning, tuple(recovery), tuple(allowed), data, judge)
     no_effect = without_effect(settings, recovery, asked, quant)
     for line in no_effect:
         log.info(line)
     return Plan(
         original=start(path, imgsz),
         data=data,
-        shrink=shrink(pruning, recovery),
+        shrink=shrink(with_deployment(pruning, places, model, imgsz, quant.precision.name), recovery),
+        mix=mix,
         precisions=precisions,
         quant=None if quant.precision == FP32 else quant.precision.name,
         qat=_rescue(settings, data, recovery),
@@ -124,9 +124,38 @@ def prepare(config: DictConfig) -> Plan:
         ),
         rivals=others,
         train_rivals=settings.train_rivals,
-        limits=typed(Limits, config.limits, "limits"),
+        limits=limits,
         device=device,
     )
+
+
+def _limit_to_meet(config: DictConfig, settings: Settings, limits: Limits) -> float | None:
+    """With prune=null the milliseconds that input, widths, blocks and precision are chosen for; None for a share.
+
+    Raises:
+        InputError: there is no such limit, or the target is another.
+    """
+    if settings.prune is not None:
+        return None
+    if limits.latency_ms is None:
+        raise InputError(
+            "prune=null chooses input, widths, blocks and precision for a limit of time, and there is none; give "
+            "limits.latency_ms, e.g. 20, or a share to prune, e.g. prune=0.3."
+        )
+    if config.pruner.target not in (TARGETS[0], LATENCY):
+        raise InputError(
+            f"pruner.target={config.pruner.target} can't be combined with prune=null, whose target is "
+            "limits.latency_ms; leave pruner.target out, or give prune a share."
+        )
+    return limits.latency_ms
+
+
+def _without_share(config: DictConfig) -> DictConfig:
+    """The settings of the pruner with a share of 0, until one is chosen for a limit of time."""
+    changed = deepcopy(config)
+    changed.pruner.update(share=0.0, target=LATENCY)
+    node: DictConfig = changed.pruner
+    return node
 
 
 def _data(settings: Settings, model: nn.Module) -> Dataset:
@@ -212,26 +241,3 @@ def _usable(runtimes: list[Runtime]) -> tuple[Runtime, ...]:
             f"{', '.join(reasons.values())}; install what is missing or give another runtime."
         )
     return usable
-
-
-def shrink(pruning: Pruning, recovery: list[Stage]) -> tuple[Stage, ...]:
-    """The stages that prune in `pruning.steps` equal cuts, each with its share of the epochs; QAT runs once, last.
-
-    Where layers are chosen by what is measured, that is a stage of its own before each cut, which all shares share.
-    """
-    stages: list[Stage] = []
-    qat = [stage for stage in recovery if isinstance(stage, Qat)]
-    for step in range(1, pruning.steps + 1):
-        if pruning.scope == "measured" and pruning.share and pruning.data is not None:
-            stages.append(Scan(pruning.criterion, pruning.data, pruning.images, pruning.seed, pruning.device))
-        stages.append(Prune(replace(pruning, share=pruning.share * step / pruning.steps)))
-        stages += [_part(stage, step, pruning.steps) for stage in recovery if stage not in qat]
-    return (*stages, *qat)
-
-
-def _part(stage: Stage, step: int, steps: int) -> Stage:
-    """The recovery stage after one of several cuts; a training gets its share of the epochs."""
-    if not isinstance(stage, Finetune):
-        return stage
-    done = [stage.epochs * i // steps for i in (step - 1, step)]
-    return replace(stage, epochs=done[1] - done[0])

@@ -69,13 +69,13 @@ def _recovery_without_effect(settings: Settings, recovery: Sequence[Stage]) -> l
     training = any(isinstance(stage, Finetune) for stage in recovery)
     for_int8 = any(isinstance(stage, Qat) for stage in recovery)
     sentences = []
-    if not settings.prune and training and settings.epochs:
+    if settings.prune == 0 and training and settings.epochs:
         keys = f"model={settings.model}", f"data={settings.data}", f"epochs={settings.epochs}"
         sentences.append(
             "Nothing is trained, since finetune and distill recover accuracy after pruning and prune=0 prunes nothing; "
             f"`{shlex.join(['python', '-m', 'optimize.train', *keys])}` continues training the checkpoint."
         )
-    elif not settings.prune and len(recovery) > for_int8:
+    elif settings.prune == 0 and len(recovery) > for_int8:
         sentences.append("Nothing is recovered, since prune=0 prunes nothing.")
     elif training and not settings.epochs:
         sentences.append("Nothing is trained after pruning, since epochs=0.")
@@ -85,7 +85,7 @@ def _recovery_without_effect(settings: Settings, recovery: Sequence[Stage]) -> l
 
 
 def _rivals_without_effect(settings: Settings, recovery: Sequence[Stage]) -> list[str]:
-    trains = settings.prune and any(isinstance(stage, Finetune) and stage.epochs for stage in recovery)
+    trains = settings.prune != 0 and any(isinstance(stage, Finetune) and stage.epochs for stage in recovery)
     if not settings.train_rivals or (trains and settings.rivals is not None):
         return []
     why = "rivals=none measures none" if settings.rivals is None else "the pruned model, which they follow, is not"

@@ -19,7 +19,7 @@ class Settings:
     model: str
     data: str
     imgsz: int | tuple[int, ...] | None
-    prune: float
+    prune: float | None
     epochs: int
     batch: int
     device: str | None
@@ -42,7 +42,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.imgsz is not None:
             size(self.imgsz)
-        _require(0 <= self.prune < 1, f"prune={self.prune}", "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3")
+        _require(
+            self.prune is None or 0 <= self.prune < 1,
+            f"prune={self.prune}",
+            "0 <= prune < 1, the share of FLOPs to remove, e.g. 0.3, or null to choose it for limits.latency_ms",
+        )
         _require(self.epochs >= 0, f"epochs={self.epochs}", "0 or more")
         _require(self.batch >= 1, f"batch={self.batch}", "1 or more")
         _require(self.rounds >= 12, f"rounds={self.rounds}", "12 or more, since fewer give no trustworthy median")

@@ -108,8 +108,13 @@ def _model(variant: Variant) -> Model:
 
 def _models(plan: Plan) -> tuple[list[Variant], tuple[Work, ...]]:
     """The original, and the pruned and recovered model if anything was changed; and what the stages say they did."""
-    variant, stages = plan.original, list[Work]()
-    for stage in plan.shrink:
+    variant, shrink, stages = plan.original, plan.shrink, list[Work]()
+    if plan.mix:
+        mixed = plan.mix.choose(plan.original)
+        stages.append(mixed)
+        variant = plan.mix.start(plan.original, mixed.imgsz)
+        shrink = plan.mix.stages(mixed.deployment, mixed.share, mixed.trained, plan.original.imgsz, None)
+    for stage in shrink:
         before, variant = variant, apply(stage, variant, plan.store)
         if variant != before:
             stages.append(report_of(variant) or Done(type(stage).__name__.lower()))
@@ -134,6 +139,8 @@ def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Mo
         filled = rivals.rectangle(original.variant, plan.data.shape)
         if filled is not None:
             found.append(replace(_model(filled), rival=True))
+    own = {model.variant.name for model in models}  # an input that was chosen for a limit of time is no rival
+    found = [model for model in found if model.variant.name not in own]
     for rival in plan.rivals:
         with record_failure(failures, rival.name, "torch"):
             found.append(Model(rival, cost.count(deployed(load(rival.path)), rival.imgsz), rival=True))

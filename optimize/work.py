@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from optimize.input_size import StoredSize
+from optimize.latency_work import EXACT, Count, Mixed, TimeTarget
 
-EXACT = ConfigDict(extra="forbid", allow_inf_nan=False)
-Count = Annotated[int, Field(ge=0, lt=10**18)]
 Before = Count
 After = Count
 
@@ -32,41 +31,6 @@ class LayerChange:
     flops: tuple[Before, After]
     parameters: tuple[Before, After]
     dense: str
-
-
-@dataclass(frozen=True)
-class TimeTarget:
-    """How a latency target was met: by a table of what layers take, and by timing what it led to.
-
-    Attributes:
-        deployment: runtime and precision, e.g. `openvino-int8`.
-        cpu, threads: where the table was measured.
-        networks: timed for the table.
-        noise: how far the processes of the original lay from their mean at most then, as a share.
-        error, worst: of predictions of each of these networks by all others, as a share: the median, and the largest.
-        steps: how many layers compute so many channels at once, by that number.
-        rest_ms: milliseconds of a call that no layer explains.
-        profiling: how many times as long layers take while they are profiled; None where the runtime has no profiler.
-        predicted: share of the original's time that is gone, by the table.
-        milliseconds: of the original and of what is left, timed in turns; None for a table of another device.
-        attempts: choices of widths that were timed; 0 for a table of another device.
-    """
-
-    __pydantic_config__ = EXACT
-
-    deployment: str
-    cpu: str
-    threads: Count
-    networks: Count
-    noise: float
-    error: float
-    worst: float
-    steps: dict[str, Count]
-    rest_ms: float
-    profiling: float | None
-    predicted: float
-    milliseconds: tuple[float, float] | None
-    attempts: Count
 
 
 @dataclass(frozen=True)
@@ -242,6 +206,7 @@ class Done:
 def _kind(content: Any) -> str:
     stage = content.get("stage") if isinstance(content, dict) else getattr(content, "stage", None)
     known = {
+        "mix": "mix",
         "scan": "scan",
         "prune": "prune",
         "batchnorm": "batchnorm",
@@ -253,7 +218,8 @@ def _kind(content: Any) -> str:
 
 
 Work: TypeAlias = Annotated[
-    Annotated[Scanned, Tag("scan")]
+    Annotated[Mixed, Tag("mix")]
+    | Annotated[Scanned, Tag("scan")]
     | Annotated[Pruned, Tag("prune")]
     | Annotated[Reestimated, Tag("batchnorm")]
     | Annotated[Trained, Tag("train")]

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent / "optimize"
 LAYERS = [  # from the ground up
     "errors texts literal",
     "input_size identity limits precision runtime_info inside",
+    "latency_work",
     "settings dataset variant measurement work",  # records; what paths may be
     "config terminal stage",
     "host",
@@ -26,7 +27,8 @@ LAYERS = [  # from the ground up
     "data pruner",
     "runtime",
     "recover judge checks failures rivals",
-    "quant",
+    "quant shrink",
+    "mix",
     "verdict",
     "report",
     "tracking bundle flops",

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.random_models import build
 from optimize import latency_table
-from optimize.deployments import with_deployment
+from optimize.deployments import ways, with_deployment
 from optimize.errors import InputError
 from optimize.input_size import square
 from optimize.precision import FP32, Precision
@@ -41,7 +41,7 @@ def resolved(model, tmp_path, runtimes=BOTH, asked="int8", imgsz=SIZE, **pruning
         SimpleNamespace(precision=SimpleNamespace(name="bf16"), why_not=lambda runtime: "this CPU has no bf16"),
     ]
     settings = Pruning(0.2, L2(), **{"target": "latency"} | pruning)
-    return with_deployment(settings, model, imgsz, runtimes, stages, asked, 2, tmp_path)
+    return with_deployment(settings, ways(runtimes, stages, 2, tmp_path), model, imgsz, asked)
 
 
 def test_the_default_is_the_first_runtime_and_the_precision_asked_for(model, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from optimize.input_size import Size
+from optimize.latency_work import TimeTarget
 from optimize.pruner.budget import Goal
 from optimize.pruner.latency.deployment import Deployment
 from optimize.pruner.latency.fit import Fit, errors, fit
@@ -20,7 +21,6 @@ from optimize.pruner.latency.timing import Timed
 from optimize.pruner.selection import Selection, narrow, select
 from optimize.pruner.sensitivity import Sensitivities
 from optimize.pruner.settings import Pruning
-from optimize.work import TimeTarget
 
 
 def select_by_time(
@@ -38,8 +38,8 @@ def select_by_time(
         MeasurementError: the clock can't tell, or a network can't be timed.
     """
     source = traced(original, imgsz)
-    samples = deployment.samples or samples_of(source, imgsz, deployment, settings.seed)
-    fitted = fit(samples)
+    samples = deployment.samples or samples_of(source, deployment.table_imgsz or imgsz, deployment, settings.seed)
+    fitted = fit(samples).at(imgsz.pixels / samples.imgsz.pixels)
     whole = fitted.milliseconds(source.widths(np.array([block.units for block in source.blocks])))
 
     def choose(share: float) -> Selection:
@@ -48,7 +48,7 @@ def select_by_time(
 
     if deployment.samples:
         chosen = choose(settings.share)
-        return chosen, 1 - chosen.left / whole, _record(samples, fitted, deployment, 1 - chosen.left / whole, None)
+        return chosen, 1 - chosen.left / whole, _record(samples, fitted, deployment, chosen, whole, None)
     with stopwatch(original, imgsz, deployment, settings.seed) as time:
 
         def measure(chosen: Selection) -> tuple[float, Timed]:
@@ -57,13 +57,14 @@ def select_by_time(
             return time(narrowed)
 
         best = aim(settings.share, whole, choose, measure)
-    predicted = 1 - best.chosen.left / whole
-    return best.chosen, 1 - best.left, _record(samples, fitted, deployment, predicted, best)
+    return best.chosen, 1 - best.left, _record(samples, fitted, deployment, best.chosen, whole, best)
 
 
 def _record(
-    samples: LatencySamples, fitted: Fit, deployment: Deployment, predicted: float, best: Attempt | None
+    samples: LatencySamples, fitted: Fit, deployment: Deployment, chosen: Selection, whole: float, best: Attempt | None
 ) -> TimeTarget:
+    widths = np.array([block.units for block in chosen.blocks])
+    without = PredictedLatency(fitted, chosen.trace, chosen.blocks)(widths, chosen.branches)
     apart = np.abs(errors(samples))
     return TimeTarget(
         deployment=str(deployment),
@@ -76,7 +77,8 @@ def _record(
         steps={str(step): layers for step, layers in sorted(Counter(one.step for one in fitted.layers).items())},
         rest_ms=fitted.rest,
         profiling=fitted.profiling,
-        predicted=predicted,
+        predicted=1 - chosen.left / whole,
         milliseconds=(best.timed.milliseconds, best.timed.milliseconds * best.left) if best else None,
         attempts=best.number if best else 0,
+        by_blocks=1 - without / whole if chosen.branches else 0.0,
     )

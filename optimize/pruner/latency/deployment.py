@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimize.identity import OUTSIDE
+from optimize.input_size import Size
 from optimize.pruner.latency.samples import LatencySamples
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Deployment:
         store: where measurements are kept.
         table: SHA-256 of a table that was measured elsewhere; empty for one that is measured here.
         samples: its content; None for one that is measured here.
+        table_imgsz: the input that the table is of; None for that of the model which is pruned.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Deployment:
     store: Path = field(repr=False, metadata=OUTSIDE)
     table: str = ""
     samples: LatencySamples | None = field(default=None, repr=False, metadata=OUTSIDE)
+    table_imgsz: Size | None = field(default=None, metadata=OUTSIDE)
 
     def __str__(self) -> str:
         return f"{self.name}-{self.precision}"

@@ -50,6 +50,19 @@ class Fit:
     rest: float
     profiling: float | None
 
+    def at(self, pixels: float) -> "Fit":
+        """What the same layers take at an input of `pixels` times the area: all but their calls grows with it."""
+        layers = (
+            replace(
+                one,
+                per_output=pixels * one.per_output,
+                per_input=pixels * one.per_input,
+                per_pair=pixels * one.per_pair,
+            )
+            for one in self.layers
+        )
+        return replace(self, layers=tuple(layers))
+
     def milliseconds(self, widths: dict[str, tuple[int, ...]]) -> float:
         """What a network takes whose layers have these widths, as in `samples.NetworkTime`."""
         return self.rest + sum(

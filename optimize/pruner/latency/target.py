@@ -16,18 +16,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from torch import nn
 
-from optimize.errors import MeasurementError, TargetOutOfReach
+from optimize.errors import TargetOutOfReach
 from optimize.input_size import Size
-from optimize.measure.latency import ALIKE
 from optimize.pruner.latency import timing
 from optimize.pruner.latency.deployment import Deployment
 from optimize.pruner.latency.networks import deploy
-from optimize.pruner.latency.timing import Timed
+from optimize.pruner.latency.timing import Timed, steady
 from optimize.pruner.selection import Selection
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS, TIMINGS = 4, 3
+ATTEMPTS = 4
 CLOSE = 0.02  # of the time asked for; a choice that comes as close is taken
 ROUNDS, SECONDS = 20, 6.0  # of each timing, as in `timing`
 OPENED = 3  # processes of a narrowed network
@@ -101,13 +100,8 @@ def stopwatch(original: nn.Module, imgsz: Size, deployment: Deployment, seed: in
 
         def time(network: nn.Module) -> tuple[float, Timed]:
             narrow = deploy(network, runtime, deployment.precision, imgsz, next(places))
-            for _ in range(TIMINGS):
-                timed = timing.timed(runtime, [reference, *[narrow] * OPENED], threads, seed, ROUNDS, SECONDS)
-                if timed.noise <= ALIKE:
-                    return float(np.exp(np.log(timed.shares).mean())), timed
-            raise MeasurementError(
-                f"processes of one file differ by {timed.noise:.1%} in their time, so a latency target can't be met "
-                "here and now; end other programs and try again, or give pruner.target=flops."
-            )
+            files = [reference, *[narrow] * OPENED]
+            timed = steady(lambda: timing.timed(runtime, files, threads, seed, ROUNDS, SECONDS))
+            return float(np.exp(np.log(timed.shares).mean())), timed
 
         yield time

@@ -1,14 +1,15 @@
 """Times networks by the clock of the report, and by layer, for a latency table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
+from optimize.errors import MeasurementError
 from optimize.host.quiet import timing
 from optimize.measure import latency
-from optimize.measure.latency import Subject
+from optimize.measure.latency import ALIKE, Subject
 from optimize.measure.profile import Profile, interleaved
 from optimize.variant import Variant
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from optimize.runtime.session import Runtime
 
 ROUNDS, SECONDS = 12, 2.5  # rounds of the clock, and what all visits of one network may take in them
-ORIGINALS = 3
+ORIGINALS, TIMINGS = 3, 3
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,33 @@ def timed(
         milliseconds=found.latencies[0].median_ms * mean,
         shares=tuple((shares[ORIGINALS:] / mean).tolist()),
         noise=float(np.abs(shares[:ORIGINALS] / mean - 1).max()),
+    )
+
+
+class Noisy(Protocol):
+    """A timing; `noise` is how far two times of one file lay apart, as a share."""
+
+    @property
+    def noise(self) -> float: ...
+
+
+Measured = TypeVar("Measured", bound=Noisy)
+
+
+def steady(measure: Callable[[], Measured]) -> Measured:
+    """What `measure` returns as soon as its noise is small enough to go by; it is called up to three times.
+
+    Raises:
+        MeasurementError: it never is.
+    """
+    for _ in range(TIMINGS):
+        measured = measure()
+        if measured.noise <= ALIKE:
+            return measured
+    raise MeasurementError(
+        f"processes of one file differ by {measured.noise:.1%} in their time, so a target in milliseconds can't be met "
+        "here and now; end other programs and try again, or give a share of the FLOPs, e.g. prune=0.3 "
+        "pruner.target=flops."
     )
 
 

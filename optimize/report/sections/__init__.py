@@ -13,6 +13,7 @@ from optimize.report.sections import (
     latency_target,
     layers,
     limits,
+    mix,
     quantization,
     saved,
 )
@@ -21,6 +22,7 @@ from optimize.result import Report
 
 SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     all_images.section,
+    mix.section,
     equal_time.section,
     devices.section,
     latency_target.section,

@@ -1,8 +1,9 @@
 """The section on a latency target: what the table predicted, how well it predicts, and what was measured."""
 
+from optimize.latency_work import TimeTarget
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report
-from optimize.work import Pruned, TimeTarget
+from optimize.work import Pruned
 
 HEAD = ("target", "asked", "predicted", "timed", "ms before", "ms after", "attempts")
 TABLE = ("table", "networks", "median error", "worst error", "A/A", "no layer explains, ms", "profile / clock")

@@ -201,5 +201,6 @@ def _samplers(seed: int, number: int) -> Iterator[BaseSampler]:
 def _settings(point: Point, size: Original) -> frozenset[tuple[str, str]]:
     """What makes a job another one: where nothing is pruned, how it would be makes no difference."""
     given = overrides(point, size)
-    nothing = float(given.get("prune", "1")) == 0
+    prune = given.get("prune", "null")
+    nothing = prune != "null" and float(prune) == 0
     return frozenset((key, value) for key, value in given.items() if not (nothing and key.startswith("pruner")))
