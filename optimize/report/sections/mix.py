@@ -12,6 +12,7 @@ GAINS = ("what", "taken", "ms", "accuracy", "points")
 DEPLOYMENTS = ("runtime and precision", "ms", "points", "expected at the limit", "taken")
 SIZES = ("px", "ms", "to save", "untrained", "made", "taken")
 TAKEN = "x"
+DRIFT = 1.1  # times as fast or slow that the machine may have become without a note
 
 
 def section(report: Report) -> Section | None:
@@ -32,7 +33,7 @@ def section(report: Report) -> Section | None:
         f"{_chosen(mixed)} Accuracies are {mixed.metric} on the {mixed.decided_on}, which choices are made on; times "
         f"are of {mixed.threads} threads of {mixed.cpu}. {mixed.aimed_ms:.3g} ms were aimed at.",
         tuple(tables),
-        notes=tuple(_notes(mixed)),
+        notes=(*_notes(mixed), *_drifted(mixed, report)),
         terminal=True,
     )
 
@@ -62,7 +63,7 @@ def _gains(mixed: Mixed, by_time: TimeTarget | None) -> Iterator[tuple[str, ...]
     if size.recovered is None or not (mixed.share or mixed.trained):
         return
     what, left = "training", size.milliseconds
-    words = f"{mixed.epochs} epochs"
+    words = _epochs(mixed)
     if mixed.share:
         what, left = "widths and blocks", size.milliseconds * (1 - mixed.share)
         if by_time and by_time.milliseconds:
@@ -105,9 +106,27 @@ def _notes(mixed: Mixed) -> Iterator[str]:
         )
         yield (
             "`made`: the original cut until it takes the time aimed at, or as it is where nothing is to save, and "
-            f"trained for {mixed.epochs} epochs, in float32; a dash: the cut is out of reach, or nothing was trained."
+            f"trained for {_epochs(mixed)}, in float32; a dash: the cut is out of reach, or nothing was trained."
         )
     yield "Time and accuracy of the finished files, on the images of the report, are in the table of variants."
+
+
+def _drifted(mixed: Mixed, report: Report) -> Iterator[str]:
+    """Whether the machine was faster or slower when the choice was made, so that another time was aimed at."""
+    taken = next(one for one in mixed.deployments if one.deployment == mixed.deployment)
+    for row, latency in report.timed:
+        name = f"{row.variant.runtime}-{row.variant.precision}"
+        speed = latency.median_ms / taken.milliseconds
+        if name == mixed.deployment and not row.variant.model and not 1 / DRIFT <= speed <= DRIFT:
+            yield (
+                f"The original took {taken.milliseconds:.2f} ms in {name} when this was chosen, and "
+                f"{latency.median_ms:.2f} ms in the table of variants: this machine's speed changed, so "
+                f"{'too much' if speed < 1 else 'too little'} was saved. With another store= the choice is made again."
+            )
+
+
+def _epochs(mixed: Mixed) -> str:
+    return f"{mixed.epochs} epoch{'' if mixed.epochs == 1 else 's'}"
 
 
 def _ms(milliseconds: float | None) -> str:
