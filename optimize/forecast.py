@@ -141,7 +141,7 @@ def _chosen(plan: Plan, mix: Mix) -> tuple[Variant, tuple[Stage, ...]]:
     mixed = apply.report_of(there) if there else None
     if not isinstance(mixed, Mixed):
         return plan.original.after("what will be chosen"), ()
-    chosen = mix.stages(mixed.deployment, mixed.share, mixed.trained, plan.original.imgsz, None)
+    chosen = mix.stages(mixed.deployment, mixed.share, mixed.trained, plan.original.imgsz)
     return mix.start(plan.original, mixed.imgsz), chosen
 
 

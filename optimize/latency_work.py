@@ -78,8 +78,8 @@ class SizeChoice:
         milliseconds: of the original there.
         share: of these that widths and blocks must save.
         untrained: accuracy of the original there, in float32, on the images that choices are made on.
-        recovered: the same of the model that was cut there and trained for some epochs, or trained alone where nothing
-            had to be cut; None where the cut is out of reach, or nothing was cut or trained.
+        recovered: the same of the model that was cut and trained there, or trained alone where nothing had to be cut;
+            None where the cut is out of reach, or nothing was cut or trained.
     """
 
     __pydantic_config__ = EXACT

@@ -113,7 +113,7 @@ def _models(plan: Plan) -> tuple[list[Variant], tuple[Work, ...]]:
         mixed = plan.mix.choose(plan.original)
         stages.append(mixed)
         variant = plan.mix.start(plan.original, mixed.imgsz)
-        shrink = plan.mix.stages(mixed.deployment, mixed.share, mixed.trained, plan.original.imgsz, None)
+        shrink = plan.mix.stages(mixed.deployment, mixed.share, mixed.trained, plan.original.imgsz)
     for stage in shrink:
         before, variant = variant, apply(stage, variant, plan.store)
         if variant != before:
