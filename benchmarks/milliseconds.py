@@ -14,11 +14,14 @@ The rows of a finished case are written to benchmarks/milliseconds.csv, and what
 
 import argparse
 import logging
+import sys
 from itertools import product
 from pathlib import Path
 
 from milliseconds_rows import Case, read, write
 from milliseconds_table import show
+
+from optimize.errors import OptimizeError
 
 OUT = Path(__file__).with_suffix(".csv")
 BOTH, SHARES = ("openvino-int8", "onnxruntime-int8"), (0.4, 0.6)
@@ -41,15 +44,28 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/benchmark_milliseconds"))
     parser.add_argument("--only", default="", help="of the cases those whose name holds this")
     given = parser.parse_args()
+    refused = list[str]()
     if given.shared:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-        from milliseconds_make import make  # here, since a clock's process imports this file, too, and needs no torch
-
         done = {row.case for row in read(OUT)}
-        for case in [*CORE, *ABLATIONS, *LARGE]:
-            if case not in done and given.only in str(case):
-                write(OUT, make(case, given.shared.resolve(), given.work.resolve()))
+        cases = [case for case in (*CORE, *ABLATIONS, *LARGE) if case not in done and given.only in str(case)]
+        refused = _make(cases, given.shared.resolve(), given.work.resolve())
     show(read(OUT))
+    sys.exit("\n".join(refused) or None)
+
+
+def _make(cases: list[Case], shared: Path, work: Path) -> list[str]:
+    """Make and write the rows of these cases; why some can't be made, each in a sentence."""
+    from milliseconds_make import make  # here, since a clock's process imports this file, too, and needs no torch
+
+    refused = []
+    for case in cases:
+        try:
+            write(OUT, make(case, shared, work))
+        except OptimizeError as error:  # a share out of reach, or a clock that can't tell: others may be made
+            logging.exception("%s can't be made", case)
+            refused.append(f"{case}: {error}")
+    return refused
 
 
 if __name__ == "__main__":

@@ -131,19 +131,19 @@ def _made(case: Case, plan: Plan, by_flops: Plan) -> Iterator[Made]:
     cut, record = _pruned(plan, prune, scanned)
     ours = deployed("latency", _recovered(plan, recovery, cut), predicted=1 - _time(record).predicted)
     yield ours
-    assert isinstance(prune, Prune) and prune.settings.deployment and isinstance(by_flops.shrink[1], Prune)
-    where = prune.settings.deployment
-    stage = CutToTime(by_flops.shrink[1].settings, where, left=round(1 - record.reached, 4))
-    cut, _ = _pruned(plan, stage, scanned)
-    network, whole, size = load(cut.path), load(plan.original.path), plan.original.imgsz
-    fitted = table(whole, size, where)
-    share = predicted(fitted, network, size) / predicted(fitted, whole, size)
-    yield deployed("flops", _recovered(plan, recovery, cut), predicted=share)
     for size in _bracket(plan, original.file, ours.file):
         smaller = rivals.at_size(plan.original, size)
         yield deployed("smaller", smaller)
         trained = TrainRival.like([stage for stage in recovery if isinstance(stage, Finetune)])
         yield deployed("smaller trained", apply(trained, smaller, plan.store))
+    assert isinstance(prune, Prune) and prune.settings.deployment and isinstance(by_flops.shrink[1], Prune)
+    where = prune.settings.deployment
+    stage = CutToTime(by_flops.shrink[1].settings, where, left=round(1 - record.reached, 4))
+    cut, _ = _pruned(plan, stage, scanned)
+    network, whole, full = load(cut.path), load(plan.original.path), plan.original.imgsz
+    fitted = table(whole, full, where)
+    share = predicted(fitted, network, full) / predicted(fitted, whole, full)
+    yield deployed("flops", _recovered(plan, recovery, cut), predicted=share)
 
 
 def _pruned(plan: Plan, stage: Stage, scanned: Variant) -> tuple[Variant, Pruned]:
