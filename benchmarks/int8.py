@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
+from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino, cpu_computes_bf16
@@ -73,7 +74,7 @@ def stock(model: Variant, runtime: Runtime, data: Dataset, folder: Path) -> Path
     from ultralytics import YOLO
 
     copy = Path(shutil.copy(model.path, folder / "model.pt"))
-    settings = {"quantize": 8, "data": str(data.yaml), "imgsz": model.imgsz, "batch": 1, "device": "cpu"}
+    settings = {"quantize": 8, "data": str(data.yaml), "imgsz": model.imgsz.sides, "batch": 1, "device": "cpu"}
     with stdout_to_stderr():
         return Path(YOLO(copy).export(format=FORMATS[runtime.info.name], **settings))
 
@@ -89,7 +90,7 @@ def main() -> None:
     args = parser.parse_args()
     (args.folder / "store").mkdir(parents=True, exist_ok=True)
     data = resolve(args.data, task(load(args.model)))
-    model = Variant(args.model, "torch", "fp32", args.imgsz)
+    model = Variant(args.model, "torch", "fp32", square(args.imgsz))
     columns = (*HEAD, *(f"{of}, {n} threads" for n in args.threads for of in ("x float32", "x ultralytics")))
     for cells in (columns, ("---",) * len(columns)):
         print(f"| {' | '.join(cells)} |", flush=True)

@@ -60,7 +60,9 @@ class Baseline:
         from ultralytics import YOLO
 
         model = YOLO(variant.path)
-        settings = {"imgsz": variant.imgsz.side, "batch": 16, "seed": 0, "device": "cpu", "amp": False, "plots": False}
+        model.add_callback("on_train_start", lambda trainer: torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"])))
+        side = variant.imgsz.height
+        settings = {"imgsz": side, "batch": 16, "seed": 0, "device": "cpu", "amp": False, "plots": False}
         model.train(data=self.data.yaml, epochs=self.epochs, project=folder, name="train", exist_ok=True, **settings)
         return replace(variant, path=folder / "train/weights/last.pt")
 
@@ -74,7 +76,7 @@ class TrainOn:
     seed: int
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
-        settings = {"imgsz": variant.imgsz.side, "batch": 16, "device": "cpu", "seed": self.seed}
+        settings = {"imgsz": variant.imgsz, "batch": 16, "device": "cpu", "seed": self.seed}
         done = finetune(variant.path, self.data.yaml, folder, epochs=self.epochs, **settings)
         return replace(variant, path=done.path)
 

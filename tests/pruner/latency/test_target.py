@@ -8,7 +8,7 @@ from optimize.errors import MeasurementError, TargetOutOfReach
 from optimize.input_size import square
 from optimize.pruner.latency import target
 from optimize.pruner.latency.target import ATTEMPTS, CLOSE, aim, stopwatch
-from optimize.pruner.latency.timing import Timed
+from optimize.pruner.latency.timing import Timed, steady
 
 WHOLE = 10.0  # predicted milliseconds of the original
 QUIET = Timed(9.0, (0.5,), noise=0.01)
@@ -70,3 +70,12 @@ def test_a_clock_that_is_too_noisy_is_told(monkeypatch):
     monkeypatch.setattr(target.timing, "timed", lambda *_: Timed(9.0, (0.4, 0.9), noise=0.01))
     with stopwatch(None, square(64), here, seed=0) as time:
         assert time(None)[0] == pytest.approx(0.6)  # the geometric mean of both processes
+
+
+@pytest.mark.parametrize(
+    ("noises", "kept"),
+    [([0.02, 0.01], 0.02), ([0.04, 0.03, 0.045, 0.01], 0.03), ([0.08, 0.025], 0.025), ([0.06, 0.05, 0.07], 0.05)],
+)
+def test_a_timing_is_repeated_until_it_is_quiet_enough_else_the_least_noisy_is_kept(noises, kept):
+    timings = iter(Timed(9.0, (), noise) for noise in noises)
+    assert steady(lambda: next(timings), enough=0.025).noise == kept
