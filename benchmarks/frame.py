@@ -7,7 +7,7 @@ The first command makes the int8 file at 640 px, 200 JPEGs and a video of 1920x1
 second, with nothing beside it, prints two tables in markdown. *Stages*: medians and quartiles of milliseconds of each
 stage alone, in random turns, for three sizes of frames; the graph's are taken in the same turns. *Frame rates*: of the
 whole command, without the time to load, in turns, each in a process of its own with as many threads. "Before" is the
-run.py of version 0.3.
+run.py of version 0.3; "f32" is ultralytics told to compute in float32 what is not int8, as run.py does.
 
     python benchmarks/frame.py --model m.pt --data my.yaml --imgsz 320 --folder /tmp/frame320 --fast
 
@@ -39,10 +39,12 @@ from PIL import Image, ImageOps
 
 from helpers.bundles import device, one_row
 from helpers.quantized import quantized
+from helpers.runtimes import ALL
 from optimize.bundle import make
 from optimize.input_size import square
 from optimize.prepare import start
-from optimize.runtime.openvino import OpenVino
+from optimize.runtime.session import Runtime
+from optimize.variant import Variant
 from optimize.yolo.checkpoint import load, task
 from optimize.yolo.dataset import resolve
 
@@ -54,6 +56,13 @@ import json, os, sys, time
 source, model, imgsz, out = sys.argv[1:]
 import torch
 torch.set_num_threads(os.cpu_count())
+if "F32" in os.environ:  # OpenVINO by default computes what is not int8 in bf16 where the CPU can
+    import openvino
+    compile_model = openvino.Core.compile_model
+    def pinned(core, *words, config=None, **more):
+        hint = {"INFERENCE_PRECISION_HINT": openvino.Type.f32}
+        return compile_model(core, *words, config=(config or {}) | hint, **more)
+    openvino.Core.compile_model = pinned
 from ultralytics import YOLO
 yolo = YOLO(model, task="detect")
 options = dict(imgsz=int(imgsz), stream=True, verbose=False, device="cpu")
@@ -70,13 +79,16 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--imgsz", type=int, default=640)
+    parser.add_argument("--runtime", choices=("openvino", "onnxruntime"), default="openvino")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--fast", action="store_true")
     given = parser.parse_args()
     folder, data = given.folder.absolute(), resolve(given.data, task(load(Path(given.model))))
     if not (folder / "bundle").exists():
-        prepare(folder, given.model, data, given.imgsz)
+        prepare(folder, start(Path(given.model), square(given.imgsz)), data, ALL[given.runtime])
+    for script in make.SCRIPTS:  # as they are now
+        shutil.copyfile(script, folder / "bundle" / script.name)
     os.chdir(folder)
     if given.fast:
         fast(folder, data, Path(given.model), given.imgsz)
@@ -85,16 +97,14 @@ def main() -> None:
         rates(folder, given.imgsz)
 
 
-def prepare(folder: Path, model: str, data, imgsz: int) -> None:
+def prepare(folder: Path, model: Variant, data, runtime: Runtime) -> None:
     """Write the bundle of an int8 file, the same with its earlier run.py, both environments, JPEGs and a video."""
     for name in ("exported", "int8", "jpegs"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
-    variant = quantized(
-        OpenVino().export(start(Path(model), square(imgsz)), folder / "exported"), data, folder / "int8"
-    )
-    device(folder / "numpy", "numpy", "pillow", "openvino")
-    device(folder / "opencv", "numpy", "pillow", "openvino", "opencv-python")
+    variant = quantized(runtime.export(model, folder / "exported"), data, folder / "int8")
+    device(folder / "numpy", "numpy", "pillow", variant.runtime)
+    device(folder / "opencv", "numpy", "pillow", variant.runtime, "opencv-python")
     files, size = [*data.val, *data.train], (1920, 1080)
     video = cv2.VideoWriter(str(folder / "clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, size)
     for number in range(IMAGES):
@@ -103,7 +113,7 @@ def prepare(folder: Path, model: str, data, imgsz: int) -> None:
         video.write(np.ascontiguousarray(np.asarray(image)[..., ::-1]))
     video.release()
     image.resize((640, 360)).save(folder / "warm.png")
-    bundle = make.make(one_row(variant.path, "openvino", "int8", imgsz=imgsz), (OpenVino(),), folder)
+    bundle = make.make(one_row(variant.path, variant.runtime, "int8", imgsz=variant.imgsz.height), (runtime,), folder)
     shutil.copytree(bundle, folder / "before", dirs_exist_ok=True)
     for name in ("run.py", "model.py"):
         command = ["git", "-C", Path(__file__).parent, "show", f"{BEFORE}:optimize/bundle/files/{name}"]
@@ -131,7 +141,7 @@ def stages(folder: Path) -> None:
     inputs = np.empty((1, 3, side, side), np.float32)
     print(f"| frame | stage | before | numpy and Pillow | OpenCV |\n|{'---|' * 5}")
     for size in FRAMES:
-        pixels = np.asarray(Image.open(folder / "jpegs" / "007.jpg").resize(size))
+        pixels = np.asarray(Image.open(folder / "jpegs" / "000.jpg").resize(size))
         old = before.fit(pixels, (side, side), bundle["letterbox"])[0]
 
         def fit(library: ModuleType | None, pixels: np.ndarray = pixels) -> None:
@@ -180,16 +190,17 @@ def show(times: np.ndarray) -> str:
 def rates(folder: Path, imgsz: int) -> None:
     """Print frames per second over the folder and the video, and how far the boxes are from ultralytics'."""
     artefact = json.loads((folder / "bundle" / "bundle.json").read_text(encoding="utf-8"))["artefact"]
-    print(f"\n| source | ultralytics | OpenCV | numpy and Pillow | before | px, confidence |\n|{'---|' * 6}")
+    print("\n| source | ultralytics | f32 | run.py, OpenCV | numpy and Pillow | before | px, confidence |")
+    print(f"|{'---|' * 7}")
     for source, ways in (("jpegs", ("opencv", "numpy", "before")), ("clip.mp4", ("opencv",))):
-        rounds: dict[str, list[float]] = {way: [] for way in ("stock", *ways)}
+        rounds: dict[str, list[float]] = {way: [] for way in ("stock", "f32", *ways)}
         for number in range(ROUNDS):
             for way in random.sample(list(rounds), len(rounds)):
                 if way == "before" and number:
                     continue  # it is far off, and takes minutes
                 rounds[way].append(rate(folder, way, source, artefact, imgsz))
         cells = [f"{statistics.median(rounds['stock']):.1f}"]
-        for way in ("opencv", "numpy", "before"):
+        for way in ("f32", "opencv", "numpy", "before"):
             pairs = [ours / stock for ours, stock in zip(rounds.get(way, []), rounds["stock"], strict=False)]
             spread = f" [{min(pairs):.2f}-{max(pairs):.2f}]" if len(pairs) > 1 else ""
             cells += (
@@ -199,10 +210,12 @@ def rates(folder: Path, imgsz: int) -> None:
 
 
 def rate(folder: Path, way: str, source: str, artefact: str, imgsz: int) -> float:
-    """Frames per second of one whole process; its boxes lie in `folder`/found_`way` or boxes.json."""
+    """Frames per second of one whole process; its boxes lie in `folder`/found_`way` or boxes_`way`.json."""
     environment = os.environ.copy() | {"OMP_NUM_THREADS": str(os.cpu_count())}
-    words = [sys.executable, "-c", STOCK, source, folder / "bundle" / artefact, imgsz, "boxes.json"]
-    if way != "stock":
+    words = [sys.executable, "-c", STOCK, source, folder / "bundle" / artefact, imgsz, f"boxes_{way}.json"]
+    if way == "f32":
+        environment["F32"] = "1"
+    elif way != "stock":
         shutil.rmtree(folder / f"found_{way}", ignore_errors=True)
         script = folder / ("before" if way == "before" else "bundle") / "run.py"
         sources = sorted((folder / source).iterdir()) if way == "before" else [source]
@@ -224,7 +237,7 @@ def rate(folder: Path, way: str, source: str, artefact: str, imgsz: int) -> floa
 
 def apart(folder: Path, source: str) -> str:
     """The largest differences from ultralytics' boxes, which must be as many."""
-    theirs = json.loads((folder / "boxes.json").read_text(encoding="utf-8"))
+    theirs = json.loads((folder / "boxes_f32.json").read_text(encoding="utf-8"))
     found = folder / "found_opencv"
     if source == "jpegs":
         ours = list(json.loads((found / "detections.json").read_text(encoding="utf-8")).values())

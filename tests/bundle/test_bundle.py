@@ -147,7 +147,7 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     commands = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
     assert commands == [
         "pip install --upgrade numpy pillow onnxruntime",
-        "python run.py street.jpg",
+        "python run.py street.jpg --save",
         "python bench.py",
     ]
     made_with = "onnxruntime 1.31"
@@ -284,7 +284,23 @@ def test_a_sweep_has_no_bundle_and_says_so_before_any_work(monkeypatch, capsys, 
 
 @pytest.mark.command
 @pytest.mark.parametrize(
-    "case", ["missing", "text", "twice", "over", "sure", "out", "threads", "labels", "gone", "damaged", "runtime"]
+    "case",
+    [
+        "missing",
+        "text",
+        "twice",
+        "over",
+        "sure",
+        "out",
+        "threads",
+        "labels",
+        "gone",
+        "damaged",
+        "runtime",
+        "video",
+        "classes",
+        "fast",
+    ],
 )
 def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_path):
     bundle = bundled(one_row(artefact, "onnxruntime"), tmp_path)
@@ -304,10 +320,13 @@ def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_pat
         "damaged": ([images[0]], f"onnxruntime {version('onnxruntime')} can't load tiny.onnx ("),
         "labels": ([images[0]], "an output of shape (1, 7, 84) is none of a one2many head with 2 classes."),
         "runtime": ([images[0]], "No module named 'onnxruntime'"),
+        "video": (["0"], "0 is a camera or stream, which needs OpenCV; pip install opencv-python-headless brings it."),
+        "classes": ([images[0], "--classes", "cat"], "--classes cat is none of class0, class1, class2; give names"),
+        "fast": ([images[0], "--fast-decode"], "--fast-decode is for models whose images keep their proportions;"),
     }[case]
-    if case == "labels":
-        about = json.loads((bundle / "bundle.json").read_text())
-        (bundle / "bundle.json").write_text(json.dumps(about | {"names": about["names"][:2]}))
+    about = json.loads((bundle / "bundle.json").read_text())
+    changes = {"labels": {"names": about["names"][:2]}, "fast": {"letterbox": None}}.get(case, {})
+    (bundle / "bundle.json").write_text(json.dumps(about | changes))
     if case == "gone":
         (bundle / artefact.name).unlink()
     if case == "damaged":

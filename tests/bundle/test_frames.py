@@ -192,6 +192,15 @@ ABOUT = {
 }
 
 
+def test_boxes_are_in_pixels_of_the_whole_image_though_fewer_were_decoded(module):
+    inputs, run = np.empty((1, 3, 64, 64), np.float32), lambda inputs: [np.float32([[[8, 16, 32, 48, 0.5, 1]]])]
+    for pixels, size in (((32, 64), (64, 32)), ((32, 64), (128, 64)), ((128, 256), (512, 256))):
+        shown = module("frames").Frame("a", None, np.zeros((*pixels, 3), np.uint8), (0, 1, 2), size, 0.0)
+        ((found,), _) = module("run").detect(run, shown, ABOUT, inputs)
+        scale = size[0] / 64  # the image fills the input's width, and grey is above and below it
+        assert found["box"] == [8 * scale, 0, 32 * scale, 32 * scale]
+
+
 @pytest.mark.parametrize("kind, code", [("live", 0), ("video", 130)])
 def test_ctrl_c_ends_cleanly_with_what_was_seen(module, tmp_path, capsys, kind, code):
     calls = iter([None, None, KeyboardInterrupt])

@@ -28,7 +28,7 @@ def main():
     options = parse_arguments()
     bundle = read_bundle()
     bundle["classes"] = class_numbers(options.classes, bundle["names"])
-    check(options)
+    check(options, bundle)
     if options.confidence is not None:
         bundle["nms"]["confidence"] = options.confidence
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal can't show must not end the work
@@ -42,7 +42,7 @@ def main():
     detections, failed = detect_all(run, sources, bundle, out, options.save)
     if detections:  # written only now, so that an error above leaves no half of the files
         write_images(detections, out, options.save)
-    if out.exists():
+    if any((out / name).exists() for source in sources for name in output_names(source, options.save)):
         print(f"written: {out}")
     sys.exit(failed)
 
@@ -70,12 +70,14 @@ def class_numbers(words, names):
     return [numbers[word] for word in words]
 
 
-def check(options):
-    """Exit with one sentence if the confidence or the threads are out of range."""
+def check(options, bundle):
+    """Exit with one sentence if the confidence or the threads are out of range, or the model can't have an option."""
     if options.confidence is not None and not 0 <= options.confidence <= 1:
         sys.exit(f"error: --confidence {options.confidence} is not allowed; give 0 to 1.")
     if options.threads < 1:
         sys.exit(f"error: --threads {options.threads} is not allowed; give 1 or more.")
+    if options.fast_decode and not bundle["letterbox"]:
+        sys.exit("error: --fast-decode is for models whose images keep their proportions; leave it out.")
 
 
 def output_folder(options, sources):
