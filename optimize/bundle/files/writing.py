@@ -53,17 +53,16 @@ def recorder(source, out, save):
         yield lambda frame, objects: None
         return
     out.mkdir(parents=True, exist_ok=True)
-    video, written = None, 0
+    video, size = None, None
 
     def record(frame, objects):
-        nonlocal video, written
+        nonlocal video, size
         lines.write(json.dumps({"frame": frame.number, "objects": objects}) + "\n")
         if save:
-            video = video or open_video(out / names[1], source.rate or 25, frame.size)
+            size = size or frame.size  # a camera may come back with another
+            video = video or open_video(out / names[1], source.rate or 25, size)
             drawn = np.asarray(draw(Image.fromarray(frame.pixels[..., frame.planes]), objects))[..., ::-1]
-            for _ in range(written, frame.number + 1):  # a dropped frame is shown as the one after it
-                video.write(np.ascontiguousarray(drawn))
-            written = frame.number + 1
+            video.write(cv2.resize(np.ascontiguousarray(drawn), size))
 
     with (out / names[0]).open("x", encoding="utf-8") as lines:
         try:
