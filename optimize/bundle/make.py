@@ -21,8 +21,9 @@ from optimize.yolo.tasks import BY_NAME, TASKS
 log = logging.getLogger(__name__)
 
 FILES = Path(__file__).parent / "files"
+RUN = "run.py", "frames.py", "letterbox.py", "boxes.py", "writing.py"
 SCRIPTS = (
-    *(FILES / name for name in ("run.py", "bench.py", "model.py")),
+    *(FILES / name for name in (*RUN, "bench.py", "model.py")),
     Path(clock.__file__),
 )  # beside the runtime's own device.py
 # As ultralytics' predict has them.

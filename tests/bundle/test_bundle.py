@@ -82,19 +82,21 @@ def exported(kind: str, folder: Path) -> tuple[Path, str, str, str]:
 HEADS = {"yolov8n": "one2many", "yolo26n": "one2many", "openvino": "one2many", "end2end": "end2end", "rtdetr": "rtdetr"}
 HEADS |= dict.fromkeys(MOBILE, "one2many")
 KINDS = [
-    pytest.param(kind, marks=pytest.mark.skipif(bool(why), reason=why or ""))
+    pytest.param(kind, False, marks=pytest.mark.skipif(bool(why), reason=why or ""), id=kind)
     for kind in HEADS
     for why in [kind in MOBILE and MOBILE[kind].unavailable()]
-]
+] + [pytest.param("yolov8n", True, id="yolov8n, OpenCV")]
 
 
 @pytest.mark.command
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_bundle_finds_what_ultralytics_finds(kind, images, tmp_path):
+@pytest.mark.parametrize("kind, opencv", KINDS)
+def test_a_bundle_finds_what_ultralytics_finds(kind, opencv, images, tmp_path):
     artefact, runtime, precision, task = exported(kind, tmp_path)
     bundle = bundled(one_row(artefact, runtime, precision, task), tmp_path)
     assert json.loads((bundle / "bundle.json").read_text())["head"] == HEADS[kind]
-    done = start(bundle / "run.py", *images, "--confidence", str(CONFIDENCE), cwd=tmp_path)
+    packages = ("numpy", "pillow", "onnxruntime", "opencv-python") if opencv else None
+    words = "--confidence", str(CONFIDENCE), "--save"
+    done = start(bundle / "run.py", *images, *words, cwd=tmp_path, packages=packages)
     assert done.returncode == 0, done.stderr
     ours = json.loads((tmp_path / "found" / "detections.json").read_text())
     stock = RTDETR(artefact) if kind == "rtdetr" else YOLO(artefact, task="detect")
@@ -114,45 +116,11 @@ def test_a_bundle_finds_what_ultralytics_finds(kind, images, tmp_path):
     assert sum(sizes) > 10  # else the comparison above says nothing
 
 
-@pytest.fixture
-def run_py(monkeypatch) -> dict:
-    """What run.py defines."""
-    monkeypatch.syspath_prepend(str(make.FILES))
-    monkeypatch.syspath_prepend(str(OnnxRuntime.device_file.parent))
-    return runpy.run_path(str(make.FILES / "run.py"), run_name="run")
-
-
-def test_images_are_resized_as_opencv_does_it_to_the_last_bit(run_py):
-    resize = run_py["resize"]
-    rng = np.random.default_rng(0)
-    for _ in range(60):
-        (width, height), side = rng.integers(2, 400, 2).tolist(), int(rng.choice([64, 160, 320]))
-        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        scale = side / max(width, height)
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        assert (resize(pixels, *size) == cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)).all(), size
-    halved = rng.integers(0, 256, (128, 96, 3), dtype=np.uint8)  # for which OpenCV has another formula
-    assert (resize(halved, 48, 64) == cv2.resize(halved, (48, 64), interpolation=cv2.INTER_LINEAR)).all()
-
-
 @pytest.fixture(scope="module")
 def artefact(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("artefact")
     weights = lively("yolov8n.yaml", folder / "tiny.pt", classes=3)
     return OnnxRuntime().export(Variant(weights, "torch", "fp32", square(64)), folder).path
-
-
-def test_an_image_is_read_upright_in_colour_and_with_the_upper_bits(run_py, tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=turned)
-    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
-    Image.fromarray(np.dstack([pixels, pixels[..., :1]])).save(tmp_path / "clear.png")
-    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
-    for name in ("turned", "grey", "clear", "deep"):
-        path = tmp_path / f"{name}.png"
-        assert (np.asarray(run_py["read"](path)) == cv2.imread(str(path))[..., ::-1]).all(), name
 
 
 def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
@@ -179,7 +147,7 @@ def test_a_bundle_says_what_it_holds_and_has_three_commands(artefact, tmp_path):
     commands = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
     assert commands == [
         "pip install --upgrade numpy pillow onnxruntime",
-        "python run.py street.jpg",
+        "python run.py street.jpg --save",
         "python bench.py",
     ]
     made_with = "onnxruntime 1.31"
@@ -261,7 +229,7 @@ def test_a_bundle_appears_whole_or_not_at_all_and_replaces_only_its_own(artefact
     with pytest.raises(InputError, match=r"bundle/run\.py is not as this program wrote it, so it stays"):
         bundled(report, tmp_path)
     assert (tmp_path / "bundle" / "run.py").read_text() == "mine"
-    assert len(list((tmp_path / "bundle").iterdir())) == 9
+    assert len(list((tmp_path / "bundle").iterdir())) == len(make.SCRIPTS) + 5
 
 
 @pytest.mark.parametrize("task", ["segment", "pose", "obb", "classify"])
@@ -316,7 +284,23 @@ def test_a_sweep_has_no_bundle_and_says_so_before_any_work(monkeypatch, capsys, 
 
 @pytest.mark.command
 @pytest.mark.parametrize(
-    "case", ["missing", "text", "twice", "over", "sure", "out", "threads", "labels", "gone", "damaged", "runtime"]
+    "case",
+    [
+        "missing",
+        "text",
+        "twice",
+        "over",
+        "sure",
+        "out",
+        "threads",
+        "labels",
+        "gone",
+        "damaged",
+        "runtime",
+        "video",
+        "classes",
+        "fast",
+    ],
 )
 def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_path):
     bundle = bundled(one_row(artefact, "onnxruntime"), tmp_path)
@@ -325,7 +309,10 @@ def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_pat
         "missing": (["none.png"], "none.png can't be read as an image"),
         "text": (["text.png"], "text.png can't be read as an image"),
         "twice": ([images[0], images[0]], "two of the images have the same name"),
-        "over": (["text.png", "--out", "."], "--out . holds text.png, and nothing is overwritten; give another."),
+        "over": (
+            ["text.png", "--save", "--out", "."],
+            "--out . holds text.png, and nothing is overwritten; give another.",
+        ),
         "sure": ([images[0], "--confidence", "25"], "--confidence 25.0 is not allowed; give 0 to 1."),
         "out": ([images[0], "--out", "text.png/x"], "--out text.png/x can't be a folder to write to; give another."),
         "threads": ([images[0], "--threads", "-1"], "--threads -1 is not allowed; give 1 or more."),
@@ -333,10 +320,13 @@ def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_pat
         "damaged": ([images[0]], f"onnxruntime {version('onnxruntime')} can't load tiny.onnx ("),
         "labels": ([images[0]], "an output of shape (1, 7, 84) is none of a one2many head with 2 classes."),
         "runtime": ([images[0]], "No module named 'onnxruntime'"),
+        "video": (["0"], "0 is a camera or stream, which needs OpenCV; pip install opencv-python-headless brings it."),
+        "classes": ([images[0], "--classes", "cat"], "--classes cat is none of class0, class1, class2; give names"),
+        "fast": ([images[0], "--fast-decode"], "--fast-decode is for models whose images keep their proportions;"),
     }[case]
-    if case == "labels":
-        about = json.loads((bundle / "bundle.json").read_text())
-        (bundle / "bundle.json").write_text(json.dumps(about | {"names": about["names"][:2]}))
+    about = json.loads((bundle / "bundle.json").read_text())
+    changes = {"labels": {"names": about["names"][:2]}, "fast": {"letterbox": None}}.get(case, {})
+    (bundle / "bundle.json").write_text(json.dumps(about | changes))
     if case == "gone":
         (bundle / artefact.name).unlink()
     if case == "damaged":
@@ -355,7 +345,7 @@ def test_what_run_py_can_not_use_is_one_sentence(case, artefact, images, tmp_pat
 def test_one_image_that_can_not_be_read_does_not_cost_the_others(artefact, images, tmp_path):
     bundle = bundled(one_row(artefact, "onnxruntime"), tmp_path)
     (tmp_path / "text.png").write_text("hello")
-    done = start(bundle / "run.py", images[0], "text.png", images[1], cwd=tmp_path)
+    done = start(bundle / "run.py", images[0], "text.png", images[1], "--save", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: text.png can't be read as an image (") and done.stderr.count("\n") == 1
     assert done.stderr.endswith(", so it is skipped.\n")
@@ -363,6 +353,37 @@ def test_one_image_that_can_not_be_read_does_not_cost_the_others(artefact, image
     assert list(found) == [str(path) for path in images[:2]]
     files = {file.name for file in (tmp_path / "found").iterdir()}
     assert files == {"detections.json", *(path.name for path in images[:2])}
+
+
+@pytest.mark.command
+def test_a_video_and_a_folder_are_found_as_ultralytics_finds_them_and_only_the_classes_asked_for(
+    artefact, images, tmp_path
+):
+    bundle, clip = bundled(one_row(artefact, "onnxruntime"), tmp_path), tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"MJPG"), 10, (128, 96))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no MJPG")
+    for path in images * 2:
+        writer.write(cv2.resize(cv2.imread(str(path)), (128, 96)))
+    writer.release()
+    packages = "numpy", "pillow", "onnxruntime", "opencv-python"
+    words = clip, images[0].parent, "--confidence", str(CONFIDENCE), "--classes", "class1,0"
+    done = start(bundle / "run.py", *words, cwd=tmp_path, packages=packages)
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, summary, folder = done.stdout.splitlines()
+    assert len(lines) == 3 * len(images) and lines[0].startswith(f"{clip} 0: ") and folder == "written: found"
+    assert summary.startswith("18 frames, ") and "decode" in summary and "post-processing" in summary
+    by_image = json.loads((tmp_path / "found" / "detections.json").read_text())
+    assert sorted(by_image) == sorted(map(str, images))
+    by_frame = [json.loads(line) for line in (tmp_path / "found" / "clip.jsonl").read_text().splitlines()]
+    assert [frame["frame"] for frame in by_frame] == list(range(12))
+    options = {"imgsz": 64, "conf": CONFIDENCE, "classes": [0, 1], "device": "cpu", "verbose": False}
+    theirs = list(YOLO(artefact, task="detect").predict(clip, stream=True, **options))
+    for frame, stock in zip(by_frame, theirs, strict=True):
+        assert [one["class"] for one in frame["objects"]] == stock.boxes.cls.int().tolist()
+        boxes = np.array([one["box"] for one in frame["objects"]]).reshape(-1, 4)
+        np.testing.assert_allclose(boxes, stock.boxes.xyxy.numpy(), atol=PIXELS)
+    assert {one["class"] for frame in by_frame for one in frame["objects"]} == {0, 1}
 
 
 @pytest.mark.command

@@ -1,115 +1,148 @@
-"""Find objects in images: python run.py street.jpg [more.jpg ...].
+"""Find objects: python run.py street.jpg, a folder, clip.mp4, 0 (a camera) or rtsp://...; several but for the last two.
 
 Prints what is found, and writes found/detections.json (boxes are left, top, right, bottom in pixels of the upright
-image) and a copy of each image with its boxes. The results equal those of ultralytics' `predict` with this model.
+image) or, for a video, found/clip.jsonl, a line for each frame; --save adds copies with the boxes. The results equal
+those of ultralytics' `predict` with this model. Videos, cameras and streams need OpenCV; nothing needs a display.
 """
 
 import argparse
-import colorsys
-import json
 import os
 import sys
+from collections import deque
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 
 import numpy as np
+from boxes import decode
+from frames import Failure, open_sources, reading
+from letterbox import cv2, fit
 from model import checked, cores, open_model, read_bundle, unused
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from writing import output_names, recording, write_images
 
-from device import SHARES
+STAGES = "letterbox", "graph", "post-processing"
+RECENT = 1000  # frames that the printed times are of
 
 
 def main():
     options = parse_arguments()
     bundle = read_bundle()
-    check(options)
+    bundle["classes"] = class_numbers(options.classes, bundle["names"])
+    check(options, bundle)
     if options.confidence is not None:
         bundle["nms"]["confidence"] = options.confidence
-    out = output_folder(options)
-    if options.threads < 1:
-        sys.exit(f"error: --threads {options.threads} is not allowed; give 1 or more.")
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal can't show must not end the work
         stream.reconfigure(errors="replace")
+    if cv2:
+        cv2.setNumThreads(options.threads)
+    size = bundle["imgsz"]["height"], bundle["imgsz"]["width"]
+    sources = open_sources(options.source, size if options.fast_decode else None)
+    out = output_folder(options, sources)
     run, _ = open_model(bundle, options.threads)
-    detections = detect_all(run, options.image, bundle)
+    detections, failed = detect_all(run, sources, bundle, out, options.save)
     if detections:  # written only now, so that an error above leaves no half of the files
-        write(detections, out)
-        print(f"boxes and images: {out}")
-    if len(detections) < len(options.image):
-        sys.exit(1)
+        write_images(detections, out, options.save)
+    if any((out / name).exists() for source in sources for name in output_names(source, options.save)):
+        print(f"written: {out}")
+    sys.exit(failed)
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description="Find objects in images.")
-    parser.add_argument("image", nargs="+", type=Path)
+    parser = argparse.ArgumentParser(description="Find objects in images, videos and what cameras see.")
+    parser.add_argument("source", nargs="+", help="image, folder, video, number of a camera, address of a stream")
     parser.add_argument("--confidence", type=float, help="least confidence of what is shown, 0 to 1")
+    parser.add_argument("--classes", help="only these: names or numbers of labels.txt from 0, e.g. car,bus or 2,5")
+    parser.add_argument("--save", action="store_true", help="write copies with boxes too")
+    parser.add_argument("--fast-decode", action="store_true", help="read JPEGs at a part of their size: other boxes")
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
     parser.add_argument("--out", type=Path, help="folder to write to; found, found-2 ... by default")
     return parser.parse_args()
 
 
-def check(options):
-    """Exit with one sentence if the confidence is out of range, or two images would be written under one name."""
+def class_numbers(words, names):
+    """The classes that `--classes` names, None for all; exits with one sentence if there is none of a name."""
+    if words is None:
+        return None
+    numbers = {str(number): number for number in range(len(names))} | {name: i for i, name in enumerate(names)}
+    words = [word.strip() for word in words.split(",")]
+    if unknown := [word for word in words if word not in numbers]:
+        sys.exit(f"error: --classes {unknown[0]} is none of {', '.join(names[:20])}; give names or numbers of these.")
+    return [numbers[word] for word in words]
+
+
+def check(options, bundle):
+    """Exit with one sentence if the confidence or the threads are out of range, or the model can't have an option."""
     if options.confidence is not None and not 0 <= options.confidence <= 1:
         sys.exit(f"error: --confidence {options.confidence} is not allowed; give 0 to 1.")
-    if len({path.stem for path in options.image}) < len(options.image):
-        sys.exit("error: two of the images have the same name, and so would their copies; give them one by one.")
+    if options.threads < 1:
+        sys.exit(f"error: --threads {options.threads} is not allowed; give 1 or more.")
+    if options.fast_decode and not bundle["letterbox"]:
+        sys.exit("error: --fast-decode is for models whose images keep their proportions; leave it out.")
 
 
-def output_folder(options):
+def output_folder(options, sources):
     """The folder to write to; exits with one sentence if it is not writable or holds a file that is to be written."""
+    names = [name for source in sources for name in output_names(source, options.save) if name != "detections.json"]
+    if len({*names}) < len(names) or len({source.name for source in sources}) < len(sources):
+        sys.exit("error: two of the images have the same name, and so would their copies; give them one by one.")
     out = options.out or unused(Path("found"))
     nearest = next(place for place in (out, *out.parents) if place.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         sys.exit(f"error: --out {out} can't be a folder to write to; give another.")
-    for name in ("detections.json", *(f"{path.stem}.png" for path in options.image)):
+    for name in ("detections.json", *names):
         if os.path.lexists(out / name):
             sys.exit(f"error: --out {out} holds {name}, and nothing is overwritten; give another.")
     return out
 
 
-def detect_all(run, paths, bundle):
-    """Objects by image path, printed after each image; an image that can't be read is skipped."""
-    detections = {}
-    for path in paths:
+def detect_all(run, sources, bundle, out, save):
+    """Objects by image path, printed after each frame, and the exit code: 1 if something could not be read.
+
+    Ctrl-C ends it early, which is how a camera is left.
+    """
+    detections, code, times, count, frame = {}, 0, deque(maxlen=RECENT), 0, None
+    live = any(source.kind == "live" for source in sources)
+    inputs = np.empty((1, 3, bundle["imgsz"]["height"], bundle["imgsz"]["width"]), np.float32)
+    began = perf_counter()
+    with recording(sources, out, save) as record, reading(sources) as frames:
         try:
-            image = read(path)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
-            print(f"error: {path} can't be read as an image ({error}), so it is skipped.", file=sys.stderr)
-            continue
-        detections[path] = detect(run, np.asarray(image), bundle)
-        labels = [detection["label"] for detection in detections[path]]
-        counts = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
-        print(f"{path}: {', '.join(counts) or 'nothing'}")
-    return detections
+            for read in frames:
+                if isinstance(read, Failure):
+                    print(read.sentence, file=sys.stderr)
+                    code = 1
+                    continue
+                frame = read
+                objects, seconds = detect(run, frame, bundle, inputs)
+                count += 1
+                times.append((frame.seconds, *seconds))
+                if frame.number is None:
+                    detections[frame.source] = objects
+                else:
+                    record(frame, objects)
+                print(describe(frame, objects), flush=live)
+        except KeyboardInterrupt:
+            code = code if live else 130
+    if count:
+        print(summarize(count, perf_counter() - began, times, frame.number + 1 - count if live else None))
+    return detections, code
 
 
-def write(detections, out):
-    """Write detections.json, and a copy of each image with its boxes."""
-    out.mkdir(parents=True, exist_ok=True)
-    by_name = {str(path): objects for path, objects in detections.items()}
-    (out / "detections.json").write_text(json.dumps(by_name, indent=1), encoding="utf-8")
-    for path, objects in detections.items():
-        draw(read(path), objects).save(out / f"{path.stem}.png")
+def detect(run, frame, bundle, inputs):
+    """The objects that `run` finds in a frame, the most confident first, and the seconds of each of STAGES.
 
-
-def read(path):
-    """Read an image upright and in RGB; 16-bit images keep their upper 8 bits."""
-    image = ImageOps.exif_transpose(Image.open(path))
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("RGB")
-
-
-def detect(run, image, bundle):
-    """The objects that `run` finds in `image`, (height, width, 3) uint8 RGB, the most confident first."""
-    size = bundle["imgsz"]["height"], bundle["imgsz"]["width"]
-    inputs, scale, corner = fit(image, size, bundle["letterbox"])
-    boxes, scores, classes = decode(checked(run(inputs), bundle), bundle)
-    boxes = (boxes - [*corner, *corner]) / [*scale, *scale]
+    `inputs` is the network's input, (1, 3, height, width) float32, and is written to.
+    """
+    began = perf_counter()
+    fitted, corner = fit(frame.pixels, frame.planes, bundle["letterbox"], inputs)
+    ready = perf_counter()
+    outputs = run(inputs)
+    computed = perf_counter()
+    boxes, scores, classes = decode(checked(outputs, bundle), bundle)
+    width, height = frame.size
+    boxes = (boxes - [*corner, *corner]) / ([fitted[0] / width, fitted[1] / height] * 2)
     if bundle["letterbox"]:
-        height, width = image.shape[:2]
         boxes = boxes.clip(0, [width, height, width, height])
-    return [
+    objects = [
         {
             "label": bundle["names"][label],
             "class": label,
@@ -118,108 +151,26 @@ def detect(run, image, bundle):
         }
         for box, score, label in zip(boxes.tolist(), scores.tolist(), classes.tolist(), strict=True)
     ]
+    return objects, (ready - began, computed - ready, perf_counter() - computed)
 
 
-def fit(image, size, letterbox):
-    """The network's input, (1, 3, *size), and the scale (x, y) and corner (x, y) of the image in it.
-
-    `size` is (height, width). With `letterbox` the image keeps its proportions and grey fills the rest; without, it is
-    stretched.
-    """
-    height, width = image.shape[:2]
-    gain = min(size[0] / height, size[1] / width)
-    fitted = (max(round(width * gain), 1), max(round(height * gain), 1)) if letterbox else size[::-1]
-    left, top = round((size[1] - fitted[0]) / 2 - 0.1), round((size[0] - fitted[1]) / 2 - 0.1)
-    canvas = np.full((*size, 3), letterbox["grey"] if letterbox else 0, np.uint8)
-    canvas[top : top + fitted[1], left : left + fitted[0]] = resize(image, *fitted)
-    inputs = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-    return inputs, (fitted[0] / width, fitted[1] / height), (left, top)
+def describe(frame, objects):
+    """What is in a frame, as one line."""
+    labels = [detection["label"] for detection in objects]
+    counts = ", ".join(f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)) or "nothing"
+    return f"{frame.source}{'' if frame.number is None else f' {frame.number}'}: {counts}"
 
 
-def resize(image, width, height):
-    """Resize bilinearly as OpenCV does, equal to the last bit: weights in steps of 1/2048, rounded down twice."""
-    if image.shape[:2] == (height, width):
-        return image
-    pixels = image.astype(np.int32)
-    if image.shape[:2] == (2 * height, 2 * width):
-        rows = pixels[::2] + pixels[1::2]
-        return ((rows[:, ::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
-    left, right, near, far = taps(image.shape[1], width)
-    above, below, over, under = (tap[..., None, None] for tap in taps(image.shape[0], height))
-    rows = (pixels[:, left] * near[:, None] + pixels[:, right] * far[:, None]) >> 4
-    rows = (rows[above.ravel()] * over >> 16) + (rows[below.ravel()] * under >> 16)
-    return ((rows + 2) >> 2).astype(np.uint8)
-
-
-def taps(old, new):
-    """For each of `new` pixels the two of `old` that it lies between, and the weight of each, 0 to 2048."""
-    position = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
-    first = np.floor(position).astype(int)
-    fraction = position - first.astype(np.float32)
-    weights = (np.rint(part * np.float32(2048)).astype(np.int32) for part in (1 - fraction, fraction))
-    return (*(index.clip(0, old - 1) for index in (first, first + 1)), *weights)
-
-
-def decode(output, bundle):
-    """Corners (N, 4) in pixels of the network's input, confidences (N,) and classes (N,), the most confident first.
-
-    The head decides what `output` is:
-    - one2many: (1, 4 + classes, anchors), boxes as centre and size, in pixels or, with SHARES, as shares of the image;
-    - end2end, which needs no NMS: (1, N, 6), corners in pixels, confidence, class;
-    - rtdetr, which needs no NMS: (1, N, 6), centre and size as shares of the image, confidence, class.
-    """
-    head, settings = bundle["head"], bundle["nms"]
-    rows, most = output[0], settings["max_detections"]
-    if head == "one2many":
-        rows = rows[:, rows[4:].max(0) > settings["confidence"]].T
-        unit = sides(bundle) if SHARES else 1
-        boxes, scores, classes = corners(rows[:, :4] * unit), rows[:, 4:].max(1), rows[:, 4:].argmax(1)
-        kept = suppress(boxes, scores, classes, settings["iou"])[:most]
-        return boxes[kept], scores[kept], classes[kept]
-    rows = rows[rows[:, 4] > settings["confidence"]][:most]
-    boxes = corners(rows[:, :4] * sides(bundle)) if head == "rtdetr" else rows[:, :4]
-    return boxes, rows[:, 4], rows[:, 5].astype(int)
-
-
-def sides(bundle):
-    """Width and height of the input, twice: they turn x, y, width and height from shares of the image into pixels."""
-    width, height = bundle["imgsz"]["width"], bundle["imgsz"]["height"]
-    return np.array([width, height, width, height], np.float32)
-
-
-def corners(boxes):
-    """Turn centre and size into left, top, right, bottom."""
-    middle, half = boxes[:, :2], boxes[:, 2:] / 2
-    return np.concatenate([middle - half, middle + half], 1)
-
-
-def suppress(boxes, scores, classes, iou):
-    """Non-maximum suppression within each class: the indices of the boxes that stay, the most confident first."""
-    boxes = boxes + classes[:, None].astype(np.float32) * 7680  # boxes of different classes can't overlap
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    order, kept = np.argsort(-scores, kind="stable"), []
-    while order.size:
-        first, order = order[0], order[1:]
-        kept.append(first)
-        shared = np.minimum(boxes[first, 2:], boxes[order, 2:]) - np.maximum(boxes[first, :2], boxes[order, :2])
-        shared = shared.clip(0).prod(1)
-        with np.errstate(invalid="ignore"):  # 0 / 0 where both boxes are empty: they don't overlap
-            order = order[~(shared / (areas[first] + areas[order] - shared) > iou)]
-    return np.array(kept, int)
-
-
-def draw(image, objects):
-    """A copy of `image` with a labelled box for each object, in a colour for each class."""
-    copy, width = image.copy(), max(2, round(sum(image.size) / 600))
-    pen, font = ImageDraw.Draw(copy), ImageFont.load_default(6 * width)
-    for detection in reversed(objects):  # the most confident on top
-        colour = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(0.618 * detection["class"] % 1, 0.9, 0.9))
-        (left, right), (top, bottom) = sorted(detection["box"][::2]), sorted(detection["box"][1::2])
-        text = f"{detection['label']} {detection['confidence']:.2f}"
-        pen.rectangle((left, top, right, bottom), outline=colour, width=width)
-        pen.rectangle(pen.textbbox((left, top), text, font), fill=colour)
-        pen.text((left, top), text, "white", font)
-    return copy
+def summarize(count, seconds, times, stale):
+    """Frames per second, of all and of each stage; `stale` frames of a live source were dropped, None for others."""
+    middle = [median(stage) for stage in zip(*times, strict=True)]
+    first = "decode, meanwhile," if stale is None else "wait for the camera, meanwhile,"
+    stages = (
+        f"{name} {1 / max(taken, 1e-9):.0f} ({1e3 * taken:.1f} ms)"
+        for name, taken in zip((first, *STAGES), middle, strict=True)
+    )
+    dropped = "" if stale is None else f", {stale} stale dropped"
+    return f"{count} frames{dropped}, {count / seconds:.1f} per second; each stage alone: {', '.join(stages)}"
 
 
 if __name__ == "__main__":
