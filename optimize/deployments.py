@@ -1,5 +1,6 @@
 """The runtime and precision whose milliseconds a latency target is of."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -9,6 +10,7 @@ from torch import nn
 
 from optimize.errors import InputError
 from optimize.input_size import Size
+from optimize.int8_cpu import Int8Cpu
 from optimize.precision import FP32
 from optimize.provenance import versions
 from optimize.pruner.latency import samples
@@ -20,6 +22,8 @@ from optimize.quant.stage import PrecisionStage
 from optimize.runtime.here import machine_name
 from optimize.runtime.session import Runtime
 
+log = logging.getLogger(__name__)
+
 
 def with_deployment(
     pruning: Pruning,
@@ -30,6 +34,7 @@ def with_deployment(
     asked: str,
     threads: int,
     store: Path,
+    int8_cpu: Int8Cpu,
 ) -> Pruning:
     """`pruning` with the deployment that its target is of; unchanged for other targets than the latency.
 
@@ -38,6 +43,7 @@ def with_deployment(
         runtimes: that are used in this run.
         precisions: the stages of this run.
         asked: the name of the precision that was asked for.
+        int8_cpu: that int8 files are made for.
 
     Raises:
         InputError: pruner.deploy names none of them, or pruner.table is of another model, input or runtime.
@@ -67,13 +73,19 @@ def with_deployment(
         precision=precision,
         threads=threads,
         cpu=machine_name(),
-        recipe=runtime.int8_recipes()[0].name if precision == "int8" else "",
+        recipe=runtime.int8_recipes(int8_cpu)[0].name if precision == "int8" else "",
         version=versions().get(runtime.info.package, ""),
         runtime=runtime,
         store=store,
+        int8_cpu=int8_cpu,
     )
     if pruning.table and table:
         content = sha256(pruning.table.read_bytes()).hexdigest()
+        if table.recipe != here.recipe:
+            log.warning(
+                f"pruner.table={pruning.table} was measured in int8 by {table.recipe}, and this run quantizes by "
+                f"{here.recipe} for that CPU; for times of it, make the table with --cpu {int8_cpu.kind}."
+            )
         here = replace(here, threads=table.threads, cpu=table.cpu, table=content, samples=table)
     return replace(pruning, deployment=here)
 

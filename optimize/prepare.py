@@ -30,6 +30,7 @@ from optimize.pruner.prune import Prune
 from optimize.pruner.scan import Scan
 from optimize.pruner.settings import Pruning
 from optimize.quant.bf16 import Bf16
+from optimize.quant.cpu import chosen_cpu
 from optimize.quant.stage import PrecisionStage
 from optimize.recover.finetune import Finetune
 from optimize.recover.qat import Qat, unavailable
@@ -86,12 +87,16 @@ def prepare(config: DictConfig) -> Plan:
         bundle.check(f"model={settings.model}", task(model), usable)
     threads = settings.threads or cores()
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed, settings.metric)
-    quant: PrecisionStage = build(config.quant, "quant", data=data, judge=judge, metric=implementation(settings.metric))
+    pruning: Pruning = build(config.pruner, "pruner", data=data, original=path)
+    cpu = chosen_cpu(pruning.table, device)
+    quant: PrecisionStage = build(
+        config.quant, "quant", data=data, judge=judge, metric=implementation(settings.metric), cpu=cpu
+    )
     precisions = (Bf16(judge), quant)
     others = _rivals(settings, imgsz, data, [stage.precision.name for stage in precisions])
     check_room(settings.store, path, [rival.path for rival in others or ()])
     pruning = with_deployment(
-        build(config.pruner, "pruner", data=data, original=path),
+        pruning,
         model,
         imgsz,
         usable,
@@ -99,6 +104,7 @@ def prepare(config: DictConfig) -> Plan:
         quant.precision.name,
         threads,
         settings.store,
+        cpu,
     )
     no_effect = without_effect(settings, recovery, asked, quant)
     for line in no_effect:
