@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
+from optimize.host.cpu import int8_cpu
 from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -44,7 +45,7 @@ def files(model: Variant, runtime: Runtime, data: Dataset, folder: Path) -> list
     if runtime.info.name == "openvino" and cpu_computes_bf16():
         found.append(("bf16", replace(float32, precision="bf16"), None))
         found.append(("ultralytics int8, bf16", replace(float32, path=theirs, precision="bf16"), None))
-    for recipe in runtime.int8_recipes():
+    for recipe in runtime.int8_recipes(int8_cpu()):
 
         def write(target: Path, recipe=recipe) -> Path:
             images = calibration_images(data, 128, seed=0, imgsz=model.imgsz)

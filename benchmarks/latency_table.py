@@ -16,6 +16,7 @@ from time import perf_counter
 
 import numpy as np
 
+from optimize.host.cpu import int8_cpu
 from optimize.host.cpu import name as cpu_name
 from optimize.host.resources import cores
 from optimize.input_size import square
@@ -57,7 +58,15 @@ def compare(given: argparse.Namespace) -> None:
     given.folder.mkdir(parents=True, exist_ok=True)
     runtime = {"onnxruntime": OnnxRuntime, "openvino": OpenVino}[given.runtime]()
     here = Deployment(
-        given.runtime, given.precision, cores(), cpu_name() or "", "", "", runtime=runtime, store=given.folder
+        given.runtime,
+        given.precision,
+        cores(),
+        cpu_name() or "",
+        "",
+        "",
+        runtime=runtime,
+        store=given.folder,
+        int8_cpu=int8_cpu(),
     )
     began = perf_counter()
     samples = make.samples_of(source, size, here, seed=0)
@@ -69,7 +78,7 @@ def compare(given: argparse.Namespace) -> None:
     rmtree(place, ignore_errors=True)
     place.mkdir()
     networks = [
-        deploy(narrowed(source, kept, i), runtime, given.precision, size, place / str(i))
+        deploy(narrowed(source, kept, i), runtime, given.precision, size, place / str(i), here.int8_cpu)
         for i, kept in enumerate([full, *(kept for kept, _ in drawn)])
     ]
     timed = timing.timed(runtime, networks, here.threads, seed=1)

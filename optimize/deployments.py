@@ -1,5 +1,6 @@
 """The runtimes and precisions of a run, and the one whose milliseconds a latency target is of."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -9,6 +10,7 @@ from torch import nn
 
 from optimize.errors import InputError
 from optimize.input_size import Size
+from optimize.int8_cpu import Int8Cpu
 from optimize.mix.way import Way
 from optimize.precision import FP32
 from optimize.provenance import versions
@@ -21,11 +23,22 @@ from optimize.quant.stage import PrecisionStage
 from optimize.runtime.here import machine_name
 from optimize.runtime.session import Runtime
 
+log = logging.getLogger(__name__)
+
 Ways = Mapping[str, Way]
 
 
-def ways(runtimes: Sequence[Runtime], precisions: Sequence[PrecisionStage], threads: int, store: Path) -> Ways:
-    """Every runtime with every precision that it has in a run, by name, e.g. `openvino-int8`, on this machine."""
+def ways(
+    runtimes: Sequence[Runtime], precisions: Sequence[PrecisionStage], threads: int, store: Path, int8_cpu: Int8Cpu
+) -> Ways:
+    """Every runtime with every precision that it has in a run, by name, e.g. `openvino-int8`, on this machine.
+
+    Args:
+        runtimes, precisions: of the run.
+        threads: CPU threads.
+        store: where measurements are kept.
+        int8_cpu: that int8 files are made for.
+    """
     found = dict[str, Way]()
     for runtime in runtimes:
         makes = [stage for stage in precisions if stage.precision != FP32 and stage.why_not(runtime) is None]
@@ -36,10 +49,11 @@ def ways(runtimes: Sequence[Runtime], precisions: Sequence[PrecisionStage], thre
                 precision=precision,
                 threads=threads,
                 cpu=machine_name(),
-                recipe=runtime.int8_recipes()[0].name if precision == "int8" else "",
+                recipe=runtime.int8_recipes(int8_cpu)[0].name if precision == "int8" else "",
                 version=versions().get(runtime.info.package, ""),
                 runtime=runtime,
                 store=store,
+                int8_cpu=int8_cpu,
             )
             found.setdefault(str(place), Way(place, stage))
     return found
@@ -52,6 +66,7 @@ def with_deployment(pruning: Pruning, usable: Ways, model: nn.Module, imgsz: Siz
         usable: the deployments of this run.
         model: the original.
         asked: the name of the precision that was asked for.
+        int8_cpu: that int8 files are made for.
 
     Raises:
         InputError: pruner.deploy names none of them, or pruner.table is of another model, input or runtime.
@@ -88,6 +103,12 @@ def allowed_ways(pruning: Pruning, usable: Ways, model: nn.Module, imgsz: Size) 
     way = usable[name]
     if pruning.table and table:
         content = sha256(pruning.table.read_bytes()).hexdigest()
+        if table.recipe != way.deployment.recipe:
+            log.warning(
+                f"{pruning.table} was measured in int8 by {table.recipe}, and this run quantizes by "
+                f"{way.deployment.recipe} for that CPU; for times of it, make the table with --cpu "
+                f"{way.deployment.int8_cpu.kind}."
+            )
         there = replace(way.deployment, threads=table.threads, cpu=table.cpu, table=content, samples=table)
         way = replace(way, deployment=there)
     return {name: way}

@@ -16,8 +16,10 @@ from torch import nn
 from optimize.bundle.make import FILES
 from optimize.checks import check_model
 from optimize.errors import InputError
+from optimize.host.cpu import int8_cpu
 from optimize.host.files import move
 from optimize.input_size import Size, size
+from optimize.int8_cpu import KINDS, Int8Cpu
 from optimize.measure import clock
 from optimize.output import check_new
 from optimize.progress import bar
@@ -49,12 +51,16 @@ def main() -> None:
     )
     parser.add_argument("--runtime", default="onnxruntime", choices=RUNTIMES)
     parser.add_argument("--precision", default="int8", help="fp32, int8, fp16 or bf16")
+    here = int8_cpu().kind
+    kinds = f"how the device computes in 8 bits, which decides how int8 is made; {here}, as this machine, by default"
+    parser.add_argument("--cpu", default=here, choices=KINDS, help=kinds)
     given = parser.parse_args()
     check_new(str(given.folder), given.folder)
     if not given.folder.absolute().parent.is_dir():
         raise InputError(f"{given.folder} can't be written; give a new folder in one that exists.")
     runtime = RUNTIMES[given.runtime]
-    check_runtime(runtime, given.precision)
+    cpu = Int8Cpu(given.cpu)
+    check_runtime(runtime, given.precision, cpu)
     _, model = open_model(given.model)
     check_model(given.model, model)
     imgsz = (
@@ -63,11 +69,11 @@ def main() -> None:
         else size(given.imgsz[0] if len(given.imgsz) == 1 else tuple(given.imgsz))
     )
     check_size(given.model, model, imgsz)
-    write(model, imgsz, runtime, given.precision, given.folder)
+    write(model, imgsz, runtime, given.precision, given.folder, cpu)
     print(f"copy {given.folder} to the device, and there: pip install numpy {runtime.info.package}; python table.py")
 
 
-def check_runtime(runtime: Runtime, precision: str) -> None:
+def check_runtime(runtime: Runtime, precision: str, cpu: Int8Cpu) -> None:
     """Whether networks can be made for `runtime` in `precision` here.
 
     Raises:
@@ -75,7 +81,7 @@ def check_runtime(runtime: Runtime, precision: str) -> None:
     """
     reason = runtime.unavailable()
     if reason is None and precision == "int8":
-        reason = None if runtime.int8_recipes() else "it has no recipe for int8"
+        reason = None if runtime.int8_recipes(cpu) else "it has no recipe for int8"
     elif reason is None and precision != "fp32":
         writer = runtime.writer(precision)
         reason = writer if isinstance(writer, str) else None
@@ -83,8 +89,11 @@ def check_runtime(runtime: Runtime, precision: str) -> None:
         raise InputError(f"--runtime {runtime.info.name} --precision {precision} can't be used: {reason}.")
 
 
-def write(model: nn.Module, imgsz: Size, runtime: Runtime, precision: str, folder: Path) -> None:
-    """Write networks with random widths, the original first, and what measures them, into the new folder `folder`."""
+def write(model: nn.Module, imgsz: Size, runtime: Runtime, precision: str, folder: Path, cpu: Int8Cpu) -> None:
+    """Write networks with random widths, the original first, and what measures them, into the new folder `folder`.
+
+    Those in int8 are made for `cpu`.
+    """
     source = traced(model, imgsz)
     units = random_units(source.blocks, NETWORKS, seed=0)
     with TemporaryDirectory(dir=folder.absolute().parent) as place, bar("networks", NETWORKS) as tick:
@@ -94,7 +103,7 @@ def write(model: nn.Module, imgsz: Size, runtime: Runtime, precision: str, folde
         @tick
         def add(number: int) -> None:
             network = narrowed(source, units[number], seed=number)
-            path = deploy(network, runtime, precision, imgsz, Path(place, str(number))).path
+            path = deploy(network, runtime, precision, imgsz, Path(place, str(number)), cpu).path
             name = f"{number}{path.suffix}" if path.is_file() else f"{number}_{path.name}"
             path.rename(partial / name)
             networks.append({"file": name, "widths": source.widths(units[number])})
@@ -107,7 +116,7 @@ def write(model: nn.Module, imgsz: Size, runtime: Runtime, precision: str, folde
             "imgsz": asdict(imgsz),
             "runtime": runtime.info.name,
             "precision": precision,
-            "recipe": runtime.int8_recipes()[0].name if precision == "int8" else "",
+            "recipe": runtime.int8_recipes(cpu)[0].name if precision == "int8" else "",
             "layers": {name: asdict(shape) for name, shape in shapes(source).items()},
             "networks": networks,
         }

@@ -28,9 +28,10 @@ from optimize.mix.mix import Mix
 from optimize.plan import Plan
 from optimize.precision import FP32
 from optimize.provenance import gather, versions
-from optimize.pruner.settings import LATENCY
+from optimize.pruner.settings import LATENCY, Pruning
 from optimize.pruner.size import TARGETS
 from optimize.quant.bf16 import Bf16
+from optimize.quant.cpu import chosen_cpu
 from optimize.quant.stage import PrecisionStage
 from optimize.recover.qat import Qat, unavailable
 from optimize.remarks import missing, remarks, without_effect
@@ -89,12 +90,16 @@ def prepare(config: DictConfig) -> Plan:
         bundle.check(f"model={settings.model}", task(model), usable)
     threads = settings.threads or cores()
     judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed, settings.metric)
-    quant: PrecisionStage = build(config.quant, "quant", data=data, judge=judge, metric=implementation(settings.metric))
+    pruner = config.pruner if limit is None else _without_share(config)
+    pruning: Pruning = build(pruner, "pruner", data=data, original=path)
+    cpu = chosen_cpu(pruning.table, device)
+    quant: PrecisionStage = build(
+        config.quant, "quant", data=data, judge=judge, metric=implementation(settings.metric), cpu=cpu
+    )
     precisions = (Bf16(judge), quant)
     others = _rivals(settings, imgsz, data, [stage.precision.name for stage in precisions])
     check_room(settings.store, path, [rival.path for rival in others or ()])
-    places = ways(usable, precisions, threads, settings.store)
-    pruning = build(config.pruner if limit is None else _without_share(config), "pruner", data=data, original=path)
+    places = ways(usable, precisions, threads, settings.store, cpu)
     mix = None
     if limit is not None:
         allowed = allowed_ways(pruning, places, model, imgsz).values()

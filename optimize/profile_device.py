@@ -151,6 +151,7 @@ def device(found: Machine, threads: int, tries: int) -> Device:
         },
         machine=platform.machine(),
         cpu=own,
+        int8=cpu.int8_cpu().kind,
     )
 
 

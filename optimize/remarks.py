@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from torch import nn
 
 from optimize.errors import InputError
-from optimize.host.cpu import computes_int8
 from optimize.host.resources import cores
 from optimize.host.state import quota
 from optimize.precision import FP32
+from optimize.quant.cpu import describe_cpu
 from optimize.quant.int8 import Int8
 from optimize.quant.stage import PrecisionStage
 from optimize.recover.finetune import Finetune
@@ -25,15 +25,11 @@ def remarks(
 ) -> tuple[str, ...]:
     """Sentences about the model, the data and this machine."""
     synthetic = ["The images are synthetic: handwritten digits composed on crops of photographs."]
-    slow = [
-        "This CPU has no instructions for int8 (VNNI on x86, dot product on ARM): int8 files are smaller, but hardly "
-        "faster."
-    ]
     return (
         *_pruned_before(settings.model, model),
         *(synthetic if settings.data == "digits" else []),
         *_quota(settings),
-        *(slow if isinstance(quant, Int8) and computes_int8() is False else []),
+        *([describe_cpu(quant.cpu)] if isinstance(quant, Int8) else []),
         *(f"{name} was left out: {reason}." for name, reason in missing(runtimes).items()),
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from optimize.input_size import StoredSize
+from optimize.int8_cpu import Kind
 from optimize.latency_work import EXACT, Count, Mixed, TimeTarget
 
 Before = Count
@@ -169,6 +170,7 @@ class Quantized:
 
     Attributes:
         recipe: the one that was taken; None where there is but one way.
+        cpu: the kind of CPU that it was taken for, see `int8_cpu.KINDS`; None in records of versions up to 0.3.
         drop: points (0.01) of the task's main metric lost against the float32 file in the same runtime, on the images
             that choices are made on; the report's accuracies are of others, where there are enough.
         max_drop: points that were allowed.
@@ -191,6 +193,7 @@ class Quantized:
     candidates: tuple[Candidate, ...] = ()
     float_layers: tuple[FloatLayer, ...] | None = None
     decided_on: str | None = None
+    cpu: Kind | None = None
     stage: Literal["quantize"] = "quantize"
 
 

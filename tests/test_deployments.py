@@ -8,10 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from helpers.messages import says
 from helpers.random_models import build
 from optimize import latency_table
 from optimize.deployments import ways, with_deployment
 from optimize.errors import InputError
+from optimize.host import cpu
+from optimize.host.cpu import int8_cpu
 from optimize.input_size import square
 from optimize.precision import FP32, Precision
 from optimize.pruner.l2 import L2
@@ -19,6 +22,7 @@ from optimize.pruner.latency import make, samples
 from optimize.pruner.latency.networks import architecture
 from optimize.pruner.prune import prune
 from optimize.pruner.settings import Pruning
+from optimize.quant.cpu import chosen_cpu
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 
@@ -41,7 +45,7 @@ def resolved(model, tmp_path, runtimes=BOTH, asked="int8", imgsz=SIZE, **pruning
         SimpleNamespace(precision=SimpleNamespace(name="bf16"), why_not=lambda runtime: "this CPU has no bf16"),
     ]
     settings = Pruning(0.2, L2(), **{"target": "latency"} | pruning)
-    return with_deployment(settings, ways(runtimes, stages, 2, tmp_path), model, imgsz, asked)
+    return with_deployment(settings, ways(runtimes, stages, 2, tmp_path, int8_cpu()), model, imgsz, asked)
 
 
 def test_the_default_is_the_first_runtime_and_the_precision_asked_for(model, tmp_path):
@@ -67,7 +71,7 @@ def table(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("device") / "table"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latency_table, "NETWORKS", 4)
-        latency_table.write(model, SIZE, OnnxRuntime(), "int8", folder)
+        latency_table.write(model, SIZE, OnnxRuntime(), "int8", folder, int8_cpu())
     command = [sys.executable, "table.py", "--threads", "1", "--together", "2", "--out", "table.json"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}  # a command may set it
     how = {"cwd": folder, "env": environment, "capture_output": True, "text": True, "check": False}
@@ -84,12 +88,25 @@ def test_a_table_of_a_device_is_read_and_pruned_for(model, table, tmp_path):
     content = samples.read(table)
     assert (content.architecture, content.runtime, len(content.networks)) == (architecture(model), "onnxruntime", 4)
     assert content.networks[0].widths["model.0.conv"] == (16, 3)
+    assert set(cpu.flags()) <= set(content.flags)  # those that the script read there
+    assert chosen_cpu(table, None).kind == int8_cpu().kind
     settings = resolved(model, tmp_path, table=table, round_to=8)
     here = settings.deployment
     assert (str(here), here.threads, here.samples) == ("onnxruntime-int8", 1, content)
     report = prune(build("yolov8n").float(), SIZE, settings)
     assert (report.time.milliseconds, report.time.networks) == (None, 4)
     assert not list(tmp_path.glob(f"*{make.ENDING}"))  # nothing was measured here
+
+
+@pytest.mark.command
+def test_a_table_of_another_recipe_is_told(model, table, tmp_path, caplog):
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(json.loads(table.read_text()) | {"recipe": "u9s9"}))
+    resolved(model, tmp_path, table=table)
+    assert not caplog.messages
+    resolved(model, tmp_path, table=other)
+    kind = int8_cpu().kind
+    assert [says(one, f"by u9s9 ... first layer float ... --cpu {kind}") for one in caplog.messages] == [True]
 
 
 @pytest.mark.command

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 
 from optimize.errors import InputError
+from optimize.int8_cpu import KINDS as INT8
 
 FOLDER = Path(__file__).parent / "profiles"
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}  # of one number, by arithmetic
@@ -48,6 +49,7 @@ class Device:
         cache_bandwidth: 1e9 bytes a second for what the caches hold, by unit; a unit without is not known.
         machine: what `uname -m` says there, e.g. `aarch64`; None where it is not known.
         cpu: what its processor calls itself there; None where it is not known.
+        int8: how its processor computes in 8 bits, see `int8_cpu.KINDS`; None where it is not known.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -60,6 +62,7 @@ class Device:
     cache_bandwidth: dict[str, Figure] = field(default_factory=dict)
     machine: str | None = None
     cpu: str | None = None
+    int8: str | None = None
 
 
 def known() -> list[str]:
@@ -109,6 +112,8 @@ def _first(error: ValidationError) -> str:
 
 def wrong(device: Device) -> Iterator[str]:
     """Each fault of a profile as a sentence without its full stop."""
+    if device.int8 is not None and device.int8 not in INT8:
+        yield f"has int8={device.int8:.40}; it is one of {', '.join(INT8)}, or left out where it is not known"
     if not any(device.peaks.values()):
         yield f"has no peak; {MEND}"
     for unit, peaks in device.peaks.items():

@@ -6,25 +6,19 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from optimize.int8_cpu import Int8Cpu, kind_of
+
 X86 = ("avx", "amx", "fma", "sse4")  # prefixes of the flags that stand for vector instructions
 ARM = ("asimd", "sve", "sme", "i8mm", "bf16")
-INT8 = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "dot", "i8mm")  # x86, then ARM
+# Linux' names of what torch calls otherwise
+TORCH = {"avx512_f": "avx512f", "fma3": "fma", "neon": "asimd", "dot": "asimddp"}
 # where Windows' registry describes the machine, below HKEY_LOCAL_MACHINE
 PROCESSOR, FIRMWARE = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0", r"HARDWARE\DESCRIPTION\System\BIOS"
 
 
-def computes_int8() -> bool | None:
-    """Whether the CPU multiplies and adds 8-bit integers in one instruction: VNNI or AMX on x86, dot product on ARM.
-
-    None where that is unknown: torch is too old to report it, or the CPU is neither x86 nor ARM.
-    """
-    import torch
-
-    if not hasattr(torch.cpu, "get_capabilities"):
-        return None
-    capabilities = torch.cpu.get_capabilities()
-    reported = [capabilities[name] for name in INT8 if name in capabilities]
-    return any(reported) if reported else None
+def int8_cpu() -> Int8Cpu:
+    """How this machine's CPU computes in 8 bits."""
+    return Int8Cpu(kind_of(flags()), name())
 
 
 def name() -> str | None:
@@ -49,14 +43,24 @@ def board() -> str | None:
 
 
 def flags() -> list[str]:
-    """The CPU's vector instructions, by Linux' names; empty where the system doesn't list them."""
+    """The CPU's vector instructions, by Linux' names; empty where neither the system nor torch lists them."""
     cpuinfo = _cpuinfo()
     return [
         flag
         for kind, beginnings in (("flags", X86), ("Features", ARM))
         for flag in cpuinfo.get(kind, "").split()
         if flag.startswith(beginnings)
-    ]
+    ] or _torch_flags()
+
+
+def _torch_flags() -> list[str]:
+    """As `flags`, what torch tells on systems without /proc/cpuinfo (Windows, macOS); older ones tell nothing."""
+    import torch
+
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return []
+    names = [TORCH.get(name, name) for name, has in torch.cpu.get_capabilities().items() if has is True]
+    return [name for name in names if name.startswith((*X86, *ARM))]
 
 
 def caches() -> int | None:

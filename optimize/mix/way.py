@@ -62,10 +62,10 @@ def times_at(
     """
     if way.elsewhere:
         return {size: predicted(way, original, size) for size in sizes}
-    runtime, precision = way.deployment.runtime, way.deployment.precision
+    runtime, precision, cpu = way.deployment.runtime, way.deployment.precision, way.deployment.int8_cpu
     with TemporaryDirectory() as folder:
         files = [
-            deploy(original, runtime, precision, size, Path(folder, str(number)))
+            deploy(original, runtime, precision, size, Path(folder, str(number)), cpu)
             for number, size in enumerate([full, *sizes])
         ]
         shares = steady(lambda: timed(runtime, files, way.deployment.threads, seed, ROUNDS, SECONDS)).shares

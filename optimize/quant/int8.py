@@ -11,8 +11,10 @@ from typing import ClassVar
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.host.cpu import int8_cpu
 from optimize.host.files import move
 from optimize.identity import OUTSIDE, identity
+from optimize.int8_cpu import Int8Cpu
 from optimize.judge import Judge
 from optimize.measure.latency import ALIKE
 from optimize.precision import Precision
@@ -41,6 +43,7 @@ class Int8:
         reference: the float32 variant that the drop refers to; None for the variant that is quantized.
         against: the key of `reference`.
         metric: the implementation that computes the scores, with its version.
+        cpu: that the files are made for, which decides the recipe; this machine's by default.
         decided_on: the fingerprint of the images that accuracy is compared on.
         machine: where scores, and in a search times, are measured; on another machine the result may differ.
     """
@@ -61,6 +64,7 @@ class Int8:
     search: bool = False
     reference: Variant | None = field(default=None, repr=False, metadata=OUTSIDE)
     metric: str = ""
+    cpu: Int8Cpu = field(default_factory=int8_cpu)
     against: str = field(default="", init=False)
     decided_on: str = field(default="", init=False)
     machine: str = field(default="", init=False)
@@ -80,11 +84,11 @@ class Int8:
             )
 
     def why_not(self, runtime: Runtime) -> str | None:
-        return None if runtime.int8_recipes() else "it has no recipe for int8"
+        return None if runtime.int8_recipes(self.cpu) else "it has no recipe for int8"
 
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         runtime = self.judge.runtime(variant)
-        recipes = runtime.int8_recipes()
+        recipes = runtime.int8_recipes(self.cpu)
         if not recipes:
             return variant
         began = perf_counter()
@@ -102,7 +106,7 @@ class Int8:
         if self.search:
             speeds = self._speeds(variant, tries)
             candidates = tuple(_candidate(t, before, s) for t, s in zip(tries, speeds, strict=True))
-            best = _fastest([(s, t) for s, t in zip(speeds, tries, strict=True) if t.score >= goal]) or best
+            best = fastest([(s, t) for s, t in zip(speeds, tries, strict=True) if t.score >= goal], tries[0]) or best
         if best.score < goal:
             drop = 100 * (before - best.score)
             log.info("%s loses %.1f percentage points: returning layers to float", best.recipe, drop)
@@ -113,6 +117,7 @@ class Int8:
             float_layers = _float_layers(trials, self._speeds(variant, trials), before)
         report = Quantized(
             recipe=best.recipe,
+            cpu=self.cpu.kind,
             drop=100 * (before - best.score),
             max_drop=self.max_drop,
             reached=best.score >= goal,
@@ -147,12 +152,13 @@ class Int8:
         return [latency.speedup for latency in timing.latencies[1:]]
 
 
-def _fastest(timed: list[tuple[float, Trial]]) -> Trial | None:
-    """The most accurate of the trials whose speed is within the noise of the fastest."""
+def fastest(timed: list[tuple[float, Trial]], default: Trial) -> Trial | None:
+    """`default` if it is among the trials whose speed is within the noise of the fastest, else their most accurate."""
     if not timed:
         return None
     top = max(speed for speed, _ in timed)
-    return max((t for speed, t in timed if speed >= top * (1 - ALIKE)), key=lambda t: t.score)
+    alike = [trial for speed, trial in timed if speed >= top * (1 - ALIKE)]
+    return default if default in alike else max(alike, key=lambda trial: trial.score)
 
 
 def _candidate(trial: Trial, before: float, speed: float) -> Candidate:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from optimize.int8_cpu import Int8Cpu
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import OpenProfiler
 from optimize.runtime_info import RuntimeInfo
@@ -123,8 +124,8 @@ class Runtime(Protocol):
         """The function that writes an exported float32 file in `precision`; else the reason why none can, in words."""
         ...
 
-    def int8_recipes(self) -> Sequence[Recipe]:
-        """The int8 recipes of this runtime, the default first; empty where it has no int8."""
+    def int8_recipes(self, cpu: Int8Cpu) -> Sequence[Recipe]:
+        """The int8 recipes of this runtime, the default for `cpu` first; empty where it has no int8."""
         ...
 
     def quantizer(self, source: Path, images: Images, recipe: Any) -> Quantizer:

@@ -9,6 +9,7 @@ from optimize.measurement import Measurement
 from optimize.precision import FP32, Precision
 from optimize.result import Report, Result
 from optimize.verdict.class_loss import class_losses
+from optimize.verdict.instead import faster_halves
 from optimize.verdict.plain import ERRORS, called, nothing
 
 # A sound int8 executes 96 to 100 % here, with box decoding and perhaps the last convolutions in float. A tenth in
@@ -44,6 +45,7 @@ def fired(report: Report) -> tuple[Gate, ...]:
         "class lost": _class_lost(report),
         "better than the original": _better(report),
         "slower": _slower(report),
+        "slower than 16 bits": _slower_than_half(report),
     }
     return tuple(Gate(name, sentence) for name, sentences in gates.items() for sentence in sentences)
 
@@ -245,6 +247,17 @@ def _slower(report: Report) -> list[str]:
                     f"{before.median_ms:.4g} ms), so it brings no speed-up on this machine."
                 )
     return found
+
+
+def _slower_than_half(report: Report) -> list[str]:
+    """Int8 rows that their own model in bf16 or fp16 makes pointless."""
+    return [
+        f"{called(pair.row)} is {pair.faster:.2f}x slower than {pair.rival.variant.name} in the same runtime "
+        f"({pair.row.time.median_ms:.4g} ms instead of {pair.rival.time.median_ms:.4g} ms), whose accuracy differs by "
+        f"{pair.gain:+.1f} points of {pair.row.accuracy.metric}, no loss beyond two standard errors; take "
+        f"{pair.rival.variant.name} on this machine."
+        for pair in faster_halves(report)
+    ]
 
 
 def _in_float(row: Result, report: Report) -> list[tuple[Result, Latency]]:

@@ -49,7 +49,7 @@ def made(report: Report) -> list[Result]:
 def compared(row: Result, report: Report) -> list[Comparison]:
     """`row` beside each timed rival of its runtime."""
     rivals = [other for other, _ in report.timed if other.rival and other.variant.runtime == row.variant.runtime]
-    return [_compared(row, rival, report) for rival in rivals]
+    return [beside(row, rival, report) for rival in rivals]
 
 
 def beaten(row: Result, report: Report) -> Comparison | None:
@@ -58,7 +58,8 @@ def beaten(row: Result, report: Report) -> Comparison | None:
     return max(ahead, key=lambda comparison: comparison.gain, default=None)
 
 
-def _compared(row: Result, rival: Result, report: Report) -> Comparison:
+def beside(row: Result, rival: Result, report: Report) -> Comparison:
+    """Two timed rows of one runtime."""
     error = rival.accuracy.error_of_difference(row.accuracy)
     return Comparison(
         row=row,

@@ -130,7 +130,7 @@ def test_a_second_measurement_of_a_device_and_its_threads_takes_the_place_of_the
 def test_a_device_that_can_not_be_believed_is_an_alarm():
     noisy, wrong = measurement(noise=0.06), measurement(precision="bf16", arithmetic="fp32")
     report = reports.report()
-    results = (*report.results, reports.row("original", "openvino", "bf16", 1.0, 0.6, 6.0))
+    results = (*report.results, reports.row("original", "openvino", "bf16", 1.0, 0.6, 6.0, reference=8.0))
     loud = gates.fired(replace(report, results=results, measurements=(noisy, wrong)))
     assert [(gate.name, gate.sentence[:36]) for gate in loud] == [
         ("A/A", "on Raspberry Pi 5, 4 threads, the sa"),

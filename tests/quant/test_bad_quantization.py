@@ -11,10 +11,9 @@ from torch import nn
 from ultralytics.nn.tasks import DetectionModel
 
 from helpers.commands import command
-from helpers.messages import is_error, says
+from helpers.messages import is_error
 from optimize import provenance
 from optimize.config import CONF
-from optimize.host.cpu import computes_int8
 from optimize.plan import Plan
 from optimize.prepare import prepare
 from optimize.yolo.checkpoint import save
@@ -131,33 +130,3 @@ def test_where_no_runtime_is_installed_nothing_goes_on(optimize, dataset, checkp
 def test_a_library_that_is_not_installed_has_no_version(monkeypatch):
     monkeypatch.setattr(provenance, "LIBRARIES", ("torch", "not-installed"))
     assert provenance.versions().keys() == {"python", "yolo-optimize", "torch"}
-
-
-CPUS = {
-    "Cascade Lake": ({"avx512_vnni": True, "avx_vnni": False}, True),
-    "Alder Lake": ({"avx512_vnni": False, "avx_vnni": True}, True),
-    "Haswell": ({"avx2": True, "avx512_vnni": False, "avx_vnni": False}, False),
-    "Neoverse N1": ({"neon": True, "dot": True, "i8mm": False}, True),
-    "Cortex-A72": ({"neon": True, "dot": False, "i8mm": False}, False),
-    "POWER10": ({"architecture": "ppc64le"}, None),
-}
-
-
-@pytest.mark.command
-@pytest.mark.parametrize("cpu", CPUS)
-def test_a_cpu_without_int8_instructions_is_remarked(cpu, dataset, checkpoint, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    found, expected = CPUS[cpu]
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
-    assert computes_int8() is expected
-    given = f"model={checkpoint}", f"data={dataset}", "runtime=[onnxruntime]"
-    remarks = {
-        quant: " ".join(prepared(*given, f"quant={quant}").provenance.remarks) for quant in ("int8", "fp16", "none")
-    }
-    said = "CPU has no instructions for int8 ... VNNI ... ARM"
-    assert [says(remarks[quant], said) for quant in remarks] == [expected is False, False, False]
-
-
-def test_an_older_torch_cannot_tell(monkeypatch):
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert computes_int8() is None

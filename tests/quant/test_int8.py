@@ -23,12 +23,14 @@ from helpers.runtimes import ALL
 from optimize.data.calibration import CalibrationImages, calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.host.cpu import int8_cpu
 from optimize.identity import identity
 from optimize.input_size import square
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
 from optimize.quant import fallback
-from optimize.quant.int8 import Int8
+from optimize.quant.fallback import Trial
+from optimize.quant.int8 import Int8, fastest
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.runtime.openvino.device import read
@@ -139,7 +141,7 @@ def made(variant: Variant, folder: Path, **settings) -> tuple[Variant, dict]:
 def test_noise_names_the_layers_that_int8_hurts(name, exported, data, tmp_path):
     source = exported[name]
     quantizer = RUNTIMES[name].quantizer(
-        source.path, calibration_images(data, 8, 0, square(64)), RUNTIMES[name].int8_recipes()[0]
+        source.path, calibration_images(data, 8, 0, square(64)), RUNTIMES[name].int8_recipes(int8_cpu())[0]
     )
     assert hard_layers_in_int8(quantized(source, data, tmp_path)) == 10  # bottlenecks of yolov8n
     ranked = fallback.rank(quantizer, source.path)
@@ -174,7 +176,7 @@ def test_a_layer_that_returned_computes_as_in_float(name, exported, data, tmp_pa
     """All of them back: nothing is left of int8, nor of what the quantizer did to the biases."""
     source = exported[name]
     quantizer = RUNTIMES[name].quantizer(
-        source.path, calibration_images(data, 8, 0, square(64)), RUNTIMES[name].int8_recipes()[0]
+        source.path, calibration_images(data, 8, 0, square(64)), RUNTIMES[name].int8_recipes(int8_cpu())[0]
     )
     back = replace(source, path=tmp_path / source.path.name)
     quantizer.write(back.path, quantizer.layers)
@@ -195,8 +197,8 @@ def test_where_nothing_helps_the_best_is_kept_and_named(exported, data, tmp_path
 
 @pytest.mark.command
 def test_a_search_keeps_the_fastest_that_holds(exported, data, tmp_path, monkeypatch):
-    recipes, speeds = OpenVino().int8_recipes()[:3], (1.0, 1.5, 2.5, 1.5)
-    monkeypatch.setattr(OpenVino, "int8_recipes", lambda self: recipes)
+    recipes, speeds = OpenVino().int8_recipes(int8_cpu())[:3], (1.0, 1.5, 2.5, 1.5)
+    monkeypatch.setattr(OpenVino, "int8_recipes", lambda self, cpu: recipes)
     _, report = made(exported["openvino"], tmp_path, data=data, judge=Judge(speeds), max_drop=11, search=True)
     assert [entry["recipe"] for entry in report["candidates"]] == [recipe.name for recipe in recipes]
     assert [entry["faster"] for entry in report["candidates"]] == list(speeds[1:])
@@ -204,6 +206,18 @@ def test_a_search_keeps_the_fastest_that_holds(exported, data, tmp_path, monkeyp
     assert report["drop"] == pytest.approx(10)
     assert "1 threads of " in identity(Int8(data, Judge(), search=True))  # its times are those of this machine
     assert "threads" not in identity(Int8(data, Judge()))
+
+
+def test_a_tie_goes_to_the_default():
+    default, other, third = (Trial(name, None, (), None, score) for name, score in (("a", 0.5), ("b", 0.6), ("c", 0.4)))
+    for speeds, expected in (
+        ((2.0, 2.02, 1.0), default),  # within the noise of the fastest, though less accurate
+        ((1.0, 2.0, 2.02), other),  # among others within it, the more accurate
+        ((1.0, 2.0, 3.0), third),
+    ):
+        assert fastest(list(zip(speeds, (default, other, third), strict=True)), default) is expected
+    assert fastest([(1.0, other), (1.01, third)], default) is other  # the default loses too much
+    assert fastest([], default) is None
 
 
 def test_what_int8_is_compared_with_is_part_of_its_identity(data):

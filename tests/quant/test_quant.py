@@ -73,12 +73,12 @@ def unseen(data: Dataset) -> list[np.ndarray]:
 
 @pytest.mark.command
 def test_files_of_two_runtimes_move_the_same_bytes_where_both_are_int8(int8):
-    """OpenVINO's first and last layers are float, so are ONNX's last; what they read and what feeds them differs."""
+    """The first and last layers are float in both; what the last read, and what feeds them, differs."""
     one, other = ({layer.name: layer for layer in count(int8[r].path).layers} for r in ("onnxruntime", "openvino"))
     assert set(one) == set(other)
     differ = {name for name in one if moved(one[name]) != moved(other[name])}
     ends = {f"model.22.{branch}.{i}.{end}" for branch in ("cv2", "cv3") for i in range(3) for end in ("1.conv", "2")}
-    assert differ == {"model.0.conv", *ends}
+    assert differ == ends
 
 
 def moved(layer: GraphLayer) -> tuple[int, int, int]:
@@ -136,7 +136,7 @@ def test_int8_says_what_it_is(name, exported, int8):
         cost, before = RUNTIMES[name].count(made), RUNTIMES[name].count(source)
         assert cost.ops == before.ops == before.float_ops
         dfl, last = 16 * 4, 64 * 64 + 64 * 2  # multiply-adds per anchor: 16 bins to 1 for 4 sides; boxes and 2 scores
-        first = 32 * 32 * 16 * 3 * 9 if name == "openvino" else 0  # 16 channels of half the size, 3x3 on 3
+        first = 32 * 32 * 16 * 3 * 9  # 16 channels of half the size, 3x3 on 3
         assert cost.float_ops == 2 * (84 * (dfl + last) + first)
         assert cost.weight_bytes < 0.28 * before.weight_bytes
 
@@ -176,7 +176,7 @@ def test_identity_is_the_content_of_the_data_not_its_paths(data):
         )
         == 3
     )
-    assert len(identity(Int8(data, None))) < 200
+    assert len(identity(Int8(data, None))) < 240
 
 
 @pytest.mark.command

@@ -20,6 +20,7 @@ from helpers.runtimes import JUDGE
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.errors import OptimizeError
+from optimize.host.cpu import int8_cpu
 from optimize.input_size import square
 from optimize.measure import cost
 from optimize.quant.fp16 import Fp16
@@ -140,7 +141,9 @@ def test_a_layer_that_returns_to_float_brings_signal_back(runtime, exported, dat
     from optimize.quant.sensitivity import signal_to_noise as sqnr
 
     source = exported(runtime)
-    quantizer = runtime.quantizer(source.path, calibration_images(data, 8, 0, square(64)), runtime.int8_recipes()[0])
+    quantizer = runtime.quantizer(
+        source.path, calibration_images(data, 8, 0, square(64)), runtime.int8_recipes(int8_cpu())[0]
+    )
     assert len(quantizer.layers) == 57  # of 63 convolutions without the six that feed the decode
     files = {count: tmp_path / str(count) / source.path.name for count in (0, 57)}
     for count, file in files.items():

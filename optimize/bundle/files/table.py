@@ -43,7 +43,7 @@ def main():
         found, original, differ = measured(table, [networks[0], *group], given.threads)
         shares += found
         milliseconds, noise = milliseconds or original, max(noise, differ)
-    table |= {"version": device.version(), "cpu": cpu(), "threads": given.threads, "noise": noise}
+    table |= {"version": device.version(), "cpu": cpu(), "flags": flags(), "threads": given.threads, "noise": noise}
     table["networks"] = [
         {"widths": network["widths"], "milliseconds": milliseconds * share, "layers": None}
         for network, share in zip(networks, shares, strict=True)
@@ -114,6 +114,16 @@ def cpu():
     import platform
 
     return platform.processor() or platform.machine()
+
+
+def flags():
+    """The instructions of this CPU as Linux lists them; on another system nothing."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    listed = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features")))
+    return next(listed, [])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from optimize.identity import OUTSIDE
 from optimize.input_size import Size
+from optimize.int8_cpu import UNKNOWN, Int8Cpu
 from optimize.pruner.latency.samples import LatencySamples
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Deployment:
         recipe: of its quantization; empty where there is none.
         version: of the runtime's package.
         runtime: the runtime itself.
+        int8_cpu: that int8 files are made for; `recipe` stands for it.
         store: where measurements are kept.
         table: SHA-256 of a table that was measured elsewhere; empty for one that is measured here.
         samples: its content; None for one that is measured here.
@@ -38,6 +40,7 @@ class Deployment:
     version: str
     runtime: "Runtime" = field(repr=False, metadata=OUTSIDE)
     store: Path = field(repr=False, metadata=OUTSIDE)
+    int8_cpu: Int8Cpu = field(default=Int8Cpu(UNKNOWN), repr=False, metadata=OUTSIDE)
     table: str = ""
     samples: LatencySamples | None = field(default=None, repr=False, metadata=OUTSIDE)
     table_imgsz: Size | None = field(default=None, metadata=OUTSIDE)

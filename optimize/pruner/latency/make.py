@@ -9,6 +9,7 @@ from time import perf_counter
 
 from torch import nn
 
+from optimize.host.cpu import flags
 from optimize.host.files import move
 from optimize.identity import identity
 from optimize.input_size import Size
@@ -80,7 +81,9 @@ def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, see
         @tick
         def deployed(number: int) -> Variant:
             network = narrowed(source, units[number], seed + number)
-            return deploy(network, deployment.runtime, deployment.precision, imgsz, folder / str(number))
+            return deploy(
+                network, deployment.runtime, deployment.precision, imgsz, folder / str(number), deployment.int8_cpu
+            )
 
         networks = [deployed(number) for number in range(count)]
     timed = timing.steady(lambda: timing.timed(deployment.runtime, networks, deployment.threads, seed), QUIET)
@@ -103,6 +106,7 @@ def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, see
         recipe=deployment.recipe,
         cpu=deployment.cpu,
         threads=deployment.threads,
+        flags=tuple(flags()),
         noise=timed.noise,
         layers=shapes(source),
         networks=times,

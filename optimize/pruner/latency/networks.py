@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from optimize.input_size import Size
+from optimize.int8_cpu import Int8Cpu
 from optimize.measure.cost import count
 from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import allowed
@@ -91,10 +92,11 @@ def narrowed(source: Traced, kept: np.ndarray, seed: int) -> nn.Module:
     return model
 
 
-def deploy(model: nn.Module, runtime: "Runtime", precision: str, imgsz: Size, folder: Path) -> Variant:
+def deploy(model: nn.Module, runtime: "Runtime", precision: str, imgsz: Size, folder: Path, cpu: Int8Cpu) -> Variant:
     """Export `model` to the new folder `folder` as `runtime` deploys it in `precision`.
 
-    An int8 file gets the runtime's first recipe and the ranges of one image of noise: its time doesn't depend on them.
+    An int8 file gets the runtime's first recipe for `cpu`, and the ranges of one image of noise, on which its time
+    doesn't depend.
     """
     folder.mkdir()
     save(model, folder / "network.pt")
@@ -106,7 +108,7 @@ def deploy(model: nn.Module, runtime: "Runtime", precision: str, imgsz: Size, fo
     elif precision == "int8":
         noise = np.random.default_rng(0).random((1, 3, imgsz.height, imgsz.width), dtype=np.float32)
         with redirect_stderr(StringIO()):  # a bar of the quantizer's for every network
-            runtime.quantizer(exported.path, [noise], runtime.int8_recipes()[0]).write(target)
+            runtime.quantizer(exported.path, [noise], runtime.int8_recipes(cpu)[0]).write(target)
     else:
         writer = runtime.writer(precision)
         if isinstance(writer, str):

@@ -61,6 +61,7 @@ class LatencySamples:
         precision: of the files, e.g. `int8`.
         recipe: how they were quantized; empty where they were not.
         cpu, threads: where.
+        flags: of this CPU, by Linux' names; empty where they are not known, as in tables of earlier versions.
         noise: A/A, as in `measure.latency.Timing`.
         layers: every deployed layer with weights, by name, in the order of execution.
         networks: at least two.
@@ -80,6 +81,7 @@ class LatencySamples:
     layers: Annotated[dict[str, LayerShape], Field(min_length=1)]
     networks: Annotated[tuple[NetworkTime, ...], Field(min_length=2)]
     schema: Literal[1] = 1
+    flags: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=1000)] = ()
 
     def __post_init__(self) -> None:
         for network in self.networks:

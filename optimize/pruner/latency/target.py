@@ -95,11 +95,11 @@ def stopwatch(original: nn.Module, imgsz: Size, deployment: Deployment, seed: in
     """
     runtime, threads = deployment.runtime, deployment.threads
     with TemporaryDirectory() as folder:
-        reference = deploy(original, runtime, deployment.precision, imgsz, Path(folder, "0"))
+        reference = deploy(original, runtime, deployment.precision, imgsz, Path(folder, "0"), deployment.int8_cpu)
         places = (Path(folder, str(number)) for number in count(1))
 
         def time(network: nn.Module) -> tuple[float, Timed]:
-            narrow = deploy(network, runtime, deployment.precision, imgsz, next(places))
+            narrow = deploy(network, runtime, deployment.precision, imgsz, next(places), deployment.int8_cpu)
             files = [reference, *[narrow] * OPENED]
             timed = steady(lambda: timing.timed(runtime, files, threads, seed, ROUNDS, SECONDS))
             return float(np.exp(np.log(timed.shares).mean())), timed

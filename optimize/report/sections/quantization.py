@@ -4,7 +4,7 @@ from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report, Result
 from optimize.work import Calibration, Quantized
 
-HEAD = ("variant", "runtime", "recipe", "drop, points", "allowed", "layers back in float", "seconds")
+HEAD = ("variant", "runtime", "recipe", "for", "drop, points", "allowed", "layers back in float", "seconds")
 TRIED = ("recipe", "drop, points", "faster than float32")
 RETURNED = ("layer", "drop left, points", "time")
 LEAD = "The drop is relative to the float32 file that the quantized file was made from, in the same runtime."
@@ -15,7 +15,7 @@ def section(report: Report) -> Section | None:
     made = [(result, result.quantization) for result in report.results if result.quantization]
     if not made:
         return None
-    files = Table(HEAD, tuple(_row(result, work) for result, work in made), words=HEAD[:3])
+    files = Table(HEAD, tuple(_row(result, work) for result, work in made), words=HEAD[:4])
     more = [table for result, work in made for table in (*_candidates(result, work), *_float_layers(result, work))]
     seen = list(dict.fromkeys(_calibrated(work.calibration) for _, work in made if work.calibration))
     decided = dict.fromkeys(
@@ -31,6 +31,7 @@ def _row(result: Result, work: Quantized) -> tuple[str, ...]:
         result.variant.name,
         result.variant.runtime,
         work.recipe or DASH,
+        work.cpu or DASH,
         f"{work.drop:.2f}",
         f"{work.max_drop:.2f}",
         "none needed" if work.float_layers is None else str(len(work.float_layers)),

@@ -13,6 +13,7 @@ import numpy as np
 from optimize.errors import OptimizeError, described
 from optimize.host.process import run_in_new_process
 from optimize.input_size import Size
+from optimize.int8_cpu import Int8Cpu
 from optimize.measure.graph_cost import GraphCost
 from optimize.runtime.litert import cost, device, graph
 from optimize.runtime.session import Images, Quantizer, Session
@@ -79,7 +80,7 @@ class LiteRT:
     def writer(self, precision: str) -> str:
         return NOT_IN_THE_FILE if precision == "fp16" else "LiteRT has no such files"
 
-    def int8_recipes(self) -> "Sequence[LitertRecipe]":
+    def int8_recipes(self, cpu: Int8Cpu) -> "Sequence[LitertRecipe]":
         from optimize.runtime.litert.int8 import LITERT
 
         return LITERT

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from optimize.errors import OptimizeError
+from optimize.int8_cpu import Int8Cpu
 from optimize.measure.graph_cost import GraphCost
 from optimize.runtime.ncnn import cost, device, kernels, net
 from optimize.runtime.ncnn.device import BIN, PARAM
@@ -84,7 +85,7 @@ class Ncnn:
     def writer(self, precision: str) -> str:
         return NOT_IN_THE_FILE if precision == "fp16" else "ncnn has no such files"
 
-    def int8_recipes(self) -> "Sequence[NcnnRecipe]":
+    def int8_recipes(self, cpu: Int8Cpu) -> "Sequence[NcnnRecipe]":
         from optimize.runtime.ncnn.int8 import NCNN
 
         return NCNN

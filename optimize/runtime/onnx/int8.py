@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quant_pre_process, quantize_static
 
+from optimize.int8_cpu import DOT, KINDS, NEON
 from optimize.progress import Tick, bar
 from optimize.runtime.scope import onnx_decode, onnx_first, onnx_last, onnx_products
 from optimize.runtime.session import Images
@@ -24,40 +25,53 @@ class OnnxRecipe:
 
     Attributes:
         name: name in the report.
-        signed: activations in S8 around zero instead of U8; weights are always S8, per output channel.
+        signed: activations in S8 instead of U8; weights are always S8, per output channel.
+        symmetric: activations around zero, without a zero point; half of a SiLU's range is then unused.
+        narrow: weights of 7 bits: without VNNI, x86 adds two products in 16 bits, which 8 bits can overflow.
         weighted_only: quantize only convolutions and matrix products, not the operators between them.
         first: also quantize the convolution that reads the image.
         last: also quantize the convolutions whose outputs the box decoding reads.
         attention: also quantize the products of two activations.
+        concatenations, residuals: also quantize the concatenations, and the additions of a residual.
         min_max: min-max calibration, over all images, instead of moving-average calibration, the mean over images.
     """
 
     name: str
     signed: bool = False
+    symmetric: bool = False
+    narrow: bool = False
     weighted_only: bool = False
     first: bool = True
     last: bool = False
     attention: bool = True
+    concatenations: bool = True
+    residuals: bool = True
     min_max: bool = False
 
 
-# The first is the default, as measured on x86; the figures are of yolov8n on COCO (docs/quantization.md). With min-max
-# calibration one unusual image widens a range (mAP50-95 0.4215 instead of 0.4431). Int8 kernels would
-# round the raw boxes and scores of the last convolutions to one scale (0.4267, for 2 % of the operations). Signed
-# activations run at 0.6 times float's speed, and pairs before weighted layers alone at 1.5 instead of 2 times that.
+# Figures in docs/quantization.md. The layer that reads the image is float: no slower, 4 dB more reach the decode of
+# yolov8n on deeppcb, and without VNNI it alone overflows much. Int8 kernels would round the raw boxes and scores of the
+# last convolutions to one scale. With min-max calibration (`extremes`) one unusual image widens a range.
 ONNXRUNTIME = (
-    OnnxRecipe("u8s8"),
-    OnnxRecipe("u8s8, extremes", min_max=True),
     OnnxRecipe("u8s8, first layer float", first=False),
-    OnnxRecipe("u8s8, last layers too", last=True),
-    OnnxRecipe("u8s8, attention float", attention=False),
-    OnnxRecipe("u8s8, weighted layers only", weighted_only=True),
-    OnnxRecipe("s8s8", signed=True),
+    OnnxRecipe("s8s8, first layer float", signed=True, first=False),
+    OnnxRecipe("u8s8, first layer float, 7-bit weights", first=False, narrow=True),
+    OnnxRecipe("u8s8"),
+    OnnxRecipe("u8s8, first layer float, extremes", first=False, min_max=True),
+    OnnxRecipe("u8s8, first layer float, last layers too", first=False, last=True),
+    OnnxRecipe("u8s8, first layer and concatenations float", first=False, concatenations=False),
+    OnnxRecipe("u8s8, first layer and residuals float", first=False, residuals=False),
+)
+# The default on each kind of CPU. x86 has kernels for unsigned activations alone, and computes signed ones in float.
+# ARM has both, and prefers signed ones (documentation of onnxruntime's `quantize`, and its pull request 9902). They
+# keep their zero point, so the numbers are the same.
+ONNXRUNTIME_DEFAULTS = dict.fromkeys(KINDS, "u8s8, first layer float") | dict.fromkeys(
+    (DOT, NEON), "s8s8, first layer float"
 )
 # Both signed with zero point 0, pairs before weighted operators only, and biases in float, as its parser demands
 # (NVIDIA TensorRT documentation, "Explicit Quantization"). An addition reads its residual through the pair of the
 # convolution beside it, as the same page recommends: the quantizer's pair stands before all that reads a tensor.
-TENSORRT = (OnnxRecipe("s8s8, explicit", signed=True, weighted_only=True, last=True),)
+TENSORRT = (OnnxRecipe("s8s8, explicit", signed=True, symmetric=True, weighted_only=True, last=True),)
 
 
 class OnnxInt8:
@@ -76,6 +90,8 @@ class OnnxInt8:
             *([] if recipe.first else onnx_first(self.model)),
             *([] if recipe.last else last),
             *([] if recipe.attention else onnx_products(self.model)),
+            *(node.name for node in self.model.graph.node if node.op_type == "Concat" and not recipe.concatenations),
+            *(node.name for node in self.model.graph.node if node.op_type == "Add" and not recipe.residuals),
             # ONNX Runtime has no int8 kernel for it, and TensorRT's takes a scale per input channel
             # (NVIDIA/TensorRT#2380), where the quantizer gives one per output.
             *(node.name for node in self.model.graph.node if node.op_type == "ConvTranspose"),
@@ -137,7 +153,7 @@ def _quantize(
     # writes shapes into the graph, which the quantizer requires
     quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
     options: dict[str, bool | list[str]] = {"CalibMovingAverage": not recipe.min_max}
-    if recipe.signed:
+    if recipe.symmetric:
         options |= {"ActivationSymmetric": True, "WeightSymmetric": True}
     if recipe in TENSORRT:
         options |= {
@@ -155,6 +171,7 @@ def _quantize(
             per_channel=True,
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QInt8 if recipe.signed else QuantType.QUInt8,
+            reduce_range=recipe.narrow,
             op_types_to_quantize=WEIGHTED if recipe.weighted_only else None,
             nodes_to_exclude=floats,
             extra_options=options,

@@ -6,11 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from optimize.int8_cpu import Int8Cpu
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import Profiler
 from optimize.runtime import onnx
 from optimize.runtime.onnx import cost
 from optimize.runtime.onnxruntime import device, kernels
+from optimize.runtime.rule import ordered
 from optimize.runtime.session import Images, Quantizer, Session, Writer
 from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
@@ -60,10 +62,10 @@ class OnnxRuntime:
 
         return to_half if precision == "fp16" else "ONNX Runtime has no such kernels on CPUs"
 
-    def int8_recipes(self) -> "Sequence[OnnxRecipe]":
-        from optimize.runtime.onnx.int8 import ONNXRUNTIME
+    def int8_recipes(self, cpu: Int8Cpu) -> "Sequence[OnnxRecipe]":
+        from optimize.runtime.onnx.int8 import ONNXRUNTIME, ONNXRUNTIME_DEFAULTS
 
-        return ONNXRUNTIME
+        return ordered(ONNXRUNTIME, ONNXRUNTIME_DEFAULTS, cpu)
 
     def quantizer(self, source: Path, images: Images, recipe: "OnnxRecipe") -> Quantizer:
         from optimize.runtime.onnx.int8 import OnnxInt8

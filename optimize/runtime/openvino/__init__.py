@@ -7,9 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from optimize.int8_cpu import Int8Cpu
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import Profiler
 from optimize.runtime.openvino import cost, device, kernels
+from optimize.runtime.rule import ordered
 from optimize.runtime.session import Images, Quantizer, Session, Writer
 from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
@@ -76,10 +78,10 @@ class OpenVino:
             return _copy if cpu_computes_bf16() else "this CPU has no bf16"
         return "OpenVINO's CPU plugin has no such arithmetic"
 
-    def int8_recipes(self) -> "Sequence[OpenvinoRecipe]":
-        from optimize.runtime.openvino.int8 import OPENVINO
+    def int8_recipes(self, cpu: Int8Cpu) -> "Sequence[OpenvinoRecipe]":
+        from optimize.runtime.openvino.int8 import OPENVINO, OPENVINO_DEFAULTS
 
-        return OPENVINO
+        return ordered(OPENVINO, OPENVINO_DEFAULTS, cpu)
 
     def quantizer(self, source: Path, images: Images, recipe: "OpenvinoRecipe") -> Quantizer:
         from optimize.runtime.openvino.int8 import OpenvinoInt8

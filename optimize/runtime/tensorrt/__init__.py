@@ -15,6 +15,7 @@ import torch
 from optimize.errors import MeasurementError, OptimizeError, RuntimeUnavailable
 from optimize.host.files import move
 from optimize.inside import content
+from optimize.int8_cpu import Int8Cpu
 from optimize.measure.graph_cost import GraphCost
 from optimize.runtime import onnx as onnx_file
 from optimize.runtime.onnx import cost
@@ -117,7 +118,7 @@ class TensorRT:
     def writer(self, precision: str) -> Writer | str:
         return to_half if precision == "fp16" else "its engines are built in fp32, fp16 and int8"
 
-    def int8_recipes(self) -> Sequence[OnnxRecipe]:
+    def int8_recipes(self, cpu: Int8Cpu) -> Sequence[OnnxRecipe]:
         return TENSORRT
 
     def quantizer(self, source: Path, images: Images, recipe: OnnxRecipe) -> Quantizer:

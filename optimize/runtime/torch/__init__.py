@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 import torch
 
+from optimize.int8_cpu import Int8Cpu
 from optimize.runtime.session import Images, Session
 from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
@@ -54,7 +55,7 @@ class Torch:
     def writer(self, precision: str) -> str:
         return "the checkpoint runs in float32"
 
-    def int8_recipes(self) -> tuple[()]:
+    def int8_recipes(self, cpu: Int8Cpu) -> tuple[()]:
         return ()
 
     def quantizer(self, source: Path, images: Images, recipe: Any) -> NoReturn:

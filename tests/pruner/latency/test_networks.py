@@ -5,6 +5,7 @@ import onnx
 import pytest
 
 from helpers.random_models import build
+from optimize.host.cpu import int8_cpu
 from optimize.input_size import square
 from optimize.measure.cost import count
 from optimize.pruner.latency import make
@@ -39,7 +40,7 @@ def test_widths_are_random_and_the_first_network_is_the_original(source):
 @pytest.mark.parametrize("runtime", [OnnxRuntime(), OpenVino()], ids=lambda runtime: runtime.info.name)
 def test_a_network_is_deployed_with_its_widths(source, runtime, tmp_path):
     kept = random_units(source.blocks, 3, seed=0)[1]
-    variant = deploy(narrowed(source, kept, 0), runtime, "int8", SIZE, tmp_path / "one")
+    variant = deploy(narrowed(source, kept, 0), runtime, "int8", SIZE, tmp_path / "one", int8_cpu())
     assert (variant.runtime, variant.precision) == (runtime.info.name, "int8")
     graph = runtime.count(variant)
     assert graph.ops == count(deployed(narrowed(source, kept, 0)), SIZE).flops

@@ -60,7 +60,7 @@ def test_a_clock_that_is_too_noisy_is_told(monkeypatch):
     monkeypatch.setattr(
         target.timing, "timed", lambda *_: timings.append(1) or Timed(9.0, (0.5, 0.6, 0.55), noise=0.081)
     )
-    here = SimpleNamespace(runtime="openvino", threads=2, precision="int8")
+    here = SimpleNamespace(runtime="openvino", threads=2, precision="int8", int8_cpu=None)
     with (
         stopwatch(None, square(64), here, seed=0) as time,
         pytest.raises(MeasurementError, match=r"8.1%.*target=flops"),
