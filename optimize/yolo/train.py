@@ -121,10 +121,14 @@ class Training:
 
 
 def schedule(epochs: int, batch: int) -> dict[str, bool | int | float | str]:
-    """The training arguments that follow from the number of epochs."""
+    """The training arguments that follow from the number of epochs.
+
+    Large steps help after a heavy cut, but few epochs don't lead back from where they take a network that was hardly
+    cut (docs/pruning.md).
+    """
     return {
         "optimizer": "AdamW",
-        "lr0": 0.001,
+        "lr0": min(max(0.0003, 0.0001 * epochs), 0.001),
         "lrf": 0.01,
         "momentum": 0.9,
         "weight_decay": 0.0005,

@@ -190,6 +190,11 @@ def test_a_changed_shape_is_an_error(data, tmp_path, monkeypatch):
         run(path, data, tmp_path / "work")
 
 
+@pytest.mark.parametrize(("epochs", "rate"), [(1, 0.0003), (3, 0.0003), (5, 0.0005), (10, 0.001), (100, 0.001)])
+def test_few_epochs_take_smaller_steps(epochs, rate):
+    assert train.schedule(epochs, 16)["lr0"] == pytest.approx(rate)
+
+
 def test_the_users_augmentation_is_carried_over_and_their_schedule_is_not(data, tmp_path):
     path = thinned(tmp_path, "yolov8n", fliplr=0.0, degrees=7.0, cls=0.9, lr0=5.0, optimizer="SGD")
     done = run(path, data, tmp_path / "work")
