@@ -101,8 +101,7 @@ def table(model: nn.Module, imgsz: Size, deployment: Deployment) -> Fit:
 
 def predicted(fitted: Fit, model: nn.Module, imgsz: Size) -> float:
     """Milliseconds of a model with all layers of the table, whatever their widths."""
-    source = traced(model, imgsz)
-    return fitted.milliseconds(source.widths(np.array([block.units for block in source.blocks])))
+    return fitted.milliseconds(traced(model, imgsz).full)
 
 
 @dataclass(frozen=True)

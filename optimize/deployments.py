@@ -66,7 +66,6 @@ def with_deployment(pruning: Pruning, usable: Ways, model: nn.Module, imgsz: Siz
         usable: the deployments of this run.
         model: the original.
         asked: the name of the precision that was asked for.
-        int8_cpu: that int8 files are made for.
 
     Raises:
         InputError: pruner.deploy names none of them, or pruner.table is of another model, input or runtime.

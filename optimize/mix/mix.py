@@ -197,7 +197,7 @@ class Mix:
         pixels = fitting(times, self.aimed)
         small = [size for size in sizes if size.pixels <= 1.1 * pixels][:3]
         large = [size for size in sizes if size.pixels > pixels and size not in small]
-        within = [size for size in large if 1 - self.aimed / _at(times, size) <= MOST_SHARE]
+        within = [size for size in large if 1 - self.aimed / between(times, size.pixels) <= MOST_SHARE]
         timed = self._times(variant, one, [*spread(within, CANDIDATES - 1), *small])
         fits = next((size for size, milliseconds in timed.items() if milliseconds <= self.aimed), None)
         larger = spread([size for size in timed if fits is None or size.pixels > fits.pixels], CANDIDATES - 1)
@@ -251,11 +251,6 @@ def best(candidates: Sequence[SizeChoice]) -> tuple[Size, float, bool]:
         )
     *_, taken, trained = max(scores, key=lambda score: score[:2])
     return taken.imgsz, taken.share, trained
-
-
-def _at(times: dict[Size, float], size: Size) -> float:
-    """Milliseconds at `size`, on the line between the sizes that were timed."""
-    return between(times, size.pixels)
 
 
 def _begun(path: Path) -> Begun | None:

@@ -44,10 +44,10 @@ def around(sizes: Sequence[Size], pixels: float) -> list[Size]:
     return [*below, *above]
 
 
-def between(scores: Mapping[Size, float], pixels: float) -> float:
-    """The accuracy at so many pixels, on the line between the sizes that were validated."""
-    sizes = sorted(scores, key=lambda size: size.pixels)
-    return float(np.interp(pixels, [size.pixels for size in sizes], [scores[size] for size in sizes]))
+def between(measured: Mapping[Size, float], pixels: float) -> float:
+    """The accuracy or time at so many pixels, on the line between the sizes that were measured."""
+    sizes = sorted(measured, key=lambda size: size.pixels)
+    return float(np.interp(pixels, [size.pixels for size in sizes], [measured[size] for size in sizes]))
 
 
 def spread(sizes: Sequence[Size], most: int) -> list[Size]:

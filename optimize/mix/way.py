@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from torch import nn
 
 from optimize.input_size import Size
@@ -45,9 +44,8 @@ def predicted(way: Way, original: nn.Module, size: Size) -> float:
     """Milliseconds of `original` at `size` by the table of another device."""
     assert way.deployment.samples
     samples = way.deployment.samples
-    source = traced(original, samples.imgsz)
-    units = np.array([block.units for block in source.blocks])
-    return fit(samples).at(size.pixels / samples.imgsz.pixels).milliseconds(source.widths(units))
+    fitted = fit(samples).at(size.pixels / samples.imgsz.pixels)
+    return fitted.milliseconds(traced(original, samples.imgsz).full)
 
 
 def times_at(

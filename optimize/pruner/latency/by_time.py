@@ -40,7 +40,7 @@ def select_by_time(
     source = traced(original, imgsz)
     samples = deployment.samples or samples_of(source, deployment.table_imgsz or imgsz, deployment, settings.seed)
     fitted = fit(samples).at(imgsz.pixels / samples.imgsz.pixels)
-    whole = fitted.milliseconds(source.widths(np.array([block.units for block in source.blocks])))
+    whole = fitted.milliseconds(source.full)
 
     def choose(share: float) -> Selection:
         goal = Goal(settings.target, whole, share)

@@ -45,6 +45,11 @@ class Traced:
     blocks: list[Block]
     layers: dict[str, tuple[int, ...]]
 
+    @property
+    def full(self) -> dict[str, tuple[int, ...]]:
+        """The channels of each layer as they are."""
+        return self.widths(np.array([block.units for block in self.blocks]))
+
     def widths(self, kept: np.ndarray) -> dict[str, tuple[int, ...]]:
         """The channels of each layer where the blocks keep so many units."""
         by_use = widths_by_use(self.trace, self.blocks) @ kept

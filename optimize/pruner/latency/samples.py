@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from optimize.input_size import StoredSize
 from optimize.inside import content
+from optimize.latency_work import EXACT
 
-EXACT = ConfigDict(extra="forbid", allow_inf_nan=False)
 MOST = 2**26  # bytes of a file
 Time = Annotated[float, Field(gt=0)]
 Width = Annotated[int, Field(gt=0, lt=10**6)]
