@@ -5,7 +5,9 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from optimize.data.frames import frames_of
 from optimize.dataset import Dataset, EvaluationImages
 from optimize.errors import during
 from optimize.host.quiet import timing, working
@@ -43,6 +45,7 @@ class Judge:
         rounds, seed: of the latency benchmark.
         seconds: that the visits of one file may take in it.
         metric: the implementation that computes the accuracy, `ultralytics` or `coco`.
+        frame: width and height of the frames that are timed; None for the images as they are.
     """
 
     data: Dataset
@@ -53,6 +56,7 @@ class Judge:
     seed: int
     metric: str = ULTRALYTICS
     seconds: float = clock.LONGEST
+    frame: tuple[int, int] | None = None
 
     def runtime(self, variant: Variant) -> Runtime:
         return next(runtime for runtime in self.runtimes if runtime.info.name == variant.runtime)
@@ -64,6 +68,10 @@ class Judge:
     def count(self, variant: Variant) -> GraphCost | None:
         """The operations of `variant`, counted on its file."""
         return self.runtime(variant).count(variant)
+
+    def metadata(self, variant: Variant) -> dict[str, Any]:
+        """What `variant`'s file says of itself, as `Runtime.metadata`."""
+        return self.runtime(variant).metadata(variant.path)
 
     def open(self, variant: Variant) -> Session:
         return self.runtime(variant).open(variant, self.threads)
@@ -141,10 +149,16 @@ class Judge:
         )
 
     @timing()
-    def time(self, variants: list[Variant]) -> Timing:
-        """Latencies of built variants, interleaved, each relative to its runtime's original or else first variant."""
+    def time(self, variants: list[Variant], with_frames: bool = False) -> Timing:
+        """Latencies of built variants, interleaved, each relative to its runtime's original or else first variant.
+
+        Args:
+            variants: with distinct files.
+            with_frames: whether to time whole frames as well, for the tasks whose outputs a bundle decodes.
+        """
         subjects: list[tuple[Open, Variant]] = [(self.runtime(variant).open, variant) for variant in variants]
-        return latency.measure(subjects, self.threads, self.rounds, self.seed, seconds=self.seconds)
+        frames = frames_of(variants, self.metadata, self.data, self.frame) if with_frames else ()
+        return latency.measure(subjects, self.threads, self.rounds, self.seed, seconds=self.seconds, frames=frames)
 
     @timing()
     def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:

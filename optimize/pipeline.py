@@ -43,7 +43,7 @@ def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
     keep(report)
     log.info("timing %d variants on %d threads", len(report.results), plan.judge.threads)
     with during("timing"), recording("timing", len(report.results)):
-        report = timed(report, plan.judge)
+        report = timed(report, plan.judge, with_frames=True)
     keep(report)
     report = on_all_images(report, plan.judge)
     keep(report)
@@ -126,8 +126,13 @@ def measure_subject(judge: Judge, subject: Subject, folder: Path | None) -> Resu
     )
 
 
-def timed(report: Report, judge: Judge) -> Report:
+def timed(report: Report, judge: Judge, with_frames: bool = False) -> Report:
     """`report` with latencies. A row that can't be timed gets none, and the others are timed again.
+
+    Args:
+        report: its rows lie where they say.
+        judge: that times them.
+        with_frames: whether to time whole frames as well.
 
     Raises:
         Untimed: the original in torch can't be timed.
@@ -136,7 +141,7 @@ def timed(report: Report, judge: Judge) -> Report:
     rows = list(range(len(results)))
     while True:
         try:
-            timing = judge.time([results[i].variant for i in rows])
+            timing = judge.time([results[i].variant for i in rows], with_frames)
             break
         except Untimed as error:
             if error.index == 0:
@@ -144,8 +149,8 @@ def timed(report: Report, judge: Judge) -> Report:
             log.exception("the others are timed again")
             variant = results[rows.pop(error.index)].variant
             failures.append(Failure(variant.name, variant.runtime, str(error)))
-    for i, latency in zip(rows, timing.latencies, strict=True):
-        results[i] = replace(results[i], latency=latency)
+    for i, latency, frame in zip(rows, timing.latencies, timing.frames, strict=True):
+        results[i] = replace(results[i], latency=latency, frame=frame)
     return replace(
         report,
         results=tuple(results),

@@ -8,6 +8,7 @@ from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
 from optimize.measure.disagreement import Disagreement
+from optimize.measure.frames import FrameTime
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Latency
 from optimize.measure.profile import Profile
@@ -40,6 +41,7 @@ class Result:
         whole: accuracy on all images of the report, `Provenance.whole`, where `accuracy` is on a part of them; None for
             rows that were not validated on all, and where `accuracy` is on all.
         rival: whether it is an alternative to optimizing: the original at a smaller input, or another model.
+        frame: time of a whole frame by stage; None where it was not measured, as of tasks that no bundle decodes.
     """
 
     variant: Variant
@@ -56,6 +58,7 @@ class Result:
     rival: bool = False
     choice: Accuracy | None = None
     whole: Accuracy | None = None
+    frame: FrameTime | None = None
 
     @property
     def choice_accuracy(self) -> Accuracy:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.errors import InputError
+from optimize.frame.size import frame_size
 from optimize.input_size import size
 
 FEWEST = 50  # of `val_images`
@@ -38,10 +39,12 @@ class Settings:
     selection: str = "auto"
     val_images: int | None = None
     plan: bool = False
+    frame: str | None = None
 
     def __post_init__(self) -> None:
         if self.imgsz is not None:
             size(self.imgsz)
+        frame_size(self.frame)
         _require(
             self.prune is None or 0 <= self.prune < 1,
             f"prune={self.prune}",

@@ -4,11 +4,12 @@ import json
 import logging
 import shutil
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from optimize.errors import InputError, VariantFailed
+from optimize.frame import boxes, image, letterbox
+from optimize.frame.settings import settings
 from optimize.measure import clock
 from optimize.result import Report, Result
 from optimize.runtime.session import Runtime
@@ -21,14 +22,10 @@ from optimize.yolo.tasks import BY_NAME, TASKS
 log = logging.getLogger(__name__)
 
 FILES = Path(__file__).parent / "files"
-RUN = "run.py", "frames.py", "letterbox.py", "boxes.py", "writing.py"
 SCRIPTS = (
-    *(FILES / name for name in (*RUN, "bench.py", "model.py")),
-    Path(clock.__file__),
+    *(FILES / name for name in ("run.py", "frames.py", "writing.py", "bench.py", "model.py")),
+    *(Path(str(module.__file__)) for module in (image, letterbox, boxes, clock)),
 )  # beside the runtime's own device.py
-# As ultralytics' predict has them.
-NMS = {"confidence": 0.25, "iou": 0.7, "max_detections": 300}
-LETTERBOX = {"grey": 114}
 
 
 def check(given: str, task: str, runtimes: Sequence[Runtime]) -> None:
@@ -120,11 +117,7 @@ def describe_bundle(row: Result, report: Report, runtime: Runtime, run: str) -> 
         "precision": variant.precision,
         "artefact": variant.path.name,
         "sha256": row.sha256,
-        "imgsz": asdict(variant.imgsz),
-        "head": task.bundle_head(inside),
-        "letterbox": LETTERBOX if task.letterbox else None,
-        "nms": NMS,
-        "names": [inside["names"][i] for i in sorted(inside["names"])],
+        **settings(variant.imgsz, task.bundle_head(inside), task.letterbox, inside["names"]),
     }
 
 

@@ -1,9 +1,11 @@
 """Fit frames into the network's input as ultralytics does, with OpenCV where it is installed and as fast without it.
 
-Both ways give the same numbers: `shrink` does what OpenCV's INTER_LINEAR does, equal to the last bit.
+Both ways give the same numbers: `shrink` does what OpenCV's INTER_LINEAR does, equal to the last bit. Copied into
+bundles: only the standard library, numpy and, where it is there, OpenCV are imported here.
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,12 +15,14 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 try:
     import cv2
 except ImportError:  # not installed, or without a library that it needs: numpy does the same
-    cv2 = None
+    cv2 = None  # type: ignore[assignment]
 
 ROWS = 8  # of the result at once: what they need fits into the caches of a small core
 
 
-def fit(pixels, planes, letterbox, inputs):
+def fit(
+    pixels: np.ndarray, planes: Sequence[int], letterbox: Mapping[str, int] | None, inputs: np.ndarray
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """Write a frame into `inputs`, the network's (1, 3, height, width) float32 in 0..1.
 
     `pixels` is (height, width, 3) uint8; `planes` are the places of red, green and blue in it. With `letterbox` the
@@ -41,14 +45,14 @@ def fit(pixels, planes, letterbox, inputs):
     return fitted, (left, top)
 
 
-def resize(pixels, width, height):
+def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resize bilinearly."""
     if pixels.shape[:2] == (height, width):
         return pixels
     return cv2.resize(pixels, (width, height)) if cv2 else shrink(pixels, width, height)
 
 
-def shrink(pixels, width, height):
+def shrink(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     """What `cv2.resize` returns: weights in steps of 1/2048, and sums rounded down twice.
 
     Only the rows and columns that lie beside a pixel of the result are touched, some rows at a time.
@@ -82,7 +86,7 @@ def shrink(pixels, width, height):
     return result.reshape(height, width, 3)
 
 
-def halve(pixels):
+def halve(pixels: np.ndarray) -> np.ndarray:
     """The mean of four, by which OpenCV halves an image."""
     rows = np.add(pixels[::2], pixels[1::2], dtype=np.uint16)
     result = np.empty((rows.shape[0], rows.shape[1] // 2, 3), np.uint8)
@@ -92,7 +96,7 @@ def halve(pixels):
 
 
 @lru_cache(maxsize=8)
-def columns(old, new):
+def columns(old: int, new: int) -> tuple[np.ndarray, ...]:
     """`taps` for rows of pixels of three bytes: an entry for each byte."""
     left, right, near, far = taps(old, new)
     places = ((3 * index[:, None] + np.arange(3)).ravel() for index in (left, right))
@@ -100,7 +104,7 @@ def columns(old, new):
 
 
 @lru_cache(maxsize=8)
-def taps(old, new):
+def taps(old: int, new: int) -> tuple[np.ndarray, ...]:
     """For each of `new` pixels the two of `old` that it lies between, and the weight of each, 0 to 2048."""
     position = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
     first = np.floor(position).astype(int)
