@@ -26,6 +26,7 @@ class Measurement:
         began: date and time, ISO 8601, with the time zone.
         versions: of python, numpy and the runtime.
         p90_ms, p99_ms: over all timed calls; None with too few calls for them, and in schema 1.
+        input: what the graph took, `float32` or `uint8`; the latter is another file with the same outputs.
     """
 
     schema: int
@@ -52,6 +53,7 @@ class Measurement:
     versions: dict[str, str]
     p90_ms: float | None = None
     p99_ms: float | None = None
+    input: str = "float32"
 
     @property
     def artefact(self) -> tuple[str, str, str]:
@@ -59,6 +61,6 @@ class Measurement:
         return self.sha256, self.runtime, self.precision
 
     @property
-    def place(self) -> tuple[str, str, str, str, int]:
+    def place(self) -> tuple[str, str, str, str, str, int]:
         """Where: another measurement of the same artefact there takes its place."""
-        return *self.artefact, self.device, self.threads
+        return *self.artefact, self.input, self.device, self.threads

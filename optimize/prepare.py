@@ -89,7 +89,7 @@ def prepare(config: DictConfig) -> Plan:
     usable = _usable(asked)
     check_frame(settings.frame, limits, f"model={settings.model}", task(model))
     if settings.bundle:
-        bundle.check(f"model={settings.model}", task(model), usable)
+        bundle.check(f"model={settings.model}", task(model), usable, settings.bundle_input)
     threads = settings.threads or cores()
     judge = Judge(
         data,

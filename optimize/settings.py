@@ -8,6 +8,7 @@ from optimize.frame.size import frame_size
 from optimize.input_size import size
 
 FEWEST = 50  # of `val_images`
+FLOAT32, UINT8 = "float32", "uint8"  # of `bundle_input`
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Settings:
     val_images: int | None = None
     plan: bool = False
     frame: str | None = None
+    bundle_input: str = FLOAT32
 
     def __post_init__(self) -> None:
         if self.imgsz is not None:
@@ -59,6 +61,7 @@ class Settings:
         _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
         _require(self.metric in ("ultralytics", "coco"), f"metric={self.metric}", "ultralytics or coco")
         _require(self.selection in ("auto", "val"), f"selection={self.selection}", "auto or val")
+        _require(self.bundle_input in (FLOAT32, UINT8), f"bundle_input={self.bundle_input}", f"{FLOAT32} or {UINT8}")
         _require(
             self.val_images is None or self.val_images >= FEWEST,
             f"val_images={self.val_images}",

@@ -23,26 +23,38 @@ ROWS = 8  # of the result at once: what they need fits into the caches of a smal
 def fit(
     pixels: np.ndarray, planes: Sequence[int], letterbox: Mapping[str, int] | None, inputs: np.ndarray
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Write a frame into `inputs`, the network's (1, 3, height, width) float32 in 0..1.
+    """Write a frame into `inputs`, the network's input.
 
+    That is (1, 3, height, width) float32, RGB in 0..1, or (1, height, width, 3) uint8, BGR, which the graph converts.
     `pixels` is (height, width, 3) uint8; `planes` are the places of red, green and blue in it. With `letterbox` the
     frame keeps its proportions and grey fills the rest; without, it is stretched.
 
     Returns the frame's width and height in the input, and its left and top corner there.
     """
-    size, (height, width) = inputs.shape[2:], pixels.shape[:2]
+    whole = inputs.dtype == np.uint8
+    size, (height, width) = inputs.shape[1:3] if whole else inputs.shape[2:], pixels.shape[:2]
     gain = min(size[0] / height, size[1] / width)
     fitted = (max(round(width * gain), 1), max(round(height * gain), 1)) if letterbox else size[::-1]
     left, top = round((size[1] - fitted[0]) / 2 - 0.1), round((size[0] - fitted[1]) / 2 - 0.1)
     right, bottom = left + fitted[0], top + fitted[1]
     small, canvas = resize(pixels, *fitted), inputs[0]
+    if whole:
+        canvas[top:bottom, left:right] = small if tuple(planes) == (2, 1, 0) else small[..., list(planes[::-1])]
+        if letterbox:
+            fill(canvas, left, top, right, bottom, letterbox["grey"])
+        return fitted, (left, top)
     for channel, plane in enumerate(planes):  # divided as float32, as torch does it: a product would differ
         np.divide(small[..., plane], np.float32(255), out=canvas[channel, top:bottom, left:right], dtype=np.float32)
     if letterbox:
         grey = np.float32(letterbox["grey"]) / np.float32(255)
-        canvas[:, :top], canvas[:, bottom:] = grey, grey
-        canvas[:, top:bottom, :left], canvas[:, top:bottom, right:] = grey, grey
+        fill(canvas.transpose(1, 2, 0), left, top, right, bottom, grey)
     return fitted, (left, top)
+
+
+def fill(canvas: np.ndarray, left: int, top: int, right: int, bottom: int, value: np.float32 | int) -> None:
+    """Give `value` to all of `canvas`, (height, width, channels), but the frame in it."""
+    canvas[:top], canvas[bottom:] = value, value
+    canvas[top:bottom, :left], canvas[top:bottom, right:] = value, value
 
 
 def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -182,6 +182,7 @@ def test_a_camera_stands_alone(module, monkeypatch, tmp_path):
 
 
 ABOUT = {
+    "input": "float32",
     "imgsz": {"height": 64, "width": 64},
     "letterbox": {"grey": 114},
     "nms": {"confidence": 0.25, "iou": 0.7, "max_detections": 300},

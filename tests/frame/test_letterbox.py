@@ -48,6 +48,17 @@ def test_the_input_is_ultralytics_own_whatever_the_buffer_held(monkeypatch, open
         assert (again == inputs).all()
 
 
+def test_pixels_that_the_graph_converts_are_the_same_ones():
+    planes, pixels = np.empty((1, 3, 96, 160), np.float32), np.full((1, 96, 160, 3), 7, np.uint8)
+    for width, height in ((320, 180), (90, 200), (160, 96), (33, 7), (1000, 3)):
+        bgr = noise(width, height)
+        for frame, order in ((bgr, (2, 1, 0)), (np.ascontiguousarray(bgr[..., ::-1]), (0, 1, 2))):
+            for grey in (GREY, None):
+                place = letterbox.fit(frame, order, grey, planes)
+                assert letterbox.fit(frame, order, grey, pixels) == place
+                assert (pixels[..., ::-1].transpose(0, 3, 1, 2) / np.float32(255) == planes).all(), (width, height)
+
+
 def test_without_letterbox_the_frame_is_stretched():
     inputs, pixels = np.empty((1, 3, 64, 64), np.float32), noise(100, 30)
     assert letterbox.fit(pixels, (0, 1, 2), None, inputs) == ((64, 64), (0, 0))

@@ -8,8 +8,8 @@ from optimize.input_size import square
 from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost, Layer
-from optimize.measure.frames import FrameTime, Quartiles
 from optimize.measure.disagreement import Box, ComparedImage, Disagreement
+from optimize.measure.frames import FrameTime, Quartiles
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Latency
 from optimize.measure.profile import LayerTime, Profile

@@ -19,7 +19,7 @@ from subprocess import list2cmdline
 
 import clock
 import numpy as np
-from model import artefact, checked, cores, open_model, read_bundle, shown, unused, versions
+from model import artefact, checked, cores, empty_input, open_model, read_bundle, shown, unused, versions
 
 
 def main():
@@ -49,7 +49,8 @@ def main():
     measurement = {
         "schema": 2,
         "run": bundle["run"],
-        "sha256": found,
+        "sha256": bundle["row_sha256"],
+        "input": bundle["input"],
         "runtime": bundle["runtime"],
         "precision": bundle["precision"],
         "imgsz": bundle["imgsz"],
@@ -98,8 +99,8 @@ def measured(bundle, threads, rounds):
 
 def opened(bundle, threads):
     """The model, in the process that will be timed, once its output was found to be what it should be."""
-    shape = (1, 3, bundle["imgsz"]["height"], bundle["imgsz"]["width"])
-    image = np.random.default_rng(0).random(shape, dtype=np.float32)
+    image, rng = empty_input(bundle), np.random.default_rng(0)
+    image[:] = rng.integers(0, 256, image.shape) if image.dtype == np.uint8 else rng.random(image.shape, np.float32)
     run, arithmetic = open_model(bundle, threads)
     checked(run(image), bundle)
     return clock.Opened(lambda timed: run(image), arithmetic)

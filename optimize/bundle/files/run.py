@@ -13,11 +13,10 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-import numpy as np
 from boxes import objects
 from frames import Failure, open_sources, reading
 from letterbox import cv2, fit
-from model import checked, cores, open_model, read_bundle, unused
+from model import checked, cores, empty_input, open_model, read_bundle, unused
 from writing import output_names, recording, write_images
 
 from device import SHARES
@@ -104,7 +103,7 @@ def detect_all(run, sources, bundle, out, save):
     """
     detections, code, times, count, frame = {}, 0, deque(maxlen=RECENT), 0, None
     live = any(source.kind == "live" for source in sources)
-    inputs = np.empty((1, 3, bundle["imgsz"]["height"], bundle["imgsz"]["width"]), np.float32)
+    inputs = empty_input(bundle)
     began = perf_counter()
     with recording(sources, out, save) as record, reading(sources) as frames:
         try:
@@ -132,7 +131,7 @@ def detect_all(run, sources, bundle, out, save):
 def detect(run, frame, bundle, inputs):
     """The objects that `run` finds in a frame, the most confident first, and the seconds of each of STAGES.
 
-    `inputs` is the network's input, (1, 3, height, width) float32, and is written to.
+    `inputs`, the network's input, is written to.
     """
     began = perf_counter()
     fitted, corner = fit(frame.pixels, frame.planes, bundle["letterbox"], inputs)

@@ -3,6 +3,7 @@
 from optimize.measurement import Measurement
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report, Result
+from optimize.settings import FLOAT32
 
 HEAD = (
     *("device", "variant", "runtime", "arithmetic", "threads", "median ms", "quartiles", "p90 ms", "p99 ms"),
@@ -40,7 +41,7 @@ def rows(report: Report) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             one.device,
-            measured(one, report).variant.name,
+            f"{measured(one, report).variant.name}{'' if one.input == FLOAT32 else f' ({one.input} input)'}",
             one.runtime,
             one.arithmetic or DASH,
             str(one.threads),
