@@ -11,7 +11,7 @@ from optimize.data.frames import frames_of
 from optimize.dataset import Dataset, EvaluationImages
 from optimize.errors import during
 from optimize.host.quiet import timing, working
-from optimize.measure import clock, latency, machine, validation
+from optimize.measure import clock, latency, machine, start_up, validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Detections
 from optimize.measure.disagreement import ComparedImage, Disagreement, Pair, compare
@@ -19,6 +19,7 @@ from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Open, Timing
 from optimize.measure.profile import Profile
 from optimize.measure.roofline import Machine
+from optimize.measure.start_up import StartUp
 from optimize.measure.validation import Validation
 from optimize.progress import bar
 from optimize.provenance import versions
@@ -159,6 +160,17 @@ class Judge:
         subjects: list[tuple[Open, Variant]] = [(self.runtime(variant).open, variant) for variant in variants]
         frames = frames_of(variants, self.metadata, self.data, self.frame) if with_frames else ()
         return latency.measure(subjects, self.threads, self.rounds, self.seed, seconds=self.seconds, frames=frames)
+
+    @timing()
+    def start_up(self, variants: list[Variant]) -> tuple[StartUp | None, ...]:
+        """Time to load, time to the first result and memory of built variants; None where no bundle opens the file."""
+        device_files = [self.runtime(variant).device_file for variant in variants]
+        with bar("starting", start_up.STARTS * sum(file is not None for file in device_files)) as tick:
+            count = tick(bool)
+            return tuple(
+                start_up.measure(file, variant, self.threads, count) if file else None
+                for file, variant in zip(device_files, variants, strict=True)
+            )
 
     @timing()
     def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:

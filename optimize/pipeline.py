@@ -47,6 +47,9 @@ def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
     keep(report)
     report = on_all_images(report, plan.judge)
     keep(report)
+    with during("measuring start-up and memory"), recording("start-up", len(report.results)):
+        report = _started(report, plan.judge)
+    keep(report)
     log.info("measuring the time by layer and the peaks of this machine")
     with during("measuring the time by layer"), recording("profile", len(report.results)):
         report = _profiled(report, plan.judge)
@@ -160,6 +163,16 @@ def timed(report: Report, judge: Judge, with_frames: bool = False) -> Report:
         provenance=replace(report.provenance, timing=timing.host),
         alone=True,
     )
+
+
+def _started(report: Report, judge: Judge) -> Report:
+    """`report` with what a new process needs to open the file of every timed row."""
+    results, failures = list(report.results), list(report.failures)
+    rows = [i for i, result in enumerate(results) if result.latency]
+    with record_failure(failures, "start-up and memory", "every runtime"):
+        for i, start_up in zip(rows, judge.start_up([results[i].variant for i in rows]), strict=True):
+            results[i] = replace(results[i], start_up=start_up)
+    return replace(report, results=tuple(results), failures=tuple(failures))
 
 
 def _profiled(report: Report, judge: Judge) -> Report:

@@ -11,7 +11,7 @@ from optimize.bundle.uint8 import write_for_camera
 from optimize.errors import InputError, VariantFailed
 from optimize.frame import boxes, image, letterbox
 from optimize.frame.settings import settings
-from optimize.measure import clock
+from optimize.measure import clock, sustained
 from optimize.result import Report, Result
 from optimize.runtime.session import Runtime
 from optimize.settings import FLOAT32, UINT8
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 FILES = Path(__file__).parent / "files"
 SCRIPTS = (
     *(FILES / name for name in ("run.py", "frames.py", "writing.py", "bench.py", "model.py")),
-    *(Path(str(module.__file__)) for module in (image, letterbox, boxes, clock)),
+    *(Path(str(module.__file__)) for module in (image, letterbox, boxes, clock, sustained)),
 )  # beside the runtime's own device.py
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from optimize import pipeline
 from optimize.host import quiet
-from optimize.measure import clock, latency, machine
+from optimize.measure import clock, latency, machine, start_up
 from optimize.measure.clock import Opened, Opener, Stopped
+from optimize.measure.start_up import StartUp
 from optimize.sweep import end
 
 
@@ -21,6 +22,7 @@ def time_nothing(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setattr(clock, "worker", worker)
     patch.setattr(clock, "length", lambda *_, **__: (1, 1))
     patch.setattr(latency, "per_visit", lambda *_: 1)
+    patch.setattr(start_up, "measure", lambda *_: StartUp(20.0, 5.0, 90_000_000, 60_000_000))
     for module in pipeline, end:  # which rows these are depends on times, which are no test
         patch.setattr(module, "with_rivals", lambda reports, *_: reports)
     patch.setattr(machine, "SIZE", 16)

@@ -14,6 +14,7 @@ from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Latency
 from optimize.measure.profile import LayerTime, Profile
 from optimize.measure.roofline import Machine
+from optimize.measure.start_up import StartUp
 from optimize.measurement import Measurement
 from optimize.provenance import Host, Provenance
 from optimize.result import Report, Result
@@ -133,6 +134,7 @@ def row(name, runtime, precision, ops, score, milliseconds, reference=20.0) -> R
         profile=None if runtime == "torch" else profile,
         rival=name == "64px",
         frame=frame(milliseconds),
+        start_up=None if runtime == "torch" else StartUp(120.0, 30.5, 95_000_000, 60_000_000),
     )
 
 

@@ -17,6 +17,7 @@ from optimize.report.sections import (
     mix,
     quantization,
     saved,
+    start_up,
 )
 from optimize.report.sections.section import Section
 from optimize.result import Report
@@ -26,6 +27,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     mix.section,
     equal_time.section,
     frames.section,
+    start_up.section,
     devices.section,
     latency_target.section,
     quantization.section,
