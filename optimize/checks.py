@@ -12,6 +12,7 @@ from optimize.limits import Limits
 from optimize.yolo.checkpoint import channels, keypoints, names, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.tasks import BY_NAME
+from optimize.yolo.two_heads import has_two_heads
 
 SHOWN = 3  # classes that a sentence lists
 STEPS_KEPT = 40  # a run keeps about this many files of the checkpoint's size, optimizer states and exports included
@@ -64,6 +65,19 @@ def check_frame(frame: str | None, limits: Limits, given: str, task: str) -> Non
         raise InputError(
             f"{asked[0]} is for {allowed} models, whose whole frames are timed, and {given} is a {task} model; leave "
             f"{asked[0]} out."
+        )
+
+
+def check_heads(nms: bool | None, given: str, model: nn.Module) -> None:
+    """Check that a model has two heads where the one that needs no NMS is asked for; `given` names the model.
+
+    Raises:
+        InputError: it has one.
+    """
+    if nms is False and not has_two_heads(model):
+        raise InputError(
+            f"nms=false is for models with two heads, as YOLO10 and YOLO26, of which one needs no NMS; {given} has one "
+            "head; leave nms out."
         )
 
 

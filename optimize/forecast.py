@@ -132,6 +132,8 @@ def _models(plan: Plan, made: Variant) -> list[Variant]:
         models.append(made)
         if plan.rivals is not None:
             models.append(made.after("the smaller input of equal FLOPs, which is not known yet"))
+    if plan.nms_free:
+        models += [model.after(identity(plan.nms_free)) for model in dict.fromkeys((plan.original, made))]
     if plan.rivals is not None:
         filled = rivals.rectangle(plan.original, plan.data.shape)
         models += [*([filled] if filled else []), *plan.rivals]

@@ -100,10 +100,10 @@ class Judge:
     def _validation(self, variant: Variant, images: EvaluationImages, work: str = "validation") -> Validation:
         @working()
         def validated(keep: Callable[[Detections], object]) -> Accuracy:
-            session = self.open(variant)
+            session, end2end = self.open(variant), bool(self.metadata(variant)["end2end"])
             what = f"validating {variant.name} on {variant.runtime}"
             with during(what), bar(what, len(images.files)) as tick:
-                accuracy = validate(tick(session), self.data, variant.imgsz, keep, images, self.metric)
+                accuracy = validate(tick(session), self.data, variant.imgsz, keep, images, self.metric, end2end)
             where = images.record.described
             log.info("%s on %s, %s: %s %.4f", variant.name, variant.runtime, where, accuracy.metric, accuracy.score)
             return accuracy

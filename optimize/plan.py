@@ -37,6 +37,7 @@ class Plan:
         train_rivals: whether rivals at equal time are also trained, for as long as the pruned model.
         limits: hard constraints, each optional.
         device: the device for which the report states lower bounds of latency; None for none.
+        nms_free: the stage that keeps the head that needs no NMS; None where it wasn't asked for.
         mix: chooses input, share and precision for a limit of time, and gives the stages instead of `shrink`, which
             then prunes nothing; None where the share is given.
     """
@@ -56,3 +57,4 @@ class Plan:
     limits: Limits = Limits()  # noqa: RUF009  it is frozen
     device: Device | None = None
     mix: "Mix | None" = None
+    nms_free: Stage | None = None

@@ -12,7 +12,7 @@ from torch import nn
 
 from optimize import rivals
 from optimize.bundle import make as bundle
-from optimize.checks import check_fit, check_frame, check_model, check_room
+from optimize.checks import check_fit, check_frame, check_heads, check_model, check_room
 from optimize.config import build, check_targets, plain, typed
 from optimize.data.digits import compose
 from optimize.data.selection import limited, separate
@@ -26,6 +26,7 @@ from optimize.input_size import Size, size
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.mix.mix import Mix
+from optimize.nms_free import NmsFree
 from optimize.plan import Plan
 from optimize.precision import FP32
 from optimize.provenance import gather, versions
@@ -87,6 +88,7 @@ def prepare(config: DictConfig) -> Plan:
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
     asked, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
     usable = _usable(asked)
+    check_heads(settings.nms, f"model={settings.model}", model)
     check_frame(settings.frame, limits, f"model={settings.model}", task(model))
     if settings.bundle:
         bundle.check(f"model={settings.model}", task(model), usable, settings.bundle_input)
@@ -142,6 +144,7 @@ def prepare(config: DictConfig) -> Plan:
         train_rivals=settings.train_rivals,
         limits=limits,
         device=device,
+        nms_free=None if settings.nms is None else NmsFree(),
     )
 
 

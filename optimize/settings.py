@@ -42,6 +42,7 @@ class Settings:
     plan: bool = False
     frame: str | None = None
     bundle_input: str = FLOAT32
+    nms: bool | None = None
 
     def __post_init__(self) -> None:
         if self.imgsz is not None:
@@ -61,6 +62,7 @@ class Settings:
         _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
         _require(self.metric in ("ultralytics", "coco"), f"metric={self.metric}", "ultralytics or coco")
         _require(self.selection in ("auto", "val"), f"selection={self.selection}", "auto or val")
+        _require(self.nms is not True, "nms=true", "false for the head that needs no NMS, or null")
         _require(self.bundle_input in (FLOAT32, UINT8), f"bundle_input={self.bundle_input}", f"{FLOAT32} or {UINT8}")
         _require(
             self.val_images is None or self.val_images >= FEWEST,

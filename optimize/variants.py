@@ -10,6 +10,7 @@ from optimize.input_size import Size
 from optimize.measure import cost
 from optimize.measure.cost import Cost
 from optimize.measure.graph_cost import GraphCost
+from optimize.nms_free import TAG
 from optimize.plan import Plan
 from optimize.precision import FP32, Precision
 from optimize.quant.int8 import Int8
@@ -69,7 +70,10 @@ def variants(plan: Plan, failures: list[Failure]) -> tuple[list[Subject], tuple[
     """
     made, stages = _models(plan)
     models = [_model(variant) for variant in made]
-    models += _rivals(plan, models, failures)
+    others = _rivals(plan, models, failures)
+    if plan.nms_free:
+        models += [_model(apply(plan.nms_free, variant, plan.store)) for variant in made]
+    models += others
     runtimes = (Torch(), *plan.runtimes)
     subjects = [s for runtime in runtimes for model in models for s in _subjects(plan, runtime, model, failures)]
     return subjects, stages
@@ -177,10 +181,10 @@ def _quantization(variant: Variant, precision: Precision) -> Quantized | None:
 def _in_precision(plan: Plan, stage: PrecisionStage, runtime: Runtime, model: Model, exported: Variant) -> Variant:
     """`exported` in another precision; where int8 loses too much, the better of it and one trained for int8.
 
-    A rival is taken as it is, and never trained.
+    A rival is taken as it is, and never trained; nor is a model without the one-to-many head, as training needs both.
     """
     made = apply(stage, exported, plan.store)
-    if model.rival or plan.qat is None or not isinstance(stage, Int8):
+    if model.rival or TAG in model.variant.tags or plan.qat is None or not isinstance(stage, Int8):
         return made
     work = _quantization(made, stage.precision)
     if made == exported or work is None or work.reached:

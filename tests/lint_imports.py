@@ -28,7 +28,7 @@ LAYERS = [  # from the ground up
     "data pruner",
     "runtime",
     "recover judge checks failures rivals",
-    "quant shrink",
+    "quant shrink nms_free",
     "mix",
     "verdict",
     "report",

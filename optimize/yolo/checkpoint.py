@@ -22,6 +22,7 @@ from optimize.input_size import Size, square
 from optimize.yolo import claims, stranger
 from optimize.yolo.foreign import reason, what_instead
 from optimize.yolo.tasks import task_of
+from optimize.yolo.two_heads import is_end_to_end
 
 _search = downloads.attempt_download_asset
 
@@ -182,10 +183,10 @@ def deployed(model: BaseModel) -> BaseModel:
     """A fused eval copy with only the head that is deployed: what FLOPs, accuracy, export and latency all see.
 
     YOLO10 and YOLO26 carry two heads; ultralytics 8.4 validates and exports the one-to-many head unless told
-    otherwise, and so do we. The head is chosen before `fuse()`, which drops the other.
+    otherwise, and so do we, where it is there. The head is chosen before `fuse()`, which drops the other.
     """
     module = deepcopy(model).float().eval()
     if hasattr(module, "end2end"):
-        module.end2end = False
+        module.end2end = is_end_to_end(module)
     module.criterion = None
     return module.fuse(verbose=False).requires_grad_(False)

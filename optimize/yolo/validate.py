@@ -28,12 +28,18 @@ from optimize.yolo.tasks.task import Figures, Outputs
 class _Shim(nn.Module):
     """A session that looks like a model of someone else's to ultralytics' AutoBackend, which would round the size."""
 
-    def __init__(self, session: Callable[[np.ndarray], list[np.ndarray]], names: tuple[str, ...], imgsz: Size):
+    def __init__(
+        self,
+        session: Callable[[np.ndarray], list[np.ndarray]],
+        names: tuple[str, ...],
+        imgsz: Size,
+        end2end: bool,
+    ):
         super().__init__()
         self.session = session
         self.names = dict(enumerate(names))
         self.stride = torch.tensor([gcd(imgsz.height, imgsz.width)])
-        self.end2end = False
+        self.end2end = end2end
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         outputs = [torch.from_numpy(output) for output in self.session(images.numpy())]
@@ -47,12 +53,14 @@ def validate(
     keep: Callable[[Detections], object] = lambda detections: None,
     images: EvaluationImages | None = None,
     metric: str = ULTRALYTICS,
+    end2end: bool = False,
 ) -> Accuracy:
     """Accuracy of a session, judged as `data.task` is.
 
     The session takes (1, 3, height, width) float32 in 0..1 and returns what the exported graph does: [(1, 4 + classes +
     angle or keypoints, anchors)]; for `segment` mask coefficients in it and prototypes (1, 32, height / 4, width / 4)
-    beside it; [(1, classes)] for `classify`; [(1, queries, 6)] for `rtdetr`.
+    beside it; [(1, classes)] for `classify`; [(1, queries, 6)] for `rtdetr`. With `end2end` the first output is (1,
+    detections, 6 + angle, keypoints or mask coefficients): corners, confidence, class, which need no NMS.
 
     The settings are those of `yolo val` for an exported file, for every variant alike: batch 1, and where they apply
     letterbox to the whole input (`rect=False`), confidence above 0.001 (`obb`: 0.01), IoU 0.7 for NMS. So the figures
@@ -75,6 +83,8 @@ def validate(
         "rect": False,
     }
     settings |= {"single_cls": data.single_cls, "device": "cpu", "plots": False, "verbose": False}
+    if end2end:  # else the validator would turn the model's own end2end off
+        settings["nms"] = False
     settings |= {"val": metric == COCO}  # to ultralytics: whether its save_json, and so COCO's evaluation, may be taken
     # ultralytics insists on a folder, and puts nothing there that we need
     with TemporaryDirectory() as folder, _same_threads():
@@ -84,7 +94,7 @@ def validate(
             _restrict(validator, images.files)
         seen = _watch(validator, parts.outputs, data, images.files, keep)
         evaluation = CocoEvaluation(validator, data) if metric == COCO else None
-        found = validator(model=_Shim(session, data.names, imgsz))
+        found = validator(model=_Shim(session, data.names, imgsz, end2end))
     metrics = {name: float(found[key]) for name, key in task.metrics.items()}
     figures = parts.outputs.figures(validator, data, seen)
     if evaluation:

@@ -54,6 +54,14 @@ class LiteRT:
             OptimizeError: litert-torch can't translate the model.
         """
         target = folder / f"{variant.path.stem}.tflite"
+        from optimize.yolo.checkpoint import load
+        from optimize.yolo.two_heads import is_end_to_end
+
+        if is_end_to_end(load(variant.path)):
+            raise OptimizeError(
+                "LiteRT can't hold a head that needs no NMS: in int8 boxes, confidence and class index share a scale, so "
+                "the index is lost; take runtime=[onnxruntime] or [openvino] for it."
+            )
         # litert-torch and its dependencies patch torch and hold a gigabyte of memory
         run_in_new_process(_convert, variant.path, variant.imgsz, target)
         return replace(variant, path=target, runtime=self.info.name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.measure.latency import Latency
+from optimize.nms_free import without_head
 from optimize.result import Report, Result
 from optimize.sweep.timing import timed
 from optimize.verdict import verdict
@@ -67,7 +68,8 @@ def asked(report: Report) -> list[Result]:
     The other rows are the same in many jobs, and would tell nothing of this one.
     """
     own = [row for row in report.results if not row.rival]
-    model = [row for row in own if (row.variant.runtime, row.variant.precision) == ("torch", "fp32")][-1].variant.tags
+    models = [row for row in own if (row.variant.runtime, row.variant.precision) == ("torch", "fp32")]
+    model = without_head(models[-1].variant.tags)  # with two heads these are the rows of both
     last = [row for row in own if row.variant.tags[: len(model)] == model]
     return [row for row in last if report.quant in (None, row.variant.precision)]
 
