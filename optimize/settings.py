@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from optimize.errors import InputError
 from optimize.input_size import size
 
+Tracking = Literal["none", "mlflow"]
+Metric = Literal["ultralytics", "coco"]
+Selection = Literal["auto", "val"]
 FEWEST = 50  # of `val_images`
 
 
@@ -29,13 +33,13 @@ class Settings:
     rivals: tuple[str, ...] | None
     store: Path
     trust: bool = False
-    tracking: str = "none"
-    metric: str = "ultralytics"
+    tracking: Tracking = "none"
+    metric: Metric = "ultralytics"
     device_profile: str | None = None
     bundle: bool = False
     overwrite: bool = False
     train_rivals: bool = False
-    selection: str = "auto"
+    selection: Selection = "auto"
     val_images: int | None = None
     plan: bool = False
 
@@ -53,9 +57,9 @@ class Settings:
         _require(
             self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores"
         )
-        _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
-        _require(self.metric in ("ultralytics", "coco"), f"metric={self.metric}", "ultralytics or coco")
-        _require(self.selection in ("auto", "val"), f"selection={self.selection}", "auto or val")
+        for name, words in ("tracking", Tracking), ("metric", Metric), ("selection", Selection):
+            value, allowed = getattr(self, name), get_args(words)
+            _require(value in allowed, f"{name}={value}", " or ".join(allowed))
         _require(
             self.val_images is None or self.val_images >= FEWEST,
             f"val_images={self.val_images}",
