@@ -37,6 +37,7 @@ class Settings:
     metric: Metric = "ultralytics"
     device_profile: str | None = None
     bundle: bool = False
+    card: bool = False
     overwrite: bool = False
     train_rivals: bool = False
     selection: Selection = "auto"
