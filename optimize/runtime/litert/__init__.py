@@ -44,7 +44,7 @@ class LiteRT:
     def unavailable(self) -> str | None:
         missing = [package for module, package in PACKAGES.items() if not find_spec(module)]
         verb = "is" if len(missing) == 1 else "are"
-        return f"{', '.join(missing)} {verb} not installed (pip install 'yolo-optimize[litert]')" if missing else None
+        return f"{', '.join(missing)} {verb} not installed (pip install '.[litert]')" if missing else None
 
     def export(self, variant: Variant, folder: Path) -> Variant:
         """Write `<stem>.tflite`, whose boxes are shares of the image, as ultralytics reads them.
