@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from helpers import ROOT
+from optimize import __version__
 
 FOLDERS = ("optimize", "hydra_plugins", "conf", "docs", "tests", "benchmarks", ".github")
 TEXTS = {".py", ".md", ".yaml", ".yml", ".json", ".j2", ".txt", ".toml", ".sh"}
@@ -29,7 +30,7 @@ def by_name(text: str) -> list[str]:
 def test_what_is_looked_for_is_seen():
     for line in ("pip install 'NAME[ncnn]'", "pip install -U NAME", "pipx install NAME", "uv tool install NAME[x]"):
         assert by_name(line.replace("NAME", "yolo-" + "optimize")), line
-    for line in ("pip install '.[ncnn]'", "uv tool install dist/NAME-0.4.0-py3-none-any.whl", "pip install numpy"):
+    for line in ("pip install '.[ncnn]'", "uv tool install dist/NAME-0.0.0-py3-none-any.whl", "pip install numpy"):
         assert not by_name(line.replace("NAME", "yolo_" + "optimize")), line
 
 
@@ -58,6 +59,11 @@ def test_extras_of_extras_are_our_own():
     groups = PROJECT["optional-dependencies"]
     for inner in re.findall(OURS + r"\[([\w,]+)\]", str(groups)):
         assert set(inner.split(",")) <= set(groups)
+
+
+def test_every_wheel_is_of_this_version():
+    wheels = {name for path in files() for name in re.findall(r"yolo_optimize-([\d.]+)-py3", path.read_text("utf-8"))}
+    assert wheels - {"0.0.0"} == {__version__}
 
 
 def test_torch_for_the_cpu_is_of_the_versions_of_the_constraints():
