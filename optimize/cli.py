@@ -155,7 +155,7 @@ def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
     failed = [f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures]
     if run.settings.bundle:
         try:
-            bundle.make(measured, run.plan.runtimes, folder, run.target.name)
+            bundle.make(measured, run.plan.runtimes, folder, run.target.name, run.settings.bundle_input)
         except VariantFailed as error:
             failed.append(str(error))
     _close_log()

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from optimize.errors import InputError
+from optimize.frame.size import frame_size
 from optimize.input_size import size
 
 Tracking = Literal["none", "mlflow"]
 Metric = Literal["ultralytics", "coco"]
 Selection = Literal["auto", "val"]
+BundleInput = Literal["float32", "uint8"]
 FEWEST = 50  # of `val_images`
+FLOAT32, UINT8 = "float32", "uint8"  # of `bundle_input`
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,13 @@ class Settings:
     selection: Selection = "auto"
     val_images: int | None = None
     plan: bool = False
+    frame: str | None = None
+    bundle_input: BundleInput = "float32"
 
     def __post_init__(self) -> None:
         if self.imgsz is not None:
             size(self.imgsz)
+        frame_size(self.frame)
         _require(
             self.prune is None or 0 <= self.prune < 1,
             f"prune={self.prune}",
@@ -58,7 +64,8 @@ class Settings:
         _require(
             self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores"
         )
-        for name, words in ("tracking", Tracking), ("metric", Metric), ("selection", Selection):
+        by_key = {"tracking": Tracking, "metric": Metric, "selection": Selection, "bundle_input": BundleInput}
+        for name, words in by_key.items():
             value, allowed = getattr(self, name), get_args(words)
             _require(value in allowed, f"{name}={value}", " or ".join(allowed))
         _require(
