@@ -3,7 +3,7 @@
 # make test-long: real training, kills, launchers, fuzzing.
 # make test-standin: all tests where our files lack all that only Unix has, and the file system keeps Windows' rules.
 # make coverage: which lines the tests of `make test` run.
-# make docs: --help and docs/keys.md, from the comments in conf/.
+# make docs: --help, docs/keys.md and conf/schema.json, from the comments in conf/.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal

@@ -4,11 +4,13 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from optimize.errors import Differs, InputError, MeasurementError, during
 from optimize.host.quiet import timing
+from optimize.json_document import MEANING, OPTION, json_document
 from optimize.keys import meaning
 from optimize.measure import clock, slowdown
 from optimize.measure.slowdown import Slowdown
@@ -38,6 +40,26 @@ class Given:
     folder: Path
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A row of the old run, and what became of each of its figures; None where the new run lacks the row."""
+
+    row: Result
+    figures: list[Change] | None
+
+    @property
+    def worse(self) -> list[str]:
+        """A sentence for everything that is worse."""
+        name = called(self.row)
+        return [f"{name}: it is missing."] if self.figures is None else list(sentences(name, self.figures))
+
+    @property
+    def unknown(self) -> list[str]:
+        """A sentence for each figure that can't be compared."""
+        figures = self.figures or []
+        return [f"{called(self.row)}: {one.what}: {one.reason}." for one in figures if one.worse is None]
+
+
 def main() -> None:
     """Compare two reports.
 
@@ -56,24 +78,28 @@ def main() -> None:
     parser.add_argument("new", type=Path, help="folder of a run, or its results.json")
     parser.add_argument("--all", action="store_true", help="compare every row but rivals; takes 20 seconds a row")
     parser.add_argument("--trust", action="store_true", help=meaning("trust"))
+    parser.add_argument(OPTION, action="store_true", help=MEANING)
     given = parser.parse_args()
     old, new = _read(given.old, given.trust), _read(given.new, given.trust)
-    worse: list[str] = []
-    unknown: list[str] = []
-    with trusted(given.trust):
+    rows: list[Compared] = []
+    with trusted(given.trust), json_document(given.json) as write:
         for before, after in pairs(old.report, new.report, given.all):
-            if after is None:
-                worse.append(f"{called(before)}: it is missing.")
-                continue
-            found = changes((before, old.report), (after, new.report), *_timed(before, after, old, new))
-            _show(called(before), found)
-            worse += sentences(called(before), found)
-            unknown += [f"{called(before)}: {one.what}: {one.reason}." for one in found if one.worse is None]
-    for sentence in unknown:
-        print(f"not compared: {sentence}")
-    if worse:
-        raise Differs(f"worse: {' '.join(worse)}")
-    print("not worse")
+            rows.append(_compared(before, after, old, new))
+            if not given.json:
+                _show(rows[-1])
+        for sentence in (sentence for row in rows for sentence in row.unknown):
+            print(f"not compared: {sentence}")
+        if given.json:
+            write(_document(rows))
+        if worse := [sentence for row in rows for sentence in row.worse]:
+            raise Differs(f"worse: {' '.join(worse)}")
+        print("not worse")
+
+
+def _compared(before: Result, after: Result | None, old: Given, new: Given) -> Compared:
+    if after is None:
+        return Compared(before, None)
+    return Compared(before, changes((before, old.report), (after, new.report), *_timed(before, after, old, new)))
 
 
 def pairs(old: Report, new: Report, all_rows: bool) -> Iterator[tuple[Result, Result | None]]:
@@ -127,12 +153,39 @@ def _here(row: Result, folder: Path) -> Variant | None:
     return None if place is None else replace(variant, path=place)
 
 
-def _show(title: str, found: list[Change]) -> None:
-    table = Table(*HEAD, title=title)
-    for one in found:
+def _show(compared: Compared) -> None:
+    if compared.figures is None:
+        return
+    table = Table(*HEAD, title=called(compared.row))
+    for one in compared.figures:
         mark = {True: "worse", False: "", None: "not compared"}[one.worse]
         table.add_row(one.what, one.old, one.new, one.change, one.noise, mark)
     terminal().print(table)
+
+
+def _document(rows: list[Compared]) -> dict[str, Any]:
+    return {
+        "rows": [_row(one) for one in rows],
+        "worse": [sentence for one in rows for sentence in one.worse],
+        "not_compared": [sentence for one in rows for sentence in one.unknown],
+    }
+
+
+def _row(compared: Compared) -> dict[str, Any]:
+    variant = compared.row.variant
+    figures = compared.figures
+    return {
+        "variant": variant.name,
+        "runtime": variant.runtime,
+        "precision": variant.precision,
+        "figures": figures and [_figure(one) for one in figures],
+    }
+
+
+def _figure(one: Change) -> dict[str, Any]:
+    old, new = one.numbers or (None, None)
+    texts = {"change": one.change, "noise": one.noise, "worse": one.worse, "reason": one.reason}
+    return {"figure": one.what, "old": old, "new": new, **texts}
 
 
 if __name__ == "__main__":

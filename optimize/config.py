@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, make_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_class
@@ -137,6 +137,8 @@ WORDS = {
 
 
 def _checked(hint: Any, value: Any, name: str) -> Any:
+    if get_origin(hint) is Literal:  # whose words the class checks itself
+        hint = str
     if hint == SIZE:
         return _checked(NUMBERS if isinstance(value, ListConfig) else int | None, value, name)
     if hint in (TEXTS, TEXTS | None, NUMBERS, SIZES):

@@ -18,7 +18,7 @@ from optimize.store.manifest import GROWING, NAME, PARTIAL, RUN, SWEEP
 NAMES = {  # files and folders written into each kind of folder
     RUN: (
         *(".hydra", "optimize.log", "uses.txt", "work.txt", "job.json", "output.txt"),
-        *("artefacts", "images", "bundle", "results.json", "report.html", "report.md", "report.png"),
+        *("artefacts", "images", "bundle", "results.json", "report.html", "report.md", "report.png", "README.md"),
         "pictures",  # the name of images/ until version 0.2
     ),
     SWEEP: ("sweep.json", ".lock", "multirun.yaml", "optuna.log", "artefacts", "report.html", "results.csv"),

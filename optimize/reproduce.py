@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rich.table import Table
 
 from optimize.errors import Differs, InputError, during
+from optimize.json_document import MEANING, OPTION, json_document
 from optimize.keys import meaning
 from optimize.output import check_new
 from optimize.provenance import host, versions
 from optimize.report import results
 from optimize.report.sections.section import DASH
-from optimize.result import Report
+from optimize.result import Report, Result
 from optimize.sentences import one_sentence
 from optimize.terminal import terminal
 from optimize.verdict.repeated import Repeated, differences, repeated
@@ -43,24 +45,31 @@ def main() -> None:
     parser.add_argument("--timing", action="store_true", help="only measure the latencies of its files again")
     parser.add_argument("--into", type=Path, help="new folder for the repetition; by default RUN_again")
     parser.add_argument("--trust", action="store_true", help=meaning("trust"))
+    parser.add_argument(OPTION, action="store_true", help=MEANING)
     given = parser.parse_args()
     old = results.read(given.run / "results.json")
     check(old, given.trust)
     changed = list(changed_files(old))
-    for remark in [*other_surroundings(old), *changed]:
-        print(remark)
-    if given.timing:
-        if changed:
-            raise InputError(f"{changed[0]} Give a run whose files are as it left them.")
-        rows = settled(old, time_again(old))
-    else:
-        into = given.into or given.run.with_name(f"{given.run.name}_again")
-        check_new(f"--into {into}", into)
-        rows = settled(old, run_again(old, into))
-    _show(rows)
-    if found := differences(rows):
-        raise Differs(f"not reproduced: {' '.join(found)}")
-    print("reproduced")
+    remarks = [*other_surroundings(old), *changed]
+    with json_document(given.json) as write:
+        for remark in remarks:
+            print(remark)
+        if given.timing:
+            if changed:
+                raise InputError(f"{changed[0]} Give a run whose files are as it left them.")
+            rows = settled(old, time_again(old))
+        else:
+            into = given.into or given.run.with_name(f"{given.run.name}_again")
+            check_new(f"--into {into}", into)
+            rows = settled(old, run_again(old, into))
+        found = differences(rows)
+        if given.json:
+            write({"remarks": remarks, "rows": [_row(one) for one in rows], "differences": found})
+        else:
+            _show(rows)
+        if found:
+            raise Differs(f"not reproduced: {' '.join(found)}")
+        print("reproduced")
 
 
 def check(old: Report, trust: bool) -> None:
@@ -188,6 +197,25 @@ def _cells(one: Repeated) -> tuple[str, ...]:
         *(f"{t.speedup:.2f}x [{t.speedup_low:.2f}-{t.speedup_high:.2f}]" if t else DASH for t in (before, after)),
         *(f"{t.median_ms:.2f}" if t else DASH for t in (before, after)),
     )
+
+
+def _row(one: Repeated) -> dict[str, Any]:
+    variant = one.old.variant
+    return {
+        "variant": variant.name,
+        "runtime": variant.runtime,
+        "precision": variant.precision,
+        "then": _figures(one.old),
+        "now": _figures(one.new) if one.new else None,
+        "differences": one.differences,
+    }
+
+
+def _figures(row: Result) -> dict[str, Any]:
+    time = row.latency
+    names = "speedup", "speedup_low", "speedup_high", "median_ms"
+    times = {name: getattr(time, name) if time else None for name in names}
+    return {"flops": row.flops, "accuracy": row.accuracy.score, "sha256": row.sha256, **times}
 
 
 def _both(then: str, now: str) -> str:

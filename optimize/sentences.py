@@ -112,7 +112,7 @@ def sentence(error: BaseException) -> str | None:
         return f"give a group one of its choices, or `none` to turn it off, e.g. quant=none; {HELP} lists them."
     if plugin := re.search(r"(?:Unknown plugin class|Could not find) .*\b(joblib|ray|submitit)(?:_|')", text):
         extra = plugin[1].replace("submitit", "slurm")
-        return f"hydra/launcher={extra} is not installed; run `pip install 'yolo-optimize[{extra}]'`."
+        return f"hydra/launcher={extra} is not installed; run `pip install '.[{extra}]'`."
     return _config_sentence(error) if isinstance(error, HydraException | OmegaConfBaseException) else None
 
 

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from optimize.errors import InputError
 from optimize.frame.size import frame_size
 from optimize.input_size import size
 
+Tracking = Literal["none", "mlflow"]
+Metric = Literal["ultralytics", "coco"]
+Selection = Literal["auto", "val"]
+BundleInput = Literal["float32", "uint8"]
 FEWEST = 50  # of `val_images`
 FLOAT32, UINT8 = "float32", "uint8"  # of `bundle_input`
 
@@ -31,17 +36,18 @@ class Settings:
     rivals: tuple[str, ...] | None
     store: Path
     trust: bool = False
-    tracking: str = "none"
-    metric: str = "ultralytics"
+    tracking: Tracking = "none"
+    metric: Metric = "ultralytics"
     device_profile: str | None = None
     bundle: bool = False
+    card: bool = False
     overwrite: bool = False
     train_rivals: bool = False
-    selection: str = "auto"
+    selection: Selection = "auto"
     val_images: int | None = None
     plan: bool = False
     frame: str | None = None
-    bundle_input: str = FLOAT32
+    bundle_input: BundleInput = "float32"
     nms: bool | None = None
 
     def __post_init__(self) -> None:
@@ -59,11 +65,11 @@ class Settings:
         _require(
             self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores"
         )
-        _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
-        _require(self.metric in ("ultralytics", "coco"), f"metric={self.metric}", "ultralytics or coco")
-        _require(self.selection in ("auto", "val"), f"selection={self.selection}", "auto or val")
         _require(self.nms is not True, "nms=true", "false for the head that needs no NMS, or null")
-        _require(self.bundle_input in (FLOAT32, UINT8), f"bundle_input={self.bundle_input}", f"{FLOAT32} or {UINT8}")
+        by_key = {"tracking": Tracking, "metric": Metric, "selection": Selection, "bundle_input": BundleInput}
+        for name, words in by_key.items():
+            value, allowed = getattr(self, name), get_args(words)
+            _require(value in allowed, f"{name}={value}", " or ".join(allowed))
         _require(
             self.val_images is None or self.val_images >= FEWEST,
             f"val_images={self.val_images}",

@@ -45,8 +45,7 @@ def check(tracking: str) -> None:
         return
     if find_spec("mlflow") is None:
         raise InputError(
-            "tracking=mlflow needs MLflow, which is not installed; run pip install 'yolo-optimize[mlflow]', or leave "
-            "tracking=none."
+            "tracking=mlflow needs MLflow, which is not installed; run pip install '.[mlflow]', or leave tracking=none."
         )
     try:
         with _without_retries():

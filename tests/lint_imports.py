@@ -17,7 +17,7 @@ LAYERS = [  # from the ground up
     "frame",
     "latency_work int8_cpu",
     "settings dataset variant measurement work",  # records; what paths may be
-    "config terminal stage",
+    "config terminal stage json_document",
     "host",
     "progress provenance sentences keys",
     "store",

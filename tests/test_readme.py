@@ -12,7 +12,9 @@ from optimize.report.results import DERIVED, SCHEMA
 from optimize.result import Report
 
 README = ROOT / "README.md"
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(ROOT.glob("docs/**/*.md"))
+PAGES = [ROOT / name for name in ("README.md", "AGENTS.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(
+    ROOT.glob("docs/**/*.md")
+)
 BESIDE = ("conf", "hydra_plugins", "tests", "docs", "benchmarks")  # folders of the tree beside optimize/
 NAMED = re.compile(r"\b(?:optimize|tests|benchmarks|conf|docs|hydra_plugins)/[\w./-]*\.(?:py|yaml|md|png)\b")
 

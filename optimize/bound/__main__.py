@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
-from optimize.bound import earlier
+from optimize.bound import document, earlier
 from optimize.bound.pick import Candidate, explain, verdict
 from optimize.config import of_words, typed
 from optimize.device import bound
@@ -15,6 +15,7 @@ from optimize.device.device import Device, known, load
 from optimize.errors import InputError, LimitMissed
 from optimize.flops import modules
 from optimize.input_size import size
+from optimize.json_document import MEANING, OPTION, json_document
 from optimize.keys import listed, meaning
 from optimize.limits import Limits
 from optimize.measure import cost
@@ -42,7 +43,7 @@ of them can meet limits. Bounds are computed, not measured; they can only rule m
   python -m optimize.bound model=yolo26n.pt device_profile=raspberry-pi-5 imgsz=640
   python -m optimize.bound model=[yolo26n.pt,yolo26s.pt] device_profile=raspberry-pi-5 limits.latency_ms=50
 
-{listed(KEYS.items(), 120)}"""
+{listed({**KEYS, OPTION: f"{MEANING}."}.items(), 120)}"""
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,28 @@ def main(words: Sequence[str]) -> None:
     if not words or {"-h", "--help"} & set(words):
         print(HELP)
         return
-    settings, limits = _parsed(words)
+    settings, limits = _parsed([word for word in words if word != OPTION])
     device = load(settings.device_profile) if settings.device_profile else None
     _check(settings, limits)
-    with checkpoint.trusted(settings.trust):
-        candidates = [_candidate(model, settings, device) for model in settings.model]
+    as_json = OPTION in words
+    with json_document(as_json) as write:
+        with checkpoint.trusted(settings.trust):
+            candidates = [_candidate(model, settings, device) for model in settings.model]
+        where = f" on {device.name}" if device else ""
+        sentences = verdict(candidates, limits, where) if limits != Limits() else []
+        bounding = [*shown.notes(device), *shown.sources(device)] if device else []
+        notes = [*_notes(candidates, settings.runs), *bounding]
+        if as_json:
+            write(document.content(candidates, device, limits, notes, sentences))
+        else:
+            _show(candidates, device, limits, notes, sentences)
+    if limits != Limits() and not sentences:
+        raise LimitMissed(f"no model can meet the limits{where}; give smaller models, a smaller imgsz or other limits.")
+
+
+def _show(
+    candidates: Sequence[Candidate], device: Device | None, limits: Limits, notes: list[str], sentences: list[str]
+) -> None:
     console = terminal()
     if device:
         if len(candidates) == 1:
@@ -78,18 +96,10 @@ def main(words: Sequence[str]) -> None:
         console.print(_totals(candidates, device, limits))
     if any(candidate.measured for candidate in candidates):
         console.print(_measurements(candidates, limits))
-    bounding = [*shown.notes(device), *shown.sources(device)] if device else []
-    for note in [*_notes(candidates, settings.runs), *bounding]:
+    for note in notes:
         console.print(f"- {note}")
-    if limits != Limits():
-        where = f" on {device.name}" if device else ""
-        found = verdict(candidates, limits, where)
-        if not found:
-            raise LimitMissed(
-                f"no model can meet the limits{where}; give smaller models, a smaller imgsz or other limits."
-            )
-        for sentence in found:
-            console.print(sentence, style="bold")
+    for sentence in sentences:
+        console.print(sentence, style="bold")
 
 
 def _parsed(words: Sequence[str]) -> tuple[Settings, Limits]:

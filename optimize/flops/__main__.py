@@ -9,9 +9,10 @@ from textwrap import fill
 from optimize.config import of_words, typed
 from optimize.errors import InputError
 from optimize.flops.counting import count_sizes
-from optimize.flops.files import check, write
+from optimize.flops.files import check, content, write
 from optimize.flops.show import show
 from optimize.flops.table import CONVENTION
+from optimize.json_document import MEANING, OPTION, json_document
 from optimize.keys import listed, meaning
 from optimize.sentences import one_sentence
 
@@ -43,8 +44,8 @@ class Arguments:
     trust: bool = False
 
 
-def main(words: list[str]) -> None:
-    """Count the models, print the tables and write the files.
+def main(words: list[str], as_json: bool = False) -> None:
+    """Count the models, print the tables, or all figures as JSON, and write the files.
 
     Raises:
         InputError: a key or a value is not allowed, or a model can't be counted.
@@ -52,11 +53,15 @@ def main(words: list[str]) -> None:
     arguments = parse(words)
     files = [check(Path(file)) for file in arguments.out]
     sizes = arguments.imgsz or (None,)
-    tables = [table for model in arguments.model for table in count_sizes(model, sizes, arguments.trust)]
-    show(tables)
-    for file in files:
-        write(tables, file)
-        print(file)
+    with json_document(as_json) as write_document:
+        tables = [table for model in arguments.model for table in count_sizes(model, sizes, arguments.trust)]
+        if as_json:
+            write_document(content(tables))
+        else:
+            show(tables)
+        for file in files:
+            write(tables, file)
+            print(file)
 
 
 def parse(words: list[str]) -> Arguments:
@@ -72,5 +77,7 @@ if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     parser = ArgumentParser("python -m optimize.flops", description=HELP, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="key=value")
+    parser.add_argument(OPTION, action="store_true", help=MEANING)
     with one_sentence():
-        main(parser.parse_args().words)
+        given = parser.parse_args()
+        main(given.words, given.json)

@@ -31,9 +31,7 @@ def check(file: Path) -> Path:
 def write(tables: list[Table], file: Path) -> None:
     """Write all tables into one .json or .csv; bytes and operations are whole numbers, unknown figures are null."""
     if file.suffix == ".json":
-        file.write_text(
-            json.dumps({"convention": CONVENTION, "models": [_content(t) for t in tables]}, indent=2), encoding="utf-8"
-        )
+        file.write_text(json.dumps(content(tables), indent=2), encoding="utf-8")
         return
     rows = [
         {"model": table.model, "height": table.imgsz.height, "width": table.imgsz.width} | _figures(layer)
@@ -44,6 +42,11 @@ def write(tables: list[Table], file: Path) -> None:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def content(tables: list[Table]) -> dict[str, Any]:
+    """All figures; bytes and operations are whole numbers, unknown figures None."""
+    return {"convention": CONVENTION, "models": [_content(table) for table in tables]}
 
 
 def _content(table: Table) -> dict[str, Any]:

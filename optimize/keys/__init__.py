@@ -1,7 +1,7 @@
 """Reads the explanation of every command-line key from the comment above it in conf/*.yaml.
 
-`python -m optimize.keys` (`make docs`) writes --help and docs/keys.md from these; other commands use the same sentences
-in their own help.
+`python -m optimize.keys` (`make docs`) writes --help, docs/keys.md and conf/schema.json from these; other commands use
+the same sentences in their own help.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,13 +1,16 @@
-"""`python -m optimize.keys`, in a checkout: write --help and docs/keys.md from the comments in conf/ (`make docs`)."""
+"""`python -m optimize.keys`, in a checkout (`make docs`): write --help, docs/keys.md and the JSON schema from conf/."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import indent
 
 from optimize.config import CONF
 from optimize.keys import Choice, Key, choices, listed, meaning, root, wrapped
+from optimize.keys.schema import schema
 
-GROUPS, OF_HYDRA = ("pruner", "recover", "quant", "runtime", "experiment"), ("hydra/launcher", "hydra/sweeper")
+SETTINGS_OF, OF_HYDRA = ("pruner", "recover", "quant", "runtime"), ("hydra/launcher", "hydra/sweeper")
+GROUPS = (*SETTINGS_OF, "experiment")  # which has keys of the others only
 
 COMMANDS = """\
 Make a YOLO model cheaper to run, and measure the effect.
@@ -27,7 +30,11 @@ EXIT_CODE = (
 
 def texts() -> dict[Path, str]:
     """What is written, by file."""
-    return {CONF.parent / "docs" / "keys.md": page(), CONF / "hydra" / "help" / "optimize.yaml": help_yaml()}
+    return {
+        CONF.parent / "docs" / "keys.md": page(),
+        CONF / "hydra" / "help" / "optimize.yaml": help_yaml(),
+        CONF / "schema.json": json.dumps(schema(SETTINGS_OF, OF_HYDRA), indent=1, ensure_ascii=False) + "\n",
+    }
 
 
 def help_yaml() -> str:

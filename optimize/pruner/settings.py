@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.identity import OUTSIDE
 from optimize.pruner.latency.deployment import Deployment
 from optimize.pruner.score import Criterion
-from optimize.pruner.size import TARGETS
+from optimize.pruner.size import Counted
 
-LATENCY = "latency"  # the target beside `TARGETS` that is measured, not counted
-SCOPES = ("measured", "local", "global")
+LATENCY = "latency"  # the target that is measured, not counted
+Target = Literal[Counted, "latency"]
+Scope = Literal["measured", "local", "global"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Pruning:
     share: float
     criterion: Criterion
     original: Path | None = field(default=None, repr=False, metadata=OUTSIDE)
-    target: str = "flops"
-    scope: str = "local"
+    target: Target = "flops"
+    scope: Scope = "local"
     round_to: int = 16
     max_ratio: float = 0.75
     min_width: int = 8
@@ -51,8 +53,9 @@ class Pruning:
 
     def __post_init__(self) -> None:
         _require(0 <= self.share < 1, f"prune={self.share:g}", "0 <= prune < 1; give the share to remove")
-        targets = (*TARGETS, LATENCY)
-        _require(self.target in targets, f"pruner.target={self.target}", " or ".join(targets))
+        for key, words in ("target", Target), ("scope", Scope):
+            value, allowed = getattr(self, key), get_args(words)
+            _require(value in allowed, f"pruner.{key}={value}", " or ".join(allowed))
         if self.depth and self.scope != "measured":
             raise InputError(
                 f"pruner.depth=true needs pruner.scope=measured, which measures what a block is worth, and the scope "
@@ -69,7 +72,6 @@ class Pruning:
                     f"pruner.{key}={getattr(self, key)} is for pruner.target={LATENCY}, and the target is "
                     f"{self.target}; give pruner.target={LATENCY}, or leave pruner.{key} out."
                 )
-        _require(self.scope in SCOPES, f"pruner.scope={self.scope}", " or ".join(SCOPES))
         if self.scope == "measured" and self.data is None:
             raise InputError("pruner.scope=measured needs labelled images; give data, or pruner.scope=local.")
         _require(self.round_to >= 1, f"pruner.round_to={self.round_to}", "1 or more; give 8, 16 or 32")

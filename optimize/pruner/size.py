@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Literal, get_args
 
 import numpy as np
 from torch import nn
@@ -11,7 +12,8 @@ from optimize.pruner.blocks import Block
 from optimize.pruner.trace import Term, Trace
 from optimize.yolo.depth import Branch
 
-TARGETS = ("flops", "params", "channels")
+Counted = Literal["flops", "params", "channels"]
+TARGETS = get_args(Counted)
 
 
 def widths_by_use(trace: Trace, blocks: list[Block], removed: Sequence[Branch] = ()) -> np.ndarray:

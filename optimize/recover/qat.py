@@ -22,7 +22,7 @@ def unavailable() -> str | None:
     """Why quantization-aware training can't run here; None where it can."""
     if all(find_spec(name) for name in ("modelopt", "huggingface_hub")):
         return None
-    return "nvidia-modelopt is not installed (pip install 'yolo-optimize[qat]')"
+    return "nvidia-modelopt is not installed (pip install '.[qat]')"
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,14 @@ def draw(report: Report, folder: Path) -> None:
 
 
 def _draw(report: Report, partial: Path, folder: Path) -> None:
-    from optimize.report import chart_image, markdown, page  # they import altair, which is slow
+    from optimize.report import card, chart_image, markdown, page  # they import altair, which is slow
 
     report = mapped(report, shown)  # a control character would crash the chart renderer
     page.write(report, partial / "report.html", folder)
     chart_image.write(report, partial / "report.png")
     markdown.write(report, partial / "report.md")
+    if report.provenance.config.get("card") and not report.unfinished:
+        card.write(report, partial / "README.md")
 
 
 def moved(report: Report, source: Path, target: Path) -> Report:

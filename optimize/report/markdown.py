@@ -58,7 +58,7 @@ def _limits(report: Report) -> list[str]:
 
 
 def _stages(report: Report) -> list[str]:
-    return [f"- {', '.join(_settings(work))}" for work in report.stages]
+    return [f"- {', '.join(settings(work))}" for work in report.stages]
 
 
 def _lines(section: Section) -> list[str]:
@@ -71,7 +71,8 @@ def _lines(section: Section) -> list[str]:
     return [f"## {section.title}", "", section.lead, "", *tables, *notes, *([""] if notes else [])]
 
 
-def _settings(work: Work) -> list[str]:
+def settings(work: Work) -> list[str]:
+    """Name and plain settings of a stage."""
     plain = {key: value for key, value in vars(work).items() if isinstance(value, int | float | str)}
     plain = {"stage": work.stage, **plain}
     return [f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in plain.items()]

@@ -3,17 +3,46 @@
 from argparse import ArgumentParser
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from optimize.errors import InputError
+from optimize.json_document import MEANING, OPTION, json_document
 from optimize.sentences import one_sentence
 from optimize.store.contents import Thing, clear, contents, folders, size
 from optimize.terminal import terminal
 
 LATEST = 253_000_000_000  # seconds since 1970: the year 9987; file times can be larger than datetime takes
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Of several things: how many, their bytes, those of them that runs use, and the oldest use; None without any."""
+
+    count: int
+    bytes: int
+    bytes_used: int
+    oldest_use: datetime | None
+
+    @property
+    def bytes_unused(self) -> int:
+        return self.bytes - self.bytes_used
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """For the table, MB being millions of bytes."""
+        sizes = (_mb(size) for size in (self.bytes, self.bytes_used, self.bytes_unused))
+        return str(self.count), *sizes, f"{self.oldest_use:%Y-%m-%d %H:%M}" if self.oldest_use else "-"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """For JSON."""
+        oldest = self.oldest_use.astimezone().isoformat(timespec="seconds") if self.oldest_use else None
+        return asdict(self) | {"bytes_unused": self.bytes_unused, "oldest_use": oldest}
 
 
 def main() -> None:
@@ -33,31 +62,42 @@ def main() -> None:
     runs = "folders that hold all runs that use the store, at any depth (default: runs)"
     add("--runs", type=Path, nargs="+", default=[Path("runs")], help=runs)
     add("--forget-old", action="store_true", help="clear even though runs of older versions don't list what they use")
-    arguments = parser.parse_args()
-    if arguments.clear:
-        _clear(arguments.store, arguments.runs, arguments.forget_old)
+    add(OPTION, action="store_true", help=MEANING)
+    given = parser.parse_args()
+    if given.clear:
+        _clear(given.store, given.runs, given.forget_old, given.json)
+        return
+    things = contents(given.store, given.runs)
+    noting, old = folders(given.store, given.runs)
+    if given.json:
+        with json_document(True) as write:
+            write(_document(given.store, things, noting, old))
     else:
-        _show(arguments.store, arguments.runs)
+        _show(given.store, things, noting, old)
 
 
-def _show(store: Path, runs: Sequence[Path]) -> None:
-    things = contents(store, runs)
-    noting, old = folders(store, runs)
+def _document(store: Path, things: Sequence[Thing], noting: Sequence[Path], old: Sequence[Path]) -> dict[str, Any]:
+    kinds = [{"kind": kind, **whole.content} for kind, whole in _kinds(things)]
+    runs = {"runs": len(noting), "runs_without_list": [str(run) for run in old]}
+    return {"store": str(store), "kinds": kinds, "all": _sum(things).content, **runs}
+
+
+def _show(store: Path, things: Sequence[Thing], noting: Sequence[Path], old: Sequence[Path]) -> None:
     table = Table(title=str(store), title_justify="left", title_style="bold")
     for name in ("what", "count", "MB", "MB used by runs", "MB unused", "oldest use"):
         table.add_column(name, justify="left" if name == "what" else "right", no_wrap=True)
-    for row in _rows(things):
-        table.add_row(*row)
+    for kind, whole in _kinds(things):
+        table.add_row(kind, *whole.cells)
     table.add_section()
-    table.add_row("all", *_figures(things))
+    table.add_row("all", *_sum(things).cells)
     terminal().print(table)
-    unused = _total([thing for thing in things if not thing.needed])
-    print(f"Not used by any of the runs ({len(noting)}) that say what they use: {_mb(unused)} MB; --clear deletes it.")
+    unused = _mb(_sum(things).bytes_unused)
+    print(f"Not used by any of the runs ({len(noting)}) that say what they use: {unused} MB; --clear deletes it.")
     if old:
         print(f"{_silent(old)}.")
 
 
-def _clear(store: Path, runs: Sequence[Path], forget_old: bool) -> None:
+def _clear(store: Path, runs: Sequence[Path], forget_old: bool, as_json: bool) -> None:
     contents(store, runs)  # raises where a folder is missing
     noting, old = folders(store, runs)
     if old and not forget_old:
@@ -72,9 +112,15 @@ def _clear(store: Path, runs: Sequence[Path], forget_old: bool) -> None:
         )
     deleted = clear(store, runs)
     locks = sum(thing.kind == "lock" for thing in deleted)
+    freed, left = _total(deleted), size(store)
+    if as_json:
+        counts = {"files": len(deleted) - locks, "locks": locks, "bytes": freed}
+        with json_document(True) as write:
+            write({"store": str(store), "deleted": counts, "bytes_left": left})
+        return
     print(
-        f"Deleted {_mb(_total(deleted))} MB in {len(deleted) - locks} files and folders, and {locks} locks; "
-        f"{store} holds {_mb(size(store))} MB now."
+        f"Deleted {_mb(freed)} MB in {len(deleted) - locks} files and folders, and {locks} locks; "
+        f"{store} holds {_mb(left)} MB now."
     )
 
 
@@ -83,19 +129,21 @@ def _silent(old: Sequence[Path]) -> str:
     return f"{old[0]}{others} doesn't say what it uses, since an older version made it"
 
 
-def _rows(things: Sequence[Thing]) -> list[tuple[str, ...]]:
-    """One row per kind, the largest kind first."""
+def _kinds(things: Sequence[Thing]) -> list[tuple[str, Sum]]:
+    """The sum of each kind, the largest kind first."""
     kinds: dict[str, list[Thing]] = defaultdict(list)
     for thing in things:
         kinds[thing.kind].append(thing)
-    return [(kind, *_figures(kinds[kind])) for kind in sorted(kinds, key=lambda kind: (-_total(kinds[kind]), kind))]
+    return sorted(((kind, _sum(kinds[kind])) for kind in kinds), key=lambda pair: (-pair[1].bytes, pair[0]))
 
 
-def _figures(things: Sequence[Thing]) -> tuple[str, ...]:
-    """Count, MB (millions of bytes) in all, used and unused, and the date of the oldest use."""
-    count, used = len({(thing.kind, thing.name) for thing in things}), [thing for thing in things if thing.needed]
-    oldest = f"{datetime.fromtimestamp(min(min(t.used for t in things), LATEST)):%Y-%m-%d %H:%M}" if things else "-"
-    return str(count), _mb(_total(things)), _mb(_total(used)), _mb(_total(things) - _total(used)), oldest
+def _sum(things: Sequence[Thing]) -> Sum:
+    return Sum(
+        count=len({(thing.kind, thing.name) for thing in things}),
+        bytes=_total(things),
+        bytes_used=_total([thing for thing in things if thing.needed]),
+        oldest_use=datetime.fromtimestamp(min(min(thing.used for thing in things), LATEST)) if things else None,
+    )
 
 
 def _total(things: Sequence[Thing]) -> int:

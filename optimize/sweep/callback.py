@@ -86,7 +86,7 @@ def _check_search(sweeper: DictConfig) -> None:
         if not isinstance(sweeper[key], int) or sweeper[key] < least:
             raise InputError(f"hydra.sweeper.{key}={sweeper[key]} is not allowed; give one whole number from {least}.")
     if find_spec("optuna") is None:
-        raise InputError("a search needs optuna, which is not installed; run pip install 'yolo-optimize[search]'.")
+        raise InputError("a search needs optuna, which is not installed; run pip install '.[search]'.")
 
 
 def _swept(config: DictConfig) -> list[Override]:

@@ -22,6 +22,7 @@ class Change:
         noise: the change that means nothing, as text.
         worse: None where the two can't be compared.
         reason: why they can't; empty where they can.
+        numbers: the figure in the old report and in the new one; None where one of both is missing.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Change:
     noise: str = DASH
     worse: bool | None = None
     reason: str = ""
+    numbers: tuple[float, float] | None = None
 
 
 def changes(
@@ -61,22 +63,25 @@ def sentences(name: str, found: list[Change]) -> Iterator[str]:
 
 def _grown(what: str, old: float, new: float) -> Change:
     share = new / old - 1
-    return Change(what, f"{old:.4g}", f"{new:.4g}", change(100 * share, " %"), f"{LARGER:.0%}", share > LARGER)
+    texts = f"{old:.4g}", f"{new:.4g}", change(100 * share, " %"), f"{LARGER:.0%}"
+    return Change(what, *texts, worse=share > LARGER, numbers=(old, new))
 
 
 def _accuracy(old: tuple[Result, Report], new: tuple[Result, Report]) -> Change:
     before, after = old[0].accuracy, new[0].accuracy
     *kind, _ = old[1].provenance.comparable
     *other_kind, _ = new[1].provenance.comparable
+    numbers = before.score, after.score
     both = f"{before.score:.4f}", f"{after.score:.4f}"
     error = after.error_of_difference(before)
     if kind != other_kind or before.metric != after.metric:
-        return Change(before.metric, *both, reason="they are of other images or of another metric")
+        return Change(before.metric, *both, reason="they are of other images or of another metric", numbers=numbers)
     if error is None:
-        return Change(before.metric, *both, reason="there are too few images for a standard error")
+        return Change(before.metric, *both, reason="there are too few images for a standard error", numbers=numbers)
     gained = round(100 * (after.score - before.score), 9)
     noise = f"{ERRORS} standard errors, {100 * ERRORS * error:.1f} points"
-    return Change(before.metric, *both, change(gained, " points"), noise, gained < -100 * ERRORS * error)
+    worse = gained < -100 * ERRORS * error
+    return Change(before.metric, *both, change(gained, " points"), noise, worse, numbers=numbers)
 
 
 def _now(timed: Slowdown) -> Change:
@@ -87,6 +92,7 @@ def _now(timed: Slowdown) -> Change:
         change(100 * timed.share, " %"),
         f"{LEAST:.0%}; at least {change(100 * timed.at_least, ' %')} with 99.5 % confidence",
         timed.slower,
+        numbers=(timed.old_ms, timed.new_ms),
     )
 
 
@@ -106,6 +112,7 @@ def _recorded(old: tuple[Result, Report], new: tuple[Result, Report], untimed: s
         change(100 * slower, " % of time"),
         f"{noise:.0%}",
         slower > noise and after.speedup_high < before.speedup_low,
+        numbers=(before.speedup, after.speedup),
     )
 
 

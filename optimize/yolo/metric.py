@@ -42,9 +42,7 @@ def check_metric(metric: str, data: Dataset) -> None:
     if metric != COCO:
         return
     if find_spec("faster_coco_eval") is None:
-        raise InputError(
-            f"metric=coco needs {PACKAGE}, which is not installed; run pip install 'yolo-optimize[coco]', or {LEAVE}."
-        )
+        raise InputError(f"metric=coco needs {PACKAGE}, which is not installed; run pip install '.[coco]', or {LEAVE}.")
     if data.task not in JUDGED:
         raise InputError(f"metric=coco is not for {data.task} models, but for {', '.join(JUDGED)}; {LEAVE}.")
     if data.report_images.split == "test":

@@ -139,7 +139,7 @@ def test_no_epochs_train_nothing(data, tmp_path):
 
 def test_what_to_install_is_one_sentence(data, monkeypatch):
     monkeypatch.setattr(qat, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=like("recover=qat ... nvidia-modelopt ... pip install 'yolo-optimize[qat]'")):
+    with pytest.raises(InputError, match=like("recover=qat ... nvidia-modelopt ... pip install '.[qat]'")):
         Qat(data, epochs=1)
     assert Qat(data, epochs=0).epochs == 0  # nothing to train, nothing needed
 

@@ -308,11 +308,11 @@ def test_fp16_is_the_device_s_choice(tmp_path):
 def test_a_missing_package_is_named(monkeypatch):
     for name in ("ncnn", "litert"):
         monkeypatch.setattr(f"optimize.runtime.{name}.find_spec", lambda module: None)
-    assert says(Ncnn().unavailable(), "ncnn, pnnx ... not installed ... pip install 'yolo-optimize[ncnn]'")
+    assert says(Ncnn().unavailable(), "ncnn, pnnx ... not installed ... pip install '.[ncnn]'")
     packages = "ai-edge-litert, ai-edge-quantizer, litert-torch"
-    assert says(LiteRT().unavailable(), f"{packages} ... not installed ... pip install 'yolo-optimize[litert]'")
+    assert says(LiteRT().unavailable(), f"{packages} ... not installed ... pip install '.[litert]'")
     monkeypatch.setattr("optimize.runtime.ncnn.find_spec", lambda module: None if module == "pnnx" else object())
-    assert says(Ncnn().unavailable(), "pnnx ... not installed ... pip install 'yolo-optimize[ncnn]'")
+    assert says(Ncnn().unavailable(), "pnnx ... not installed ... pip install '.[ncnn]'")
     assert "ncnn, " not in Ncnn().unavailable()
 
 

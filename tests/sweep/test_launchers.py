@@ -21,7 +21,7 @@ WORKERS = {"joblib": "hydra_joblib_launcher", "ray": "hydra_ray_launcher", "subm
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """The address of a Ray cluster of two nodes with a core each, which know nothing of the sweep's folder."""
-    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs `pip install 'yolo-optimize[ray]'`")
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs `pip install '.[ray]'`")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "disabled")  # else Ray writes a token into the home folder
         patch.setenv("PYTHONPATH", python_path(ROOT))
@@ -197,7 +197,7 @@ def test_a_launcher_that_is_not_installed_says_how_it_is(here, tmp_path, monkeyp
         monkeypatch.delitem(known, name)
     code, last = here("prune=0.1,0.2", "hydra/launcher=joblib")
     assert code == 1
-    assert is_error(last, "hydra/launcher=joblib is not installed ... pip install 'yolo-optimize[joblib]'")
+    assert is_error(last, "hydra/launcher=joblib is not installed ... pip install '.[joblib]'")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -330,7 +330,7 @@ def test_a_search_without_optuna_says_what_to_install(tmp_path, monkeypatch, cap
     monkeypatch.setattr(callback, "find_spec", lambda name: None)
     code, _, err = command(monkeypatch, capsys, "experiment=search")
     assert code == 1
-    assert is_error(err, "optuna ... not installed ... pip install 'yolo-optimize[search]'")
+    assert is_error(err, "optuna ... not installed ... pip install '.[search]'")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -189,7 +189,7 @@ def test_what_metric_coco_needs_is_said_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "coco" / "annotations" / "instances_val2017.json").unlink()
     assert says(refused(data), "metric=coco needs ... instances_val2017.json, which does not exist; put it there, or")
     monkeypatch.setattr(metric, "find_spec", lambda name: None)
-    assert says(refused(data), "faster-coco-eval, which is not installed; run pip install 'yolo-optimize[coco]', or")
+    assert says(refused(data), "faster-coco-eval, which is not installed; run pip install '.[coco]', or")
     metric.check_metric("ultralytics", plain)
 
 

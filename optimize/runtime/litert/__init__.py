@@ -45,7 +45,7 @@ class LiteRT:
     def unavailable(self) -> str | None:
         missing = [package for module, package in PACKAGES.items() if not find_spec(module)]
         verb = "is" if len(missing) == 1 else "are"
-        return f"{', '.join(missing)} {verb} not installed (pip install 'yolo-optimize[litert]')" if missing else None
+        return f"{', '.join(missing)} {verb} not installed (pip install '.[litert]')" if missing else None
 
     def export(self, variant: Variant, folder: Path) -> Variant:
         """Write `<stem>.tflite`, whose boxes are shares of the image, as ultralytics reads them.
@@ -59,8 +59,8 @@ class LiteRT:
 
         if is_end_to_end(load(variant.path)):
             raise OptimizeError(
-                "LiteRT can't hold a head that needs no NMS: in int8 boxes, confidence and class index share a scale, so "
-                "the index is lost; take runtime=[onnxruntime] or [openvino] for it."
+                "LiteRT can't hold a head that needs no NMS: in int8 boxes, confidence and class index share a scale, "
+                "so the index is lost; take runtime=[onnxruntime] or [openvino] for it."
             )
         # litert-torch and its dependencies patch torch and hold a gigabyte of memory
         run_in_new_process(_convert, variant.path, variant.imgsz, target)

@@ -38,7 +38,7 @@ class Ncnn:
     def unavailable(self) -> str | None:
         missing = [package for package in ("ncnn", "pnnx") if not find_spec(package)]
         verb = "is" if len(missing) == 1 else "are"
-        return f"{', '.join(missing)} {verb} not installed (pip install 'yolo-optimize[ncnn]')" if missing else None
+        return f"{', '.join(missing)} {verb} not installed (pip install '.[ncnn]')" if missing else None
 
     def export(self, variant: Variant, folder: Path) -> Variant:
         """Write `<stem>_ncnn_model/`, the folder name by which ultralytics knows the format.

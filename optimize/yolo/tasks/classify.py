@@ -31,4 +31,5 @@ TASK = Task(
     letterbox=False,
     folders=True,
     in_pixels=False,
+    pipeline="image-classification",
 )

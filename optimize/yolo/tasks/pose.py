@@ -35,4 +35,5 @@ TASK = Task(
         "box mAP50": "metrics/mAP50(B)",
     },
     keypoints=True,
+    pipeline="keypoint-detection",
 )

@@ -35,4 +35,5 @@ TASK = Task(
         "box mAP50": "metrics/mAP50(B)",
     },
     output_names=("output0", "output1"),  # predictions, and the prototypes that masks are made of
+    pipeline="image-segmentation",
 )

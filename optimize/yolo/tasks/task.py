@@ -94,6 +94,7 @@ class Task:
         in_pixels: whether the first output begins with boxes in pixels; some runtimes need them in shares of the image.
         bundle_head: from an exported file's metadata to the `head` in bundle.json, by which bundle/files/run.py
             decodes the outputs; None where it can't.
+        pipeline: Hugging Face's name of such a task, for a model card.
     """
 
     name: str
@@ -109,3 +110,4 @@ class Task:
     output_names: tuple[str, ...] = ("output0",)
     in_pixels: bool = True
     bundle_head: Callable[[dict[str, Any]], str] | None = None
+    pipeline: str = "object-detection"
