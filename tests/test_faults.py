@@ -85,9 +85,9 @@ def test_a_data_set_that_changes_during_the_run_gives_no_report(data, checkpoint
     before = resolve(str(data)).fingerprint
     label = data.parent / "labels" / "val" / "0.txt"
 
-    def timed(judge, variants):
+    def timed(judge, variants, with_frames):
         label.write_text(f"1{label.read_text()[1:]}")  # another class
-        return real(judge, variants)
+        return real(judge, variants, with_frames)
 
     from optimize.judge import Judge
 

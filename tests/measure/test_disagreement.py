@@ -165,6 +165,9 @@ def test_a_small_image_is_not_enlarged(tmp_path):
 class Finding(Torch):
     """A runtime whose artefacts are the boxes that they find, in pixels of the network's input."""
 
+    def metadata(self, path: Path) -> dict:
+        return {"end2end": False}
+
     def open(self, variant: Variant, threads: int):
         found = np.loadtxt(variant.path, ndmin=2)
         rows = np.array([((x + u) / 2, (y + v) / 2, u - x, v - y, 0.9, 0) for x, y, u, v in found] or [6 * [0]])

@@ -98,7 +98,7 @@ def test_a_job_is_judged_by_what_it_asked_for_and_not_by_what_all_jobs_have():
 def slowed(by):
     """`timed` on a machine that takes `by` times as long as the one of the made-up report."""
 
-    def timed(given):
+    def timed(given, with_frames=False):
         def later(row):
             return replace(row, latency=row.latency and replace(row.latency, median_ms=by * row.latency.median_ms))
 
@@ -134,7 +134,7 @@ def test_the_points_lost_are_those_against_the_first_jobs_original_and_not_again
 
 
 def test_a_runtime_in_which_the_original_was_not_timed_counts_for_nothing(monkeypatch):
-    def timed(given):
+    def timed(given, with_frames=False):
         def without(row):
             return replace(row, latency=None) if row.variant.name == "original" else row
 

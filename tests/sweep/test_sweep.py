@@ -45,7 +45,7 @@ class Clock:
     def __init__(self, broken: str | None = None):
         self.groups, self.broken = [], broken
 
-    def __call__(self, subjects, threads, rounds, seed, references):
+    def __call__(self, subjects, threads, rounds, seed, references, frames):
         assert (threads, rounds, seed) == (2, 12, 0)
         names = [f"{variant.name} on {variant.runtime}" for _, variant in subjects]
         self.groups.append([(name, names[reference]) for name, reference in zip(names, references, strict=True)])
@@ -53,7 +53,7 @@ class Clock:
             raise Untimed(f"{self.broken} can't be timed.", names.index(self.broken))
         known = reports.report().results[0].latency
         own = [replace(known, median_ms=float(len(self.groups)), speedup=float(i)) for i in range(len(subjects))]
-        return Timing(tuple(own), 0.01 * len(self.groups), 0.02, 12)
+        return Timing(tuple(own), 0.01 * len(self.groups), 0.02, 12, frames=tuple(frames))
 
 
 CONFIG = {
