@@ -1,6 +1,7 @@
 """The records of one variant's measurements, and of a whole run."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from optimize.dataset import LeftOut
 from optimize.device.device import Device
@@ -56,6 +57,11 @@ class Result:
     rival: bool = False
     choice: Accuracy | None = None
     whole: Accuracy | None = None
+
+    @property
+    def path(self) -> Path:
+        """The artefact, a file or a folder: what to deploy."""
+        return self.variant.path
 
     @property
     def choice_accuracy(self) -> Accuracy:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "optimize"
 LAYERS = [  # from the ground up
-    "errors texts literal",
-    "input_size identity limits precision runtime_info inside",
+    "errors texts",
+    "literal input_size identity limits precision runtime_info inside",
     "latency_work int8_cpu",
     "settings dataset variant measurement work",  # records; what paths may be
     "config terminal stage",
-    "host",
-    "progress provenance sentences keys",
+    "host keys",
+    "progress provenance sentences",
     "store",
     "measure output",
     "device",
@@ -29,7 +29,7 @@ LAYERS = [  # from the ground up
     "recover judge checks failures rivals",
     "quant shrink",
     "mix",
-    "verdict",
+    "verdict compose",
     "report",
     "tracking bundle flops",
     "bound import_measurement latency_table profile_device train plan",
@@ -40,7 +40,7 @@ LAYERS = [  # from the ground up
     "run reproduce",
     "begin",
     "compare",
-    "cli",
+    "api cli",
     "__main__",
 ]
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer.split()}
