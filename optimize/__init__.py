@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optimize.api import optimize
     from optimize.run import Run
+    from optimize.steps import count_flops, measure_latency, prune, quantize, sensitivity
 
-__all__ = ["Run", "optimize"]
+__all__ = ["Run", "count_flops", "measure_latency", "optimize", "prune", "quantize", "sensitivity"]
 __version__ = "0.4.0"
 
 if sys.argv[0] == "-m" and any(
@@ -22,7 +23,10 @@ if sys.argv[0] == "-m" and any(
     leave_current_folder()
 
 
-MODULES = {"optimize": "api", "Run": "run"}  # imported at first use: torch and ultralytics take seconds
+STEPS = "count_flops", "measure_latency", "prune", "quantize", "sensitivity"
+MODULES = {"optimize": "api", "Run": "run"} | dict.fromkeys(
+    STEPS, "steps"
+)  # imported at first use: torch and ultralytics take seconds
 
 
 def __getattr__(name: str) -> Any:

@@ -33,14 +33,14 @@ LAYERS = [  # from the ground up
     "report",
     "tracking bundle flops",
     "bound import_measurement latency_table profile_device train plan",
-    "variants remarks deployments",
+    "variants remarks deployments inputs",
     "prepare equal_time finalists",
     "pipeline forecast",
     "sweep",
     "run reproduce",
     "begin",
     "compare",
-    "api cli",
+    "api cli steps",
     "__main__",
 ]
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer.split()}
