@@ -14,8 +14,9 @@ from rich.logging import RichHandler
 
 from optimize import run
 from optimize.compose import composed, words
-from optimize.errors import InputError
+from optimize.errors import InputError, described
 from optimize.host.process import without_main
+from optimize.host.resources import cores
 from optimize.keys import listed, root
 from optimize.literal import typed
 from optimize.progress import CONSOLE
@@ -28,6 +29,12 @@ from optimize.yolo.loaded import keep
 if TYPE_CHECKING:
     from ultralytics import YOLO
 
+log = logging.getLogger(__name__)
+
+SLOW = (
+    "OMP_NUM_THREADS=1, as ultralytics sets it where it is imported first, so training takes one thread; import "
+    "optimize before ultralytics, or set OMP_NUM_THREADS."
+)
 WIDTH = 100  # characters of a line of help()
 
 Text = str | os.PathLike[str]
@@ -98,6 +105,8 @@ def optimize(model: "Text | YOLO" = "digits", **keys: Unpack[Keys]) -> Run:
     """
     if unknown := [key for key in keys if key.partition(".")[0] not in Keys.__annotations__]:
         raise InputError(unknown_key(unknown[0]))
+    if os.environ.get("OMP_NUM_THREADS") == "1" and cores() > 1:
+        log.warning(SLOW)
     with without_main():
         with collecting() as used:
             name = os.fspath(model) if isinstance(model, str | os.PathLike) else str(keep(model, _store(keys)))
@@ -128,6 +137,11 @@ def _logging(file: Path) -> Iterator[None]:
     ours.setLevel(logging.INFO)
     try:
         yield
+    except BaseException as error:
+        if written in everywhere.handlers:  # else the run has closed its log, whose hash is listed
+            trace = type(error), error, error.__traceback__
+            written.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, described(error), None, trace))
+        raise
     finally:
         everywhere.handlers[:] = before
         ours.setLevel(level)

@@ -22,7 +22,7 @@ from ultralytics import YOLO
 import optimize as package
 from helpers import ROOT, reports
 from helpers.commands import command, python_path
-from helpers.messages import like
+from helpers.messages import like, says
 from optimize import sentences
 from optimize.api import Keys, optimize
 from optimize.compose import composed, words
@@ -287,6 +287,25 @@ def test_a_loaded_model_is_optimized_twice_in_one_process(dataset, checkpoint, t
     assert first.results[0].path.stem in (first.folder / "uses.txt").read_text().split()
     assert json.loads((first.folder / ".optimize.json").read_text())["finished"]
     assert "timing 1 variants" in (second.folder / "optimize.log").read_text()
+
+
+@pytest.mark.command
+@pytest.mark.parametrize("error", [RuntimeError("no such operator"), KeyboardInterrupt()])
+def test_what_ends_a_run_is_raised_as_it_is_and_the_next_call_goes_on(
+    error, dataset, checkpoint, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.chdir(tmp_path)
+    keys = QUICK | {"data": dataset, "hydra": {"run": {"dir": "a"}}}
+    before = _state()
+    with monkeypatch.context() as patch, pytest.raises(type(error)) as raised:
+        patch.setattr("optimize.pipeline.timed", lambda *_: (_ for _ in ()).throw(error))
+        optimize(checkpoint, **keys)
+    assert raised.value is error and _state() == before
+    assert says(" ".join(error.__notes__), "while timing") and (tmp_path / "a/report.html").is_file()
+    assert f"{type(error).__name__}" in (tmp_path / "a/optimize.log").read_text()
+    caplog.clear()
+    run = optimize(checkpoint, **keys)
+    assert run.failed == () and not [line for line in caplog.messages if "mAP50-95" in line]  # validated before
 
 
 @pytest.mark.long
