@@ -123,7 +123,7 @@ def prepare(folder: Path, model: Variant, data, runtime: Runtime) -> None:
 def modules(folder: Path, *names: str) -> list[ModuleType]:
     """Modules of a bundle, apart from those of the same names in another."""
     sys.path.insert(0, str(folder))
-    for name in ("run", "model", "letterbox", "boxes", "frames", "writing", "device"):
+    for name in ("run", "model", "letterbox", "boxes", "frames", "writing", "image", "device"):
         sys.modules.pop(name, None)
     found = [import_module(name) for name in names]
     sys.path.remove(str(folder))
@@ -256,7 +256,7 @@ def fast(folder: Path, data, model: Path, imgsz: int) -> None:
     """Print what --fast-decode changes: boxes of the int8 bundle, and the metric of the float model."""
     from ultralytics import YOLO
 
-    (frames,) = modules(folder / "bundle", "frames")
+    (decoder,) = modules(folder / "bundle", "image")
     images = [str(path) for path in data.val]
     found = []
     for name, words in (("slow", []), ("fast", ["--fast-decode"])):
@@ -267,7 +267,7 @@ def fast(folder: Path, data, model: Path, imgsz: int) -> None:
         for path in images:  # as it is decoded, with its labels, for stock val
             target = folder / name / "images" / f"{Path(path).stem}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
-            image, _ = frames.open_image(path, (imgsz, imgsz) if words else None)
+            image, _ = decoder.open_image(path, (imgsz, imgsz) if words else None)
             image.save(target)
             label = Path(path.replace("/images/", "/labels/")).with_suffix(".txt")
             (folder / name / "labels").mkdir(exist_ok=True)

@@ -62,6 +62,7 @@ class Keys(TypedDict, total=False):
     metric: str
     device_profile: Text | None
     bundle: bool
+    bundle_input: str
     trust: bool
     store: Text
     tracking: str

@@ -8,6 +8,7 @@ from torch import nn
 
 from optimize.dataset import Dataset
 from optimize.errors import InputError
+from optimize.limits import Limits
 from optimize.yolo.checkpoint import channels, keypoints, names, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.tasks import BY_NAME
@@ -48,6 +49,21 @@ def check_fit(given: str, model: nn.Module, data: Dataset, called: str, fix: str
         raise InputError(
             f"{given} has kpt_shape {list(keypoints(model) or ())}, data={called} has "
             f"{list(data.keypoints or ())}; give {fix.format('keypoints')}."
+        )
+
+
+def check_frame(frame: str | None, limits: Limits, given: str, task: str) -> None:
+    """Check that whole frames are timed of models of `task`, where that is asked for; `given` names the model.
+
+    Raises:
+        InputError: they are not.
+    """
+    asked = [word for word, value in (("frame", frame), ("limits.frame_ms", limits.frame_ms)) if value is not None]
+    if asked and BY_NAME[task].bundle_head is None:
+        allowed = " and ".join(known.name for known in BY_NAME.values() if known.bundle_head)
+        raise InputError(
+            f"{asked[0]} is for {allowed} models, whose whole frames are timed, and {given} is a {task} model; leave "
+            f"{asked[0]} out."
         )
 
 

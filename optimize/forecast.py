@@ -25,7 +25,10 @@ from optimize.yolo.checkpoint import deployed, load
 
 DASH = "-"
 HEAD = "stage", "times", "found", "time", "MB"
-RIVALS, OF_ROWS = "rivals", ("timing", "profile")  # what pipeline.py records besides stages: of a run, and of each row
+RIVALS, OF_ROWS = (
+    "rivals",
+    ("timing", "start-up", "profile"),
+)  # what pipeline.py records besides stages: of a run, and of each row
 
 
 @dataclass(frozen=True)

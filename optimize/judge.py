@@ -5,11 +5,13 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from optimize.data.frames import frames_of
 from optimize.dataset import Dataset, EvaluationImages
 from optimize.errors import during
 from optimize.host.quiet import timing, working
-from optimize.measure import clock, latency, machine, validation
+from optimize.measure import clock, latency, machine, start_up, validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Detections
 from optimize.measure.disagreement import ComparedImage, Disagreement, Pair, compare
@@ -17,6 +19,7 @@ from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Open, Timing
 from optimize.measure.profile import Profile
 from optimize.measure.roofline import Machine
+from optimize.measure.start_up import StartUp
 from optimize.measure.validation import Validation
 from optimize.progress import bar
 from optimize.provenance import versions
@@ -43,6 +46,7 @@ class Judge:
         rounds, seed: of the latency benchmark.
         seconds: that the visits of one file may take in it.
         metric: the implementation that computes the accuracy, `ultralytics` or `coco`.
+        frame: width and height of the frames that are timed; None for the images as they are.
     """
 
     data: Dataset
@@ -53,6 +57,7 @@ class Judge:
     seed: int
     metric: str = ULTRALYTICS
     seconds: float = clock.LONGEST
+    frame: tuple[int, int] | None = None
 
     def runtime(self, variant: Variant) -> Runtime:
         return next(runtime for runtime in self.runtimes if runtime.info.name == variant.runtime)
@@ -64,6 +69,10 @@ class Judge:
     def count(self, variant: Variant) -> GraphCost | None:
         """The operations of `variant`, counted on its file."""
         return self.runtime(variant).count(variant)
+
+    def metadata(self, variant: Variant) -> dict[str, Any]:
+        """What `variant`'s file says of itself, as `Runtime.metadata`."""
+        return self.runtime(variant).metadata(variant.path)
 
     def open(self, variant: Variant) -> Session:
         return self.runtime(variant).open(variant, self.threads)
@@ -141,10 +150,27 @@ class Judge:
         )
 
     @timing()
-    def time(self, variants: list[Variant]) -> Timing:
-        """Latencies of built variants, interleaved, each relative to its runtime's original or else first variant."""
+    def time(self, variants: list[Variant], with_frames: bool = False) -> Timing:
+        """Latencies of built variants, interleaved, each relative to its runtime's original or else first variant.
+
+        Args:
+            variants: with distinct files.
+            with_frames: whether to time whole frames as well, for the tasks whose outputs a bundle decodes.
+        """
         subjects: list[tuple[Open, Variant]] = [(self.runtime(variant).open, variant) for variant in variants]
-        return latency.measure(subjects, self.threads, self.rounds, self.seed, seconds=self.seconds)
+        frames = frames_of(variants, self.metadata, self.data, self.frame) if with_frames else ()
+        return latency.measure(subjects, self.threads, self.rounds, self.seed, seconds=self.seconds, frames=frames)
+
+    @timing()
+    def start_up(self, variants: list[Variant]) -> tuple[StartUp | None, ...]:
+        """Time to load, time to the first result and memory of built variants; None where no bundle opens the file."""
+        device_files = [self.runtime(variant).device_file for variant in variants]
+        with bar("starting", start_up.STARTS * sum(file is not None for file in device_files)) as tick:
+            count = tick(bool)
+            return tuple(
+                start_up.measure(file, variant, self.threads, count) if file else None
+                for file, variant in zip(device_files, variants, strict=True)
+            )
 
     @timing()
     def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:

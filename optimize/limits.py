@@ -14,6 +14,7 @@ class Limits:
     flops: float | None = None
     size_mb: float | None = None
     max_class_drop: float | None = None
+    frame_ms: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):

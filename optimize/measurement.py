@@ -6,6 +6,22 @@ from optimize.input_size import StoredSize
 
 
 @dataclass(frozen=True)
+class Window:
+    """Ten seconds of calls without a pause.
+
+    Attributes:
+        seconds: at its end, since the calls began.
+        median_ms: of a call.
+        clock_mhz, temperature_c: at its end, as in `Measurement`.
+    """
+
+    seconds: float
+    median_ms: float
+    clock_mhz: float | None
+    temperature_c: float | None
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Time of one call of an artefact on another machine, batch 1, from numpy in to numpy out.
 
@@ -26,6 +42,8 @@ class Measurement:
         began: date and time, ISO 8601, with the time zone.
         versions: of python, numpy and the runtime.
         p90_ms, p99_ms: over all timed calls; None with too few calls for them, and in schema 1.
+        sustained: how its speed went over some minutes, where that was asked for.
+        input: what the graph took, `float32` or `uint8`; the latter is another file with the same outputs.
     """
 
     schema: int
@@ -52,6 +70,8 @@ class Measurement:
     versions: dict[str, str]
     p90_ms: float | None = None
     p99_ms: float | None = None
+    input: str = "float32"
+    sustained: tuple[Window, ...] = ()
 
     @property
     def artefact(self) -> tuple[str, str, str]:
@@ -59,6 +79,6 @@ class Measurement:
         return self.sha256, self.runtime, self.precision
 
     @property
-    def place(self) -> tuple[str, str, str, str, int]:
+    def place(self) -> tuple[str, str, str, str, str, int]:
         """Where: another measurement of the same artefact there takes its place."""
-        return *self.artefact, self.device, self.threads
+        return *self.artefact, self.input, self.device, self.threads

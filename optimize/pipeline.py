@@ -43,9 +43,12 @@ def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
     keep(report)
     log.info("timing %d variants on %d threads", len(report.results), plan.judge.threads)
     with during("timing"), recording("timing", len(report.results)):
-        report = timed(report, plan.judge)
+        report = timed(report, plan.judge, with_frames=True)
     keep(report)
     report = on_all_images(report, plan.judge)
+    keep(report)
+    with during("measuring start-up and memory"), recording("start-up", len(report.results)):
+        report = _started(report, plan.judge)
     keep(report)
     log.info("measuring the time by layer and the peaks of this machine")
     with during("measuring the time by layer"), recording("profile", len(report.results)):
@@ -126,8 +129,13 @@ def measure_subject(judge: Judge, subject: Subject, folder: Path | None) -> Resu
     )
 
 
-def timed(report: Report, judge: Judge) -> Report:
+def timed(report: Report, judge: Judge, with_frames: bool = False) -> Report:
     """`report` with latencies. A row that can't be timed gets none, and the others are timed again.
+
+    Args:
+        report: its rows lie where they say.
+        judge: that times them.
+        with_frames: whether to time whole frames as well.
 
     Raises:
         Untimed: the original in torch can't be timed.
@@ -136,7 +144,7 @@ def timed(report: Report, judge: Judge) -> Report:
     rows = list(range(len(results)))
     while True:
         try:
-            timing = judge.time([results[i].variant for i in rows])
+            timing = judge.time([results[i].variant for i in rows], with_frames)
             break
         except Untimed as error:
             if error.index == 0:
@@ -144,8 +152,8 @@ def timed(report: Report, judge: Judge) -> Report:
             log.exception("the others are timed again")
             variant = results[rows.pop(error.index)].variant
             failures.append(Failure(variant.name, variant.runtime, str(error)))
-    for i, latency in zip(rows, timing.latencies, strict=True):
-        results[i] = replace(results[i], latency=latency)
+    for i, latency, frame in zip(rows, timing.latencies, timing.frames, strict=True):
+        results[i] = replace(results[i], latency=latency, frame=frame)
     return replace(
         report,
         results=tuple(results),
@@ -155,6 +163,16 @@ def timed(report: Report, judge: Judge) -> Report:
         provenance=replace(report.provenance, timing=timing.host),
         alone=True,
     )
+
+
+def _started(report: Report, judge: Judge) -> Report:
+    """`report` with what a new process needs to open the file of every timed row."""
+    results, failures = list(report.results), list(report.failures)
+    rows = [i for i, result in enumerate(results) if result.latency]
+    with record_failure(failures, "start-up and memory", "every runtime"):
+        for i, start_up in zip(rows, judge.start_up([results[i].variant for i in rows]), strict=True):
+            results[i] = replace(results[i], start_up=start_up)
+    return replace(report, results=tuple(results), failures=tuple(failures))
 
 
 def _profiled(report: Report, judge: Judge) -> Report:

@@ -12,7 +12,7 @@ from torch import nn
 
 from optimize import rivals
 from optimize.bundle import make as bundle
-from optimize.checks import check_fit, check_model, check_room
+from optimize.checks import check_fit, check_frame, check_model, check_room
 from optimize.config import build, check_targets, plain, typed
 from optimize.data.digits import compose
 from optimize.data.selection import limited, separate
@@ -20,6 +20,7 @@ from optimize.dataset import Dataset, check_apart
 from optimize.deployments import allowed_ways, ways, with_deployment
 from optimize.device.device import load as load_device
 from optimize.errors import InputError, RuntimeUnavailable
+from optimize.frame.size import frame_size
 from optimize.host.resources import cores
 from optimize.input_size import Size, size
 from optimize.judge import Judge
@@ -86,10 +87,20 @@ def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
     asked, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
     usable = _usable(asked)
+    check_frame(settings.frame, limits, f"model={settings.model}", task(model))
     if settings.bundle:
-        bundle.check(f"model={settings.model}", task(model), usable)
+        bundle.check(f"model={settings.model}", task(model), usable, settings.bundle_input)
     threads = settings.threads or cores()
-    judge = Judge(data, (Torch(), *usable), settings.store, threads, settings.rounds, settings.seed, settings.metric)
+    judge = Judge(
+        data,
+        (Torch(), *usable),
+        settings.store,
+        threads,
+        settings.rounds,
+        settings.seed,
+        settings.metric,
+        frame=frame_size(settings.frame),
+    )
     pruner = config.pruner if limit is None else _without_share(config)
     pruning: Pruning = build(pruner, "pruner", data=data, original=path)
     cpu = chosen_cpu(pruning.table, device)
@@ -181,6 +192,16 @@ def _data(settings: Settings, model: nn.Module) -> Dataset:
     for warning in (*(left_out.sentence for left_out in data.left_out), *data.remarks):
         log.warning(warning)
     return data
+
+
+def dataset(config: dict[str, Any]) -> Dataset:
+    """The data set of a run with this configuration.
+
+    Raises:
+        InputError: the data or the model can't be used any more.
+    """
+    settings = settings_of(OmegaConf.create(config))
+    return _data(settings, open_model(settings.model)[1])
 
 
 def runtimes(config: dict[str, Any]) -> list[Runtime]:

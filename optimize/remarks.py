@@ -15,7 +15,7 @@ from optimize.quant.stage import PrecisionStage
 from optimize.recover.finetune import Finetune
 from optimize.recover.qat import Qat
 from optimize.runtime.session import Runtime
-from optimize.settings import Settings
+from optimize.settings import FLOAT32, Settings
 from optimize.stage import Stage
 from optimize.yolo.widths import parameters_of_yaml
 
@@ -58,6 +58,7 @@ def without_effect(
         *_recovery_without_effect(settings, recovery),
         *_no_files(runtimes, quant),
         *_rivals_without_effect(settings, recovery),
+        *_bundle_without_effect(settings),
     ]
 
 
@@ -78,6 +79,12 @@ def _recovery_without_effect(settings: Settings, recovery: Sequence[Stage]) -> l
     if for_int8 and not settings.epochs:
         sentences.append("Nothing is trained for int8 (recover=qat), since epochs=0.")
     return sentences
+
+
+def _bundle_without_effect(settings: Settings) -> list[str]:
+    if settings.bundle or settings.bundle_input == FLOAT32:
+        return []
+    return [f"bundle_input={settings.bundle_input} changes nothing, since bundle=false makes no bundle."]
 
 
 def _rivals_without_effect(settings: Settings, recovery: Sequence[Stage]) -> list[str]:

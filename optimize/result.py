@@ -9,10 +9,12 @@ from optimize.limits import Limits
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.cost import Cost
 from optimize.measure.disagreement import Disagreement
+from optimize.measure.frames import FrameTime
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.latency import Latency
 from optimize.measure.profile import Profile
 from optimize.measure.roofline import Machine
+from optimize.measure.start_up import StartUp
 from optimize.measurement import Measurement
 from optimize.precision import Precision
 from optimize.provenance import Provenance
@@ -41,6 +43,8 @@ class Result:
         whole: accuracy on all images of the report, `Provenance.whole`, where `accuracy` is on a part of them; None for
             rows that were not validated on all, and where `accuracy` is on all.
         rival: whether it is an alternative to optimizing: the original at a smaller input, or another model.
+        frame: time of a whole frame by stage; None where it was not measured, as of tasks that no bundle decodes.
+        start_up: what a new process needs to open the file; None where it was not measured, as in torch.
     """
 
     variant: Variant
@@ -57,6 +61,8 @@ class Result:
     rival: bool = False
     choice: Accuracy | None = None
     whole: Accuracy | None = None
+    frame: FrameTime | None = None
+    start_up: StartUp | None = None
 
     @property
     def path(self) -> Path:

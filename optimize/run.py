@@ -239,7 +239,7 @@ def carry_out(begun: Begun) -> Run:
     failed = [f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures]
     if settings.bundle:
         try:
-            bundle.make(measured, plan.runtimes, folder, target.name)
+            bundle.make(measured, plan.runtimes, folder, target.name, settings.bundle_input)
         except VariantFailed as error:
             failed.append(str(error))
     _close_log(folder)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.errors import InputError
+from optimize.frame.size import frame_size
 from optimize.input_size import size
 
 FEWEST = 50  # of `val_images`
+FLOAT32, UINT8 = "float32", "uint8"  # of `bundle_input`
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,13 @@ class Settings:
     selection: str = "auto"
     val_images: int | None = None
     plan: bool = False
+    frame: str | None = None
+    bundle_input: str = FLOAT32
 
     def __post_init__(self) -> None:
         if self.imgsz is not None:
             size(self.imgsz)
+        frame_size(self.frame)
         _require(
             self.prune is None or 0 <= self.prune < 1,
             f"prune={self.prune}",
@@ -56,6 +61,7 @@ class Settings:
         _require(self.tracking in ("none", "mlflow"), f"tracking={self.tracking}", "none or mlflow")
         _require(self.metric in ("ultralytics", "coco"), f"metric={self.metric}", "ultralytics or coco")
         _require(self.selection in ("auto", "val"), f"selection={self.selection}", "auto or val")
+        _require(self.bundle_input in (FLOAT32, UINT8), f"bundle_input={self.bundle_input}", f"{FLOAT32} or {UINT8}")
         _require(
             self.val_images is None or self.val_images >= FEWEST,
             f"val_images={self.val_images}",

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent / "optimize"
 LAYERS = [  # from the ground up
     "errors texts",
     "literal input_size identity limits precision runtime_info inside",
+    "frame",
     "latency_work int8_cpu",
     "settings dataset variant measurement work",  # records; what paths may be
     "config terminal stage",

@@ -80,7 +80,7 @@ def test_values_are_converted_and_checked():
         ({"flops": -4e9}, "limits.flops=-4e+09 ... more than 0 ... null"),
         ({"size_mb": float("nan")}, "limits.size_mb=nan ... more than 0 ... null"),
         ({"latency_ms": "fast"}, "limits.latency_ms=fast ... a number or null"),
-        ({"watts": 1}, "limits.watts ... flops, latency_ms, max_class_drop, max_drop, size_mb"),
+        ({"watts": 1}, "limits.watts ... flops, frame_ms, latency_ms, max_class_drop, max_drop, size_mb"),
     ],
 )
 def test_a_limit_that_is_none_is_one_sentence(given, sentence):
@@ -108,6 +108,7 @@ def test_limits_are_optional_and_the_drop_may_be_zero():
         ({"imgsz": [64, "wide"]}, "imgsz=wide ... a whole number"),
         ({"epochs": 1.5}, "epochs=1.5 ... a whole number"),
         ({"epochs": -1}, "epochs=-1 ... 0 or more"),
+        ({"frame": "0x0"}, "frame=0x0 ... width x height in pixels ... frame=1920x1080 ... null"),
         ({"batch": 0}, "batch=0 ... 1 or more"),
         ({"rounds": 3}, "rounds=3 ... 12 or more"),
         ({"threads": 0}, "threads=0 ... 1 or more"),

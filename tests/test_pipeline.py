@@ -64,6 +64,7 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
         assert digest(Path(row["variant"]["path"])) == row["sha256"]
         assert row["accuracy"]["images"] == len(row["accuracy"]["folds"]) == 8
         assert row["latency"]["runs"] == 12  # one call a round, as in conftest
+        assert row["frame"]["runs"] == 12 and (row["frame"]["width"], row["frame"]["height"]) == (64, 64)
         assert row["macs"] * 2 == row["flops"] == row["float_ops"] + row["int_ops"]
     original, pruned = rows["torch", "original"], rows["torch", "pruned"]
     assert 0.29 <= 1 - pruned["flops"] / original["flops"] <= 0.31
@@ -72,7 +73,7 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
         assert row["int8_share"] > 0.9 if name.endswith("int8") else row["int8_share"] == 0, (runtime, name)
     assert rows["onnxruntime", "int8"]["size_bytes"] < 0.4 * rows["onnxruntime", "original"]["size_bytes"]
     named = re.findall(r"\| pruned\+int8 (\(best\) )?\|", (folder / "report.md").read_text())
-    assert len(named) == 6  # two runtimes in each of three tables
+    assert len(named) == 8  # two runtimes in each of four tables
     assert all((row["profile"] is None) == (row["variant"]["runtime"] == "torch") for row in rows.values())
     assert results["machine"]["peaks"].keys() == {"onnxruntime", "openvino"}
     assert results["blocks"]["model.2"] == "C2f" and len(results["blocks"]) == 23

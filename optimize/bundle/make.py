@@ -4,14 +4,18 @@ import json
 import logging
 import shutil
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from optimize.bundle.uint8 import write_for_camera
 from optimize.errors import InputError, VariantFailed
-from optimize.measure import clock
+from optimize.frame import boxes, image, letterbox
+from optimize.frame.settings import settings
+from optimize.measure import clock, sustained
 from optimize.result import Report, Result
 from optimize.runtime.session import Runtime
+from optimize.settings import FLOAT32, UINT8
+from optimize.store.apply import digest
 from optimize.store.manifest import placing, remove
 from optimize.texts import mapped, markdown, shown
 from optimize.verdict.plain import called
@@ -21,18 +25,14 @@ from optimize.yolo.tasks import BY_NAME, TASKS
 log = logging.getLogger(__name__)
 
 FILES = Path(__file__).parent / "files"
-RUN = "run.py", "frames.py", "letterbox.py", "boxes.py", "writing.py"
 SCRIPTS = (
-    *(FILES / name for name in (*RUN, "bench.py", "model.py")),
-    Path(clock.__file__),
+    *(FILES / name for name in ("run.py", "frames.py", "writing.py", "bench.py", "model.py")),
+    *(Path(str(module.__file__)) for module in (image, letterbox, boxes, clock, sustained)),
 )  # beside the runtime's own device.py
-# As ultralytics' predict has them.
-NMS = {"confidence": 0.25, "iou": 0.7, "max_detections": 300}
-LETTERBOX = {"grey": 114}
 
 
-def check(given: str, task: str, runtimes: Sequence[Runtime]) -> None:
-    """Whether a model of `task` that is exported to `runtimes` can be bundled.
+def check(given: str, task: str, runtimes: Sequence[Runtime], takes: str = FLOAT32) -> None:
+    """Whether a model of `task` that is exported to `runtimes` can be bundled, with a graph that takes `takes`.
 
     Raises:
         InputError: it can't; `given` is how the user named the model.
@@ -48,9 +48,16 @@ def check(given: str, task: str, runtimes: Sequence[Runtime]) -> None:
             "bundle=true needs a runtime whose files can be copied to a device, e.g. runtime=[onnxruntime]; none of "
             f"runtime=[{','.join(runtime.info.name for runtime in runtimes)}] is one; name one."
         )
+    if takes == UINT8 and not any(runtime.uint8_inputs for runtime in runtimes):
+        raise InputError(
+            f"bundle_input={UINT8} is for onnxruntime and openvino; none of "
+            f"runtime=[{','.join(runtime.info.name for runtime in runtimes)}] is one; name one, or leave it out."
+        )
 
 
-def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | None = None) -> Path:
+def make(
+    report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | None = None, takes: str = FLOAT32
+) -> Path:
     """Write `folder`/bundle, whole or not at all.
 
     Args:
@@ -58,12 +65,14 @@ def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | N
         runtimes: that it exported to.
         folder: of the run.
         run: name of that folder after the run has ended; by default its current name.
+        takes: what the bundle's graph takes, FLOAT32 or UINT8.
 
     Raises:
-        VariantFailed: no exported variant can be bundled.
+        VariantFailed: no exported variant can be bundled, or its graph can't take `takes`.
         InputError: the bundle in `folder` has a file that was changed since an earlier call wrote it.
     """
-    device_files = {runtime.info.name: runtime.device_file for runtime in runtimes if runtime.device_file}
+    able = [runtime for runtime in runtimes if takes == FLOAT32 or runtime.uint8_inputs]
+    device_files = {runtime.info.name: runtime.device_file for runtime in able if runtime.device_file}
     row = pick_row(report, device_files)
     runtime = next(runtime for runtime in runtimes if runtime.info.name == row.variant.runtime)
     artefact = row.variant.path
@@ -75,7 +84,11 @@ def make(report: Report, runtimes: Sequence[Runtime], folder: Path, run: str | N
         for script in SCRIPTS:
             shutil.copyfile(script, partial / script.name)
         shutil.copyfile(device_files[row.variant.runtime], partial / "device.py")
-        (shutil.copytree if artefact.is_dir() else shutil.copy2)(artefact, partial / artefact.name)
+        if takes == UINT8:
+            write_for_camera(row.variant, runtime, partial / artefact.name)
+        else:
+            (shutil.copytree if artefact.is_dir() else shutil.copy2)(artefact, partial / artefact.name)
+        about |= {"input": takes, "sha256": digest(partial / artefact.name)}
         (partial / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         (partial / "labels.txt").write_text("".join(f"{shown(name)}\n" for name in about["names"]), encoding="utf-8")
         told = about | {"package": runtime.info.package, "verdict": _verdict(row, report)}
@@ -102,7 +115,7 @@ def pick_row(report: Report, runtimes: Collection[str]) -> Result:
 
 
 def describe_bundle(row: Result, report: Report, runtime: Runtime, run: str) -> dict[str, Any]:
-    """The content of bundle.json."""
+    """The content of bundle.json, without what depends on the file in the bundle."""
     variant = row.variant
     inside, package = runtime.metadata(variant.path), runtime.info.package
     version = report.provenance.versions.get(package, "")  # it may have been installed by a package of another name
@@ -119,12 +132,8 @@ def describe_bundle(row: Result, report: Report, runtime: Runtime, run: str) -> 
         "made_with": f"{package} {version}".strip(),
         "precision": variant.precision,
         "artefact": variant.path.name,
-        "sha256": row.sha256,
-        "imgsz": asdict(variant.imgsz),
-        "head": task.bundle_head(inside),
-        "letterbox": LETTERBOX if task.letterbox else None,
-        "nms": NMS,
-        "names": [inside["names"][i] for i in sorted(inside["names"])],
+        "row_sha256": row.sha256,
+        **settings(variant.imgsz, task.bundle_head(inside), task.letterbox, inside["names"]),
     }
 
 

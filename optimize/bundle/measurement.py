@@ -12,6 +12,7 @@ from optimize.texts import CONTROL
 
 SCHEMA, EARLIER = 2, 1
 MOST, LONGEST = 2**20, 1000  # bytes of the file, characters of a text in it
+WINDOWS = 10_000  # of a sustained run, at most
 PLACE = 2**31  # of a count or a time, at most
 
 
@@ -49,7 +50,10 @@ def _texts(found: Measurement) -> list[str]:
 
 
 def _possible(found: Measurement) -> bool:
-    told = [value for value in (*found.clock_mhz, *found.temperature_c) if value is not None]
+    windows = found.sustained
+    states = (value for window in windows for value in (window.clock_mhz, window.temperature_c))
+    told = [value for value in (*found.clock_mhz, *found.temperature_c, *states) if value is not None]
+    told += [value for window in windows for value in (window.seconds, window.median_ms)]
     tail = [value for value in (found.p90_ms, found.p99_ms) if value is not None]
     times = [found.q1_ms, found.median_ms, found.q3_ms, *tail]
     return (
@@ -63,5 +67,7 @@ def _possible(found: Measurement) -> bool:
         )
         and all(abs(value) < PLACE for value in (times[-1], found.noise, found.noise_spread, *told))
         and found.q1_ms >= 1e-9
+        and all(window.median_ms >= 1e-9 and window.seconds > 0 for window in windows)
+        and len(windows) <= WINDOWS
         and found.device.strip() != ""
     )

@@ -38,10 +38,13 @@ class Opened:
     Attributes:
         call: runs it once; the argument says whether this call is timed.
         finish: called after the last call; what it returns must be picklable.
+        frame: takes the frame of this number through all its stages, of which the call is one, and returns the seconds
+            of each.
     """
 
     call: Callable[[bool], object]
     finish: Callable[[], Any]
+    frame: Callable[[int], Sequence[float]] = lambda number: ()
 
 
 Opener = Callable[[], Opened]  # called in the new process, so it must be picklable
@@ -73,13 +76,17 @@ class Worker:
 
     def visit(self, warm: int, timed: int) -> list[float]:
         """Milliseconds of `timed` calls behind `warm` untimed ones."""
-        return self._ask((warm, timed))
+        return self._ask(("visit", warm, timed))
+
+    def frames(self, first: int, count: int) -> np.ndarray:
+        """Milliseconds (count, 1 + stages) of frames from number `first` on, each time the whole frame first."""
+        return self._ask(("frames", first, count))
 
     def finish(self) -> Any:
         """What `Opened.finish` returns; there are no visits after it."""
         return self._ask(None)
 
-    def _ask(self, request: tuple[int, int] | None) -> Any:
+    def _ask(self, request: tuple[str, int, int] | None) -> Any:
         with suppress(OSError):  # it has ended; then nothing comes back, which tells why
             self._line.send(request)
         return self._receive()
@@ -127,7 +134,8 @@ def _serve(opener: Opener, line: "Connection[Any, Any]") -> None:
             opened = opener()
             line.send((True, warm_up(opened.call)))
             while (request := line.recv()) is not None:
-                line.send((True, visit(opened.call, *request)))
+                work, *counts = request
+                line.send((True, visit(opened.call, *counts) if work == "visit" else frames(opened.frame, *counts)))
             line.send((True, opened.finish()))
         except (Exception, SystemExit) as error:  # runtimes raise anything
             line.send((False, str(error)))
@@ -159,6 +167,17 @@ def visit(call: Callable[[bool], object], warm: int, timed: int, *, told: bool =
     return times
 
 
+def frames(frame: Callable[[int], Sequence[float]], first: int, count: int) -> np.ndarray:
+    """Milliseconds (count, 1 + stages) of frames from number `first` on, behind an untimed one."""
+    frame(first)
+    times = []
+    for number in range(first, first + count):
+        start = perf_counter()
+        stages = frame(number)
+        times.append([perf_counter() - start, *stages])
+    return 1e3 * np.array(times)
+
+
 def length(milliseconds: float, rounds: int, timed: int = TIMED, seconds: float = LONGEST) -> tuple[int, int]:
     """Untimed and timed calls of each of `rounds` visits to a file whose call takes so long: at least one of each.
 
@@ -170,7 +189,11 @@ def length(milliseconds: float, rounds: int, timed: int = TIMED, seconds: float 
 
 
 def in_turns(
-    workers: Sequence[Worker], lengths: Sequence[tuple[int, int]], rounds: Iterable[int], seed: int
+    workers: Sequence[Worker],
+    lengths: Sequence[tuple[int, int]],
+    rounds: Iterable[int],
+    seed: int,
+    after: Callable[[int, int], object] = lambda number, i: None,
 ) -> list[np.ndarray]:
     """Milliseconds (rounds, timed calls of a visit) of each file, visited in random order in every round.
 
@@ -179,11 +202,13 @@ def in_turns(
         lengths: untimed and timed calls of a visit to each file, see `length`.
         rounds: one item for each visit to all files; it may show the progress.
         seed: of the order.
+        after: called after each visit with the item of `rounds` and the index of the file.
     """
     order, times = Random(seed), [list[list[float]]() for _ in workers]
-    for _ in rounds:
+    for number in rounds:
         for i in order.sample(range(len(workers)), len(workers)):
             times[i].append(workers[i].visit(*lengths[i]))
+            after(number, i)
     return [np.array(visits) for visits in times]
 
 

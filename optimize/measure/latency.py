@@ -1,10 +1,11 @@
 """Latency of variants: each file alone in a process of its own, all visited in turns, with ratios paired by round.
 
-`clock` tells how. One file is opened twice (A/A check): the difference of its two times is the noise.
+`clock` tells how. One file is opened twice (A/A check): the difference of its two times is the noise. Between the
+visits each file takes whole frames, where there are some, see `frames`.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +16,8 @@ from optimize.errors import MeasurementError
 from optimize.host.state import HostState, host_state
 from optimize.measure import clock
 from optimize.measure.clock import Opened, Opener
-from optimize.measure.groups import groups, opening
+from optimize.measure.frames import Frames, FrameTime, frame_call, frame_time, per_visit
+from optimize.measure.groups import Group, groups, opening
 from optimize.progress import steps
 from optimize.variant import Variant
 
@@ -77,8 +79,9 @@ class Latency:
 class Timing:
     """All latencies of one benchmark, in the order asked for, and its noise.
 
-    `noise` is the A/A result: how far the median paired ratio of one artefact opened twice lies from 1;
-    `noise_spread` is half the distance of the quartiles of those ratios; `host` the machine's state before and after.
+    `noise` is the A/A result: how far the median paired ratio of one artefact opened twice lies from 1; `noise_spread`
+    is half the distance of the quartiles of those ratios; `host` the machine's state before and after. `frames` are the
+    times of whole frames, None for a variant that took none.
     """
 
     latencies: tuple[Latency, ...]
@@ -86,6 +89,7 @@ class Timing:
     noise_spread: float
     rounds: int
     host: tuple[HostState, HostState] | None = None
+    frames: tuple[FrameTime | None, ...] = ()
 
 
 class Untimed(MeasurementError):
@@ -110,6 +114,7 @@ def measure(
     seed: int,
     references: list[int] | None = None,
     seconds: float = clock.LONGEST,
+    frames: Sequence[Frames | None] = (),
 ) -> Timing:
     """Time each `(open, variant)`; `open(variant, threads)` gives a `Session`.
 
@@ -122,26 +127,26 @@ def measure(
         references: for each subject the index of the subject that it is compared with; by default the original in
             float32 in the same runtime, or the first subject in that runtime if the original is not timed.
         seconds: that the visits of one subject may take.
+        frames: for each subject the frames that it takes as well, None for none; by default none for all.
 
     Raises:
         Untimed: one of them can't be opened or called.
     """
     own = references or [_reference(variant, [v for _, v in subjects]) for _, variant in subjects]
-    openers = [opener(open_, variant, threads, seed) for open_, variant in subjects]
-    latencies, noises = dict[int, Latency](), list[tuple[float, float, float]]()
+    each = frames or [None] * len(subjects)
+    openers = [opener(open_, variant, threads, seed, one) for (open_, variant), one in zip(subjects, each, strict=True)]
+    latencies, noises, taken = dict[int, Latency](), list[tuple[float, float, float]](), dict[int, FrameTime]()
     states = list[tuple[HostState, HostState]]()
     try:
-        for workers, wanted in groups(openers, own):
-            last = wanted[-1]
-            lengths = {i: clock.length(worker.milliseconds, rounds, seconds=seconds) for i, worker in workers.items()}
+        for group in groups(openers, own):
+            last = group.wanted[-1]
             with clock.worker(openers[last], last) as twin:
-                visited, visits = [*workers.values(), twin], [*lengths.values(), lengths[last]]
                 before = host_state()  # loading may use more threads, and a quota may stop it without harm
-                *times, again = clock.in_turns(visited, visits, steps("timing", rounds), seed)
+                (*times, again), own_frames = _visited(group, twin, rounds, seed, seconds, each)
                 states.append((before, host_state()))
-                by_subject = dict(zip(workers, at_one_speed(times), strict=True))
-                for i in wanted:
-                    latencies[i] = _latency(by_subject[i], by_subject[own[i]], threads, *workers[i].finish())
+                by_subject, taken = dict(zip(group.workers, times, strict=True)), taken | own_frames
+                for i in group.wanted:
+                    latencies[i] = _latency(by_subject[i], by_subject[own[i]], threads, *group.workers[i].finish())
             noises.append(clock.ratios(again, by_subject[last]))
     except clock.Stopped as error:
         variant = subjects[error.index][1]
@@ -152,11 +157,40 @@ def measure(
         noise_spread=max(high - low for low, _, high in noises) / 2,
         rounds=rounds,
         host=_before_and_after(states),
+        frames=tuple(taken.get(i) for i in range(len(subjects))),
     )
 
 
+def _visited(
+    group: Group, twin: clock.Worker, rounds: int, seed: int, seconds: float, frames: Sequence[Frames | None]
+) -> tuple[list[np.ndarray], dict[int, FrameTime]]:
+    """All visits to a group, at one speed of the machine.
+
+    Returns milliseconds (rounds, calls) of each file and of the twin of the last, and by index the times of frames.
+    """
+    workers = [*group.workers.values(), twin]
+    lengths = [clock.length(worker.milliseconds, rounds, seconds=seconds) for worker in group.workers.values()]
+    used = {place: frames[i] for place, i in enumerate(group.workers) if i in group.wanted and frames[i]}
+    count = per_visit(max(worker.milliseconds for worker in workers), rounds)
+    visits: dict[int, list[np.ndarray]] = {place: [] for place in used}
+
+    def take_frames(number: int, place: int) -> None:
+        if place in used:
+            visits[place].append(workers[place].frames(number * count, count))
+
+    times = clock.in_turns(workers, [*lengths, lengths[-1]], steps("timing", rounds), seed, take_frames)
+    speed, indices = speeds(times), list(group.workers)
+    taken = {indices[place]: frame_time(visits[place], speed, own.size) for place, own in used.items() if own}
+    return [one * speed[:, None] for one in times], taken
+
+
 def at_one_speed(times: list[np.ndarray]) -> list[np.ndarray]:
-    """Times of all files, (rounds, calls) each, with every round brought to the machine's median speed.
+    """Times of all files, (rounds, calls) each, with every round brought to the machine's median speed."""
+    return [one * speeds(times)[:, None] for one in times]
+
+
+def speeds(times: list[np.ndarray]) -> np.ndarray:
+    """For each round the factor that brings its times to the machine's median speed.
 
     A machine that others share is now fast and now slow, for seconds or minutes. The median over all calls of one file
     may then fall into a slow time and that of another into a fast one, so that medians contradict the paired ratios.
@@ -164,7 +198,8 @@ def at_one_speed(times: list[np.ndarray]) -> list[np.ndarray]:
     """
     medians = np.array([np.median(one, axis=1) for one in times])
     level = np.exp(np.log(medians).mean(axis=0))
-    return [one * (np.median(level) / level)[:, None] for one in times]
+    factors: np.ndarray = np.median(level) / level
+    return factors
 
 
 def _before_and_after(states: list[tuple[HostState, HostState]]) -> tuple[HostState, HostState]:
@@ -176,18 +211,22 @@ def _before_and_after(states: list[tuple[HostState, HostState]]) -> tuple[HostSt
     return first, replace(last, throttled_s=first.throttled_s + stopped)
 
 
-def opener(open_: Open, variant: Variant, threads: int, seed: int) -> Opener:
-    """What opens a variant for `clock.worker`, to be called with an image of noise."""
-    return partial(_open, open_, variant, threads, seed, os.getpid())
+def opener(open_: Open, variant: Variant, threads: int, seed: int, frames: Frames | None = None) -> Opener:
+    """What opens a variant for `clock.worker`, to be called with an image of noise, and with frames if there are."""
+    return partial(_open, open_, variant, threads, seed, os.getpid(), frames)
 
 
-def _open(open_: Open, variant: Variant, threads: int, seed: int, parent: int) -> Opened:
+def _open(open_: Open, variant: Variant, threads: int, seed: int, parent: int, frames: Frames | None) -> Opened:
     """Open a variant in a process of its own, which ends with the process `parent`."""
     image = np.random.default_rng(seed).random((1, 3, variant.imgsz.height, variant.imgsz.width), dtype=np.float32)
     with opening(parent):
         session = open_(variant, threads)
         session(image)
-    return Opened(lambda timed: session(image), lambda: (session.device, session.arithmetic, session.int8_ops))
+    return Opened(
+        lambda timed: session(image),
+        lambda: (session.device, session.arithmetic, session.int8_ops),
+        *([frame_call(session, frames, threads)] if frames else []),
+    )
 
 
 def _reference(variant: Variant, variants: list[Variant]) -> int:

@@ -11,6 +11,13 @@ async function draw(name) {
 }
 window.drawn = Promise.all(Object.keys(charts).map(draw));
 
+for (const choice of document.querySelectorAll("select[data-swap]")) {
+  choice.addEventListener("change", () => {
+    for (const { value } of choice.options) document.getElementById(value).closest("figure").hidden = value !== choice.value;
+    window.dispatchEvent(new Event("resize")); // a chart that was hidden has no width yet
+  });
+}
+
 const number = (text) => parseFloat(text.replace("−", "-"));
 
 function compare(a, b, sign) {

@@ -58,6 +58,8 @@ def _charts(report: Report) -> dict[str, dict[str, Any]]:
     fronts = {"flops": front.against_flops(points)}
     if any(result.latency for result in report.results):
         fronts["latency"] = front.against_latency(points)
+    if any(result.frame for result in report.results):
+        fronts["frame"] = front.against_frame(points)
     charts: dict[str, altair.TopLevelMixin] = {}
     if blocks.pairs(report):
         charts["block-flops"] = blocks.flops(report)

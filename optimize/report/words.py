@@ -1,6 +1,7 @@
 """Cells and sentences of the report, which the page, the terminal and report.md share."""
 
 from optimize.measure.accuracy import ENOUGH, Accuracy
+from optimize.report.sections import frames
 from optimize.report.sections.section import DASH
 from optimize.result import Report, Result
 from optimize.verdict.optimism import of_report
@@ -9,13 +10,17 @@ from optimize.verdict.verdict import decide
 from optimize.work import Pruned
 from optimize.yolo.tasks import BY_NAME
 
+FRAME = "frame ms"  # a column of reports that have whole frames
+
 
 def columns(report: Report) -> tuple[str, ...]:
     """The table's head, which names the first two metrics of the task."""
     main, second, *_ = report.results[0].accuracy.metrics
     return (
         *("variant", "runtime", "arithmetic", "GFLOPs", "FLOPs", "in int8", "params M", "MB"),
-        *(main, "points", second, "median ms", "p90 ms", "p99 ms", "faster"),
+        *(main, "points", second, "median ms"),
+        *([FRAME] if any(row.frame for row in report.results) else []),
+        *("p90 ms", "p99 ms", "faster"),
     )
 
 
@@ -72,6 +77,7 @@ def cells(result: Result, report: Report) -> tuple[str, ...]:
         DASH if itself else change(points(result, report)),
         f"{second:.4f}",
         _milliseconds(time.median_ms if time else None),
+        *([_milliseconds(result.frame.total.median_ms if result.frame else None)] if FRAME in columns(report) else []),
         *(_milliseconds(tail) for tail in ((time.p90_ms, time.p99_ms) if time else (None, None))),
         _faster(result, report),
     )
@@ -118,6 +124,7 @@ def method(report: Report) -> list[str]:
         f"{source.imgsz} px unless the variant's name gives another size, {_clock(report)}; "
         "`arithmetic` is read back from the runtime; `faster` is the median [quartiles] of the paired ratios to the "
         "original in fp32 in the same runtime.",
+        *frames.sentences(report),
         *(left_out.sentence for left_out in report.left_out),
         _noise(report),
         *_relative(report),

@@ -124,6 +124,11 @@ class Runtime(Protocol):
         """The function that writes an exported float32 file in `precision`; else the reason why none can, in words."""
         ...
 
+    @property
+    def uint8_inputs(self) -> Sequence[Writer]:
+        """Functions that write a deployed file for (1, H, W, 3) uint8 BGR, the fastest first; empty where none can."""
+        ...
+
     def int8_recipes(self, cpu: Int8Cpu) -> Sequence[Recipe]:
         """The int8 recipes of this runtime, the default for `cpu` first; empty where it has no int8."""
         ...

@@ -78,7 +78,7 @@ def _timed(reports: dict[int, Report]) -> dict[int, Report]:
         alike[report.provenance.threads, config["rounds"], config["seed"]].append(number)
     for numbers in alike.values():
         own = [reports[number] for number in numbers]
-        done |= zip(numbers, timed(own), strict=True)
+        done |= zip(numbers, timed(own, with_frames=True), strict=True)
     return done
 
 

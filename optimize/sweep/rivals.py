@@ -74,7 +74,7 @@ def _added(report: Report, rows: Sequence[Result]) -> Report:
                 new += missing_rows(sought, plan, search_judge(plan), measure, (*report.results, *new))
         if new:
             originals = [row for row in report.results if row.variant.name == "original"]
-            (again,) = timed([replace(report, results=(*originals, *rows, *new))])
+            (again,) = timed([replace(report, results=(*originals, *rows, *new))], with_frames=True)
             failures += again.failures[len(report.failures) :]
             for row in again.results[-len(new) :]:
                 report = replace(report, results=placed(report.results, _at_speed(row, again, report)))
@@ -85,8 +85,9 @@ def _at_speed(row: Result, now: Report, then: Report) -> Result:
     """`row`, timed `now`, with the times that it takes at the speed that its original had `then`."""
     own, before = (original(report, row.variant.runtime) for report in (now, then))
     if row.latency is None or own is None or before is None:
-        return replace(row, latency=None)
-    return replace(row, latency=row.latency.scaled(before.time.median_ms / own.time.median_ms))
+        return replace(row, latency=None, frame=None)
+    factor = before.time.median_ms / own.time.median_ms
+    return replace(row, latency=row.latency.scaled(factor), frame=row.frame.scaled(factor) if row.frame else None)
 
 
 def _time(row: Result) -> float:

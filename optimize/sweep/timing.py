@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from optimize.data.frames import frames_of
+from optimize.dataset import Dataset
+from optimize.frame.size import frame_size
 from optimize.host import quiet
 from optimize.input_size import Size
 from optimize.measure import latency
+from optimize.measure.frames import Frames, FrameTime
 from optimize.measure.latency import Latency, Timing, Untimed
-from optimize.prepare import runtimes
+from optimize.prepare import dataset, runtimes
 from optimize.result import Failure, Report, Result
 from optimize.runtime.session import Runtime
 from optimize.yolo.checkpoint import trusted
@@ -33,21 +37,39 @@ class Pair(NamedTuple):
     reference: Artefact
 
 
-def timed(reports: Sequence[Report]) -> list[Report]:
+def timed(reports: Sequence[Report], with_frames: bool = False) -> list[Report]:
     """`reports` with a latency in each row that can be timed.
 
     Rows of several jobs that are the same artefact, compared with the same original, are timed once, all in turns.
 
     Args:
         reports: of jobs with the same threads, rounds and seed; their artefacts lie where they say.
+        with_frames: whether to time whole frames as well.
     """
     configs = [report.provenance.config for report in reports]
     known = {runtime.info.name: runtime for config in configs for runtime in runtimes(config)}
     with trusted(any(config["trust"] for config in configs)):
-        return _timed(reports, known)
+        return _timed(reports, known, _frames(reports, known) if with_frames else {})
 
 
-def _timed(reports: Sequence[Report], known: dict[str, Runtime]) -> list[Report]:
+def _frames(reports: Sequence[Report], known: dict[str, Runtime]) -> dict[Artefact, Frames | None]:
+    """The frames of every row; of an artefact that several jobs have those of the last."""
+    data: dict[str, Dataset] = {}
+    frames: dict[Artefact, Frames | None] = {}
+    for report in reports:
+        config = report.provenance.config
+        source = str([config.get(key) for key in ("model", "data", "selection", "val_images")])
+        if source not in data:
+            data[source] = dataset(config)
+        variants = [row.variant for row in report.results]
+        sought = frames_of(
+            variants, lambda one: known[one.runtime].metadata(one.path), data[source], frame_size(config.get("frame"))
+        )
+        frames |= zip(map(_artefact, report.results), sought, strict=True)
+    return frames
+
+
+def _timed(reports: Sequence[Report], known: dict[str, Runtime], frames: dict[Artefact, Frames | None]) -> list[Report]:
     threads, rounds, seed = _settings(reports[0])
     broken: dict[Artefact, str] = {}
     while True:
@@ -57,12 +79,19 @@ def _timed(reports: Sequence[Report], known: dict[str, Runtime]) -> list[Report]
         own = [pairs.index(Pair(pair.reference, pair.reference)) for pair in pairs]
         try:
             with quiet.timing():
-                timing = latency.measure([subject[pair.artefact] for pair in pairs], threads, rounds, seed, own)
+                timing = latency.measure(
+                    [subject[pair.artefact] for pair in pairs],
+                    threads,
+                    rounds,
+                    seed,
+                    own,
+                    frames=[frames.get(pair.artefact) for pair in pairs],
+                )
         except Untimed as error:
             log.exception("the others are timed again")
             broken[pairs[error.index].artefact] = str(error)
             continue
-        found = dict(zip(pairs, timing.latencies, strict=True))
+        found = dict(zip(pairs, zip(timing.latencies, timing.frames, strict=True), strict=True))
         return [_with(report, found, timing, broken) for report in reports]
 
 
@@ -86,9 +115,16 @@ def _pairs(report: Report, broken: dict[Artefact, str]) -> dict[int, Pair]:
     return pairs
 
 
-def _with(report: Report, found: dict[Pair, Latency], timing: Timing, broken: dict[Artefact, str]) -> Report:
-    pairs = _pairs(report, broken)
-    results = [replace(row, latency=found[pairs[i]] if i in pairs else None) for i, row in enumerate(report.results)]
+def _with(
+    report: Report,
+    found: dict[Pair, tuple[Latency, FrameTime | None]],
+    timing: Timing,
+    broken: dict[Artefact, str],
+) -> Report:
+    pairs, results = _pairs(report, broken), []
+    for i, row in enumerate(report.results):
+        time, frame = found[pairs[i]] if i in pairs else (None, None)
+        results.append(replace(row, latency=time, frame=frame))
     failures = [
         Failure(row.variant.name, row.variant.runtime, broken[_artefact(row)])
         for row in report.results

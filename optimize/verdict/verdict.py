@@ -179,6 +179,7 @@ def _misses(row: Result, report: Report, limits: Limits) -> tuple[Miss, ...]:
             found.append(Miss(reason, (worst.points - most) / (most or 1)))
     measured: dict[str, tuple[float | None, str, float]] = {
         "latency_ms": (row.latency.median_ms if row.latency else None, "ms", 1),
+        "frame_ms": (row.frame.total.median_ms if row.frame else None, "ms for a frame", 1),
         "flops": (row.flops, "GFLOPs", 1e9),
         "size_mb": (row.size_bytes / 1e6, "MB", 1),
     }
@@ -187,7 +188,7 @@ def _misses(row: Result, report: Report, limits: Limits) -> tuple[Miss, ...]:
         if limit is None:
             continue
         if value is None:
-            found.append(Miss(f"time not measured, {limit:g} ms allowed", inf))
+            found.append(Miss(f"time not measured, {limit:g} {unit} allowed", inf))
         elif value > limit:
             found.append(Miss(f"{value / scale:.4g} {unit} instead of {limit / scale:g} {unit}", value / limit - 1))
     return tuple(found)

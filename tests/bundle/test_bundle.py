@@ -86,13 +86,15 @@ KINDS = [
     for kind in HEADS
     for why in [kind in MOBILE and MOBILE[kind].unavailable()]
 ] + [pytest.param("yolov8n", True, id="yolov8n, OpenCV")]
+TAKES = [pytest.param(*kind.values, "float32", marks=kind.marks, id=kind.id) for kind in KINDS]
+TAKES += [pytest.param(kind, opencv, "uint8") for kind, opencv in (("yolov8n", True), ("openvino", False))]
 
 
 @pytest.mark.command
-@pytest.mark.parametrize("kind, opencv", KINDS)
-def test_a_bundle_finds_what_ultralytics_finds(kind, opencv, images, tmp_path):
+@pytest.mark.parametrize("kind, opencv, takes", TAKES)
+def test_a_bundle_finds_what_ultralytics_finds(kind, opencv, takes, images, tmp_path):
     artefact, runtime, precision, task = exported(kind, tmp_path)
-    bundle = bundled(one_row(artefact, runtime, precision, task), tmp_path)
+    bundle = make.make(one_row(artefact, runtime, precision, task), tuple(ALL.values()), tmp_path, takes=takes)
     assert json.loads((bundle / "bundle.json").read_text())["head"] == HEADS[kind]
     packages = ("numpy", "pillow", "onnxruntime", "opencv-python") if opencv else None
     words = "--confidence", str(CONFIDENCE), "--save"

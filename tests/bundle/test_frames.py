@@ -25,7 +25,7 @@ def test_an_image_is_read_upright_in_colour_and_with_the_upper_bits(module, tmp_
     Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
     for name in ("turned", "grey", "clear", "deep"):
         path = tmp_path / f"{name}.png"
-        image, size = module("frames").open_image(path)
+        image, size = module("image").open_image(path)
         assert (np.asarray(image) == cv2.imread(str(path))[..., ::-1]).all(), name
         assert size == image.size
 
@@ -37,7 +37,7 @@ def test_a_fast_decode_leaves_what_the_network_gets_and_tells_the_whole_size(mod
     for exif, size in ((Image.Exif(), (400, 300)), (turned, (300, 400))):
         picture.save(tmp_path / "a.jpg", exif=exif)
         for side, part in ((64, 4), (100, 4), (101, 2), (200, 2), (400, 1)):
-            image, whole = module("frames").open_image(tmp_path / "a.jpg", (side, side))
+            image, whole = module("image").open_image(tmp_path / "a.jpg", (side, side))
             assert (image.size, whole) == (tuple(length // part for length in size), size)
 
 
@@ -182,6 +182,7 @@ def test_a_camera_stands_alone(module, monkeypatch, tmp_path):
 
 
 ABOUT = {
+    "input": "float32",
     "imgsz": {"height": 64, "width": 64},
     "letterbox": {"grey": 114},
     "nms": {"confidence": 0.25, "iou": 0.7, "max_detections": 300},
@@ -234,3 +235,13 @@ def test_a_video_is_saved_with_its_boxes_and_its_length(module, tmp_path, video)
     capture = cv2.VideoCapture(str(out / "clip.mp4"))
     assert (capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)) == (10, 30)
     assert capture.read()[1].shape == (64, 96, 3)
+
+
+def test_classes_are_named_or_numbered_and_others_are_one_sentence(module):
+    numbers = module("run").class_numbers
+    assert numbers(None, ["car", "bus"]) is None
+    assert numbers("bus, 0", ["car", "bus"]) == [1, 0]
+    assert numbers("1", ["car", "bus", "1"]) == [2]  # a name goes before a number
+    with pytest.raises(SystemExit) as ended:
+        numbers("car,bike", ["car", "bus"])
+    assert str(ended.value) == "error: --classes bike is none of car, bus; give names or numbers of these."

@@ -68,7 +68,8 @@ def test_a_bundle_measured_without_this_package_comes_back(runtime, weights, tmp
     with placing(run) as partial:
         results.write(report, partial / "results.json")
     bundle = bundled(report, run)
-    words = "--device", "a  board | of mine", "--threads", "1", "--rounds", "12"
+    sustained = ("--minutes", "0.01") if runtime == OnnxRuntime() else ()
+    words = "--device", "a  board | of mine", "--threads", "1", "--rounds", "12", *sustained
     done = start(bundle / "bench.py", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].endswith(f"import_measurement runs/{run.name} measurement.json")
@@ -81,6 +82,11 @@ def test_a_bundle_measured_without_this_package_comes_back(runtime, weights, tmp
     assert runtime.open(report.results[1].variant, 1).arithmetic == "fp32"
     assert found.arithmetic == (None if runtime.info.name == "ncnn" else "fp32")  # ncnn names no kernels
     assert 0 < found.q1_ms <= found.median_ms <= found.q3_ms <= found.p90_ms and found.p99_ms is None
+    assert len(found.sustained) == bool(sustained)
+    if sustained:  # a window is ten seconds
+        assert found.sustained[0].seconds >= 10 and found.sustained[0].median_ms < 100
+        assert "kept its speed for 0." in done.stdout
+        assert r"a board \| of mine, pruned: kept its speed for 0." in (run / "report.md").read_text()
     assert set(found.versions) == {"python", "numpy", runtime.info.name}
     assert r"| a board \| of mine | pruned | " in (run / "report.md").read_text()
     assert '<th scope="row" class="word">a board | of mine</th>' in (run / "report.html").read_text()
@@ -147,6 +153,10 @@ WRONG = {
     "negative": ({"noise": -1}, "holds impossible figures"),
     "order": ({"median_ms": 99.0}, "holds impossible figures"),
     "infinite": ({"clock_mhz": [float("nan"), 1]}, "holds impossible figures"),
+    "windows": (
+        {"sustained": [{"seconds": 10, "median_ms": 0, "clock_mhz": None, "temperature_c": None}]},
+        "holds impossible figures",
+    ),
     "schema": ({"schema": 3}, "has schema 3, this version reads 1 and 2"),
     "other": (
         {"sha256": "f" * 64},

@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from optimize import pipeline
 from optimize.host import quiet
-from optimize.measure import clock, machine
+from optimize.measure import clock, latency, machine, start_up
 from optimize.measure.clock import Opened, Opener, Stopped
+from optimize.measure.start_up import StartUp
 from optimize.sweep import end
 
 
@@ -19,6 +21,8 @@ def time_nothing(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setattr(quiet, "FOLDER", folder)
     patch.setattr(clock, "worker", worker)
     patch.setattr(clock, "length", lambda *_, **__: (1, 1))
+    patch.setattr(latency, "per_visit", lambda *_: 1)
+    patch.setattr(start_up, "measure", lambda *_: StartUp(20.0, 5.0, 90_000_000, 60_000_000))
     for module in pipeline, end:  # which rows these are depends on times, which are no test
         patch.setattr(module, "with_rivals", lambda reports, *_: reports)
     patch.setattr(machine, "SIZE", 16)
@@ -32,6 +36,9 @@ class Direct:
 
     def visit(self, warm: int, timed: int) -> list[float]:
         return self._try(lambda: clock.visit(self.opened.call, warm, timed))
+
+    def frames(self, first: int, count: int) -> np.ndarray:
+        return self._try(lambda: clock.frames(self.opened.frame, first, count))
 
     def finish(self) -> Any:
         return self._try(self.opened.finish)

@@ -154,6 +154,24 @@ def test_a_choice_changes_all_charts_of_its_section(opened, folder):
 
 
 @browsed
+@pytest.mark.parametrize("width", [1280, 390])
+def test_accuracy_is_drawn_over_the_time_of_the_graph_or_of_a_whole_frame(opened, folder, width):
+    tab = opened(folder / "report.html", width)
+    graph, whole = tab.locator("#latency"), tab.locator("#frame")
+    expect(graph).to_be_visible()
+    expect(whole).to_be_hidden()
+    tab.locator("[data-swap]").select_option("a whole frame")
+    expect(whole.locator("svg")).to_be_visible()
+    expect(graph).to_be_hidden()
+    assert whole.locator("svg .mark-symbol.role-mark path").count() == 2 * 15
+    box = whole.locator("svg").bounding_box()
+    assert box["width"] > 250 and box["x"] >= 0 and box["x"] + box["width"] <= width
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    tab.locator("[data-swap]").select_option("the graph")
+    expect(graph).to_be_visible()
+
+
+@browsed
 def test_a_click_on_the_legend_fades_the_others(opened, folder):
     tab = opened(folder / "report.html")
     faded = tab.locator('#flops .mark-symbol.role-mark path[opacity="0.07"]')
@@ -247,7 +265,7 @@ def test_a_hostile_name_is_text_wherever_it_stands(opened, tmp_path):
 @browsed
 def test_what_was_not_measured_is_left_out(opened, tmp_path):
     report = reports.report(machine=None, disagreement=None)
-    bare = tuple(replace(result, latency=None, profile=None, rival=False) for result in report.results)
+    bare = tuple(replace(result, latency=None, frame=None, profile=None, rival=False) for result in report.results)
     bare = tuple(replace(r, accuracy=replace(r.accuracy, classes={}, objects={}, folds=())) for r in bare)
     page.write(replace(report, results=bare), tmp_path / "report.html")
     tab = opened(tmp_path / "report.html")

@@ -129,6 +129,17 @@ def test_what_was_not_timed_meets_no_limit_of_time_but_all_others():
     assert row in verdict.decide(replace(report, limits=Limits(size_mb=2))).meeting
 
 
+def test_a_limit_of_a_frame_is_of_the_whole_frame_and_not_of_the_graph():
+    report = reports.report(limits=Limits(frame_ms=9))
+    pruned, whole = one(report, "pruned+int8", "openvino"), one(report, "original", "openvino")
+    assert pruned.frame.total.median_ms < 9 and whole.latency.median_ms < 9 < whole.frame.total.median_ms
+    assert pruned in verdict.decide(report).meeting and whole not in verdict.decide(report).meeting
+    assert "original on OpenVINO: 13.4 ms for a frame instead of 9 ms for a frame." in verdict.reasons(report)
+    rows = tuple(replace(row, frame=None) if row is pruned else row for row in report.results)
+    reasons = verdict.reasons(replace(report, results=rows))
+    assert "pruned+int8 on OpenVINO: time not measured, 9 ms for a frame allowed." in reasons
+
+
 def test_a_rival_that_wins_is_said_first():
     report = reports.report(limits=Limits(max_drop=2))
     report = changed(report, "64px+int8", "openvino", score=0.61)

@@ -19,13 +19,17 @@ from subprocess import list2cmdline
 
 import clock
 import numpy as np
-from model import artefact, checked, cores, open_model, read_bundle, shown, unused, versions
+from model import artefact, checked, cores, empty_input, open_model, read_bundle, shown, unused, versions
+from sustained import describe, sustain
+
+MOST_MINUTES = 24 * 60
 
 
 def main():
     parser = argparse.ArgumentParser(description="Measure the model of this bundle on this device.")
     parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
     parser.add_argument("--rounds", type=int, default=30, help="of up to 20 timed calls each, at least 12")
+    parser.add_argument("--minutes", type=float, default=0, help="then call it for so long, to see its speed fall")
     parser.add_argument("--device", default=device(), help="what to call this device, e.g. 'Raspberry Pi 5, fan'")
     parser.add_argument(
         "--out", type=Path, help="new file to write; measurement.json, measurement-2.json ... by default"
@@ -34,6 +38,8 @@ def main():
     name = shown(" ".join(given.device.split()))
     if given.rounds < 12 or given.threads < 1 or not name:
         sys.exit("error: give --rounds of 12 or more, --threads of 1 or more, and a --device that has a name.")
+    if not 0 <= given.minutes <= MOST_MINUTES:
+        sys.exit(f"error: --minutes {given.minutes:g} is not allowed; give 0 to {MOST_MINUTES}.")
     out = new_file(given.out or unused(Path("measurement.json")))
     for stream in (sys.stdout, sys.stderr):  # no name that the terminal can't show ends the work
         stream.reconfigure(errors="replace")
@@ -41,7 +47,7 @@ def main():
     found = digest(artefact(bundle))
     if found != bundle["sha256"]:
         sys.exit(f"error: {bundle['artefact']} is not the file that bundle.json describes; copy the bundle again.")
-    times, again, before, arithmetic = measured(bundle, given.threads, given.rounds)
+    times, again, before, arithmetic, windows = measured(bundle, given.threads, given.rounds, given.minutes)
     after = state()
     q1, median, q3 = (float(value) for value in np.percentile(times, [25, 50, 75]))
     p90, p99 = (clock.percentile(times, share) for share in (0.9, 0.99))
@@ -49,7 +55,8 @@ def main():
     measurement = {
         "schema": 2,
         "run": bundle["run"],
-        "sha256": found,
+        "sha256": bundle["row_sha256"],
+        "input": bundle["input"],
         "runtime": bundle["runtime"],
         "precision": bundle["precision"],
         "imgsz": bundle["imgsz"],
@@ -69,6 +76,7 @@ def main():
         "noise_spread": (high - low) / 2,
         "clock_mhz": [before[0], after[0]],
         "temperature_c": [before[1], after[1]],
+        "sustained": windows,
         "began": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **versions(bundle)},
     }
@@ -79,27 +87,32 @@ def main():
     print(
         f"{bundle['variant']} on {name}, {bundle['runtime']}, {given.threads} threads: {median:.2f} ms "
         f"[{q1:.2f}-{q3:.2f}]; A/A {abs(middle - 1):.1%}, quartiles +-{(high - low) / 2:.1%}\n"
+        f"{describe(windows) + chr(10) if windows else ''}"
         f"copy {out} to where the run is, then: {command}"
     )
 
 
-def measured(bundle, threads, rounds):
-    """Milliseconds (rounds, calls) of the model and of its twin, `state` once both are warm, and the arithmetic."""
+def measured(bundle, threads, rounds, minutes):
+    """Milliseconds (rounds, calls) of the model and of its twin, `state` once both are warm, arithmetic, and windows.
+
+    The windows are those of `sustain`; none without minutes.
+    """
     opener = partial(opened, bundle, threads)
     try:
         with clock.worker(opener) as first, clock.worker(opener) as twin:
             before = state()
             lengths = [clock.length(first.milliseconds, rounds)] * 2
             times, again = clock.in_turns([first, twin], lengths, range(rounds), seed=0)
-            return times, again, before, first.finish()
+            windows = sustain(first, minutes, state) if minutes else []
+            return times, again, before, first.finish(), windows
     except clock.Stopped as error:
         sys.exit(str(error))
 
 
 def opened(bundle, threads):
     """The model, in the process that will be timed, once its output was found to be what it should be."""
-    shape = (1, 3, bundle["imgsz"]["height"], bundle["imgsz"]["width"])
-    image = np.random.default_rng(0).random(shape, dtype=np.float32)
+    image, rng = empty_input(bundle), np.random.default_rng(0)
+    image[:] = rng.integers(0, 256, image.shape) if image.dtype == np.uint8 else rng.random(image.shape, np.float32)
     run, arithmetic = open_model(bundle, threads)
     checked(run(image), bundle)
     return clock.Opened(lambda timed: run(image), arithmetic)

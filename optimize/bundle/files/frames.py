@@ -14,12 +14,11 @@ from threading import Event, Thread
 from time import perf_counter
 
 import numpy as np
+from image import UNREADABLE, open_image
 from letterbox import cv2
-from PIL import Image, ImageOps
 
 IMAGES = {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 VIDEOS = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
 AHEAD = 3  # frames that wait for the network: each may take 10 MB
 PAUSE = 1.0  # seconds before a broken stream is asked again
 
@@ -110,22 +109,6 @@ def read_image(word, fast=None):
         yield Frame(word, None, np.asarray(image), (0, 1, 2), size, perf_counter() - began)
     except UNREADABLE as error:
         yield Failure(f"error: {word} can't be read as an image ({error}), so it is skipped.")
-
-
-def open_image(path, fast=None):
-    """An image, upright and in RGB, of which 16-bit ones keep their upper 8 bits, and its whole width and height."""
-    image = Image.open(path)
-    if 0 in image.size:
-        raise ValueError("it has no pixels")
-    turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # by a quarter: width and height change places
-    size = image.size[::-1] if turned else image.size
-    if fast:
-        gain = max(min(fast[0] / height, fast[1] / width) for width, height in (image.size, image.size[::-1]))
-        image.draft(None, [max(round(side * gain), 1) for side in image.size])
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image if image.mode == "RGB" else image.convert("RGB"), size
 
 
 def connect(word):

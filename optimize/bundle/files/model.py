@@ -84,6 +84,8 @@ BUNDLE = {  # the keys of bundle.json that are used, and a check of each value
     "precision": is_text,
     "artefact": is_name,
     "sha256": lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)),
+    "row_sha256": lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)),
+    "input": lambda value: value in ("float32", "uint8"),
     "imgsz": lambda value: is_count(value["height"]) and is_count(value["width"]),
     "head": lambda value: value in ("one2many", "end2end", "rtdetr"),
     "letterbox": lambda value: value is None or (is_count(value["grey"] + 1) and value["grey"] < 256),
@@ -124,6 +126,14 @@ def checked(outputs, bundle):
     if not np.isfinite(outputs[0]).all():
         sys.exit(f"error: {bundle['artefact']} gives numbers that are not finite here, so nothing it says counts.")
     return outputs[0]
+
+
+def empty_input(bundle):
+    """An array for the network's input: RGB planes in 0..1, or pixels in BGR that the graph converts itself."""
+    height, width = bundle["imgsz"]["height"], bundle["imgsz"]["width"]
+    if bundle["input"] == "uint8":
+        return np.empty((1, height, width, 3), np.uint8)
+    return np.empty((1, 3, height, width), np.float32)
 
 
 def versions(bundle):

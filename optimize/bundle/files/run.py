@@ -13,12 +13,13 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-import numpy as np
-from boxes import decode
+from boxes import objects
 from frames import Failure, open_sources, reading
 from letterbox import cv2, fit
-from model import checked, cores, open_model, read_bundle, unused
+from model import checked, cores, empty_input, open_model, read_bundle, unused
 from writing import output_names, recording, write_images
+
+from device import SHARES
 
 STAGES = "letterbox", "graph", "post-processing"
 RECENT = 1000  # frames that the printed times are of
@@ -102,7 +103,7 @@ def detect_all(run, sources, bundle, out, save):
     """
     detections, code, times, count, frame = {}, 0, deque(maxlen=RECENT), 0, None
     live = any(source.kind == "live" for source in sources)
-    inputs = np.empty((1, 3, bundle["imgsz"]["height"], bundle["imgsz"]["width"]), np.float32)
+    inputs = empty_input(bundle)
     began = perf_counter()
     with recording(sources, out, save) as record, reading(sources) as frames:
         try:
@@ -112,14 +113,14 @@ def detect_all(run, sources, bundle, out, save):
                     code = 1
                     continue
                 frame = read
-                objects, seconds = detect(run, frame, bundle, inputs)
+                seen, seconds = detect(run, frame, bundle, inputs)
                 count += 1
                 times.append((frame.seconds, *seconds))
                 if frame.number is None:
-                    detections[frame.source] = objects
+                    detections[frame.source] = seen
                 else:
-                    record(frame, objects)
-                print(describe(frame, objects), flush=live)
+                    record(frame, seen)
+                print(describe(frame, seen), flush=live)
         except KeyboardInterrupt:
             code = code if live else 130
     if count:
@@ -130,33 +131,20 @@ def detect_all(run, sources, bundle, out, save):
 def detect(run, frame, bundle, inputs):
     """The objects that `run` finds in a frame, the most confident first, and the seconds of each of STAGES.
 
-    `inputs` is the network's input, (1, 3, height, width) float32, and is written to.
+    `inputs`, the network's input, is written to.
     """
     began = perf_counter()
     fitted, corner = fit(frame.pixels, frame.planes, bundle["letterbox"], inputs)
     ready = perf_counter()
     outputs = run(inputs)
     computed = perf_counter()
-    boxes, scores, classes = decode(checked(outputs, bundle), bundle)
-    width, height = frame.size
-    boxes = (boxes - [*corner, *corner]) / ([fitted[0] / width, fitted[1] / height] * 2)
-    if bundle["letterbox"]:
-        boxes = boxes.clip(0, [width, height, width, height])
-    objects = [
-        {
-            "label": bundle["names"][label],
-            "class": label,
-            "confidence": round(score, 5),
-            "box": [round(side, 3) for side in box],
-        }
-        for box, score, label in zip(boxes.tolist(), scores.tolist(), classes.tolist(), strict=True)
-    ]
-    return objects, (ready - began, computed - ready, perf_counter() - computed)
+    seen = objects(checked(outputs, bundle), bundle, fitted, corner, frame.size, SHARES)
+    return seen, (ready - began, computed - ready, perf_counter() - computed)
 
 
-def describe(frame, objects):
+def describe(frame, seen):
     """What is in a frame, as one line."""
-    labels = [detection["label"] for detection in objects]
+    labels = [detection["label"] for detection in seen]
     counts = ", ".join(f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)) or "nothing"
     return f"{frame.source}{'' if frame.number is None else f' {frame.number}'}: {counts}"
 

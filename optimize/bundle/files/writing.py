@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
-from frames import open_image
+from image import open_image
 from letterbox import cv2
 from PIL import Image, ImageDraw, ImageFont
 

@@ -29,17 +29,26 @@ def against_size(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def against_latency(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Every timed row over its median latency with quartiles, on a logarithmic axis."""
-    rows = [{**row, "x": row["median"]} for row in points if row["median"] is not None]
+    return _against_time(points, "latency", "milliseconds for one call of the graph, logarithmic")
+
+
+def against_frame(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The same over the time of a whole frame, from the encoded image to boxes."""
+    return _against_time(points, "frame", "milliseconds for one frame, logarithmic")
+
+
+def _against_time(points: Sequence[dict[str, Any]], kind: str, title: str) -> dict[str, Any]:
+    timed = [(row, row[kind]) for row in points if row[kind] is not None]
+    rows = [{**row, "x": median, "left": low, "right": high} for row, (low, median, high) in timed]
     # Room on the left for the name of the fastest.
     reach = (min(row["left"] for row in rows) / 1.7, 1.25 * max(row["right"] for row in rows))
     scale, axis = look.logarithmic(*reach)
-    title = "milliseconds for one image, logarithmic"
     return _chart(rows, spots.Axis(*reach, logarithmic=True), {"title": title, "scale": scale, "axis": axis})
 
 
 def point(result: Result, report: Report) -> dict[str, Any]:
     """The data that a chart shows of one row of `report`."""
-    accuracy, time = result.accuracy, result.latency
+    accuracy, time, frame = result.accuracy, result.latency, result.frame.total if result.frame else None
     row = {
         "variant": result.variant.name,
         "runtime": result.variant.runtime,
@@ -51,15 +60,15 @@ def point(result: Result, report: Report) -> dict[str, Any]:
         "score": accuracy.score,
         "flops": result.flops,
         "bytes": result.size_bytes,
-        "median": time.median_ms if time else None,
+        "latency": (time.q1_ms, time.median_ms, time.q3_ms) if time else None,
+        "frame": (frame.q1_ms, frame.median_ms, frame.q3_ms) if frame else None,
         "points": f"{plain.points(result, report):+.1f}",
         "GFLOPs": f"{result.flops / 1e9:.3f}",
         "MB": f"{result.size_bytes / 1e6:.2f}",
         "milliseconds": f"{time.median_ms:.2f} [{time.q1_ms:.2f}-{time.q3_ms:.2f}]" if time else "not measured",
         "faster": f"{time.speedup:.2f}x" if time else "not measured",
+        "frame_ms": f"{frame.median_ms:.2f} [{frame.q1_ms:.2f}-{frame.q3_ms:.2f}]" if frame else "not measured",
     }
-    if time:
-        row |= {"left": time.q1_ms, "right": time.q3_ms}
     if accuracy.error is not None:
         row |= {"low": accuracy.score - 2 * accuracy.error, "high": accuracy.score + 2 * accuracy.error}
     return row
@@ -67,7 +76,6 @@ def point(result: Result, report: Report) -> dict[str, Any]:
 
 def _from_zero(rows: list[dict[str, Any]], title: str) -> dict[str, Any]:
     reach = (0, 1.08 * max(row["x"] for row in rows))
-    rows = [{key: value for key, value in row.items() if key not in ("left", "right")} for row in rows]
     scale, axis = altair.Scale(domain=list(reach), nice=False), altair.Axis(tickCount=6)
     return _chart(rows, spots.Axis(*reach), {"title": title, "scale": scale, "axis": axis})
 
@@ -90,7 +98,9 @@ def _chart(rows: list[dict[str, Any]], axis: spots.Axis, x: dict[str, Any]) -> d
     tooltip = [
         *("variant:N", "runtime:N"),
         altair.Tooltip("score:Q", title=metric, format=".4f"),
-        *("points:N", "GFLOPs:N", "milliseconds:N", "faster:N", "MB:N"),
+        *("points:N", "GFLOPs:N", "milliseconds:N", "faster:N"),
+        altair.Tooltip("frame_ms:N", title="ms of a frame"),
+        "MB:N",
     ]
 
     data = altair.Chart()

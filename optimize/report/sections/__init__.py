@@ -10,12 +10,14 @@ from optimize.report.sections import (
     bounds,
     devices,
     equal_time,
+    frames,
     latency_target,
     layers,
     limits,
     mix,
     quantization,
     saved,
+    start_up,
 )
 from optimize.report.sections.section import Section
 from optimize.result import Report
@@ -24,6 +26,8 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     all_images.section,
     mix.section,
     equal_time.section,
+    frames.section,
+    start_up.section,
     devices.section,
     latency_target.section,
     quantization.section,

@@ -1,8 +1,13 @@
 """The section on measurements from other machines; no other figure of the report is compared with them."""
 
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from optimize.measure.sustained import describe
 from optimize.measurement import Measurement
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report, Result
+from optimize.settings import FLOAT32
 
 HEAD = (
     *("device", "variant", "runtime", "arithmetic", "threads", "median ms", "quartiles", "p90 ms", "p99 ms"),
@@ -29,7 +34,7 @@ def section(report: Report) -> Section | None:
         "Measured on devices",
         NOTE,
         (table,),
-        notes=(EARLIER,) if earlier else (),
+        notes=(*_sustained(report), *([EARLIER] if earlier else [])),
         sources=_machines(report),
         terminal=True,
     )
@@ -40,7 +45,7 @@ def rows(report: Report) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             one.device,
-            measured(one, report).variant.name,
+            f"{measured(one, report).variant.name}{'' if one.input == FLOAT32 else f' ({one.input} input)'}",
             one.runtime,
             one.arithmetic or DASH,
             str(one.threads),
@@ -59,6 +64,14 @@ def rows(report: Report) -> tuple[tuple[str, ...], ...]:
 def measured(one: Measurement, report: Report) -> Result:
     """The row of this run that has the same artefact."""
     return next(row for row in report.results if row.artefact == one.artefact)
+
+
+def _sustained(report: Report) -> Iterator[str]:
+    """How long each device kept its speed, where that was asked for."""
+    for one in report.measurements:
+        if one.sustained:
+            windows = [asdict(window) for window in one.sustained]
+            yield f"{one.device}, {measured(one, report).variant.name}: {describe(windows)}."
 
 
 def _both(values: tuple[float | None, float | None]) -> str:

@@ -62,6 +62,12 @@ class OnnxRuntime:
 
         return to_half if precision == "fp16" else "ONNX Runtime has no such kernels on CPUs"
 
+    @property
+    def uint8_inputs(self) -> Sequence[Writer]:
+        from optimize.runtime.onnx.uint8 import take_uint8
+
+        return (take_uint8,)
+
     def int8_recipes(self, cpu: Int8Cpu) -> "Sequence[OnnxRecipe]":
         from optimize.runtime.onnx.int8 import ONNXRUNTIME, ONNXRUNTIME_DEFAULTS
 

@@ -21,6 +21,7 @@ MOVES = {  # operators that move or convert numbers and compute nothing
     *("ReorderOutput", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
 }
 RAN = "_kernel_time"
+TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}  # of an input
 
 
 def version() -> str:
@@ -66,7 +67,7 @@ def kernels(path: Path, chosen: Any, **more: Any) -> Kernels:
         chosen.add_session_config_entry("session.disable_prepacking", "1")
         profiled = session(path, chosen, **more)
         feed = profiled.get_inputs()[0]
-        profiled.run(None, {feed.name: np.zeros(feed.shape, np.float32)})
+        profiled.run(None, {feed.name: np.zeros(feed.shape, TYPES[feed.type])})
         events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
     return [event["args"] for event in events if event["name"].endswith(RAN)]
 
@@ -79,7 +80,7 @@ def arithmetic(ran: Kernels) -> str:
 
 
 def runner(opened: Any) -> Run:
-    """Function from (1, 3, H, W) float32 in 0..1 to the list of outputs."""
+    """Function from the input, (1, 3, H, W) float32 in 0..1 in all but some bundles, to the list of outputs."""
     feed = opened.get_inputs()[0].name
     return lambda images: opened.run(None, {feed: images})
 

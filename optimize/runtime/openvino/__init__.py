@@ -78,6 +78,12 @@ class OpenVino:
             return _copy if cpu_computes_bf16() else "this CPU has no bf16"
         return "OpenVINO's CPU plugin has no such arithmetic"
 
+    @property
+    def uint8_inputs(self) -> Sequence[Writer]:
+        from optimize.runtime.openvino import uint8
+
+        return uint8.divide, uint8.look_up
+
     def int8_recipes(self, cpu: Int8Cpu) -> "Sequence[OpenvinoRecipe]":
         from optimize.runtime.openvino.int8 import OPENVINO, OPENVINO_DEFAULTS
 

@@ -12,6 +12,7 @@ import numpy as np
 Run = Callable[[np.ndarray], list[np.ndarray]]
 NAME = "openvino"
 SHARES = False  # boxes are in pixels
+PREPARES = "take_uint8"  # how the names of layers begin that convert a camera's pixels, see uint8.py
 FORMATS = {  # the endings of kernel names, by the number format in which these kernels compute
     "int8": ("_I8", "_U8", "_i8", "_u8"),
     "bf16": ("_bf16",),
@@ -19,8 +20,8 @@ FORMATS = {  # the endings of kernel names, by the number format in which these 
     "fp32": ("_f32",),
 }
 MOVES = {  # layers that move or convert numbers and compute nothing
-    *("Concatenation", "Const", "Convert", "Input", "Output", "Reorder", "Reshape", "Split", "StridedSlice"),
-    "Transpose",
+    *("Concatenation", "Const", "Convert", "Gather", "Input", "Output", "Reorder", "Reshape", "Split"),
+    *("StridedSlice", "Transpose"),
 }
 
 
@@ -50,12 +51,17 @@ def compiled(network: Any, precision: str, threads: int, **more: Any) -> Any:
 def arithmetic(model: Any) -> str:
     """The number formats of a compiled model's kernels, without kernels that only move or convert numbers."""
     layers = [layer.get_rt_info() for layer in model.get_runtime_model().get_ops()]
-    names = [layer["primitiveType"].astype(str) for layer in layers if layer["layerType"].astype(str) not in MOVES]
+    names = [
+        layer["primitiveType"].astype(str)
+        for layer in layers
+        if layer["layerType"].astype(str) not in MOVES
+        and not layer["originalLayersNames"].astype(str).startswith(PREPARES)
+    ]
     return "+".join(kind for kind, ends in FORMATS.items() if any(name.endswith(ends) for name in names))
 
 
 def runner(model: Any) -> Run:
-    """Function from (1, 3, H, W) float32 in 0..1 to the list of outputs."""
+    """Function from the input, (1, 3, H, W) float32 in 0..1 in all but some bundles, to the list of outputs."""
     return lambda images: list(model(images).values())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from ast import literal_eval
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -40,6 +41,7 @@ class TensorRT:
 
     info: ClassVar = RuntimeInfo("tensorrt", "TensorRT", mark="diamond", processor="gpu", package="tensorrt")
     device_file: ClassVar[Path | None] = None
+    uint8_inputs: ClassVar[tuple[()]] = ()
     profiler: ClassVar[None] = (
         None  # one kernel holds many layers, and TensorRT reports neither its operations nor its bytes
     )
@@ -113,7 +115,7 @@ class TensorRT:
         return cost.count(variant.path)
 
     def metadata(self, path: Path) -> dict[str, Any]:
-        return onnx_file.metadata(path)
+        return engine_metadata(path) if path.suffix == ".engine" else onnx_file.metadata(path)
 
     def writer(self, precision: str) -> Writer | str:
         return to_half if precision == "fp16" else "its engines are built in fp32, fp16 and int8"
@@ -192,6 +194,13 @@ def header(source: Path) -> bytes:
     properties = onnx.load(source, load_external_data=False).metadata_props
     text = json.dumps({prop.key: prop.value for prop in properties}).encode()
     return len(text).to_bytes(4, "little") + text
+
+
+def engine_metadata(path: Path) -> dict[str, Any]:
+    """What `header` wrote in front of an engine, read as `Runtime.metadata`."""
+    with path.open("rb") as file:
+        properties = json.loads(file.read(int.from_bytes(file.read(4), "little")))
+    return {key: literal_eval(properties[key]) for key in onnx_file.METADATA}
 
 
 def _gpu() -> str:

@@ -11,8 +11,8 @@ from optimize.int8_cpu import Int8Cpu
 from optimize.runtime.session import Images, Session
 from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
-from optimize.yolo.checkpoint import load
-from optimize.yolo.export import traceable
+from optimize.yolo.checkpoint import load, usual_size
+from optimize.yolo.export import metadata, traceable
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Torch:
 
     info: ClassVar = RuntimeInfo("torch", title="PyTorch", mark="circle", processor="cpu", package="torch")
     device_file: ClassVar[Path | None] = None
+    uint8_inputs: ClassVar[tuple[()]] = ()
     profiler: ClassVar[None] = None  # eager torch is not deployed, and its profiler reports operators, not modules
 
     def unavailable(self) -> str | None:
@@ -49,8 +50,10 @@ class Torch:
     def count(self, variant: Variant) -> None:
         """Return None: a checkpoint holds no graph."""
 
-    def metadata(self, path: Path) -> NoReturn:
-        raise NotImplementedError("a checkpoint is not exported, so it holds no metadata")
+    def metadata(self, path: Path) -> dict[str, Any]:
+        """What an export of the checkpoint at the size that it was trained at would hold."""
+        module = traceable(load(path))
+        return metadata(module, usual_size(module))
 
     def writer(self, precision: str) -> str:
         return "the checkpoint runs in float32"

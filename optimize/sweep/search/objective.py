@@ -56,7 +56,7 @@ def worth(
     joined = [  # each compared with the former
         replace(other, results=(*alone.results, *map(_by_choice, asked(other)))) for other in others
     ]
-    timed_first, *timed_others = timed([alone, *joined])
+    timed_first, *timed_others = timed([alone, *joined], with_frames=first.limits.frame_ms is not None)
     speed = speed or clock(timed_first)
     return [_worth(other, len(asked(before)), speed) for before, other in zip(others, timed_others, strict=True)], speed
 
@@ -111,7 +111,9 @@ def _at(row: Result, latency: Latency, speed: dict[str, float]) -> Result:
 
 
 def _excess(row: Result, milliseconds: float, told: Report, limits: Limits) -> dict[str, float]:
-    values = {"latency_ms": milliseconds, "flops": row.flops, "size_mb": row.size_bytes / 1e6}
+    values: dict[str, float] = {"latency_ms": milliseconds, "flops": row.flops, "size_mb": row.size_bytes / 1e6}
+    if row.frame:
+        values["frame_ms"] = row.frame.total.median_ms
     shares = {name: value / getattr(limits, name) - 1 for name, value in values.items() if getattr(limits, name)}
     lost = {} if limits.max_drop is None else {"max_drop": -points(row, told) - limits.max_drop}
     if limits.max_class_drop is not None:

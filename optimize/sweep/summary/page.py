@@ -92,6 +92,8 @@ def _charts(rows: list[Row]) -> dict[str, dict[str, Any]]:
         charts[f"flops{i}"] = front.against_flops(points)
         if any(row.result.latency for row in group):
             charts[f"latency{i}"] = front.against_latency(points)
+        if any(row.result.frame for row in group):
+            charts[f"frame{i}"] = front.against_frame(points)
         charts[f"size{i}"] = front.against_size(points)
     return charts
 

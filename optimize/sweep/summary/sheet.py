@@ -70,6 +70,9 @@ def _line(row: Row, summary: Summary, copies: dict[Row, Path]) -> dict[str, Any]
     }
     timed = ("median_ms", "q1_ms", "q3_ms", "p90_ms", "p99_ms", "arithmetic", "threads")
     told |= {name: getattr(time, name) if time else None for name in timed}
+    frame = result.frame
+    told |= {"frame_ms": frame.total.median_ms if frame else None}
+    told |= {f"frame.{name}_ms": stage.median_ms for name, stage in (frame.stages if frame else {}).items()}
     paired = original(report, result.variant.runtime) if time else None
     told |= {name: getattr(time, name) if paired else None for name in ("speedup", "speedup_low", "speedup_high")}
     files = {"sha256": result.sha256, "artefact": result.variant.path, "copy": copies.get(row)}

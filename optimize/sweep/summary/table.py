@@ -46,8 +46,13 @@ def columns(summary: Summary) -> list[str]:
     """The table's head."""
     metrics = {row.result.accuracy.metric for row in summary.rows}
     score = next(iter(metrics)) if len(metrics) == 1 else "accuracy"
-    own = *("runtime", "arithmetic"), *MEASURED, score, "points", *TIMED, "front", "jobs"
+    own = *("runtime", "arithmetic"), *MEASURED, score, "points", *timed_columns(summary), "front", "jobs"
     return ["variant", *summary.keys, *own]
+
+
+def timed_columns(summary: Summary) -> tuple[str, ...]:
+    """The columns of times, with that of whole frames where some row has them."""
+    return *TIMED, *([words.FRAME] if any(row.result.frame for row in summary.rows) else [])
 
 
 def cells(row: Row, summary: Summary) -> list[str]:
@@ -55,7 +60,8 @@ def cells(row: Row, summary: Summary) -> list[str]:
     told = dict(zip(words.columns(row.report), words.cells(row.result, row.report), strict=True))
     if row.report.noise is None:
         told |= dict.fromkeys(TIMED, UNTIMED)
-    measured = [told[name] for name in (*MEASURED, row.result.accuracy.metric, "points", *TIMED)]
+    names = *MEASURED, row.result.accuracy.metric, "points", *timed_columns(summary)
+    measured = [told.get(name, DASH) for name in names]
     return [
         told["variant"],
         *(row.overrides.get(key, DASH) for key in summary.keys),

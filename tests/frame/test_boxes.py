@@ -6,6 +6,8 @@ import torch
 from torchvision.ops import batched_nms
 from ultralytics.utils.nms import non_max_suppression
 
+from optimize.frame import boxes
+
 BUNDLE = {
     "head": "one2many",
     "imgsz": {"height": 640, "width": 640},
@@ -22,45 +24,35 @@ def crowded(rng: np.random.Generator, classes: int, anchors: int) -> np.ndarray:
 
 @pytest.mark.parametrize("kept", [None, [2, 0]])
 @pytest.mark.parametrize("most", [300, 7])
-def test_the_boxes_are_ultralytics_own(module, kept, most):
+def test_the_boxes_are_ultralytics_own(kept, most):
     rng = np.random.default_rng(0)
     for classes, anchors in ((1, 50), (5, 500), (80, 2000)):
         if kept and classes == 1:
             continue
         output = crowded(rng, classes, anchors)
         bundle = BUNDLE | {"classes": kept, "nms": BUNDLE["nms"] | {"max_detections": most}}
-        boxes, scores, labels = module("boxes").decode(output, bundle)
+        corners, scores, labels = boxes.decode(output, bundle)
         theirs = non_max_suppression(torch.tensor(output), 0.25, 0.7, classes=kept, max_det=most, nc=classes)[0]
-        assert len(boxes) == len(theirs) > 3
-        assert (np.column_stack([boxes, scores, labels]) == theirs.numpy()).all()
+        assert len(corners) == len(theirs) > 3
+        assert (np.column_stack([corners, scores, labels]) == theirs.numpy()).all()
 
 
-def test_nothing_above_the_threshold_is_no_boxes(module):
-    boxes, scores, labels = module("boxes").decode(np.zeros((1, 6, 84), np.float32), BUNDLE)
-    assert (boxes.shape, scores.shape, labels.shape) == ((0, 4), (0,), (0,))
+def test_nothing_above_the_threshold_is_no_boxes():
+    corners, scores, labels = boxes.decode(np.zeros((1, 6, 84), np.float32), BUNDLE)
+    assert (corners.shape, scores.shape, labels.shape) == ((0, 4), (0,), (0,))
 
 
-def test_suppression_is_torchvision_s(module):
+def test_suppression_is_torchvision_s():
     rng = np.random.default_rng(1)
     corners = rng.uniform(0, 100, (400, 2)).repeat(2, 1).reshape(400, 2, 2).transpose(0, 2, 1).reshape(400, 4)
     corners = (corners + np.hstack([np.zeros((400, 2)), rng.uniform(5, 40, (400, 2))])).astype(np.float32)
     scores, classes = rng.random(400).astype(np.float32), rng.integers(0, 3, 400)
     theirs = batched_nms(torch.tensor(corners), torch.tensor(scores), torch.tensor(classes), 0.5)
-    assert module("boxes").suppress(corners, scores, classes, 0.5, 400).tolist() == theirs.tolist()
+    assert boxes.suppress(corners, scores, classes, 0.5, 400).tolist() == theirs.tolist()
 
 
 @pytest.mark.parametrize("head", ["end2end", "rtdetr"])
-def test_classes_are_picked_from_heads_without_suppression_too(module, head):
+def test_classes_are_picked_from_heads_without_suppression_too(head):
     rows = np.float32([[0.1, 0.2, 0.3, 0.4, 0.9, 0], [0.1, 0.2, 0.3, 0.4, 0.8, 2], [0.1, 0.2, 0.3, 0.4, 0.1, 2]])
-    boxes, scores, classes = module("boxes").decode(rows[None], BUNDLE | {"head": head, "classes": [2]})
-    assert (len(boxes), scores.tolist(), classes.tolist()) == (1, [np.float32(0.8)], [2])
-
-
-def test_classes_are_named_or_numbered_and_others_are_one_sentence(module):
-    numbers = module("run").class_numbers
-    assert numbers(None, ["car", "bus"]) is None
-    assert numbers("bus, 0", ["car", "bus"]) == [1, 0]
-    assert numbers("1", ["car", "bus", "1"]) == [2]  # a name goes before a number
-    with pytest.raises(SystemExit) as ended:
-        numbers("car,bike", ["car", "bus"])
-    assert str(ended.value) == "error: --classes bike is none of car, bus; give names or numbers of these."
+    corners, scores, classes = boxes.decode(rows[None], BUNDLE | {"head": head, "classes": [2]})
+    assert (len(corners), scores.tolist(), classes.tolist()) == (1, [np.float32(0.8)], [2])
