@@ -63,6 +63,7 @@ class Keys(TypedDict, total=False):
     device_profile: Text | None
     bundle: bool
     bundle_input: str
+    frame: str | None
     trust: bool
     store: Text
     tracking: str
