@@ -1,6 +1,5 @@
-"""The command line: one Hydra config -> one Plan -> results -> report."""
+"""The command line: Hydra composes one configuration, `run.py` does the rest."""
 
-import logging
 import os
 import sys
 import warnings
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import set_start_method
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.conf import HydraConf
@@ -15,21 +15,23 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from optimize.begin import Run, begun
+from optimize.begin import begun
 from optimize.config import CONF, plain
-from optimize.errors import LauncherFailed, LimitMissed, OptimizeError, VariantFailed, described, during
+from optimize.errors import LauncherFailed, OptimizeError, described, during
 from optimize.host.own_path import leave_current_folder
 from optimize.host.process import end_with
 from optimize.literal import hydra_words
-from optimize.output import check_words, publish
+from optimize.output import check_words
 from optimize.sentences import errors_from_hydra, one_sentence, sentence
 from optimize.store import manifest
-from optimize.store.held import noting
 from optimize.sweep.alive import alone_in, settle, wait
 from optimize.sweep.attempt import attempt
 from optimize.sweep.callback import watches
 from optimize.sweep.sweep import home, jobs, withdraw
 from optimize.sweep.watch import Watch
+
+if TYPE_CHECKING:
+    from optimize.run import Begun
 
 # Files of conf/hydra/launcher are named as the plugins' own, which Hydra checks them against with a warning.
 warnings.filterwarnings("ignore", r"(?s).*is validated against ConfigStore schema", UserWarning)
@@ -56,15 +58,11 @@ def job(config: DictConfig) -> tuple[float, float | None] | float | None:
     folder = Path(settings.runtime.output_dir)
     if settings.mode is RunMode.MULTIRUN:
         return _attempt(config, settings, folder)
+    from optimize.run import holding
+
     run = begun.pop()
-    try:
-        with one_sentence(), noting(folder, run.used):
-            return _run(run, folder)
-    finally:
-        run.lock.release()
-        entry = manifest.read(folder)
-        if entry and not entry.finished:
-            manifest.rest(folder)
+    with holding(run), one_sentence():
+        return _carry_out(run)
 
 
 def _attempt(config: DictConfig, settings: HydraConf, folder: Path) -> float | None:
@@ -131,53 +129,17 @@ def _why(error: Exception) -> str:
     )
 
 
-def _run(run: Run, folder: Path) -> tuple[float, float | None] | None:
+def _carry_out(begun: "Begun") -> tuple[float, float | None] | None:
     # Imported here, since torch and ultralytics take seconds that --help and a wrong key should not wait for.
-    from optimize import pipeline, tracking
-    from optimize.bundle import make as bundle
-    from optimize.forecast import remember, show
-    from optimize.progress import CONSOLE
-    from optimize.report import moved, write
-    from optimize.report.unfinished import keeping
-    from optimize.verdict import verdict
-    from optimize.yolo.checkpoint import trusted
+    from optimize import run
+    from optimize.report import table
 
     try:
-        with trusted(run.settings.trust), keeping(folder) as keep:
-            show(run.plan, CONSOLE)
-            measured = pipeline.run(run.plan, folder, keep)
+        finished = run.carry_out(begun)
     except OptimizeError:
-        print(f"the log is {folder / 'optimize.log'}; finished work is kept in the store", file=sys.stderr)
+        print(f"the log is {begun.folder / run.LOG}; finished work is kept in the store", file=sys.stderr)
         raise
-    report = moved(measured, folder, run.target)
-    with during("writing the report"):
-        write(report, folder)
-    failed = [f"{f.name} on {f.runtime} failed: {f.sentence}" for f in report.failures]
-    if run.settings.bundle:
-        try:
-            bundle.make(measured, run.plan.runtimes, folder, run.target.name, run.settings.bundle_input)
-        except VariantFailed as error:
-            failed.append(str(error))
-    _close_log()
-    manifest.finish(folder)
-    publish(folder, run.target)
-    with trusted(run.settings.trust):
-        remember(run.plan, run.target)
-    untracked = tracking.write_run(report, run.target) if run.settings.tracking == "mlflow" else None
-    print(run.target)
-    if failed := [*failed, *filter(None, [untracked])]:
-        raise VariantFailed(" ".join(failed))
-    if missed := [*report.missed, *([] if verdict.decide(report).best else [verdict.headline(report)])]:
-        raise LimitMissed(" ".join(missed))
-    best = verdict.chosen(report)
-    if best is None:
-        return None
-    return (best.whole or best.accuracy).score, best.latency.median_ms if best.latency else None
-
-
-def _close_log() -> None:
-    """Close the log file before its hash is listed; Windows also can't rename an open file."""
-    for handler in list(logging.getLogger().handlers):
-        if isinstance(handler, logging.FileHandler):
-            logging.getLogger().removeHandler(handler)
-            handler.close()
+    table.show(finished.report)
+    print(finished.folder)
+    finished.check()
+    return finished.objective

@@ -6,9 +6,10 @@ Hydra. A comma separates the items of a list or a sweep, unless the whole value 
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+
+from optimize.errors import InputError
 
 FOLDERS = "hydra.run.dir", "hydra.sweep.dir"  # of one run or sweep; `${now:%Y}` goes on working in them
 PATHS = *FOLDERS, "model", "data", "store", "device_profile", "rivals", "out", "runs"
@@ -80,6 +83,41 @@ def typed(word: str, sweep: bool = False) -> str:
         return word
     plain = f"{given}={_as_typed(OverridesParser.create().parse_override(word).value())}"
     return plain if hydra_word(plain, sweep) == word else word
+
+
+def overrides(key: str, value: Any) -> Iterator[str]:
+    """Words in Hydra's grammar that set `key`, and with a mapping the keys below it, to a value of Python.
+
+    Args:
+        key: as on the command line, e.g. `prune`.
+        value: None, a bool, a number, a text or path, which is taken literally, a list of these, or a mapping.
+
+    Raises:
+        InputError: the value is nothing of these.
+    """
+    if isinstance(value, Mapping):
+        for name, below in value.items():
+            yield from overrides(f"{key}.{name}", below)
+    else:
+        yield f"{key}={_of_python(key, value)}"
+
+
+def _of_python(key: str, value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case Real():
+            return str(value)
+        case str() | os.PathLike():
+            return _quoted(literal(os.fspath(value)))
+        case list() | tuple():
+            return f"[{','.join(_of_python(key, item) for item in value)}]"
+    raise InputError(
+        f"{key} is of the type {type(value).__name__}, which is not allowed; give None, True or False, a number, text, "
+        "a path, a list of these, or a dict of the keys below it."
+    )
 
 
 def literal(text: str) -> str:

@@ -65,8 +65,8 @@ def settings_of(config: DictConfig) -> Settings:
     return typed(Settings, {key: value for key, value in config.items() if not isinstance(value, DictConfig)}, "")
 
 
-def prepare(config: DictConfig) -> Plan:
-    """Build the Plan that `config` describes.
+def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
+    """Build the Plan that `config` describes; `words` are those of a command that repeats it, for the report.
 
     Raises:
         InputError: an input can't be used, or checkpoint, data and settings do not fit together.
@@ -139,6 +139,7 @@ def prepare(config: DictConfig) -> Plan:
             threads,
             (*data.remarks, *remarks(settings, model, asked, quant), *no_effect),
             implementation(settings.metric),
+            words,
         ),
         rivals=others,
         train_rivals=settings.train_rivals,

@@ -2,7 +2,7 @@
 
 import os
 import platform
-import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,11 +121,12 @@ def gather(
     threads: int,
     remarks: tuple[str, ...],
     metric: str,
+    words: Sequence[str],
 ) -> Provenance:
-    """Collect the provenance from the machine, the libraries and the command line."""
+    """Collect the provenance from the machine, the libraries and the words of the command line."""
     return Provenance(
         began=datetime.now().astimezone().isoformat(timespec="seconds"),
-        command=quoted(["python", "-m", "optimize", *sys.argv[1:]]),
+        command=quoted(["python", "-m", "optimize", *words]),
         config=config,
         task=data.task,
         data=str(data.yaml),
@@ -141,7 +142,7 @@ def gather(
         metric=metric,
         accuracy_on=data.report_images.record,
         chosen_on=data.choice_images.record,
-        words=tuple(sys.argv[1:]),
+        words=tuple(words),
         whole=data.whole.record if data.whole else None,
     )
 

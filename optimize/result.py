@@ -1,6 +1,7 @@
 """The records of one variant's measurements, and of a whole run."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from optimize.dataset import LeftOut
 from optimize.device.device import Device
@@ -62,6 +63,11 @@ class Result:
     whole: Accuracy | None = None
     frame: FrameTime | None = None
     start_up: StartUp | None = None
+
+    @property
+    def path(self) -> Path:
+        """The artefact, a file or a folder: what to deploy."""
+        return self.variant.path
 
     @property
     def choice_accuracy(self) -> Accuracy:

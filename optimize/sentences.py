@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optimize.config import CONF
 from optimize.errors import NO_ROOM, REPORT, WHILE, OptimizeError, described
 from optimize.host.console import print_any_letter
+from optimize.keys import nearest
 from optimize.texts import shown
 
 HELP = "`python -m optimize --help`"
@@ -127,6 +128,12 @@ def _disk_sentence(error: OSError) -> str | None:
     return f"{problem}{file}{_where(error)}; free some space or run in another folder: finished work is kept."
 
 
+def unknown_key(name: str) -> str:
+    """The sentence on a key that does not exist."""
+    like = nearest(name)
+    return f"{name} is not a key{f', the nearest is {like}' if like else ''}; {HELP} lists all keys."
+
+
 def _config_sentence(error: HydraException | OmegaConfBaseException) -> str:
     """What Hydra or OmegaConf could not read, and what to give instead."""
     if isinstance(error, OverrideParseException):
@@ -142,7 +149,7 @@ def _config_sentence(error: HydraException | OmegaConfBaseException) -> str:
         reason = text.splitlines()[0]
         return f"{key} can't be read ({reason}): ${{...}} stands for a value there; give a folder without it."
     if unknown := re.search(r"Could not override '([^']+)'", text):
-        return f"{unknown[1]} is not a key; {HELP} lists all keys."
+        return unknown_key(unknown[1])
     if choice := re.search(r"Could not (?:find|load) '(.+)/(.+)'", text):
         allowed = sorted(file.stem for file in (CONF / choice[1]).glob("*.yaml"))
         return f"{choice[1]}={choice[2]} is not allowed; give one of {', '.join(allowed)}."

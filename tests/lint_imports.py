@@ -12,14 +12,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "optimize"
 LAYERS = [  # from the ground up
-    "errors texts literal",
-    "input_size identity limits precision runtime_info inside",
+    "errors texts",
+    "literal input_size identity limits precision runtime_info inside",
     "frame",
     "latency_work int8_cpu",
     "settings dataset variant measurement work",  # records; what paths may be
     "config terminal stage json_document",
-    "host",
-    "progress provenance sentences keys",
+    "host keys",
+    "progress provenance sentences",
     "store",
     "measure output",
     "device",
@@ -30,17 +30,18 @@ LAYERS = [  # from the ground up
     "recover judge checks failures rivals",
     "quant shrink nms_free",
     "mix",
-    "verdict",
+    "verdict compose",
     "report",
     "tracking bundle flops",
     "bound import_measurement latency_table profile_device train plan",
-    "variants remarks deployments",
+    "variants remarks deployments inputs",
     "prepare equal_time finalists",
     "pipeline forecast",
     "sweep",
-    "begin reproduce",
+    "run reproduce",
+    "begin",
     "compare",
-    "cli",
+    "api cli steps",
     "__main__",
 ]
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer.split()}

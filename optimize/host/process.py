@@ -3,13 +3,15 @@
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import cache
-from multiprocessing import active_children, get_context
-from threading import Thread
+from multiprocessing import active_children, get_context, spawn
+from threading import Thread, get_ident
 from time import sleep
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import psutil
 
@@ -28,6 +30,26 @@ def run_in_new_process(function: Callable[..., Answer], *arguments: Any) -> Answ
             for child in active_children():
                 child.kill()
             raise
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Processes that this thread spawns inside the block do not run the main module of the program again.
+
+    `multiprocessing` has every process that it spawns run that file, so that what is defined there can be sent to it;
+    a script without `if __name__ == "__main__":` would start all over in each. Nothing that this package sends is
+    defined there.
+    """
+    thread, prepare = get_ident(), spawn.get_preparation_data
+
+    def prepared(name: str) -> dict[str, Any]:
+        data = prepare(name)
+        if get_ident() == thread:
+            data = {key: value for key, value in data.items() if not key.startswith("init_main_from_")}
+        return data
+
+    with patch.object(spawn, "get_preparation_data", prepared):
+        yield
 
 
 @cache  # a worker runs several jobs, but needs one watching thread

@@ -6,6 +6,7 @@ the same sentences in their own help.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from textwrap import fill
@@ -14,6 +15,7 @@ import yaml
 
 from optimize.config import CONF
 
+OF_CONF = "pruner", "recover", "quant", "runtime"  # groups whose choices have keys
 WIDTH, COLUMN = 140, 26  # characters of a line, and at most of the column of names
 
 
@@ -57,6 +59,13 @@ def root() -> dict[str, Key]:
 def meaning(name: str) -> str:
     """The sentence that explains a key of conf/config.yaml."""
     return root()[name].meaning
+
+
+def nearest(name: str) -> str | None:
+    """The key whose name is most like `name`; None where none is alike."""
+    of_groups = (key.name for group in OF_CONF for choice in choices(group) for key in choice.keys)
+    names = [*root(), *(one for one in of_groups if not one.endswith(("_target_", "defaults")))]
+    return next(iter(get_close_matches(name, names, 1)), None)
 
 
 def choices(group: str) -> list[Choice]:

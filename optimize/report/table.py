@@ -1,18 +1,27 @@
 """The report on the terminal."""
 
+from io import StringIO
+
 from rich.table import Table
 
 from optimize.report import words
 from optimize.report.sections import section as records
 from optimize.report.sections import sections
 from optimize.result import Report
-from optimize.terminal import terminal
+from optimize.terminal import WIDTH_OF_A_FILE, Terminal, terminal
 from optimize.verdict import gates, verdict
 
 
-def show(report: Report) -> None:
-    """Print every alarm, the table and its notes to stdout."""
-    console = terminal()
+def text(report: Report) -> str:
+    """Every alarm, the table and its notes, as in a pipe."""
+    written = StringIO()
+    show(report, Terminal(file=written, width=WIDTH_OF_A_FILE, highlight=False, force_jupyter=False))
+    return written.getvalue()
+
+
+def show(report: Report, console: Terminal | None = None) -> None:
+    """Print every alarm, the table and its notes, by default to stdout."""
+    console = console or terminal()
     for name, sentence in gates.fired(report):
         console.print(f"{name.upper()}: {sentence}", style="bold red")
     table = Table(title=verdict.headline(report), title_justify="left", title_style="bold")

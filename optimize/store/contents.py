@@ -20,7 +20,7 @@ from optimize.store.entry import MANIFEST
 from optimize.store.held import NOTES, lock_of
 from optimize.store.manifest import NAME, STORE
 
-LOCK, CLEARED = ".lock", ".cleared"
+LOCK, CLEARED, MODEL = ".lock", ".cleared", ".pt"
 KINDS = {  # by the end of a name; None: the entry's manifest names the stage that made it
     CLEARED: "half-made",  # left by a clearing that was killed; first, since a folder is renamed so before deletion
     ".partial": "half-made",
@@ -29,6 +29,7 @@ KINDS = {  # by the end of a name; None: the entry's manifest names the stage th
     ".detections.jsonl": "validation",
     ".latency.json": "latency table",
     ".labels": "label cache",
+    MODEL: "model",  # of a YOLO object, see `yolo/loaded.py`
     "": None,
     LOCK: "lock",  # last: a lock is deleted after all that it guards
 }

@@ -62,7 +62,6 @@ def _build(
     """The reason of a failure, None if results.json was written; and the score."""
     _print_to(folder / OUTPUT)
     logging.config.dictConfig(logs)
-    sys.argv[1:] = words  # the command that the report gives to repeat the job
     # Imported here, since whoever starts the process need not wait for torch.
     from optimize.dataset import check_apart
     from optimize.forecast import remember, show
@@ -79,7 +78,7 @@ def _build(
 
     try:
         with trusted(settings_of(config).trust), noting(folder):
-            plan = prepare(config)
+            plan = prepare(config, words)
             check_apart(f"hydra.sweep.dir={folder.parent}", folder, plan.data)
             begin_store(plan.store)
             keep_in(plan.store)

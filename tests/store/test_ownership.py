@@ -10,11 +10,11 @@ from helpers import reports
 from helpers.messages import like
 from helpers.ownership import finished, put, snapshot
 from optimize import import_measurement, output, profile_device
-from optimize.begin import _acquire_lock
 from optimize.data.digits import compose
 from optimize.errors import InputError
 from optimize.flops import files as flops_files
 from optimize.report import draw, write
+from optimize.run import _acquire_lock
 from optimize.sentences import one_sentence
 from optimize.store import __main__ as store_command
 from optimize.store import contents, manifest

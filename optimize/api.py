@@ -1,0 +1,176 @@
+"""`optimize.optimize`: one run from Python, with the keys of the command line."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from inspect import Parameter, Signature, cleandoc, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_type_hints
+
+import yaml
+from rich.logging import RichHandler
+
+from optimize import run
+from optimize.compose import composed, words
+from optimize.errors import InputError, described
+from optimize.host.process import without_main
+from optimize.host.resources import cores
+from optimize.keys import listed, root
+from optimize.literal import typed
+from optimize.progress import CONSOLE
+from optimize.run import LOG, Run
+from optimize.sentences import unknown_key
+from optimize.store.held import collecting
+from optimize.terminal import Lines
+from optimize.yolo.loaded import keep
+
+if TYPE_CHECKING:
+    from ultralytics import YOLO
+
+log = logging.getLogger(__name__)
+
+SLOW = (
+    "OMP_NUM_THREADS=1, as ultralytics sets it where it is imported first, so training takes one thread; import "
+    "optimize before ultralytics, or set OMP_NUM_THREADS."
+)
+WIDTH = 100  # characters of a line of help()
+
+Text = str | os.PathLike[str]
+Choice = str | Mapping[str, Any]  # of a group: its name, or settings of the default choice
+Choices = Sequence[str] | Mapping[str, Any]
+
+
+class Keys(TypedDict, total=False):
+    """The keys of the command line except `model`; conf/config.yaml explains each, and has the defaults."""
+
+    data: Text
+    imgsz: int | Sequence[int] | None
+    prune: float | None
+    selection: str
+    val_images: int | None
+    epochs: int
+    batch: int
+    device: str | int | None
+    seed: int
+    threads: int | None
+    rounds: int
+    rivals: Sequence[Text] | str
+    train_rivals: bool
+    limits: Mapping[str, float | None]
+    metric: str
+    device_profile: Text | None
+    bundle: bool
+    bundle_input: str
+    card: bool
+    frame: str | None
+    nms: bool | None
+    trust: bool
+    store: Text
+    tracking: str
+    overwrite: bool
+    plan: bool
+    pruner: Choice
+    recover: Choices
+    quant: Choice
+    runtime: Choices
+    experiment: str | None
+    hydra: Mapping[str, Mapping[str, Text]]
+
+
+def optimize(model: "Text | YOLO" = "digits", **keys: Unpack[Keys]) -> Run:
+    """Make a YOLO model cheaper to run, and measure the effect: what `python -m optimize` does, from Python.
+
+        run = optimize("best.pt", data="my.yaml", prune=0.3, quant="int8", limits={"latency_ms": 20})
+        run.best.path, run.report_path
+        print(run.table())
+
+    Every key of the command line is a keyword of the same name; files and figures are those of the command. Keys with a
+    dot are given as a dict, lists as lists, null as None. `pruner="lamp"` chooses, `pruner={"target": "latency"}` sets
+    a key of the default choice, and `pruner="lamp", **{"pruner.target": "latency"}` does both. A sweep, a search and
+    `plan=True` are for the command line.
+
+    A missed limit and a failed variant raise nothing, since the report, which may have taken hours, is whole: they are
+    in `run.missed` and `run.failed`, and `run.check()` raises them.
+
+    The log goes into the run's folder, and to stderr where the program has set up no logging. On Ctrl-C finished work
+    is kept, and the same call continues from there. Processes that it starts do not run the calling script again, so
+    that needs no `if __name__ == "__main__":`.
+
+    Args:
+        model: a path, a name of ultralytics, `digits`, or a loaded `ultralytics.YOLO`, whose weights are written to the
+            store in float32 and read from there; the object is left as it is.
+        keys: see below.
+
+    Raises:
+        InputError: an input can't be used; nothing was made.
+        OptimizeError: pruning can't do what was asked, or the original can't be measured.
+    """
+    if unknown := [key for key in keys if key.partition(".")[0] not in Keys.__annotations__]:
+        raise InputError(unknown_key(unknown[0]))
+    if os.environ.get("OMP_NUM_THREADS") == "1" and cores() > 1:
+        log.warning(SLOW)
+    with without_main():
+        with collecting() as used:
+            name = os.fspath(model) if isinstance(model, str | os.PathLike) else str(keep(model, _store(keys)))
+        given = words({"model": name, **keys})
+        config = composed(given)
+        if config.plan:
+            raise InputError("plan=True prints and makes nothing, so it is for the command line; leave it out.")
+        checked = run.check(config, [typed(word) for word in given])
+        begun = run.begin(replace(checked, used=[*used, *checked.used]), config.overwrite)
+        with run.holding(begun), _logging(begun.folder / LOG):
+            return run.carry_out(begun)
+
+
+def _store(keys: Mapping[str, Any]) -> Path:
+    return Path(keys.get("store") or composed(()).store)
+
+
+@contextmanager
+def _logging(file: Path) -> Iterator[None]:
+    """Log into `file`, and to stderr where the program logs nowhere; afterwards logging is as it was."""
+    everywhere, ours = logging.getLogger(), logging.getLogger("optimize")
+    before, level = list(everywhere.handlers), ours.level
+    written = logging.FileHandler(file, encoding="utf-8")
+    written.setFormatter(Lines("[%(asctime)s] %(message)s"))
+    shown = RichHandler(console=CONSOLE, show_level=False, show_path=False, log_time_format="[%X]")
+    shown.setFormatter(Lines("%(message)s"))
+    everywhere.handlers += [written] if before else [written, shown]
+    ours.setLevel(logging.INFO)
+    try:
+        yield
+    except BaseException as error:
+        if written in everywhere.handlers:  # else the run has closed its log, whose hash is listed
+            trace = type(error), error, error.__traceback__
+            written.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, described(error), None, trace))
+        raise
+    finally:
+        everywhere.handlers[:] = before
+        ours.setLevel(level)
+        written.close()
+
+
+def _signature() -> Signature:
+    """That of `optimize`, with every key and its default, which completion and help() show."""
+    model, *_ = signature(optimize).parameters.values()
+    keys = [
+        Parameter(key, Parameter.KEYWORD_ONLY, default=_default(key), annotation=kind)
+        for key, kind in get_type_hints(Keys).items()
+    ]
+    return Signature([model, *keys], return_annotation=Run)
+
+
+def _default(key: str) -> Any:
+    written = root()[key].default if key in root() else ""
+    return yaml.safe_load(written) if written else {}
+
+
+def _explained() -> str:
+    keys = (key for key in root().values() if key.name != "hydra.sweep.dir")
+    return listed(((key.name, key.meaning) for key in keys), WIDTH)
+
+
+optimize.__signature__ = _signature()  # type: ignore[attr-defined]
+optimize.__doc__ = f"{cleandoc(optimize.__doc__ or '')}\n\nKeys:\n{_explained()}\n"
