@@ -59,7 +59,7 @@ def test_twelve_jobs_make_a_page_under_3_mb_that_says_each_row_once_for_each_cha
     text = (sweep.folder / "report.html").read_text()
     assert len(text.encode()) < 3e6
     charts = json.loads(re.search(r'id="charts">(.*?)</script>', text, re.DOTALL)[1])
-    assert list(charts) == ["flops0", "latency0", "frame0", "size0"]
+    assert list(charts) == ["flops0", "frame0", "latency0", "size0"]
     assert all(len(chart["datasets"]["rows"]) == 10 + 12 * 5 for chart in charts.values())
     assert all(json.dumps(chart).count('"pruned+int8 with prune=0.6"') <= 2 * 10 for chart in charts.values())
 
