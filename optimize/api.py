@@ -61,6 +61,8 @@ class Keys(TypedDict, total=False):
     limits: Mapping[str, float | None]
     metric: str
     device_profile: Text | None
+    batches: Sequence[int]
+    streams: Sequence[int]
     bundle: bool
     bundle_input: str
     card: bool

@@ -1,6 +1,7 @@
 """Checks before any work starts; each failure is one sentence."""
 
 import shutil
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import nn
 from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.limits import Limits
+from optimize.runtime.session import Runtime
 from optimize.yolo.checkpoint import channels, keypoints, names, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.tasks import BY_NAME
@@ -50,6 +52,19 @@ def check_fit(given: str, model: nn.Module, data: Dataset, called: str, fix: str
         raise InputError(
             f"{given} has kpt_shape {list(keypoints(model) or ())}, data={called} has "
             f"{list(data.keypoints or ())}; give {fix.format('keypoints')}."
+        )
+
+
+def check_batches(batches: Sequence[int], runtimes: Sequence[Runtime]) -> None:
+    """Check that a runtime takes several images in a call, where that is asked for.
+
+    Raises:
+        InputError: none does.
+    """
+    if batches and not any(runtime.batching for runtime in runtimes):
+        raise InputError(
+            f"batches=[{','.join(map(str, batches))}] is for onnxruntime and openvino; none of "
+            f"runtime=[{','.join(runtime.info.name for runtime in runtimes)}] is one; name one, or leave batches out."
         )
 
 

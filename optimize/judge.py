@@ -11,7 +11,7 @@ from optimize.data.frames import frames_of
 from optimize.dataset import Dataset, EvaluationImages
 from optimize.errors import during
 from optimize.host.quiet import timing, working
-from optimize.measure import clock, latency, machine, start_up, validation
+from optimize.measure import clock, latency, machine, start_up, throughput, validation
 from optimize.measure.accuracy import Accuracy
 from optimize.measure.detections import CONFIDENCE, Detections
 from optimize.measure.disagreement import ComparedImage, Disagreement, Pair, compare
@@ -20,6 +20,7 @@ from optimize.measure.latency import Open, Timing
 from optimize.measure.profile import Profile
 from optimize.measure.roofline import Machine
 from optimize.measure.start_up import StartUp
+from optimize.measure.throughput import Load, Rate
 from optimize.measure.validation import Validation
 from optimize.progress import bar
 from optimize.provenance import versions
@@ -171,6 +172,11 @@ class Judge:
                 start_up.measure(file, variant, self.threads, count) if file else None
                 for file, variant in zip(device_files, variants, strict=True)
             )
+
+    @timing()
+    def throughput(self, loads: list[Load]) -> list[Rate]:
+        """Images per second of each of `loads`."""
+        return throughput.measure(loads, self.threads, self.seed)
 
     @timing()
     def profile(self, variants: list[Variant]) -> tuple[tuple[Profile | None, ...], Machine | None]:

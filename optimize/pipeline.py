@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from optimize.batches import with_throughput
 from optimize.checks import check_unchanged
 from optimize.equal_time import with_rivals
 from optimize.errors import during
@@ -50,6 +51,10 @@ def run(plan: Plan, folder: Path, keep: Keep = lambda report: None) -> Report:
     with during("measuring start-up and memory"), recording("start-up", len(report.results)):
         report = _started(report, plan.judge)
     keep(report)
+    if plan.batches:
+        with during("measuring throughput"), recording("throughput"):
+            report = with_throughput(report, plan.judge, folder, plan.batches, plan.streams)
+        keep(report)
     log.info("measuring the time by layer and the peaks of this machine")
     with during("measuring the time by layer"), recording("profile", len(report.results)):
         report = _profiled(report, plan.judge)

@@ -38,6 +38,7 @@ class Plan:
         limits: hard constraints, each optional.
         device: the device for which the report states lower bounds of latency; None for none.
         nms_free: the stage that keeps the head that needs no NMS; None where it wasn't asked for.
+        batches, streams: images of a call and calls at once for which throughput is measured; no batches for none.
         mix: chooses input, share and precision for a limit of time, and gives the stages instead of `shrink`, which
             then prunes nothing; None where the share is given.
     """
@@ -58,3 +59,5 @@ class Plan:
     device: Device | None = None
     mix: "Mix | None" = None
     nms_free: Stage | None = None
+    batches: tuple[int, ...] = ()
+    streams: tuple[int, ...] = (1,)

@@ -12,7 +12,7 @@ from torch import nn
 
 from optimize import rivals
 from optimize.bundle import make as bundle
-from optimize.checks import check_fit, check_frame, check_heads, check_model, check_room
+from optimize.checks import check_batches, check_fit, check_frame, check_heads, check_model, check_room
 from optimize.config import build, check_targets, plain, typed
 from optimize.data.digits import compose
 from optimize.data.selection import limited, separate
@@ -90,6 +90,7 @@ def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
     usable = _usable(asked)
     check_heads(settings.nms, f"model={settings.model}", model)
     check_frame(settings.frame, limits, f"model={settings.model}", task(model))
+    check_batches(settings.batches, usable)
     if settings.bundle:
         bundle.check(f"model={settings.model}", task(model), usable, settings.bundle_input)
     threads = settings.threads or cores()
@@ -145,6 +146,8 @@ def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
         train_rivals=settings.train_rivals,
         limits=limits,
         device=device,
+        batches=settings.batches,
+        streams=settings.streams,
         nms_free=None if settings.nms is None else NmsFree(),
     )
 

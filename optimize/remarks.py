@@ -59,6 +59,7 @@ def without_effect(
         *_no_files(runtimes, quant),
         *_rivals_without_effect(settings, recovery),
         *_bundle_without_effect(settings),
+        *_streams_without_effect(settings),
     ]
 
 
@@ -85,6 +86,13 @@ def _bundle_without_effect(settings: Settings) -> list[str]:
     if settings.bundle or settings.bundle_input == FLOAT32:
         return []
     return [f"bundle_input={settings.bundle_input} changes nothing, since bundle=false makes no bundle."]
+
+
+def _streams_without_effect(settings: Settings) -> list[str]:
+    if settings.batches or settings.streams == (1,):
+        return []
+    counts = ",".join(map(str, settings.streams))
+    return [f"streams=[{counts}] changes nothing, since batches=[] measures no throughput."]
 
 
 def _rivals_without_effect(settings: Settings, recovery: Sequence[Stage]) -> list[str]:

@@ -15,6 +15,7 @@ from optimize.measure.latency import Latency
 from optimize.measure.profile import Profile
 from optimize.measure.roofline import Machine
 from optimize.measure.start_up import StartUp
+from optimize.measure.throughput import Rate
 from optimize.measurement import Measurement
 from optimize.precision import Precision
 from optimize.provenance import Provenance
@@ -44,6 +45,7 @@ class Result:
             rows that were not validated on all, and where `accuracy` is on all.
         rival: whether it is an alternative to optimizing: the original at a smaller input, or another model.
         frame: time of a whole frame by stage; None where it was not measured, as of tasks that no bundle decodes.
+        throughput: images per second by batch and streams, where that was asked for.
         start_up: what a new process needs to open the file; None where it was not measured, as in torch.
     """
 
@@ -63,6 +65,7 @@ class Result:
     whole: Accuracy | None = None
     frame: FrameTime | None = None
     start_up: StartUp | None = None
+    throughput: tuple[Rate, ...] = ()
 
     @property
     def path(self) -> Path:

@@ -13,6 +13,7 @@ Metric = Literal["ultralytics", "coco"]
 Selection = Literal["auto", "val"]
 BundleInput = Literal["float32", "uint8"]
 FEWEST = 50  # of `val_images`
+MOST = 1024  # of `batches` and `streams`
 FLOAT32, UINT8 = "float32", "uint8"  # of `bundle_input`
 
 
@@ -49,6 +50,8 @@ class Settings:
     frame: str | None = None
     bundle_input: BundleInput = "float32"
     nms: bool | None = None
+    batches: tuple[int, ...] = ()
+    streams: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         if self.imgsz is not None:
@@ -66,6 +69,11 @@ class Settings:
             self.threads is None or self.threads >= 1, f"threads={self.threads}", "1 or more, or null for all cores"
         )
         _require(self.nms is not True, "nms=true", "false for the head that needs no NMS, or null")
+        for name in ("batches", "streams"):
+            counts = getattr(self, name)
+            right = all(1 <= count <= MOST for count in counts) and len({*counts}) == len(counts)
+            written = f"{name}=[{','.join(map(str, counts))}]"
+            _require(right and (name == "batches" or bool(counts)), written, f"numbers of 1 to {MOST}, each once")
         by_key = {"tracking": Tracking, "metric": Metric, "selection": Selection, "bundle_input": BundleInput}
         for name, words in by_key.items():
             value, allowed = getattr(self, name), get_args(words)

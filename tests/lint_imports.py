@@ -35,7 +35,7 @@ LAYERS = [  # from the ground up
     "tracking bundle flops",
     "bound import_measurement latency_table profile_device train plan",
     "variants remarks deployments inputs",
-    "prepare equal_time finalists",
+    "prepare equal_time finalists batches",
     "pipeline forecast",
     "sweep",
     "run reproduce",

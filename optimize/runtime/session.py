@@ -10,6 +10,7 @@ import numpy as np
 from optimize.int8_cpu import Int8Cpu
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import OpenProfiler
+from optimize.measure.throughput import Batching
 from optimize.runtime_info import RuntimeInfo
 from optimize.variant import Variant
 
@@ -122,6 +123,11 @@ class Runtime(Protocol):
 
     def writer(self, precision: str) -> Writer | str:
         """The function that writes an exported float32 file in `precision`; else the reason why none can, in words."""
+        ...
+
+    @property
+    def batching(self) -> Batching | None:
+        """How it takes several images in a call, and several calls at once; None where it doesn't."""
         ...
 
     @property

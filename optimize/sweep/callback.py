@@ -66,6 +66,11 @@ def _check(config: DictConfig) -> None:
     quiet.check()
     if config.hydra.sweeper.get("trials") is not None:
         _check_search(config.hydra.sweeper)
+    if config.batches or any(one.get_key_element() == "batches" for one in _swept(config)):
+        raise InputError(
+            "batches= is for one run, since the jobs of a sweep are timed together; leave it out, and then give the "
+            "job to take alone with it: what the sweep made is found again."
+        )
     if config.bundle or any(one.get_key_element() == "bundle" for one in _swept(config)):
         raise InputError(
             "bundle=true is for one run, and this is a sweep; leave it out, and then give the job to take alone with "

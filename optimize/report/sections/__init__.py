@@ -18,6 +18,7 @@ from optimize.report.sections import (
     quantization,
     saved,
     start_up,
+    throughput,
 )
 from optimize.report.sections.section import Section
 from optimize.result import Report
@@ -28,6 +29,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     equal_time.section,
     frames.section,
     start_up.section,
+    throughput.section,
     devices.section,
     latency_target.section,
     quantization.section,

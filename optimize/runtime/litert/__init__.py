@@ -40,6 +40,7 @@ class LiteRT:
     info: ClassVar = RuntimeInfo("litert", "LiteRT", mark="cross", processor="cpu", package="ai-edge-litert")
     device_file: ClassVar[Path | None] = Path(__file__).parent / "device.py"
     uint8_inputs: ClassVar[tuple[()]] = ()
+    batching: ClassVar[None] = None
     profiler: ClassVar[None] = None  # LiteRT's Python interface reports no times by layer
 
     def unavailable(self) -> str | None:

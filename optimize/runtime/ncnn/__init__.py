@@ -33,6 +33,7 @@ class Ncnn:
     info: ClassVar = RuntimeInfo("ncnn", title="ncnn", mark="triangle-down", processor="cpu", package="ncnn")
     device_file: ClassVar[Path | None] = Path(__file__).parent / "device.py"
     uint8_inputs: ClassVar[tuple[()]] = ()
+    batching: ClassVar[None] = None
     profiler: ClassVar[None] = None  # the wheel is built without the option that times layers (NCNN_BENCHMARK)
 
     def unavailable(self) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from optimize.int8_cpu import Int8Cpu
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import Profiler
+from optimize.measure.throughput import Batching
 from optimize.runtime import onnx
 from optimize.runtime.onnx import cost
 from optimize.runtime.onnxruntime import device, kernels
@@ -61,6 +62,13 @@ class OnnxRuntime:
         from optimize.runtime.onnx.half import to_half
 
         return to_half if precision == "fp16" else "ONNX Runtime has no such kernels on CPUs"
+
+    @property
+    def batching(self) -> Batching:
+        from optimize.runtime.onnx.batch import with_batch
+        from optimize.runtime.onnxruntime.streams import open_streams
+
+        return Batching(with_batch, open_streams, device.open_model)
 
     @property
     def uint8_inputs(self) -> Sequence[Writer]:

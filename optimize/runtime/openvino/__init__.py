@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from optimize.int8_cpu import Int8Cpu
 from optimize.measure.graph_cost import GraphCost
 from optimize.measure.profile import Profiler
+from optimize.measure.throughput import Batching
 from optimize.runtime.openvino import cost, device, kernels
 from optimize.runtime.rule import ordered
 from optimize.runtime.session import Images, Quantizer, Session, Writer
@@ -77,6 +78,13 @@ class OpenVino:
         if precision == "bf16":
             return _copy if cpu_computes_bf16() else "this CPU has no bf16"
         return "OpenVINO's CPU plugin has no such arithmetic"
+
+    @property
+    def batching(self) -> Batching:
+        from optimize.runtime.openvino.batch import with_batch
+        from optimize.runtime.openvino.streams import open_streams
+
+        return Batching(with_batch, open_streams, device.open_model)
 
     @property
     def uint8_inputs(self) -> Sequence[Writer]:

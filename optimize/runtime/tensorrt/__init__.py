@@ -42,6 +42,7 @@ class TensorRT:
     info: ClassVar = RuntimeInfo("tensorrt", "TensorRT", mark="diamond", processor="gpu", package="tensorrt")
     device_file: ClassVar[Path | None] = None
     uint8_inputs: ClassVar[tuple[()]] = ()
+    batching: ClassVar[None] = None
     profiler: ClassVar[None] = (
         None  # one kernel holds many layers, and TensorRT reports neither its operations nor its bytes
     )

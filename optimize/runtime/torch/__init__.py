@@ -22,6 +22,7 @@ class Torch:
     info: ClassVar = RuntimeInfo("torch", title="PyTorch", mark="circle", processor="cpu", package="torch")
     device_file: ClassVar[Path | None] = None
     uint8_inputs: ClassVar[tuple[()]] = ()
+    batching: ClassVar[None] = None
     profiler: ClassVar[None] = None  # eager torch is not deployed, and its profiler reports operators, not modules
 
     def unavailable(self) -> str | None:
