@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 from hydra.utils import get_class
 
-from optimize.config import OURS, SIZE, TEXTS
+from optimize.config import NUMBERS, OURS, SIZE, TEXTS
 from optimize.keys import Choice, Key, choices, meaning, root
 from optimize.limits import Limits
 from optimize.settings import Settings
@@ -138,6 +138,8 @@ def _allowed(hint: Any) -> Iterator[Schema]:
         yield from _allowed(TEXTS)
     elif hint == TEXTS:
         yield {"type": "array", "items": {"type": "string"}}
+    elif hint == NUMBERS:
+        yield {"type": "array", "items": {"type": "integer"}}
     elif get_origin(hint) is Literal:
         yield {"enum": list(get_args(hint))}
     elif hint in SCALARS:
