@@ -298,7 +298,7 @@ def test_what_ends_a_run_is_raised_as_it_is_and_the_next_call_goes_on(
     keys = QUICK | {"data": dataset, "hydra": {"run": {"dir": "a"}}}
     before = _state()
     with monkeypatch.context() as patch, pytest.raises(type(error)) as raised:
-        patch.setattr("optimize.pipeline.timed", lambda *_: (_ for _ in ()).throw(error))
+        patch.setattr("optimize.pipeline.timed", lambda *_, **__: (_ for _ in ()).throw(error))
         optimize(checkpoint, **keys)
     assert raised.value is error and _state() == before
     assert says(" ".join(error.__notes__), "while timing") and (tmp_path / "a/report.html").is_file()

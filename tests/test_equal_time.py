@@ -80,7 +80,7 @@ def test_two_inputs_bracket_the_time(milliseconds, sides, known, monkeypatch):
     assert bracket(Target(row, "int8", known), plan, SimpleNamespace(time=time)) == [square(side) for side in sides]
 
 
-def by_area(subjects, threads, rounds, seed, references=None, seconds=0.0):
+def by_area(subjects, threads, rounds, seed, references=None, seconds=0.0, frames=()):
     """In place of `latency.measure`: milliseconds follow from the input, and a pruned model takes a fifth of them."""
     known = reports.row("original", "torch", "fp32", 1.0, 0.6, 1.0).latency
     times = [

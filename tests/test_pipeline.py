@@ -73,7 +73,7 @@ def test_one_run_makes_and_measures_every_variant(optimize, given, where, datase
         assert row["int8_share"] > 0.9 if name.endswith("int8") else row["int8_share"] == 0, (runtime, name)
     assert rows["onnxruntime", "int8"]["size_bytes"] < 0.4 * rows["onnxruntime", "original"]["size_bytes"]
     named = re.findall(r"\| pruned\+int8 (\(best\) )?\|", (folder / "report.md").read_text())
-    assert len(named) == 8  # two runtimes in each of four tables
+    assert len(named) == 10  # two runtimes in each of five tables
     assert all((row["profile"] is None) == (row["variant"]["runtime"] == "torch") for row in rows.values())
     assert results["machine"]["peaks"].keys() == {"onnxruntime", "openvino"}
     assert results["blocks"]["model.2"] == "C2f" and len(results["blocks"]) == 23

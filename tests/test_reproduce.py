@@ -49,7 +49,7 @@ def again(monkeypatch, capsys):
 def timed_with(factor: float):
     """In place of `latency.measure`: each row takes what the run measured, the pruned ones `factor` times as long."""
 
-    def measure(subjects, threads, rounds, seed, references=None, seconds=0.0):
+    def measure(subjects, threads, rounds, seed, references=None, seconds=0.0, frames=()):
         known = {(r.variant.name, r.variant.runtime): r.latency for r in results.read(Path("run/results.json")).results}
         found = []
         for _, variant in subjects:

@@ -89,7 +89,7 @@ def test_no_rival_is_taken_for_another_row():
 def test_one_checkpoint_at_two_inputs_is_validated_twice(dataset, checkpoint, tmp_path, monkeypatch):
     seen = []
 
-    def validate(session, data, imgsz, keep, images, metric):
+    def validate(session, data, imgsz, keep, images, metric, end2end):
         seen.append(imgsz)
         found = reports.row("original", "torch", "fp32", 1.0, 0.6, 1.0).accuracy
         for image in range(found.images):

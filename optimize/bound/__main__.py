@@ -119,6 +119,11 @@ def _check(settings: Settings, limits: Limits) -> None:
             f"limits.{asked[0]} needs labelled images; give it to `python -m optimize`, and here latency_ms, flops or "
             "size_mb."
         )
+    if limits.frame_ms is not None:
+        raise InputError(
+            "limits.frame_ms needs whole frames, and a bound is of the graph alone; give it to `python -m optimize`, "
+            "and here latency_ms, flops or size_mb."
+        )
     if settings.device_profile is None and limits == Limits():
         raise InputError("neither a device nor a limit is given; give device_profile= or e.g. limits.flops=4e9.")
     if settings.device_profile is None and limits.latency_ms is not None and not settings.runs:

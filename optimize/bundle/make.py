@@ -88,7 +88,8 @@ def make(
             write_for_camera(row.variant, runtime, partial / artefact.name)
         else:
             (shutil.copytree if artefact.is_dir() else shutil.copy2)(artefact, partial / artefact.name)
-        about |= {"input": takes, "sha256": digest(partial / artefact.name)}
+        written = digest(partial / artefact.name)
+        about |= {"input": takes, "sha256": written, "rows": {written: row.sha256}}
         (partial / "bundle.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         (partial / "labels.txt").write_text("".join(f"{shown(name)}\n" for name in about["names"]), encoding="utf-8")
         told = about | {"package": runtime.info.package, "verdict": _verdict(row, report)}
@@ -132,7 +133,6 @@ def describe_bundle(row: Result, report: Report, runtime: Runtime, run: str) -> 
         "made_with": f"{package} {version}".strip(),
         "precision": variant.precision,
         "artefact": variant.path.name,
-        "row_sha256": row.sha256,
         **settings(variant.imgsz, task.bundle_head(inside), task.letterbox, inside["names"]),
     }
 

@@ -43,5 +43,8 @@ def difference(for_floats: Session, for_pixels: Session, variant: Variant) -> fl
         pixels = rng.integers(0, 256, (1, variant.imgsz.height, variant.imgsz.width, 3), dtype=np.uint8)
         planes = np.ascontiguousarray(pixels[..., ::-1].transpose(0, 3, 1, 2))
         pairs = zip(for_floats(planes / np.float32(255)), for_pixels(pixels), strict=True)
-        largest = max(largest, *(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in pairs))
+        for one, other in pairs:
+            if not (np.isfinite(one).all() and np.isfinite(other).all()):
+                return float("inf")
+            largest = max(largest, float(np.abs(one - other).max() / (np.abs(one).max() or 1.0)))
     return largest

@@ -14,7 +14,9 @@ def frame_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     width, _, height = text.partition("x")
-    if not all(side.isdecimal() and side.isascii() and 0 < int(side[:6]) <= LARGEST for side in (width, height)):
+    if not all(
+        side.isdecimal() and side.isascii() and len(side) < 6 and 0 < int(side) <= LARGEST for side in (width, height)
+    ):
         raise InputError(
             f"frame={text} is not allowed; give width x height in pixels, each 1 to {LARGEST}, e.g. frame=1920x1080, "
             "or null for the images as they are."

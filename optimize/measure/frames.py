@@ -83,8 +83,8 @@ class FrameTime:
 
     @property
     def outside(self) -> float:
-        """The share of all stages that is not the graph."""
-        return 1 - self.graph.median_ms / sum(stage.median_ms for stage in self.stages.values())
+        """The share of the frame that the stages beside the graph take."""
+        return (self.decode.median_ms + self.letterbox.median_ms + self.post.median_ms) / self.total.median_ms
 
 
 @dataclass(frozen=True)

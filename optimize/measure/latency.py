@@ -81,7 +81,7 @@ class Timing:
 
     `noise` is the A/A result: how far the median paired ratio of one artefact opened twice lies from 1; `noise_spread`
     is half the distance of the quartiles of those ratios; `host` the machine's state before and after. `frames` are the
-    times of whole frames, None for a variant that took none.
+    times of whole frames, None for a variant that took none; empty where none did.
     """
 
     latencies: tuple[Latency, ...]
@@ -157,7 +157,7 @@ def measure(
         noise_spread=max(high - low for low, _, high in noises) / 2,
         rounds=rounds,
         host=_before_and_after(states),
-        frames=tuple(taken.get(i) for i in range(len(subjects))),
+        frames=tuple(taken.get(i) for i in range(len(subjects))) if taken else (),
     )
 
 

@@ -13,7 +13,7 @@ Window = Mapping[str, Any]  # seconds since the start, median_ms, clock_mhz and 
 State = tuple[float | None, float | None]
 
 WINDOW = 10.0  # seconds
-FIRST = 3  # windows, whose median is the speed that is compared with
+STAYS = 2  # windows at the end that must be slower: one may be a disturbance
 SLOWER = 1.05  # times as long a call takes where the speed fell
 
 
@@ -43,25 +43,24 @@ def sustain(
 
 
 def slow_from(windows: Sequence[Window]) -> int | None:
-    """The index of the window from which on all are slower by more than 5 % than the first three; None without one."""
-    first = median(one["median_ms"] for one in windows[:FIRST])
-    place = None
-    for i in range(len(windows) - 1, -1, -1):
-        if windows[i]["median_ms"] <= SLOWER * first:
-            break
-        place = i
-    return place
+    """The index from which on at least two windows, up to the last, are over 5 % slower than the fastest; or None."""
+    fastest = min(one["median_ms"] for one in windows)
+    slow = [one["median_ms"] > SLOWER * fastest for one in windows]
+    place = len(slow) - next((i for i, one in enumerate(reversed(slow)) if not one), len(slow))
+    return place if len(slow) - place >= STAYS else None
 
 
 def describe(windows: Sequence[Window]) -> str:
     """What the windows say, as one sentence."""
     first, last = windows[0], windows[-1]
-    place = slow_from(windows)
     told = f"{first['median_ms']:.2f} ms at first, {last['median_ms']:.2f} at the end{_state(first, last)}"
     minutes = last["seconds"] / 60
+    if len(windows) < STAYS:
+        return f"{minutes:.1f} minutes are too short to tell whether it keeps its speed: {told}"
+    place = slow_from(windows)
     if place is None:
         return f"kept its speed for {minutes:.1f} minutes: {told}"
-    began = windows[place - 1]["seconds"] if place else 0.0
+    began = windows[place - 1]["seconds"]
     return f"slower from minute {began / 60:.1f} of {minutes:.1f} on: {told}"
 
 

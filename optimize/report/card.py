@@ -21,11 +21,11 @@ from optimize.verdict.plain import called, change, nothing, original, points
 from optimize.yolo.tasks import BY_NAME
 
 LICENCE = """\
-This card states no licence: add `license:` to its first lines when you know yours. The model is derived from the
-checkpoint above, whose licence goes on to apply, and from the images it was trained on. ultralytics' own checkpoints
-are AGPL-3.0, and ultralytics says the same of models that were trained with its software; it sells other terms.
-Who publishes the model decides, and must ask whoever made the checkpoint and the images. yolo-optimize, which made this
-file, is AGPL-3.0-or-later."""
+This card states no licence: in your copy of it, add `license:` to its first lines when you know yours. The model is
+derived from the checkpoint above, whose licence goes on to apply, and from the images it was trained on. ultralytics'
+own checkpoints are AGPL-3.0, and ultralytics says the same of models that were trained with its software; it sells
+other terms. Who publishes the model decides, and must ask whoever made the checkpoint and the images. yolo-optimize,
+which made this file, is AGPL-3.0-or-later."""
 
 
 def write(report: Report, path: Path) -> None:

@@ -18,9 +18,9 @@ def columns(report: Report) -> tuple[str, ...]:
     main, second, *_ = report.results[0].accuracy.metrics
     return (
         *("variant", "runtime", "arithmetic", "GFLOPs", "FLOPs", "in int8", "params M", "MB"),
-        *(main, "points", second, "median ms"),
+        *(main, "points", second, "median ms", "p90 ms", "p99 ms"),
         *([FRAME] if any(row.frame for row in report.results) else []),
-        *("p90 ms", "p99 ms", "faster"),
+        "faster",
     )
 
 
@@ -77,8 +77,8 @@ def cells(result: Result, report: Report) -> tuple[str, ...]:
         DASH if itself else change(points(result, report)),
         f"{second:.4f}",
         _milliseconds(time.median_ms if time else None),
-        *([_milliseconds(result.frame.total.median_ms if result.frame else None)] if FRAME in columns(report) else []),
         *(_milliseconds(tail) for tail in ((time.p90_ms, time.p99_ms) if time else (None, None))),
+        *([_milliseconds(result.frame.total.median_ms if result.frame else None)] if FRAME in columns(report) else []),
         _faster(result, report),
     )
 

@@ -20,14 +20,21 @@ from optimize.yolo.checkpoint import trusted
 
 log = logging.getLogger(__name__)
 
+FRAMES = "frame", "data", "selection", "val_images"  # keys that the frames of a row follow from
+SOURCE = "model", "data", "selection", "val_images"  # those that a data set is read by
+
 
 class Artefact(NamedTuple):
-    """The identity of what is timed; rows with an equal one are timed once."""
+    """The identity of what is timed; rows with an equal one are timed once.
+
+    `frames` is the size and the source of the frames that it takes, as the job was given them.
+    """
 
     sha256: str
     runtime: str
     precision: str
     imgsz: Size
+    frames: tuple[str, ...]
 
 
 class Pair(NamedTuple):
@@ -53,19 +60,19 @@ def timed(reports: Sequence[Report], with_frames: bool = False) -> list[Report]:
 
 
 def _frames(reports: Sequence[Report], known: dict[str, Runtime]) -> dict[Artefact, Frames | None]:
-    """The frames of every row; of an artefact that several jobs have those of the last."""
+    """The frames of every row."""
     data: dict[str, Dataset] = {}
     frames: dict[Artefact, Frames | None] = {}
     for report in reports:
         config = report.provenance.config
-        source = str([config.get(key) for key in ("model", "data", "selection", "val_images")])
+        source = str([config.get(key) for key in SOURCE])
         if source not in data:
             data[source] = dataset(config)
         variants = [row.variant for row in report.results]
         sought = frames_of(
             variants, lambda one: known[one.runtime].metadata(one.path), data[source], frame_size(config.get("frame"))
         )
-        frames |= zip(map(_artefact, report.results), sought, strict=True)
+        frames |= {_artefact(row, report): one for row, one in zip(report.results, sought, strict=True)}
     return frames
 
 
@@ -74,7 +81,7 @@ def _timed(reports: Sequence[Report], known: dict[str, Runtime], frames: dict[Ar
     broken: dict[Artefact, str] = {}
     while True:
         pairs = list(dict.fromkeys(pair for report in reports for pair in _pairs(report, broken).values()))
-        variants = {_artefact(row): row.variant for report in reports for row in report.results}
+        variants = {_artefact(row, report): row.variant for report in reports for row in report.results}
         subject = {a: (known[variant.runtime].open, variant) for a, variant in variants.items()}
         own = [pairs.index(Pair(pair.reference, pair.reference)) for pair in pairs]
         try:
@@ -91,7 +98,8 @@ def _timed(reports: Sequence[Report], known: dict[str, Runtime], frames: dict[Ar
             log.exception("the others are timed again")
             broken[pairs[error.index].artefact] = str(error)
             continue
-        found = dict(zip(pairs, zip(timing.latencies, timing.frames, strict=True), strict=True))
+        taken = timing.frames or [None] * len(pairs)
+        found = dict(zip(pairs, zip(timing.latencies, taken, strict=True), strict=True))
         return [_with(report, found, timing, broken) for report in reports]
 
 
@@ -100,18 +108,19 @@ def _settings(report: Report) -> tuple[int, int, int]:
     return report.provenance.threads, config["rounds"], config["seed"]
 
 
-def _artefact(row: Result) -> Artefact:
-    return Artefact(row.sha256, row.variant.runtime, row.variant.precision, row.variant.imgsz)
+def _artefact(row: Result, report: Report) -> Artefact:
+    frames = tuple(str(report.provenance.config.get(key)) for key in FRAMES)
+    return Artefact(row.sha256, row.variant.runtime, row.variant.precision, row.variant.imgsz, frames)
 
 
 def _pairs(report: Report, broken: dict[Artefact, str]) -> dict[int, Pair]:
     """By the row's place: what to time for it. The reference is chosen as within a run, see `latency.measure`."""
-    sound = {i: row for i, row in enumerate(report.results) if _artefact(row) not in broken}
+    sound = {i: row for i, row in enumerate(report.results) if _artefact(row, report) not in broken}
     pairs = {}
     for i, row in sound.items():
         same = [other for other in sound.values() if other.variant.runtime == row.variant.runtime]
         reference = next((other for other in same if other.variant.name == "original"), same[0])
-        pairs[i] = Pair(_artefact(row), _artefact(reference))
+        pairs[i] = Pair(_artefact(row, report), _artefact(reference, report))
     return pairs
 
 
@@ -126,9 +135,9 @@ def _with(
         time, frame = found[pairs[i]] if i in pairs else (None, None)
         results.append(replace(row, latency=time, frame=frame))
     failures = [
-        Failure(row.variant.name, row.variant.runtime, broken[_artefact(row)])
+        Failure(row.variant.name, row.variant.runtime, broken[_artefact(row, report)])
         for row in report.results
-        if _artefact(row) in broken
+        if _artefact(row, report) in broken
     ]
     return replace(
         report,

@@ -331,6 +331,10 @@ def test_rows_that_an_alarm_speaks_of_are_told_and_left_out(tmp_path):
             "limits.latency_ms needs device_profile= ... or runs=",
         ),
         (
+            ["model=digits", "limits.frame_ms=5", "device_profile=raspberry-pi-5"],
+            "limits.frame_ms needs whole frames, and a bound is of the graph alone ... latency_ms, flops or size_mb",
+        ),
+        (
             ["model=digits", "limits.max_drop=1"],
             "limits.max_drop needs labelled images ... `python -m optimize` ... latency_ms, flops or size_mb",
         ),

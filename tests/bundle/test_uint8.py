@@ -86,11 +86,11 @@ def test_a_bundle_names_what_its_graph_takes_and_the_file_of_the_run(exported, t
     report = one_row(variant.path, runtime.info.name)
     bundle = make.make(report, tuple(ALL.values()), tmp_path, takes="uint8")
     about = json.loads((bundle / "bundle.json").read_text())
-    assert about["input"] == "uint8" and about["row_sha256"] == report.results[1].sha256
-    assert about["sha256"] == digest(bundle / about["artefact"]) != about["row_sha256"]
+    assert about["input"] == "uint8" and about["rows"] == {about["sha256"]: report.results[1].sha256}
+    assert about["sha256"] == digest(bundle / about["artefact"]) != report.results[1].sha256
     (tmp_path / "plain").mkdir()
     plain = json.loads((bundled(report, tmp_path / "plain") / "bundle.json").read_text())
-    assert plain["input"] == "float32" and plain["sha256"] == plain["row_sha256"] == report.results[1].sha256
+    assert plain["input"] == "float32" and plain["sha256"] == report.results[1].sha256
 
 
 def test_a_runtime_whose_graphs_can_not_is_refused_before_any_work():

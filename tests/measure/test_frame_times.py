@@ -99,7 +99,7 @@ def test_frames_are_timed_between_the_visits_and_the_same_for_every_file(now, mo
     assert first.runs == last.runs == 12 * 3
     assert (first.width, first.height, last.width) == (1920, 1080, None)
     assert first.rest_ms == pytest.approx(0.5) and first.adds_up
-    assert first.outside == pytest.approx(6 / 18)
+    assert first.outside == pytest.approx(6 / 18.5)
     warm = [number for i in range(12) for number in (3 * i, 3 * i, 3 * i + 1, 3 * i + 2)]
     assert numbers["a"] == numbers["b"] == warm
     assert all(round(own.median_ms, 6) == 10 for own in timing.latencies)
@@ -107,7 +107,7 @@ def test_frames_are_timed_between_the_visits_and_the_same_for_every_file(now, mo
 
 def test_without_frames_none_are_timed(now):
     subjects = [(lambda variant, threads: Session(now), Variant(None, "torch", "fp32", square(32)))]
-    assert latency.measure(subjects, threads=1, rounds=12, seed=0).frames == (None,)
+    assert latency.measure(subjects, threads=1, rounds=12, seed=0).frames == ()
 
 
 def test_what_the_stages_lack_is_named_from_three_percent_on():
@@ -154,7 +154,7 @@ def test_of_many_images_some_are_taken_from_all_over_and_one_that_pillow_can_not
 
 
 @pytest.mark.parametrize(
-    "text", ["0x10", "1920", "1920x", "x1080", "1920x1080x3", "-1x5", "10000x1", "axb", "1920*1080"]
+    "text", ["0x10", "1920", "1920x", "x1080", "1920x1080x3", "-1x5", "10000x1", "axb", "1920*1080", "000070000x64"]
 )
 def test_a_size_that_no_frame_has_is_one_sentence(text):
     with pytest.raises(InputError) as error:

@@ -48,12 +48,17 @@ def test_a_speed_that_falls_is_said_with_its_minute():
         ((10, 10, 10, 10.4, 10.5), None),  # 5 % more is still the same
         ((10, 10, 10, 12, 10, 10), None),  # it came back
         ((10, 10, 10, 12, 12), 3),
-        ((10, 10, 10, 12, 10, 11), 5),
-        ((10,), None),
+        ((10, 10, 10, 12, 10, 11), None),  # one window may be a disturbance
+        ((10, 20, 20, 20, 20, 20), 1),
+        ((12, 10, 10, 10), None),  # slow at first
     ],
 )
 def test_slower_is_what_stays_slower(medians, place):
     assert slow_from(windows(*medians)) == place
+
+
+def test_one_window_tells_nothing():
+    assert describe(windows(10)).startswith("0.2 minutes are too short to tell whether it keeps its speed: 10.00 ms")
 
 
 def test_a_kept_speed_is_said_without_what_the_system_does_not_tell():

@@ -34,12 +34,13 @@ def asked(monkeypatch, tmp_path):
     """The splits of the images that were validated, so far."""
     validated: list[str] = []
 
-    def validate(session, data, imgsz, keep, images, metric) -> Accuracy:
+    def validate(session, data, imgsz, keep, images, metric, end2end) -> Accuracy:
         validated.append(images.split)
         return Accuracy({"mAP50-95": 0.5 if images.split == "val" else 0.25}, 0, {})
 
     monkeypatch.setattr(judging, "validate", validate)
     monkeypatch.setattr(Judge, "open", lambda self, variant: lambda images: [])
+    monkeypatch.setattr(Judge, "metadata", lambda self, variant: {"end2end": False})
     return validated
 
 

@@ -265,7 +265,9 @@ def test_a_hostile_name_is_text_wherever_it_stands(opened, tmp_path):
 @browsed
 def test_what_was_not_measured_is_left_out(opened, tmp_path):
     report = reports.report(machine=None, disagreement=None)
-    bare = tuple(replace(result, latency=None, frame=None, profile=None, rival=False) for result in report.results)
+    bare = tuple(
+        replace(result, latency=None, frame=None, start_up=None, profile=None, rival=False) for result in report.results
+    )
     bare = tuple(replace(r, accuracy=replace(r.accuracy, classes={}, objects={}, folds=())) for r in bare)
     page.write(replace(report, results=bare), tmp_path / "report.html")
     tab = opened(tmp_path / "report.html")

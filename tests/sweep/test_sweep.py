@@ -103,6 +103,15 @@ def test_equal_bytes_at_another_input_are_another_artefact(monkeypatch):
     assert len(clock.groups[0]) == 4
 
 
+def test_one_file_that_takes_frames_of_two_sizes_is_timed_for_each(monkeypatch):
+    monkeypatch.setattr(latency, "measure", clock := Clock())
+    large = built("original")
+    config = large.provenance.config | {"frame": "1920x1080"}
+    large = replace(large, provenance=replace(large.provenance, config=config))
+    timing.timed([built("original"), large])
+    assert len(clock.groups[0]) == 4
+
+
 def test_what_cannot_be_timed_is_a_failure_of_every_job_that_has_it(monkeypatch):
     monkeypatch.setattr(latency, "measure", clock := Clock(broken="original on openvino"))
     both = timing.timed([built("original", "pruned"), built("original", "int8")])

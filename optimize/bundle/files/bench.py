@@ -55,7 +55,7 @@ def main():
     measurement = {
         "schema": 2,
         "run": bundle["run"],
-        "sha256": bundle["row_sha256"],
+        "sha256": bundle["rows"].get(found, found),
         "input": bundle["input"],
         "runtime": bundle["runtime"],
         "precision": bundle["precision"],

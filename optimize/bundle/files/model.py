@@ -84,7 +84,7 @@ BUNDLE = {  # the keys of bundle.json that are used, and a check of each value
     "precision": is_text,
     "artefact": is_name,
     "sha256": lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)),
-    "row_sha256": lambda value: isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)),
+    "rows": lambda value: isinstance(value, dict),
     "input": lambda value: value in ("float32", "uint8"),
     "imgsz": lambda value: is_count(value["height"]) and is_count(value["width"]),
     "head": lambda value: value in ("one2many", "end2end", "rtdetr"),

@@ -14,7 +14,7 @@ HEAD = (
     *("A/A", "+-", "MHz", "°C"),
 )
 NOTE = (
-    "The same files on other machines, measured by the bundle's bench.py. They are not compared with measurements on "
+    "The same models on other machines, measured by the bundle's bench.py. They are not compared with measurements on "
     "this host, so there is no speed-up; clock and temperature are those after warm-up and at the end."
 )
 EARLIER = (

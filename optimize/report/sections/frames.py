@@ -4,7 +4,7 @@ from optimize.measure.frames import FrameTime, Quartiles
 from optimize.report.sections.section import Section, Table
 from optimize.result import Report, Result
 from optimize.verdict.plain import called
-from optimize.verdict.verdict import chosen
+from optimize.verdict.verdict import decide
 
 HEAD = ("variant", "runtime", "decode ms", "letterbox ms", "graph ms", "post ms")
 TOTAL = ("frame ms", "quartiles", "not the graph")
@@ -53,13 +53,13 @@ def sentences(report: Report) -> list[str]:
     first = timed[0][1]
     size = f"of {first.width}x{first.height} pixels" if first.width else "of several sizes"
     how = (
-        f"Frame: from an encoded image {size} in memory to boxes, the median of {first.runs} frames of the data set, "
-        "by the code of bundles, timed between the visits of the clock."
+        f"Frame: from an encoded image {size} in memory to boxes, the median of {first.runs} timed frames, by "
+        "the code of bundles, between the visits of the clock."
     )
     much = [(row, time) for row, time in timed if time.outside > MUCH]
     if not much:
         return [how]
-    best = chosen(report)
+    best = decide(report).choice
     row, time = next(((row, time) for row, time in much if row is best), max(much, key=lambda one: one[1].outside))
     stages = ", ".join(f"{name} {stage.median_ms:.1f} ms" for name, stage in time.stages.items() if name != "graph")
     return [

@@ -114,7 +114,8 @@ def groups(known: Iterable[Row]) -> list[list[Row]]:
 def _identity(result: Result, report: Report) -> tuple[object, ...]:
     variant, original = result.variant, report.results[0]
     what = result.sha256, variant.runtime, variant.precision, variant.imgsz
-    return *what, original.sha256, original.variant.imgsz, report.provenance.comparable
+    frame = report.provenance.config.get("frame")
+    return *what, original.sha256, original.variant.imgsz, report.provenance.comparable, frame
 
 
 def _short(values: set[str]) -> dict[str, str]:
