@@ -74,12 +74,13 @@ def validated(data, tmp_path, monkeypatch):
     """How often a variant was validated, so far."""
     calls: list[str] = []
 
-    def validate(session, data, imgsz, keep, images, metric) -> Accuracy:
+    def validate(session, data, imgsz, keep, images, metric, end2end) -> Accuracy:
         calls.append("once")
         return Accuracy({"mAP50-95": 0.5}, 0, {})
 
     monkeypatch.setattr(judge, "validate", validate)
     monkeypatch.setattr(Judge, "open", lambda self, variant: lambda images: [])
+    monkeypatch.setattr(Judge, "metadata", lambda self, variant: {"end2end": False})
     (tmp_path / "model.onnx").write_bytes(b"model")
     variant = Variant(tmp_path / "model.onnx", "onnxruntime", "fp32", square(64))
 

@@ -55,7 +55,7 @@ def stock(task: str, yaml: Path, folder: Path) -> dict[str, float]:
     parts = BY_NAME[task].parts()
     settings = {"task": BY_NAME[task].stock, "mode": "val", "data": str(yaml), "imgsz": 64, "batch": 1, "rect": False}
     validator = parts.validator(save_dir=folder, args=settings | {"device": "cpu", "plots": False, "verbose": False})
-    found = validator(model=_Shim(guessing(task), ("class0", "class1"), square(64)))
+    found = validator(model=_Shim(guessing(task), ("class0", "class1"), square(64), end2end=False))
     return {name: found[key] for name, key in BY_NAME[task].metrics.items()}
 
 
@@ -145,6 +145,7 @@ def test_rows_validated_with_and_without_the_package_are_of_one_metric(tmp_path,
     """The original's score came from the store, by COCO's evaluation; the next row's was ultralytics' own."""
     data = resolve(str(write_coco(tmp_path, "detect")))
     monkeypatch.setattr(Judge, "open", lambda self, variant: guessing("detect"))
+    monkeypatch.setattr(Judge, "metadata", lambda self, variant: {"end2end": False})
     (tmp_path / "model.onnx").write_bytes(b"model")
     store = tmp_path / "store"
     fp32, fp16 = (Variant(tmp_path / "model.onnx", "onnxruntime", name, square(64)) for name in ("fp32", "fp16"))
@@ -156,12 +157,13 @@ def test_rows_validated_with_and_without_the_package_are_of_one_metric(tmp_path,
 def test_a_stored_score_of_another_implementation_is_not_taken(tmp_path, monkeypatch):
     calls = []
 
-    def validated(session, data, imgsz, keep, images, which) -> Accuracy:
+    def validated(session, data, imgsz, keep, images, which, end2end) -> Accuracy:
         calls.append(which)
         return Accuracy({"mAP50-95": 0.5}, 0, {})
 
     monkeypatch.setattr("optimize.judge.validate", validated)
     monkeypatch.setattr(Judge, "open", lambda self, variant: lambda images: [])
+    monkeypatch.setattr(Judge, "metadata", lambda self, variant: {"end2end": False})
     data = resolve(str(write_dataset(tmp_path / "data", "detect")))
     (tmp_path / "model.onnx").write_bytes(b"model")
     variant = Variant(tmp_path / "model.onnx", "onnxruntime", "fp32", square(64))
