@@ -35,9 +35,9 @@ def test_the_share_beside_the_network_is_said_of_the_row_to_take_where_it_is_mor
     how, share = frames.sentences(reports.report())
     assert says(how, "an encoded image of 1920x1080 pixels ... the median of 90 timed frames")
     graph = 1.1 * 0.6 * 8
-    expected = f"{4.5 / (graph + 4.6):.0%} of a frame of int8 on OpenVINO is not the network (decode 3.0 ms, "
+    expected = f"{4.5 / (graph + 4.6):.0%} of a frame of int8 on OpenVINO is not the network (decode 3.00 ms, "
     assert share.startswith(expected)
-    assert share.endswith(f"of {graph + 4.6:.1f} ms); it is more than a tenth in 15 of 15 rows.")
+    assert share.endswith(f"of {graph + 4.6:.2f} ms); it is more than a tenth in 15 of 15 rows.")
     slow = tuple(replace(row, frame=reports.frame(1000.0)) for row in reports.report().results)
     assert len(frames.sentences(reports.report(results=slow))) == 1
 

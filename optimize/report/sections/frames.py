@@ -61,10 +61,10 @@ def sentences(report: Report) -> list[str]:
         return [how]
     best = decide(report).choice
     row, time = next(((row, time) for row, time in much if row is best), max(much, key=lambda one: one[1].outside))
-    stages = ", ".join(f"{name} {stage.median_ms:.1f} ms" for name, stage in time.stages.items() if name != "graph")
+    stages = ", ".join(f"{name} {stage.median_ms:.2f} ms" for name, stage in time.stages.items() if name != "graph")
     return [
         how,
-        f"{time.outside:.0%} of a frame of {called(row)} is not the network ({stages}, of {time.total.median_ms:.1f} "
+        f"{time.outside:.0%} of a frame of {called(row)} is not the network ({stages}, of {time.total.median_ms:.2f} "
         f"ms); it is more than a tenth in {len(much)} of {len(timed)} rows.",
     ]
 
