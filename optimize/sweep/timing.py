@@ -10,7 +10,7 @@ from optimize.dataset import Dataset
 from optimize.frame.size import frame_size
 from optimize.host import quiet
 from optimize.input_size import Size
-from optimize.measure import latency
+from optimize.measure import clock, latency
 from optimize.measure.frames import Frames, FrameTime
 from optimize.measure.latency import Latency, Timing, Untimed
 from optimize.prepare import dataset, runtimes
@@ -20,6 +20,7 @@ from optimize.yolo.checkpoint import trusted
 
 log = logging.getLogger(__name__)
 
+TOGETHER, LEAST = 600.0, 2.0  # seconds that the visits to all files, and those to one, may take: shorter, never fewer
 FRAMES = "frame", "data", "selection", "val_images"  # keys that the frames of a row follow from
 SOURCE = "model", "data", "selection", "val_images"  # those that a data set is read by
 
@@ -92,6 +93,7 @@ def _timed(reports: Sequence[Report], known: dict[str, Runtime], frames: dict[Ar
                     rounds,
                     seed,
                     own,
+                    min(clock.LONGEST, max(LEAST, TOGETHER / len(pairs))),
                     frames=[frames.get(pair.artefact) for pair in pairs],
                 )
         except Untimed as error:

@@ -45,8 +45,9 @@ class Clock:
     def __init__(self, broken: str | None = None):
         self.groups, self.broken = [], broken
 
-    def __call__(self, subjects, threads, rounds, seed, references, frames):
+    def __call__(self, subjects, threads, rounds, seed, references, seconds, frames):
         assert (threads, rounds, seed) == (2, 12, 0)
+        self.seconds = seconds
         names = [f"{variant.name} on {variant.runtime}" for _, variant in subjects]
         self.groups.append([(name, names[reference]) for name, reference in zip(names, references, strict=True)])
         if self.broken in names:
@@ -101,6 +102,17 @@ def test_equal_bytes_at_another_input_are_another_artefact(monkeypatch):
     )
     timing.timed([built("original"), small])
     assert len(clock.groups[0]) == 4
+
+
+def test_many_files_have_shorter_visits_so_that_all_take_ten_minutes(monkeypatch):
+    monkeypatch.setattr(latency, "measure", clock := Clock())
+    few = built("original")
+    timing.timed([few])
+    assert clock.seconds == 20
+    (row, *_) = few.results
+    others = [replace(row, sha256=f"{i:064x}") for i in range(120)]
+    timing.timed([replace(few, results=tuple(others))])
+    assert clock.seconds == 600 / 120
 
 
 def test_one_file_that_takes_frames_of_two_sizes_is_timed_for_each(monkeypatch):
