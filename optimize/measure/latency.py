@@ -168,8 +168,9 @@ def _visited(
 
     Returns milliseconds (rounds, calls) of each file and of the twin of the last, and by index the times of frames.
     """
-    workers = [*group.workers.values(), twin]
+    workers, indices = [*group.workers.values(), twin], list(group.workers)
     lengths = [clock.length(worker.milliseconds, rounds, seconds=seconds) for worker in group.workers.values()]
+    of_twin = lengths[indices.index(group.wanted[-1])]
     used = {place: frames[i] for place, i in enumerate(group.workers) if i in group.wanted and frames[i]}
     count = per_visit(max(worker.milliseconds for worker in workers), rounds)
     visits: dict[int, list[np.ndarray]] = {place: [] for place in used}
@@ -178,8 +179,8 @@ def _visited(
         if place in used:
             visits[place].append(workers[place].frames(number * count, count))
 
-    times = clock.in_turns(workers, [*lengths, lengths[-1]], steps("timing", rounds), seed, take_frames)
-    speed, indices = speeds(times), list(group.workers)
+    times = clock.in_turns(workers, [*lengths, of_twin], steps("timing", rounds), seed, take_frames)
+    speed = speeds(times)
     taken = {indices[place]: frame_time(visits[place], speed, own.size) for place, own in used.items() if own}
     return [one * speed[:, None] for one in times], taken
 
