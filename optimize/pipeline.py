@@ -157,8 +157,7 @@ def timed(report: Report, judge: Judge, with_frames: bool = False) -> Report:
             log.exception("the others are timed again")
             variant = results[rows.pop(error.index)].variant
             failures.append(Failure(variant.name, variant.runtime, str(error)))
-    frames = timing.frames or [None] * len(rows)
-    for i, latency, frame in zip(rows, timing.latencies, frames, strict=True):
+    for i, (latency, frame) in zip(rows, timing.times, strict=True):
         results[i] = replace(results[i], latency=latency, frame=frame)
     return replace(
         report,

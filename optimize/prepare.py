@@ -88,22 +88,8 @@ def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
     check_fit(f"model={settings.model}", model, data, settings.data, "data with the {} that the model was trained on")
     asked, recovery = _chosen(config, "runtime"), _chosen(config, "recover", data=data, original=path)
     usable = _usable(asked)
-    check_heads(settings.nms, f"model={settings.model}", model)
-    check_frame(settings.frame, limits, f"model={settings.model}", task(model))
-    check_batches(settings.batches, usable)
-    if settings.bundle:
-        bundle.check(f"model={settings.model}", task(model), usable, settings.bundle_input)
-    threads = settings.threads or cores()
-    judge = Judge(
-        data,
-        (Torch(), *usable),
-        settings.store,
-        threads,
-        settings.rounds,
-        settings.seed,
-        settings.metric,
-        frame=frame_size(settings.frame),
-    )
+    _check_extras(settings, limits, model, usable)
+    judge = _judge(settings, data, usable)
     pruner = config.pruner if limit is None else _without_share(config)
     pruning: Pruning = build(pruner, "pruner", data=data, original=path)
     cpu = chosen_cpu(pruning.table, device)
@@ -113,7 +99,7 @@ def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
     precisions = (Bf16(judge), quant)
     others = _rivals(settings, imgsz, data, [stage.precision.name for stage in precisions])
     check_room(settings.store, path, [rival.path for rival in others or ()])
-    places = ways(usable, precisions, threads, settings.store, cpu)
+    places = ways(usable, precisions, judge.threads, settings.store, cpu)
     mix = None
     if limit is not None:
         allowed = allowed_ways(pruning, places, model, imgsz).values()
@@ -137,7 +123,7 @@ def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
             data,
             imgsz,
             stride(model),
-            threads,
+            judge.threads,
             (*data.remarks, *remarks(settings, model, asked, quant), *no_effect),
             implementation(settings.metric),
             words,
@@ -149,6 +135,33 @@ def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
         batches=settings.batches,
         streams=settings.streams,
         nms_free=None if settings.nms is None else NmsFree(),
+    )
+
+
+def _check_extras(settings: Settings, limits: Limits, model: nn.Module, usable: Sequence[Runtime]) -> None:
+    """Check that the model and the runtimes have what is asked for beside the report's rows.
+
+    Raises:
+        InputError: they don't.
+    """
+    given = f"model={settings.model}"
+    check_heads(settings.nms, given, model)
+    check_frame(settings.frame, limits, given, task(model))
+    check_batches(settings.batches, usable)
+    if settings.bundle:
+        bundle.check(given, task(model), usable, settings.bundle_input)
+
+
+def _judge(settings: Settings, data: Dataset, usable: Sequence[Runtime]) -> Judge:
+    return Judge(
+        data,
+        (Torch(), *usable),
+        settings.store,
+        settings.threads or cores(),
+        settings.rounds,
+        settings.seed,
+        settings.metric,
+        frame=frame_size(settings.frame),
     )
 
 

@@ -91,6 +91,11 @@ class Timing:
     host: tuple[HostState, HostState] | None = None
     frames: tuple[FrameTime | None, ...] = ()
 
+    @property
+    def times(self) -> list[tuple[Latency, FrameTime | None]]:
+        """Of each variant the latency and the time of a frame."""
+        return list(zip(self.latencies, self.frames or [None] * len(self.latencies), strict=True))
+
 
 class Untimed(MeasurementError):
     """A variant can't be opened or called.

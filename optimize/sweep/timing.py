@@ -100,8 +100,7 @@ def _timed(reports: Sequence[Report], known: dict[str, Runtime], frames: dict[Ar
             log.exception("the others are timed again")
             broken[pairs[error.index].artefact] = str(error)
             continue
-        taken = timing.frames or [None] * len(pairs)
-        found = dict(zip(pairs, zip(timing.latencies, taken, strict=True), strict=True))
+        found = dict(zip(pairs, timing.times, strict=True))
         return [_with(report, found, timing, broken) for report in reports]
 
 

@@ -26,15 +26,7 @@ MOST_MINUTES = 24 * 60
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Measure the model of this bundle on this device.")
-    parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
-    parser.add_argument("--rounds", type=int, default=30, help="of up to 20 timed calls each, at least 12")
-    parser.add_argument("--minutes", type=float, default=0, help="then call it for so long, to see its speed fall")
-    parser.add_argument("--device", default=device(), help="what to call this device, e.g. 'Raspberry Pi 5, fan'")
-    parser.add_argument(
-        "--out", type=Path, help="new file to write; measurement.json, measurement-2.json ... by default"
-    )
-    given = parser.parse_args()
+    given = parse_arguments()
     name = shown(" ".join(given.device.split()))
     if given.rounds < 12 or given.threads < 1 or not name:
         sys.exit("error: give --rounds of 12 or more, --threads of 1 or more, and a --device that has a name.")
@@ -90,6 +82,18 @@ def main():
         f"{describe(windows) + chr(10) if windows else ''}"
         f"copy {out} to where the run is, then: {command}"
     )
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description="Measure the model of this bundle on this device.")
+    parser.add_argument("--threads", type=int, default=cores(), help="CPU threads; all by default")
+    parser.add_argument("--rounds", type=int, default=30, help="of up to 20 timed calls each, at least 12")
+    parser.add_argument("--minutes", type=float, default=0, help="then call it for so long, to see its speed fall")
+    parser.add_argument("--device", default=device(), help="what to call this device, e.g. 'Raspberry Pi 5, fan'")
+    parser.add_argument(
+        "--out", type=Path, help="new file to write; measurement.json, measurement-2.json ... by default"
+    )
+    return parser.parse_args()
 
 
 def measured(bundle, threads, rounds, minutes):
