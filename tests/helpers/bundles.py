@@ -16,6 +16,11 @@ from optimize.input_size import square
 from optimize.result import Report
 from optimize.store.apply import digest
 
+# Boxes of both are made of the same pixels by the same graph; what is left is float32's last bits, at most 1e-4 of a
+# pixel of the input here, times the scale of the image, and the rounding to 0.001 in detections.json.
+PIXELS, SURENESS = 1e-2, 1e-4
+CONFIDENCE = 0.3
+
 
 def one_row(artefact: Path, runtime: str, precision: str = "fp32", task: str = "detect", imgsz: int = 64) -> Report:
     """The made-up report with nothing but its original and `artefact`."""
