@@ -39,7 +39,15 @@ class InputError(OptimizeError):
 
 
 class TargetOutOfReach(OptimizeError):
-    """The pruning target can't be met by this model."""
+    """The pruning target can't be met by this model.
+
+    Attributes:
+        most: the largest share that can be removed; None where it is not known.
+    """
+
+    def __init__(self, sentence: str, most: float | None = None):
+        super().__init__(sentence)
+        self.most = most
 
 
 class RuntimeUnavailable(OptimizeError):

@@ -59,7 +59,8 @@ def check_reach(cost: Callable[[np.ndarray], float], options: list[np.ndarray], 
         most = int(1000 * (1 - least / goal.whole)) / 1000
         raise TargetOutOfReach(
             f"prune={goal.share:g} can't be reached: with these settings of the pruner the model loses at most "
-            f"{most:.3f} of its {goal.target}; lower prune or pruner.round_to, or raise pruner.max_ratio."
+            f"{most:.3f} of its {goal.target}; lower prune or pruner.round_to, or raise pruner.max_ratio.",
+            most,
         )
 
 

@@ -147,4 +147,5 @@ def _nonnegative(matrix: np.ndarray, times: np.ndarray) -> np.ndarray:
     weights = 1 / np.maximum(times, times.mean() / 100)
     scales = np.abs(matrix).max(axis=0)
     scales[scales == 0] = 1
-    return nnls(matrix / scales * weights[:, None], times * weights)[0] / scales
+    steps = 100 * matrix.shape[1]  # scipy's own limit, 3 for each, ends where rounding decides between equal fits
+    return nnls(matrix / scales * weights[:, None], times * weights, maxiter=steps)[0] / scales

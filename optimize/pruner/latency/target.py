@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 4
 CLOSE = 0.02  # of the time asked for; a choice that comes as close is taken
+TOO_SLOW = 0.05  # of the time asked for; where the narrowest network takes as much longer, the share is refused
 ROUNDS, SECONDS = 20, 6.0  # of each timing, as in `timing`
 OPENED = 3  # processes of a narrowed network
 
@@ -55,6 +56,8 @@ class Attempt:
 def aim(share: float, whole: float, choose: Choose, measure: Callable[[Selection], tuple[float, Timed]]) -> Attempt:
     """The attempt that comes closest to removing `share` of the original's time.
 
+    A share that the table holds out of reach may be within it, so the narrowest choice is timed before one is refused.
+
     Args:
         share: of the time to remove.
         whole: predicted milliseconds of the original.
@@ -65,20 +68,28 @@ def aim(share: float, whole: float, choose: Choose, measure: Callable[[Selection
         TargetOutOfReach: the share can't be reached; the sentence states the largest that can.
         MeasurementError: as `measure`.
     """
-    aimed, attempts = share, list[Attempt]()
+    aimed, most, attempts = share, None, list[Attempt]()
     for number in range(1, ATTEMPTS + 1):
         try:
             chosen = choose(aimed)
-        except TargetOutOfReach:
-            if not attempts:
-                raise
-            break  # the correction leads beyond what is possible; the closest so far is taken
+        except TargetOutOfReach as beyond:
+            if most is not None or beyond.most is None:
+                break
+            most = beyond.most
+            chosen = choose(most)
         attempts.append(Attempt(chosen, *measure(chosen), number))
         predicted, left = chosen.left / whole, attempts[-1].left
         log.info("attempt %d: %.1f %% of the time was predicted, %.1f %% timed", number, 100 * predicted, 100 * left)
         if _miss(attempts[-1], share) <= CLOSE:
             break
         aimed = 1 - predicted * (1 - share) / left
+    least = min(attempt.left for attempt in attempts)
+    if most is not None and least > (1 - share) * (1 + TOO_SLOW):
+        raise TargetOutOfReach(
+            f"prune={share:g} can't be reached: the narrowest network that these settings of the pruner allow was timed "
+            f"and loses {1 - least:.3f} of the time; lower prune or pruner.round_to, or raise pruner.max_ratio.",
+            1 - least,
+        )
     return min(attempts, key=lambda attempt: _miss(attempt, share))
 
 

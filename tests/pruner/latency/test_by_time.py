@@ -68,7 +68,7 @@ def test_the_share_of_the_time_is_gone(here, scope):
 
 def test_a_share_beyond_what_widths_can_give_names_the_largest(here):
     settings = Pruning(0.9, L2(), target="latency", deployment=here)
-    with pytest.raises(TargetOutOfReach, match=r"prune=0\.9 can't be reached.*loses at most 0\.\d+ of its latency"):
+    with pytest.raises(TargetOutOfReach, match=r"prune=0\.9 can't be reached.*timed and loses 0\.\d+ of the time"):
         prune(build("yolov8n").float(), SIZE, settings)
 
 

@@ -19,7 +19,7 @@ def chooser(most: float = 1.0):
 
     def choose(share: float) -> SimpleNamespace:
         if share > most:
-            raise TargetOutOfReach(f"at most {most}")
+            raise TargetOutOfReach(f"at most {most}", most)
         return SimpleNamespace(left=WHOLE * (1 - share))
 
     return choose
@@ -47,11 +47,22 @@ def test_the_closest_attempt_is_taken_where_none_is_close():
     assert abs(0.65 / 0.6 - 1) > CLOSE
 
 
-def test_a_share_out_of_reach_is_refused_only_where_none_was_timed():
-    with pytest.raises(TargetOutOfReach, match=r"at most 0\.3"):
-        aim(0.4, WHOLE, chooser(0.3), lambda chosen: (0.6, QUIET))
-    found = aim(0.4, WHOLE, chooser(0.41), lambda chosen: (0.7, QUIET))  # a second one would have to lose 0.49
-    assert (found.number, found.left) == (1, 0.7)
+def test_a_share_that_only_the_table_holds_out_of_reach_is_timed():
+    """Networks take 0.85 times as long as predicted, so 0.3 that the table allows is 0.405 by the clock."""
+    found = aim(0.4, WHOLE, chooser(0.3), lambda chosen: (chosen.left / WHOLE * 0.85, QUIET))
+    assert (found.number, found.left) == (1, pytest.approx(0.595))
+    found = aim(0.35, WHOLE, chooser(0.3), lambda chosen: (chosen.left / WHOLE * 0.85, QUIET))
+    assert (found.number, found.left) == (2, pytest.approx(0.65))  # the narrowest loses too much
+
+
+def test_a_share_that_the_narrowest_network_misses_is_refused_with_what_was_timed():
+    with pytest.raises(TargetOutOfReach, match=r"prune=0\.4 .*timed and loses 0\.300 of the time") as refused:
+        aim(0.4, WHOLE, chooser(0.3), lambda chosen: (chosen.left / WHOLE, QUIET))
+    assert refused.value.most == pytest.approx(0.3)
+    with pytest.raises(TargetOutOfReach, match=r"loses 0\.292 of the time"):  # the table alone would have allowed it
+        aim(0.4, WHOLE, chooser(0.41), lambda chosen: (chosen.left / WHOLE * 1.2, QUIET))
+    found = aim(0.4, WHOLE, chooser(0.41), lambda chosen: (chosen.left / WHOLE * 1.06, QUIET))
+    assert (found.number, found.left) == (2, pytest.approx(0.59 * 1.06))  # misses by 4.2 %
 
 
 def test_a_clock_that_is_too_noisy_is_told(monkeypatch):
