@@ -86,8 +86,8 @@ def aim(share: float, whole: float, choose: Choose, measure: Callable[[Selection
     least = min(attempt.left for attempt in attempts)
     if most is not None and least > (1 - share) * (1 + TOO_SLOW):
         raise TargetOutOfReach(
-            f"prune={share:g} can't be reached: the narrowest network that these settings of the pruner allow was timed "
-            f"and loses {1 - least:.3f} of the time; lower prune or pruner.round_to, or raise pruner.max_ratio.",
+            f"prune={share:g} can't be reached: the narrowest network that these settings of the pruner allow was "
+            f"timed and loses {1 - least:.3f} of the time; lower prune or pruner.round_to, or raise pruner.max_ratio.",
             1 - least,
         )
     return min(attempts, key=lambda attempt: _miss(attempt, share))
