@@ -4,11 +4,12 @@
 # make test-standin: all tests where our files lack all that only Unix has, and the file system keeps Windows' rules.
 # make coverage: which lines the tests of `make test` run.
 # make docs: --help, docs/keys.md and conf/schema.json, from the comments in conf/.
+# make site: the pages of docs/ with search and an API reference, in docs/_build/; a warning is an error.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test-fast test test-long test-standin coverage lint docs
+.PHONY: demo test-fast test test-long test-standin coverage lint docs site
 
 demo: .venv/installed
 	$(BIN)/python -m optimize prune=0.3 quant=int8
@@ -37,6 +38,9 @@ lint: .venv/installed-dev
 
 docs: .venv/installed-dev
 	$(BIN)/python -m optimize.keys
+
+site: .venv/installed-dev
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=python3.11")'

@@ -82,7 +82,9 @@ class Keys(TypedDict, total=False):
 
 
 def optimize(model: "Text | YOLO" = "digits", **keys: Unpack[Keys]) -> Run:
-    """Make a YOLO model cheaper to run, and measure the effect: what `python -m optimize` does, from Python.
+    """Make a YOLO model cheaper to run, and measure the effect, as `python -m optimize` does.
+
+    It returns the finished run::
 
         run = optimize("best.pt", data="my.yaml", prune=0.3, quant="int8", limits={"latency_ms": 20})
         run.best.path, run.report_path
@@ -103,7 +105,7 @@ def optimize(model: "Text | YOLO" = "digits", **keys: Unpack[Keys]) -> Run:
     Args:
         model: a path, a name of ultralytics, `digits`, or a loaded `ultralytics.YOLO`, whose weights are written to the
             store in float32 and read from there; the object is left as it is.
-        keys: see below.
+        keys: those of the command line, by name.
 
     Raises:
         InputError: an input can't be used; nothing was made.

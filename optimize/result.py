@@ -69,7 +69,7 @@ class Result:
 
     @property
     def path(self) -> Path:
-        """The artefact, a file or a folder: what to deploy."""
+        """The file or folder to deploy."""
         return self.variant.path
 
     @property

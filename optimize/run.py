@@ -87,7 +87,7 @@ class Run:
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """The rows of the report: the original in torch first."""
+        """The rows of the report, the original in torch first."""
         return self.report.results
 
     @property
@@ -97,12 +97,12 @@ class Run:
 
     @property
     def sentence(self) -> str:
-        """The verdict: the row to deploy, its gains and the reason; or that no row meets the limits."""
+        """The verdict, which names the row to deploy with gains and reason, or says that no row meets the limits."""
         return verdict.headline(self.report)
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """A sentence for each limit that is missed: `quant.max_drop` by a file, or `limits` by every row."""
+        """A sentence for each limit that is missed, `quant.max_drop` by a file or `limits` by every row."""
         return (*self.report.missed, *(() if self.best else (self.sentence,)))
 
     @property

@@ -65,7 +65,7 @@ def count_flops(model: str | Path, imgsz: Side = None) -> Table:
         imgsz: of the input; None for the size that a graph has, and 640 for a yaml.
 
     Returns:
-        The table: FLOPs are 2 per multiply-add, sizes are bytes.
+        The table, with 2 FLOPs per multiply-add and sizes in bytes.
 
     Raises:
         InputError: the model can't be read, or doesn't take an image of `imgsz`.
@@ -250,7 +250,7 @@ def measure_latency(
 
     Returns:
         The latencies in milliseconds of one call for one image, without letterbox and NMS, in the order of `models`,
-        and the noise: how far one file that is timed twice differs from itself.
+        and the noise, which is how far one file that is timed twice differs from itself.
 
     Raises:
         InputError: an input can't be used.

@@ -13,7 +13,7 @@ from optimize.result import Report
 
 README = ROOT / "README.md"
 PAGES = [ROOT / name for name in ("README.md", "AGENTS.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(
-    ROOT.glob("docs/**/*.md")
+    page for page in ROOT.glob("docs/**/*.md") if "_build" not in page.parts
 )
 BESIDE = ("conf", "hydra_plugins", "tests", "docs", "benchmarks")  # folders of the tree beside optimize/
 NAMED = re.compile(r"\b(?:optimize|tests|benchmarks|conf|docs|hydra_plugins)/[\w./-]*\.(?:py|yaml|md|png)\b")
@@ -73,7 +73,9 @@ def test_every_page_is_reached_from_the_readme():
             links = _links(page.read_text(encoding="utf-8"))
             waiting += [(page.parent / link.partition("#")[0]).resolve() for link in links]
         reached.add(page)
-    unlinked = sorted(path.name for path in _files(ROOT / "docs") if path not in reached)
+    site = ROOT / "docs" / "conf.py", ROOT / "docs" / "index.md"  # what makes the site, and its own front page
+    there = [path for path in _files(ROOT / "docs") if "_build" not in path.parts and path not in site]
+    unlinked = sorted(path.name for path in there if path not in reached)
     assert not unlinked, f"link from README.md, or from a page that it links: {', '.join(unlinked)}"
 
 

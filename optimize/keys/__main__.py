@@ -92,7 +92,7 @@ def page() -> str:
             "## Settings of a choice\n\nA setting of a choice is given as group.name=value.\n",
             _table(_settings(GROUPS), _offered(GROUPS)),
             f"## Sweeps and searches\n\nWith `-m`, or `experiment=search`: {SWEEPS}.",
-            "[sweeps.md](sweeps.md) and [search.md](search.md) say more.\n",
+            "[sweeps.md](sweeps.md) and [searching.md](searching.md) say more.\n",
             *(f"### {group}\n\n{_choice_table(group)}" for group in OF_HYDRA),
             "### Settings of sweeps and searches\n",
             _table(_settings(OF_HYDRA), _offered(OF_HYDRA)),

@@ -79,9 +79,13 @@ class Latency:
 class Timing:
     """All latencies of one benchmark, in the order asked for, and its noise.
 
-    `noise` is the A/A result: how far the median paired ratio of one artefact opened twice lies from 1; `noise_spread`
-    is half the distance of the quartiles of those ratios; `host` the machine's state before and after. `frames` are the
-    times of whole frames, None for a variant that took none; empty where none did.
+    Attributes:
+        latencies: one for each variant.
+        noise: the A/A result, how far the median paired ratio of one artefact opened twice lies from 1.
+        noise_spread: half the distance of the quartiles of those ratios.
+        rounds: visits to each variant.
+        host: the machine's state before and after.
+        frames: times of whole frames, None for a variant that took none; empty where none did.
     """
 
     latencies: tuple[Latency, ...]
