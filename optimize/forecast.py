@@ -173,13 +173,13 @@ def show(plan: Plan, console: Terminal) -> None:
     for name in HEAD:
         table.add_column(name, justify="left" if name == HEAD[0] else "right")
     for one in found:
-        table.add_row(one.stage, str(one.times), str(one.found), _time(one.seconds), _megabytes(one.size))
+        table.add_row(one.stage, str(one.times), str(one.found), time_in_words(one.seconds), _megabytes(one.size))
     seconds = [one.seconds for one in found if one.seconds is not None]
     more = " and more" if len(seconds) < len(found) else ""
     table.add_section()
     if any(seconds):
         size = sum(one.size or 0 for one in found)
-        table.add_row("all", "", "", f"{_time(sum(seconds))}{more}", f"{_megabytes(size)}{more}")
+        table.add_row("all", "", "", f"{time_in_words(sum(seconds))}{more}", f"{_megabytes(size)}{more}")
     console.print(table)
     console.print(
         f"Time and disk are medians over {len(known)} earlier runs on this machine."
@@ -188,7 +188,7 @@ def show(plan: Plan, console: Terminal) -> None:
     )
 
 
-def _time(seconds: float | None) -> str:
+def time_in_words(seconds: float | None) -> str:
     if seconds is None:
         return DASH
     minutes, rest = divmod(round(seconds), 60)

@@ -41,7 +41,7 @@ LAYERS = [  # from the ground up
     "run reproduce",
     "begin",
     "compare",
-    "api cli steps",
+    "api cli steps init",
     "__main__",
 ]
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer.split()}

@@ -4,7 +4,7 @@ import pytest
 
 from helpers.commands import command
 from helpers.messages import is_error, says
-from optimize.forecast import _time
+from optimize.forecast import time_in_words
 from optimize.pruner.latency import make, timing
 from optimize.pruner.latency.timing import Timed
 from optimize.report.results import read
@@ -94,4 +94,4 @@ def test_a_sweep_has_no_plan(tmp_path, monkeypatch, capsys):
     ("seconds", "text"), [(None, "-"), (0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (7260, "2 h 01 min")]
 )
 def test_times_are_told_in_words(seconds, text):
-    assert _time(seconds) == text
+    assert time_in_words(seconds) == text
