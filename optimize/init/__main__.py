@@ -96,8 +96,8 @@ def _limits(on_device: bool) -> dict[str, Any]:
     names = {"latency_ms": "Milliseconds that one image may take on this machine"}
     if on_device:
         CONSOLE.print(
-            "Milliseconds are limited on this machine alone, so none are asked for; `python -m optimize.bound` says what "
-            "the device can reach, and a bundle measures there (docs/bundle.md)."
+            "Milliseconds are limited on this machine alone, so none are asked for; `python -m optimize.bound` says "
+            "what the device can reach, and a bundle measures there (docs/bundle.md)."
         )
         names = {}
     names["max_drop"] = "Percentage points of accuracy that may be lost"
