@@ -1,40 +1,20 @@
 """`optimize.optimize`: one run from Python, with the keys of the command line."""
 
-import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from inspect import Parameter, Signature, cleandoc, signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_type_hints
 
 import yaml
-from rich.logging import RichHandler
 
-from optimize import run
-from optimize.compose import composed, words
-from optimize.errors import InputError, described
-from optimize.host.process import without_main
-from optimize.host.resources import cores
+from optimize import yolo  # noqa: F401  sets the threads of training, also where the program imports ultralytics next
 from optimize.keys import listed, root
-from optimize.literal import typed
-from optimize.progress import CONSOLE
-from optimize.run import LOG, Run
-from optimize.sentences import unknown_key
-from optimize.store.held import collecting
-from optimize.terminal import Lines
-from optimize.yolo.loaded import keep
 
 if TYPE_CHECKING:
     from ultralytics import YOLO
 
-log = logging.getLogger(__name__)
+    from optimize.run import Run
 
-SLOW = (
-    "OMP_NUM_THREADS=1, as ultralytics sets it where it is imported first, so training takes one thread; import "
-    "optimize before ultralytics, or set OMP_NUM_THREADS."
-)
 WIDTH = 100  # characters of a line of help()
 
 Text = str | os.PathLike[str]
@@ -58,7 +38,7 @@ class Keys(TypedDict, total=False):
     rounds: int
     rivals: Sequence[Text] | str
     train_rivals: bool
-    limits: Mapping[str, float | None]
+    limits: Mapping[str, float | None] | None
     metric: str
     device_profile: Text | None
     batches: Sequence[int]
@@ -81,7 +61,7 @@ class Keys(TypedDict, total=False):
     hydra: Mapping[str, Mapping[str, Text]]
 
 
-def optimize(model: "Text | YOLO" = "digits", **keys: Unpack[Keys]) -> Run:
+def optimize(model: "Text | YOLO" = "digits", **keys: Unpack[Keys]) -> "Run":
     """Make a YOLO model cheaper to run, and measure the effect, as `python -m optimize` does.
 
     It returns the finished run::
@@ -111,49 +91,9 @@ def optimize(model: "Text | YOLO" = "digits", **keys: Unpack[Keys]) -> Run:
         InputError: an input can't be used; nothing was made.
         OptimizeError: pruning can't do what was asked, or the original can't be measured.
     """
-    if unknown := [key for key in keys if key.partition(".")[0] not in Keys.__annotations__]:
-        raise InputError(unknown_key(unknown[0]))
-    if os.environ.get("OMP_NUM_THREADS") == "1" and cores() > 1:
-        log.warning(SLOW)
-    with without_main():
-        with collecting() as used:
-            name = os.fspath(model) if isinstance(model, str | os.PathLike) else str(keep(model, _store(keys)))
-        given = words({"model": name, **keys})
-        config = composed(given)
-        if config.plan:
-            raise InputError("plan=True prints and makes nothing, so it is for the command line; leave it out.")
-        checked = run.check(config, [typed(word) for word in given])
-        begun = run.begin(replace(checked, used=[*used, *checked.used]), config.overwrite)
-        with run.holding(begun), _logging(begun.folder / LOG):
-            return run.carry_out(begun)
+    from optimize.call import call  # it imports Hydra, torch and ultralytics, which takes seconds
 
-
-def _store(keys: Mapping[str, Any]) -> Path:
-    return Path(keys.get("store") or composed(()).store)
-
-
-@contextmanager
-def _logging(file: Path) -> Iterator[None]:
-    """Log into `file`, and to stderr where the program logs nowhere; afterwards logging is as it was."""
-    everywhere, ours = logging.getLogger(), logging.getLogger("optimize")
-    before, level = list(everywhere.handlers), ours.level
-    written = logging.FileHandler(file, encoding="utf-8")
-    written.setFormatter(Lines("[%(asctime)s] %(message)s"))
-    shown = RichHandler(console=CONSOLE, show_level=False, show_path=False, log_time_format="[%X]")
-    shown.setFormatter(Lines("%(message)s"))
-    everywhere.handlers += [written] if before else [written, shown]
-    ours.setLevel(logging.INFO)
-    try:
-        yield
-    except BaseException as error:
-        if written in everywhere.handlers:  # else the run has closed its log, whose hash is listed
-            trace = type(error), error, error.__traceback__
-            written.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, described(error), None, trace))
-        raise
-    finally:
-        everywhere.handlers[:] = before
-        ours.setLevel(level)
-        written.close()
+    return call(model, keys, Keys.__annotations__)
 
 
 def _signature() -> Signature:
@@ -163,7 +103,7 @@ def _signature() -> Signature:
         Parameter(key, Parameter.KEYWORD_ONLY, default=_default(key), annotation=kind)
         for key, kind in get_type_hints(Keys).items()
     ]
-    return Signature([model, *keys], return_annotation=Run)
+    return Signature([model, *keys], return_annotation="Run")
 
 
 def _default(key: str) -> Any:

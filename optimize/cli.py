@@ -16,7 +16,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from optimize.begin import begun
-from optimize.config import CONF, plain
+from optimize.conf_folder import CONF
+from optimize.config import plain
 from optimize.errors import LauncherFailed, OptimizeError, described, during
 from optimize.host.own_path import leave_current_folder
 from optimize.host.process import end_with

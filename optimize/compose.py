@@ -13,10 +13,11 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from optimize.config import CONF
+from optimize.conf_folder import CONF
 from optimize.errors import InputError
+from optimize.keys import OF_CONF
 from optimize.literal import literal, overrides
-from optimize.sentences import sentence
+from optimize.sentences import CHOICES, sentence
 
 FOLDER = "hydra.run.dir"  # the one key of Hydra that Python takes
 
@@ -25,9 +26,13 @@ def words(keys: Mapping[str, Any]) -> list[str]:
     """The words of a command line, in Hydra's grammar, that set `keys`.
 
     Raises:
-        InputError: a value has a type that no key takes, or the key is one of the command line alone.
+        InputError: a value has a type that its key doesn't take, or the key is one of the command line alone.
     """
-    chosen = {key: value for key, value in keys.items() if (key, value) != ("experiment", None)}  # a group has no null
+    unset = ("experiment", None), ("limits", None)  # on a command line they are left out
+    chosen = {key: value for key, value in keys.items() if (key, value) not in unset}
+    for key in OF_CONF:
+        if not isinstance(chosen.get(key, ""), str | Sequence | Mapping):
+            raise InputError(f"{key}={chosen[key]} is not allowed; {CHOICES}")
     given = [word for key, value in chosen.items() for word in overrides(key, value)]
     if foreign := [word for word in given if word.startswith("hydra") and not word.startswith(f"{FOLDER}=")]:
         raise InputError(f"{foreign[0]} is for the command line alone; of Hydra's keys, Python takes {FOLDER} alone.")

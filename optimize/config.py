@@ -11,10 +11,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from optimize.conf_folder import CONF as CONF
 from optimize.errors import InputError
 from optimize.literal import PATHS, hydra_word, literal
-
-CONF = next(p for p in (Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf") if p.is_dir())
 
 OURS = "optimize."  # how the `_target_` of a class of this package begins
 

@@ -62,7 +62,8 @@ def settings_of(config: DictConfig) -> Settings:
     Raises:
         InputError: one of them is not allowed.
     """
-    return typed(Settings, {key: value for key, value in config.items() if not isinstance(value, DictConfig)}, "")
+    own = {key: value for key, value in config.items() if key != "limits" and not isinstance(value, DictConfig)}
+    return typed(Settings, own, "")
 
 
 def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
@@ -73,7 +74,7 @@ def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
     """
     settings = settings_of(config)
     check_targets(config, settings.trust)
-    limits = typed(Limits, config.limits, "limits")
+    limits = _limits(config.limits)
     limit = _limit_to_meet(config, settings, limits)
     device = load_device(settings.device_profile) if settings.device_profile else None
     check_store(settings.store)
@@ -136,6 +137,15 @@ def prepare(config: DictConfig, words: Sequence[str] = ()) -> Plan:
         streams=settings.streams,
         nms_free=None if settings.nms is None else NmsFree(),
     )
+
+
+def _limits(given: Any) -> Limits:
+    if not isinstance(given, DictConfig):
+        shown = "null" if given is None else given
+        raise InputError(
+            f"limits={shown} is not allowed; give one of its keys, e.g. limits.latency_ms=20, or leave it out."
+        )
+    return typed(Limits, given, "limits")
 
 
 def _check_extras(settings: Settings, limits: Limits, model: nn.Module, usable: Sequence[Runtime]) -> None:

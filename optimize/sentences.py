@@ -13,13 +13,16 @@ from unittest.mock import patch
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from optimize.config import CONF
+from optimize.conf_folder import CONF
 from optimize.errors import NO_ROOM, REPORT, WHILE, OptimizeError, described
 from optimize.host.console import print_any_letter
 from optimize.keys import nearest
 from optimize.texts import shown
 
 HELP = "`python -m optimize --help`"
+CHOICES = (
+    f"give a group one of its choices; quant=none, recover=[], runtime=[] and prune=0 turn one off; {HELP} lists them."
+)
 HYDRA, WANTED = (
     "HYDRA_FULL_ERROR",
     "OPTIMIZE_FULL_ERROR",
@@ -110,7 +113,7 @@ def sentence(error: BaseException) -> str | None:
         return _disk_sentence(error)
     text = str(error)
     if text.startswith("Config group override must be"):
-        return f"give a group one of its choices, or `none` to turn it off, e.g. quant=none; {HELP} lists them."
+        return CHOICES
     if plugin := re.search(r"(?:Unknown plugin class|Could not find) .*\b(joblib|ray|submitit)(?:_|')", text):
         extra = plugin[1].replace("submitit", "slurm")
         return f"hydra/launcher={extra} is not installed; run `pip install '.[{extra}]'`."

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "optimize"
 LAYERS = [  # from the ground up
-    "errors texts",
+    "errors texts conf_folder",
     "literal input_size identity limits precision runtime_info inside",
     "frame",
     "latency_work int8_cpu",
@@ -41,7 +41,12 @@ LAYERS = [  # from the ground up
     "run reproduce",
     "begin",
     "compare",
+<<<<<<< HEAD
     "api cli steps init",
+=======
+    "call",
+    "api cli steps",
+>>>>>>> 4cefed4 (Import the function optimize without torch, Hydra and rich)
     "__main__",
 ]
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer.split()}

@@ -28,6 +28,7 @@ from optimize.api import Keys, optimize
 from optimize.compose import composed, words
 from optimize.config import CONF
 from optimize.errors import InputError, LimitMissed, VariantFailed
+from optimize.host.resources import cores
 from optimize.keys import root
 from optimize.limits import Limits
 from optimize.measure import clock
@@ -64,7 +65,7 @@ def test_every_key_of_the_command_is_a_keyword_with_its_default_and_its_explanat
         ({"imgsz": [384, 640], "recover": []}, ["imgsz=[384,640]", "recover=[]"]),
         ({"data": Path("a b") / "c,d.yaml"}, [f"data='{Path('a b') / 'c,d.yaml'}'"]),
         ({"device": "0,1", "seed": "3"}, ["device='0,1'", "seed='3'"]),
-        ({"experiment": None}, []),
+        ({"experiment": None, "limits": None}, []),
     ],
 )
 def test_values_of_python_become_words_of_the_command(keys, given):
@@ -85,7 +86,11 @@ def test_texts_are_taken_literally(text):
         ({"limits": {"latncy_ms": 20}}, "limits.latncy_ms is not a key ... limits.latency_ms"),
         ({"pruner": {"tagret": "flops"}}, "pruner.tagret is not a key ... pruner.target"),
         ({"quant": "int9"}, "quant=int9 ... fp16, int8, none"),
-        ({"quant": None}, "none"),
+        ({"quant": None}, "quant=None is not allowed ... quant=none"),
+        ({"recover": None}, "recover=None is not allowed ... recover=[]"),
+        ({"runtime": None}, "runtime=None is not allowed ... runtime=[]"),
+        ({"pruner": None}, "pruner=None is not allowed ... prune=0"),
+        ({"limits": 3}, "limits=3 is not allowed ... limits.latency_ms=20"),
         ({"prune": "much"}, "prune=much ... a number or null"),
         ({"prune": object()}, "prune is of the type object ... a number"),
         ({"experiment": "search"}, "experiment=search is many runs ... python -m optimize"),
@@ -176,15 +181,18 @@ def test_nothing_is_computed_in_the_command():
     rooms = {name.split(".")[1] for name in imported if name.startswith("optimize.")}
     assert "run.carry_out" in called
     assert rooms.isdisjoint(("pipeline", "judge", "measure", "verdict", "pruner", "quant", "runtime", "yolo", "data"))
-    api = ast.parse((ROOT / "optimize/api.py").read_text(encoding="utf-8"))
+    api = ast.parse((ROOT / "optimize/call.py").read_text(encoding="utf-8"))
     assert "run.carry_out" in {ast.unparse(node.func) for node in ast.walk(api) if isinstance(node, ast.Call)}
 
 
-def test_the_package_is_imported_without_what_takes_seconds():
-    code = "import sys, optimize; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    heavy = {"torch", "ultralytics", "numpy", "hydra", "omegaconf", "optimize.api", "optimize.run"}
-    assert heavy.isdisjoint(loaded.split())
+def test_the_function_is_imported_without_what_takes_seconds():
+    code = "import os, sys; from optimize import optimize; print(os.environ['OMP_NUM_THREADS'], *sorted(sys.modules))"
+    env = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=env)
+    threads, *loaded = done.stdout.split()
+    heavy = {"torch", "ultralytics", "numpy", "scipy", "sklearn", "onnxruntime", "openvino", "altair", "hydra", "rich"}
+    assert heavy.isdisjoint(loaded) and "optimize.api" in loaded
+    assert threads == str(cores())  # ultralytics, which is imported next, would have set 1
     assert package.optimize is optimize and package.Run is Run
     with pytest.raises(AttributeError, match="no attribute 'optimise'"):
         package.optimise  # noqa: B018

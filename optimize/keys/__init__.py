@@ -13,7 +13,7 @@ from textwrap import fill
 
 import yaml
 
-from optimize.config import CONF
+from optimize.conf_folder import CONF
 
 OF_CONF = "pruner", "recover", "quant", "runtime"  # groups whose choices have keys
 WIDTH, COLUMN = 140, 26  # characters of a line, and at most of the column of names

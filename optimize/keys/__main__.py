@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from textwrap import indent
 
-from optimize.config import CONF
+from optimize.conf_folder import CONF
 from optimize.keys import Choice, Key, choices, listed, meaning, root, wrapped
 from optimize.keys.schema import schema
 

@@ -54,8 +54,6 @@ def _table(report: Report) -> list[tuple[str, tuple[str, ...]]]:
 
 def _kind(result: Result, best: Result | None) -> str:
     is_best = best is not None and result.variant == best.variant
-    is_best = best is not None and result.variant == best.variant
-    is_best = best is not None and result.variant == best.variant
     return " ".join(word for word, holds in (("best", is_best), ("rival", result.rival)) if holds)
 
 
