@@ -33,6 +33,10 @@ class OptimizeError(Exception):
 
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of an error that nobody caught: the sentence, not our source."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(OptimizeError):
     """An input of the user can't be used."""

@@ -13,7 +13,14 @@ WIDTH_OF_A_FILE = 180  # a pipe has no width, and a broken table is worse than a
 
 
 class Terminal(Console):
-    """Shows every string as it is: cells, titles, notes."""
+    """Shows every string as it is: cells, titles, notes.
+
+    In a notebook, too, it writes plain lines: rich's own output for Jupyter displays each line apart, also what is only
+    to be captured, and needs ipywidgets for bars.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(force_jupyter=False, **settings)
 
     def render_str(self, text: str, **style: Any) -> Text:
         return super().render_str(shown(text), **style | {"markup": False, "emoji": False})

@@ -15,7 +15,7 @@ from optimize.verdict import gates, verdict
 def text(report: Report) -> str:
     """Every alarm, the table and its notes, as in a pipe."""
     written = StringIO()
-    show(report, Terminal(file=written, width=WIDTH_OF_A_FILE, highlight=False, force_jupyter=False))
+    show(report, Terminal(file=written, width=WIDTH_OF_A_FILE, highlight=False))
     return written.getvalue()
 
 
