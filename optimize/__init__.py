@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optimize.api import optimize
     from optimize.run import Run
-    from optimize.steps import count_flops, measure_latency, prune, quantize, sensitivity
+    from optimize.steps import bound_latency, count_flops, measure_latency, prune, quantize, sensitivity
 
-__all__ = ["Run", "count_flops", "measure_latency", "optimize", "prune", "quantize", "sensitivity"]
+__all__ = ["Run", "bound_latency", "count_flops", "measure_latency", "optimize", "prune", "quantize", "sensitivity"]
 __version__ = "0.4.0"
 
 if sys.argv[0] == "-m" and any(
@@ -23,7 +23,7 @@ if sys.argv[0] == "-m" and any(
     leave_current_folder()
 
 
-STEPS = "count_flops", "measure_latency", "prune", "quantize", "sensitivity"
+STEPS = "bound_latency", "count_flops", "measure_latency", "prune", "quantize", "sensitivity"
 MODULES = {"optimize": "api", "Run": "run"} | dict.fromkeys(
     STEPS, "steps"
 )  # imported at first use: torch and ultralytics take seconds

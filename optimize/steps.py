@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 
 from optimize.compose import composed, words
+from optimize.device.bound import Bound, bounds
+from optimize.device.device import load as load_device
 from optimize.errors import InputError
-from optimize.flops import counting
+from optimize.flops import counting, modules
 from optimize.flops.table import Table
 from optimize.host import quiet
 from optimize.host.cpu import int8_cpu
 from optimize.host.files import move
 from optimize.host.process import without_main
 from optimize.host.resources import cores
+from optimize.input_size import size
 from optimize.inputs import Side, build_pruning, build_runtime, check_image, open_checkpoint, open_variant, runtime_of
 from optimize.measure import latency
 from optimize.measure.latency import Timing
@@ -72,6 +75,30 @@ def count_flops(model: str | Path, imgsz: Side = None) -> Table:
         MeasurementError: an operator that multiplies and adds has no formula.
     """
     return counting.count(model, imgsz)
+
+
+def bound_latency(model: str | Path, device: str | Path, imgsz: Side = None) -> tuple[Bound, ...]:
+    """Compute the least time that a model takes for one image on a device that is not at hand; nothing is measured.
+
+    >>> bounds = bound_latency("digits", "raspberry-pi-5", imgsz=160)
+    >>> [bound.arithmetic for bound in bounds], bounds[0].winograd_ms < bounds[0].bound_ms
+    (['fp32', 'fp16', 'int8'], True)
+
+    Args:
+        model: as above, or a .yaml of ultralytics.
+        device: a name that `python -m optimize.bound --help` lists, or the path of a yaml of the device.
+        imgsz: of the input; None for the size that the model was trained at, and 640 for a yaml.
+
+    Returns:
+        A bound in milliseconds for each arithmetic of each unit of the device. Only one that counts Winograd's
+        algorithm, `winograd_ms`, rules a model out; both are None where a peak of the device is not known.
+
+    Raises:
+        InputError: an input can't be used.
+        MeasurementError: an operator that multiplies and adds has no formula.
+    """
+    cost, _, _ = modules.counted(str(model), None if imgsz is None else size(imgsz))
+    return bounds(cost, load_device(str(device)))
 
 
 def prune(

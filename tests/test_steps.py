@@ -8,10 +8,10 @@ import pytest
 
 import optimize
 from helpers.messages import like
-from optimize import count_flops, measure_latency, prune, quantize, sensitivity, steps
+from optimize import bound_latency, count_flops, measure_latency, prune, quantize, sensitivity, steps
 from optimize.errors import InputError
 
-FUNCTIONS = count_flops, prune, sensitivity, quantize, measure_latency
+FUNCTIONS = bound_latency, count_flops, prune, sensitivity, quantize, measure_latency
 EXAMPLES = {one.name.rpartition(".")[2]: one for one in DocTestFinder().find(steps) if one.examples}
 
 
@@ -32,6 +32,7 @@ def test_every_function_is_exported_and_says_its_errors():
 @pytest.mark.parametrize(
     "call, sentence",
     [
+        (lambda: bound_latency("digits", "raspberry-pi-9"), "device_profile=raspberry-pi-9 ... raspberry-pi-5"),
         (lambda: count_flops("nowhere.onnx"), "nowhere.onnx does not exist"),
         (lambda: prune("digits", 0.3, "p.pt", pruner="taylor"), "pruner=taylor ... give data"),
         (lambda: prune("digits", 0.3, "p.pt", target="latency"), "target=latency ... optimize.optimize"),

@@ -18,7 +18,6 @@ from optimize.input_size import size
 from optimize.json_document import MEANING, OPTION, json_document
 from optimize.keys import listed, meaning
 from optimize.limits import Limits
-from optimize.measure import cost
 from optimize.report import table as terminal_table
 from optimize.report.sections import bounds as shown
 from optimize.report.sections import section
@@ -131,11 +130,7 @@ def _check(settings: Settings, limits: Limits) -> None:
 
 
 def _candidate(model: str, settings: Settings, device: Device | None) -> Candidate:
-    module, usual, path = modules.loaded(model)
-    imgsz = usual if settings.imgsz is None else size(settings.imgsz)
-    checkpoint.check_size(model, module, imgsz)
-    fused = checkpoint.deployed(module)
-    counted = cost.count(fused, imgsz, checkpoint.channels(fused))
+    counted, imgsz, path = modules.counted(model, None if settings.imgsz is None else size(settings.imgsz))
     sha256 = digest(path) if path else None  # a yaml has no weights to measure
     measured = [row for run in settings.runs for row in earlier.rows(run, sha256, imgsz, device)]
     return Candidate(model, imgsz, counted, bound.bounds(counted, device) if device else (), tuple(measured))

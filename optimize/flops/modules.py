@@ -45,6 +45,20 @@ def loaded(model: str) -> tuple[nn.Module, Size, Path | None]:
     return module, usual_size(module), path
 
 
+def counted(model: str, imgsz: Size | None) -> tuple[cost.Cost, Size, Path | None]:
+    """The cost of a checkpoint or of a yaml as it is deployed, at which size, and the path of the checkpoint.
+
+    Raises:
+        InputError: the model can't be loaded, or doesn't take an image of `imgsz`.
+        MeasurementError: an operator that multiplies and adds has no formula.
+    """
+    module, usual, path = loaded(model)
+    side = imgsz or usual
+    check_size(model, module, side)
+    fused = deployed(module)
+    return cost.count(fused, side, channels(fused)), side, path
+
+
 def _table(model: str, imgsz: Size, whole: ModelSize, fused: nn.Module) -> Table:
     small = size(fused)
     heavy = small.parameters * imgsz.pixels > HEAVY
