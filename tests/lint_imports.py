@@ -41,12 +41,8 @@ LAYERS = [  # from the ground up
     "run reproduce",
     "begin",
     "compare",
-<<<<<<< HEAD
-    "api cli steps init",
-=======
     "call",
-    "api cli steps",
->>>>>>> 4cefed4 (Import the function optimize without torch, Hydra and rich)
+    "api cli steps init",
     "__main__",
 ]
 HEIGHT = {room: height for height, layer in enumerate(LAYERS) for room in layer.split()}
