@@ -8,8 +8,8 @@ from pathlib import Path
 from helpers import ROOT
 from optimize import __version__
 
-FOLDERS = ("optimize", "hydra_plugins", "conf", "docs", "tests", "benchmarks", ".github")
-TEXTS = {".py", ".md", ".yaml", ".yml", ".json", ".j2", ".txt", ".toml", ".sh"}
+FOLDERS = ("optimize", "hydra_plugins", "conf", "docs", "tests", "benchmarks", "docker", ".github")
+TEXTS = {".py", ".md", ".yaml", ".yml", ".json", ".j2", ".txt", ".toml", ".sh", ".Dockerfile"}
 OURS = r"yolo[-_.]optimize"
 INSTALLER = re.compile(r"\b(?:pip3?|pipx|uv)\s[^`\n]*?\b(?:install|add|download|wheel|run)\b([^`\n]*)")
 BY_NAME = re.compile(rf"(?<![\w./\\-]){OURS}(?!-[\d.]+-py3-none-any\.whl)|{OURS}\[", re.IGNORECASE)

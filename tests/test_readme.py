@@ -15,8 +15,8 @@ README = ROOT / "README.md"
 PAGES = [ROOT / name for name in ("README.md", "AGENTS.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(
     page for page in ROOT.glob("docs/**/*.md") if "_build" not in page.parts
 )
-BESIDE = ("conf", "hydra_plugins", "tests", "docs", "benchmarks")  # folders of the tree beside optimize/
-NAMED = re.compile(r"\b(?:optimize|tests|benchmarks|conf|docs|hydra_plugins)/[\w./-]*\.(?:py|yaml|md|png)\b")
+BESIDE = ("conf", "hydra_plugins", "tests", "docs", "docker", "benchmarks")  # folders of the tree beside optimize/
+NAMED = re.compile(r"\b(?:optimize|tests|benchmarks|conf|docs|docker|hydra_plugins)/[\w./-]*\.(?:py|yaml|md|png|Dockerfile)\b")
 
 
 def test_the_file_tree_is_true_and_complete():
