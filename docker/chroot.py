@@ -1,10 +1,10 @@
 """Runs the steps of a Dockerfile in a clean Debian below FOLDER, where there is no docker, and writes FOLDER.run.
 
-    python docker/chroot.py docker/cpu.Dockerfile /tmp/image [--arch arm64] [--torch-from-pypi]
+    python docker/chroot.py docker/cpu.Dockerfile /tmp/image [--torch-from-pypi]
     /tmp/image.run --help        # what `docker run IMAGE --help` would do, with Docker's 64 MB of shared memory
 
-It needs root and mmdebstrap; for another architecture also qemu-user, registered in binfmt_misc. In place of FROM there
-is Debian of that release, made by mmdebstrap. pip's certificates are those that PIP_CERT names, if it is set.
+It needs root and mmdebstrap, which makes Debian of the release that FROM names. pip's certificates are those that
+PIP_CERT names, if it is set.
 """
 
 import argparse
@@ -27,7 +27,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dockerfile", type=Path)
     parser.add_argument("folder", type=Path, help="must not exist")
-    parser.add_argument("--arch", default="amd64")
     parser.add_argument("--torch-from-pypi", action="store_true", help=f"leave out {INDEX}")
     options = parser.parse_args()
     folder, user, workdir, env = options.folder.resolve(), "0:0", "/", {"PATH": os.defpath}
@@ -36,8 +35,7 @@ def main() -> None:
         if instruction == "FROM":
             folder.mkdir()
             release = re.match(r"debian:(\w+)-", words)[1]
-            make = ["mmdebstrap", "--variant=minbase", f"--architectures={options.arch}", release, str(folder)]
-            subprocess.run(make, check=True)
+            subprocess.run(["mmdebstrap", "--variant=minbase", release, str(folder)], check=True)
             env |= pip_certificates(folder)
         elif instruction in ("ENV", "ARG"):
             env |= dict(word.split("=", 1) for word in shlex.split(Template(words).safe_substitute(env)))

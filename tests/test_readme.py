@@ -16,7 +16,8 @@ PAGES = [ROOT / name for name in ("README.md", "AGENTS.md", "CONTRIBUTING.md", "
     page for page in ROOT.glob("docs/**/*.md") if "_build" not in page.parts
 )
 BESIDE = ("conf", "hydra_plugins", "tests", "docs", "docker", "benchmarks")  # folders of the tree beside optimize/
-NAMED = re.compile(r"\b(?:optimize|tests|benchmarks|conf|docs|docker|hydra_plugins)/[\w./-]*\.(?:py|yaml|md|png|Dockerfile)\b")
+FOLDERS = "|".join(("optimize", *BESIDE))
+NAMED = re.compile(rf"\b(?:{FOLDERS})/[\w./-]*\.(?:py|yaml|md|png|Dockerfile)\b")
 
 
 def test_the_file_tree_is_true_and_complete():
