@@ -22,7 +22,7 @@ COPY hydra_plugins /src/hydra_plugins
 COPY conf /src/conf
 # Extras of docs/setup.md, separated by commas: --build-arg EXTRAS=pi,sweeps
 ARG EXTRAS=""
-RUN pip install --no-cache-dir -c /src/constraints.txt "/src[$EXTRAS]"
+RUN pip install --no-cache-dir -c /src/constraints.txt "/src${EXTRAS:+[$EXTRAS]}"
 
 # Any --user can work here: what libraries keep at home goes to /tmp, the runs to /work, which you mount.
 ENV HOME=/tmp

@@ -22,7 +22,7 @@ COPY hydra_plugins /src/hydra_plugins
 COPY conf /src/conf
 # Further extras of docs/setup.md, separated by commas: --build-arg EXTRAS=qat,sweeps
 ARG EXTRAS=""
-RUN pip install --no-cache-dir -c /src/constraints.txt "/src[$EXTRAS]"
+RUN pip install --no-cache-dir -c /src/constraints.txt "/src${EXTRAS:+[$EXTRAS]}"
 
 # What the toolkit gives a container: every GPU, for computing and for nvidia-smi.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -60,6 +60,15 @@ def test_the_build_is_sent_what_is_copied_and_nothing_else():
 
 
 @each_file
+@pytest.mark.parametrize("extras, path", [("", "/src"), ("pi,sweeps", "/src[pi,sweeps]")])
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell of Linux")
+def test_without_extras_pip_is_given_a_mere_path(file, extras, path):  # to pip "/src[]" is no path
+    (word,) = re.findall(r'"/src.*"$', file.read_text(encoding="utf-8"), re.MULTILINE)
+    done = subprocess.run(["sh", "-c", f"printf %s {word}"], env={"EXTRAS": extras}, capture_output=True, text=True)
+    assert done.stdout == path
+
+
+@each_file
 def test_any_user_but_root_can_work(file):
     text = file.read_text(encoding="utf-8")
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["1000:1000"]
