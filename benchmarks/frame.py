@@ -4,10 +4,12 @@
     python benchmarks/frame.py --model yolov8n.pt --data my.yaml --folder /tmp/frame
 
 The first command makes the int8 file at 640 px, 200 JPEGs and a video of 1920x1080 out of the images of the data; the
-second, with nothing beside it, prints two tables in markdown. *Stages*: medians and quartiles of milliseconds of each
-stage alone, in random turns, for three sizes of frames; the graph's are taken in the same turns. *Frame rates*: of the
-whole command, without the time to load, in turns, each in a process of its own with as many threads. "Before" is the
-run.py of version 0.3; "f32" is ultralytics told to compute in float32 what is not int8, as run.py does.
+second, with nothing beside it, prints three tables in markdown. *Stages*: medians and quartiles of milliseconds of
+each stage alone, in random turns, for three sizes of frames; the graph's are taken in the same turns. *Beside
+predict*: what `YOLO(file).predict` says of its own stages for a frame of 1920x1080 in memory, in turns with run.py's.
+*Frame rates*: of the whole command, without the time to load, in turns, each in a process of its own with as many
+threads. "Before" is the run.py of version 0.3; "f32" is ultralytics told to compute in float32 what is not int8, as
+run.py does.
 
     python benchmarks/frame.py --model m.pt --data my.yaml --imgsz 320 --folder /tmp/frame320 --fast
 
@@ -83,6 +85,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--stages", action="store_true", help="leave out the frame rates")
     given = parser.parse_args()
     folder, data = given.folder.absolute(), resolve(given.data, task(load(Path(given.model))))
     if not (folder / "bundle").exists():
@@ -94,7 +97,9 @@ def main() -> None:
         fast(folder, data, Path(given.model), given.imgsz)
     elif not given.prepare:
         stages(folder)
-        rates(folder, given.imgsz)
+        beside_predict(folder, given.imgsz)
+        if not given.stages:
+            rates(folder, given.imgsz)
 
 
 def prepare(folder: Path, model: Variant, data, runtime: Runtime) -> None:
@@ -169,6 +174,45 @@ def stages(folder: Path) -> None:
         total = [ms[a] + ms[b] for a, b in (("before", "NMS before"), ("numpy", "NMS"), ("cv2", "NMS"))]
         cells = (f"{show(one)}, {np.median(one / ms['graph']):.0%}" for one in total)
         print(f"| {name} | all but the graph, share of the graph | {' | '.join(cells)} |", flush=True)
+
+
+def beside_predict(folder: Path, imgsz: int) -> None:
+    """Print the stages that ultralytics tells of its own, and run.py's, frame by frame in random turns."""
+    from ultralytics import YOLO
+
+    letterbox, boxes, model = modules(folder / "bundle", "letterbox", "boxes", "model")
+    bundle, threads = model.read_bundle(), model.cores()
+    run, _ = model.open_model(bundle, threads)
+    stock = YOLO(folder / "bundle" / bundle["artefact"], task="detect")
+    inputs = np.empty((1, 3, imgsz, imgsz), np.float32)
+    images = [np.asarray(Image.open(path)) for path in sorted((folder / "jpegs").iterdir())[: TURNS + 5]]
+    found: dict[str, list[tuple[float, ...]]] = {"predict": [], "numpy": [], "cv2": []}
+
+    def theirs(pixels: np.ndarray) -> tuple[float, ...]:
+        bgr = np.ascontiguousarray(pixels[..., ::-1])
+        (result,) = stock.predict(bgr, imgsz=imgsz, verbose=False, device="cpu")
+        return tuple(result.speed[stage] for stage in ("preprocess", "inference", "postprocess"))
+
+    def ours(library: ModuleType | None, pixels: np.ndarray) -> tuple[float, ...]:
+        letterbox.cv2 = library
+        times = [perf_counter()]
+        letterbox.fit(pixels, (0, 1, 2), bundle["letterbox"], inputs)
+        times.append(perf_counter())
+        output = run(inputs)
+        times.append(perf_counter())
+        boxes.decode(model.checked(output, bundle), bundle)
+        times.append(perf_counter())
+        return tuple(1e3 * np.diff(times))
+
+    calls = {"predict": theirs, "numpy": partial(ours, None), "cv2": partial(ours, cv2)}
+    for pixels in images:
+        for name in random.sample(list(calls), len(calls)):
+            found[name].append(calls[name](pixels))
+    print("\n| stage, 1920x1080 | predict | numpy and Pillow | OpenCV |\n|---|---|---|---|")
+    ms = {name: np.array(taken[5:]) for name, taken in found.items()}
+    for number, stage in enumerate(("letterbox, /255", "graph, int8", "post-processing")):
+        print(f"| {stage} | {' | '.join(show(taken[:, number]) for taken in ms.values())} |")
+    print(f"| all | {' | '.join(show(taken.sum(1)) for taken in ms.values())} |", flush=True)
 
 
 def in_turns(calls: dict[str, Callable[[], object]]) -> dict[str, np.ndarray]:
