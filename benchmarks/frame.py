@@ -25,8 +25,10 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from types import ModuleType
@@ -177,24 +179,46 @@ def stages(folder: Path) -> None:
 
 
 def beside_predict(folder: Path, imgsz: int) -> None:
-    """Print the stages that ultralytics tells of its own, and run.py's, frame by frame in random turns."""
+    """Print the stages that ultralytics tells of its own, and run.py's, in random turns, each in its own process."""
+    ways = {"predict": partial(theirs, imgsz), "numpy": partial(ours, None), "cv2": partial(ours, cv2.__name__)}
+    workers = {name: ProcessPoolExecutor(1, get_context("spawn")) for name in ways}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in ways}
+    for image in sorted((folder / "jpegs").iterdir())[: TURNS + 5]:
+        for name in random.sample(list(ways), len(ways)):
+            found[name].append(workers[name].submit(ways[name], folder / "bundle", image).result())
+    for worker in workers.values():
+        worker.shutdown()
+    print("\n| stage, 1920x1080 | predict | numpy and Pillow | OpenCV |\n|---|---|---|---|")
+    ms = [np.array(taken[5:]) for taken in found.values()]
+    for number, stage in enumerate(("letterbox, /255", "graph, int8", "post-processing")):
+        print(f"| {stage} | {' | '.join(show(taken[:, number]) for taken in ms)} |")
+    print(f"| all | {' | '.join(show(taken.sum(1)) for taken in ms)} |", flush=True)
+
+
+def theirs(imgsz: int, bundle: Path, image: Path) -> np.ndarray:
+    """Milliseconds of the stages that ultralytics tells of a frame in memory; one frame before is not timed."""
+    stock = opened_by_ultralytics(bundle)
+    pixels = np.asarray(Image.open(image))[..., ::-1].copy()
+    results = [stock.predict(pixels, imgsz=imgsz, verbose=False, device="cpu")[0] for _ in range(2)]
+    return np.array([results[-1].speed[stage] for stage in ("preprocess", "inference", "postprocess")])
+
+
+@cache
+def opened_by_ultralytics(bundle: Path):
+    import torch
     from ultralytics import YOLO
 
-    letterbox, boxes, model = modules(folder / "bundle", "letterbox", "boxes", "model")
-    bundle, threads = model.read_bundle(), model.cores()
-    run, _ = model.open_model(bundle, threads)
-    stock = YOLO(folder / "bundle" / bundle["artefact"], task="detect")
-    inputs = np.empty((1, 3, imgsz, imgsz), np.float32)
-    images = [np.asarray(Image.open(path)) for path in sorted((folder / "jpegs").iterdir())[: TURNS + 5]]
-    found: dict[str, list[tuple[float, ...]]] = {"predict": [], "numpy": [], "cv2": []}
+    torch.set_num_threads(os.cpu_count() or 1)
+    about = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+    return YOLO(bundle / about["artefact"], task="detect")
 
-    def theirs(pixels: np.ndarray) -> tuple[float, ...]:
-        bgr = np.ascontiguousarray(pixels[..., ::-1])
-        (result,) = stock.predict(bgr, imgsz=imgsz, verbose=False, device="cpu")
-        return tuple(result.speed[stage] for stage in ("preprocess", "inference", "postprocess"))
 
-    def ours(library: ModuleType | None, pixels: np.ndarray) -> tuple[float, ...]:
-        letterbox.cv2 = library
+def ours(library: str | None, folder: Path, image: Path) -> np.ndarray:
+    """The same stages of run.py."""
+    letterbox, boxes, model, bundle, run, inputs = opened_by_us(folder)
+    letterbox.cv2 = cv2 if library else None
+    pixels = np.asarray(Image.open(image))
+    for _ in range(2):
         times = [perf_counter()]
         letterbox.fit(pixels, (0, 1, 2), bundle["letterbox"], inputs)
         times.append(perf_counter())
@@ -202,17 +226,18 @@ def beside_predict(folder: Path, imgsz: int) -> None:
         times.append(perf_counter())
         boxes.decode(model.checked(output, bundle), bundle)
         times.append(perf_counter())
-        return tuple(1e3 * np.diff(times))
+    return 1e3 * np.diff(times)
 
-    calls = {"predict": theirs, "numpy": partial(ours, None), "cv2": partial(ours, cv2)}
-    for pixels in images:
-        for name in random.sample(list(calls), len(calls)):
-            found[name].append(calls[name](pixels))
-    print("\n| stage, 1920x1080 | predict | numpy and Pillow | OpenCV |\n|---|---|---|---|")
-    ms = {name: np.array(taken[5:]) for name, taken in found.items()}
-    for number, stage in enumerate(("letterbox, /255", "graph, int8", "post-processing")):
-        print(f"| {stage} | {' | '.join(show(taken[:, number]) for taken in ms.values())} |")
-    print(f"| all | {' | '.join(show(taken.sum(1)) for taken in ms.values())} |", flush=True)
+
+@cache
+def opened_by_us(folder: Path) -> tuple:
+    os.chdir(folder.parent)
+    letterbox, boxes, model = modules(folder, "letterbox", "boxes", "model")
+    bundle = model.read_bundle()
+    cv2.setNumThreads(model.cores())
+    height, width = (bundle["imgsz"][side] for side in ("height", "width"))
+    run, _ = model.open_model(bundle, model.cores())
+    return letterbox, boxes, model, bundle, run, np.empty((1, 3, height, width), np.float32)
 
 
 def in_turns(calls: dict[str, Callable[[], object]]) -> dict[str, np.ndarray]:
