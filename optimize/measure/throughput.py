@@ -22,7 +22,7 @@ from optimize.progress import steps
 
 ROUNDS, SECONDS = 12, 4.0  # visits to each file, and what all of them may take
 TIMED = 5  # bursts of a visit, at most
-CALLS = 4  # of each stream in a burst
+IMAGES, CALLS = 4, 2  # of each stream in a burst, at least
 
 OpenStreams = Callable[[Path, str, int, int], Callable[[np.ndarray, int], object]]  # as `Batching.open_streams`
 
@@ -54,6 +54,11 @@ class Load:
     imgsz: Size
     batch: int
     streams: int
+
+    @property
+    def calls(self) -> int:
+        """Calls of a burst, of all streams together."""
+        return self.streams * max(CALLS, IMAGES // self.batch)
 
 
 @dataclass(frozen=True)
@@ -111,18 +116,17 @@ def _open(load: Load, threads: int, seed: int, parent: int) -> Opened:
     with opening(parent):
         burst = load.open_streams(load.path, load.precision, threads, load.streams)
         burst(images, load.streams)
-    return Opened(lambda timed: burst(images, CALLS * load.streams), lambda: None)
+    return Opened(lambda timed: burst(images, load.calls), lambda: None)
 
 
 def _rate(load: Load, milliseconds: np.ndarray) -> Rate:
-    calls = CALLS * load.streams
-    low, median, high = np.percentile(1e3 * calls * load.batch / milliseconds, [25, 50, 75])
+    low, median, high = np.percentile(1e3 * load.calls * load.batch / milliseconds, [25, 50, 75])
     return Rate(
         load.batch,
         load.streams,
         float(median),
         float(low),
         float(high),
-        calls * milliseconds.size,
+        load.calls * milliseconds.size,
         load.path.name,
     )

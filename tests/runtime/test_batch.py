@@ -17,7 +17,7 @@ from optimize.errors import InputError
 from optimize.input_size import square
 from optimize.judge import Judge
 from optimize.measure import throughput
-from optimize.measure.throughput import CALLS, ROUNDS, Load, Rate, measure
+from optimize.measure.throughput import ROUNDS, Load, Rate, measure
 from optimize.report.sections import throughput as section
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -111,7 +111,7 @@ def test_images_per_second_are_calls_times_batch_over_the_time_of_a_burst(monkey
         (4, 2, "b4.onnx"),
     ]
     np.testing.assert_allclose([rate.per_second for rate in rates], [200, 200, 400])
-    assert [rate.calls for rate in rates] == [ROUNDS * CALLS, ROUNDS * CALLS, 2 * ROUNDS * CALLS]  # one burst a visit
+    assert [rate.calls for rate in rates] == [4 * ROUNDS, 2 * ROUNDS, 4 * ROUNDS]  # one burst a visit
     assert all(rate.low <= rate.per_second <= rate.high for rate in rates)
 
 
