@@ -3,13 +3,29 @@
 Copied into bundles: only Pillow and numpy are imported here.
 """
 
+import ctypes
+import sys
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps
 
+LARGE_FROM = -3, 32 << 20  # M_MMAP_THRESHOLD, its maximum: what is larger is taken from the system each time
+RETURNED_FROM = -1, 256 << 20  # M_TRIM_THRESHOLD: more free memory than this goes back
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
+
+
+def keep_memory() -> None:
+    """Have the C library keep what an image took for the next one, where it is glibc.
+
+    Otherwise it goes back to the system and comes again page by page, which can take as long as decoding; whether it
+    does depends on what else the process has allocated (mallopt(3)).
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(library, "mallopt"):
+        library.mallopt(*LARGE_FROM)
+        library.mallopt(*RETURNED_FROM)
 
 
 def open_image(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optimize.frame import boxes, letterbox
-from optimize.frame.image import open_image
+from optimize.frame.image import keep_memory, open_image
 
 PER_VISIT = 3  # timed frames of a visit; one more before them is not timed
 SECONDS = 10.0  # that the frames of the slowest file may take in all visits
@@ -116,6 +116,7 @@ def frame_call(
     """
     if letterbox.cv2:
         letterbox.cv2.setNumThreads(threads)
+    keep_memory()
     side = frames.settings["imgsz"]
     inputs = np.empty((1, 3, side["height"], side["width"]), np.float32)
 

@@ -15,6 +15,7 @@ from time import perf_counter
 
 from boxes import objects
 from frames import Failure, open_sources, reading
+from image import keep_memory
 from letterbox import cv2, fit
 from model import checked, cores, empty_input, open_model, read_bundle, unused
 from writing import output_names, recording, write_images
@@ -36,6 +37,7 @@ def main():
         stream.reconfigure(errors="replace")
     if cv2:
         cv2.setNumThreads(options.threads)
+    keep_memory()
     size = bundle["imgsz"]["height"], bundle["imgsz"]["width"]
     sources = open_sources(options.source, size if options.fast_decode else None)
     out = output_folder(options, sources)
