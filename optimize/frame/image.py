@@ -6,7 +6,7 @@ Copied into bundles: only Pillow and numpy are imported here.
 import ctypes
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -22,7 +22,7 @@ def keep_memory() -> None:
     Otherwise it goes back to the system and comes again page by page, which can take as long as decoding; whether it
     does depends on what else the process has allocated (mallopt(3)).
     """
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    library: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(library, "mallopt"):
         library.mallopt(*LARGE_FROM)
         library.mallopt(*RETURNED_FROM)
