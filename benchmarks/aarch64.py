@@ -27,6 +27,7 @@ import numpy as np
 
 from helpers.bundles import one_row
 from helpers.quantized import quantized
+from helpers.runtimes import ALL
 from optimize.bundle import make
 from optimize.data.digits import compose
 from optimize.input_size import square
@@ -127,12 +128,14 @@ def int8(exported: Variant, data, folder: Path) -> Variant:
 def bundled(variant: Variant, folder: Path) -> Path:
     place = folder / "bundles" / f"{variant.runtime}_{variant.precision}"
     place.mkdir(parents=True, exist_ok=True)
-    return make.make(one_row(variant.path, variant.runtime, variant.precision, imgsz=variant.imgsz), place)
+    row = one_row(variant.path, variant.runtime, variant.precision, imgsz=variant.imgsz.height)
+    return make.make(row, tuple(ALL.values()), place)
 
 
 def detections(python: list, bundle: Path, images: list[str]) -> dict[str, list[dict]]:
     """What the bundle's run.py finds with this Python, by image."""
-    out = bundle.parent / f"found_{Path(python[0]).name}"
+    out = bundle.parent / ("found_here" if python == [sys.executable] else "found_there")
+    shutil.rmtree(out, ignore_errors=True)  # of an earlier call; run.py overwrites nothing
     command = [*python, bundle / "run.py", *images, "--threads", "1", "--out", out]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode:
