@@ -258,7 +258,7 @@ def bad(tmp_path: Path, dataset: Path, checkpoint: Path) -> dict[str, tuple[list
             ["runtime=[coreml]"],
             "runtime=coreml ... litert, ncnn, onnxruntime, openvino, tensorrt",
         ),
-        "off": (["quant=null"], "a group ... `none`"),
+        "off": (["quant=null"], "a group one of its choices; quant=none ... turn one off"),
         "key": (["speed=9"], "speed is not a key ... --help"),
         "missing": ([f"model={tmp_path}/no.pt"], f"model={tmp_path}/no.pt does not exist ... give the path"),
         "text": ([f"model={tmp_path}/text.pt"], f"model={tmp_path}/text.pt is not a torch checkpoint ... .pt"),
