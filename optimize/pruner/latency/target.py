@@ -73,8 +73,10 @@ def aim(share: float, whole: float, choose: Choose, measure: Callable[[Selection
         try:
             chosen = choose(aimed)
         except TargetOutOfReach as beyond:
-            if most is not None or beyond.most is None:
+            if most is not None:
                 break
+            if beyond.most is None:
+                raise
             most = beyond.most
             chosen = choose(most)
         attempts.append(Attempt(chosen, *measure(chosen), number))
