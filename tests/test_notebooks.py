@@ -14,6 +14,12 @@ from helpers.commands import python_path
 
 FOLDER = ROOT / "docs" / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+UNTIMED = (
+    "from pathlib import Path",
+    "from pytest import MonkeyPatch",
+    "from helpers.direct import time_nothing",
+    "time_nothing(MonkeyPatch(), Path())",
+)
 NOISE = re.compile("warning|deprecated|ipywidgets|traceback|error", re.IGNORECASE)
 
 
@@ -39,13 +45,20 @@ def test_every_link_of_a_notebook_leads_to_something(name):
 
 
 def executed(name: str, folder: Path, monkeypatch, **parameters) -> nbformat.NotebookNode:
-    """The notebook after it ran in `folder`, a cell with `parameters` behind its own, as papermill does it."""
-    monkeypatch.setenv("PYTHONPATH", python_path(ROOT))
-    monkeypatch.setenv("YOLO_OPTIMIZE_LOCKS", str(folder))  # no time is judged, so none need wait for others
+    """The notebook after it ran in `folder`, a cell with `parameters` behind its own, as papermill does it.
+
+    Its kernel takes no time for its timings, like the tests' own process.
+    """
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
     first = next(number for number, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
-    given = "\n".join(f"{key} = {value!r}" for key, value in parameters.items())
-    notebook.cells.insert(first + 1, nbformat.v4.new_code_cell(given))
+    given = [f"{key} = {value!r}" for key, value in parameters.items()]
+    notebook.cells.insert(first + 1, nbformat.v4.new_code_cell("\n".join([*given, *UNTIMED])))
+    return run(notebook, folder, monkeypatch)
+
+
+def run(notebook: nbformat.NotebookNode, folder: Path, monkeypatch) -> nbformat.NotebookNode:
+    monkeypatch.setenv("PYTHONPATH", python_path(ROOT, ROOT / "tests"))
+    monkeypatch.setenv("YOLO_OPTIMIZE_LOCKS", str(folder))  # no time is judged, so none need wait for others
     NotebookClient(notebook, kernel_name="python3", timeout=300, resources={"metadata": {"path": folder}}).execute()
     return notebook
 
@@ -74,7 +87,15 @@ def test_a_mistake_is_shown_as_its_sentence_alone(capsys):
 
 @pytest.fixture
 def tiny(checkpoint, dataset) -> dict:
-    return {"model": str(checkpoint), "data": str(dataset), "epochs": 1, "runtime": ["onnxruntime"]}
+    more = {"rivals": "none", "rounds": 12, "threads": 1, "batch": 4}
+    return {"model": str(checkpoint), "data": str(dataset), "epochs": 1, "runtime": ["onnxruntime"], "more": more}
+
+
+@pytest.mark.command
+def test_a_kernel_starts_the_processes_that_time(checkpoint, tmp_path, monkeypatch):
+    code = f"from optimize import measure_latency\nprint(measure_latency([{str(checkpoint)!r}], rounds=12, threads=1))"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    assert "median_ms" in printed(run(notebook, tmp_path, monkeypatch), "stdout")
 
 
 @pytest.mark.command
