@@ -11,7 +11,7 @@ from optimize.dataset import Dataset
 from optimize.errors import InputError
 from optimize.limits import Limits
 from optimize.runtime.session import Runtime
-from optimize.yolo.checkpoint import channels, keypoints, names, task
+from optimize.yolo.checkpoint import channels, classes, keypoints, names, task
 from optimize.yolo.dataset import resolve
 from optimize.yolo.tasks import BY_NAME
 from optimize.yolo.two_heads import has_two_heads
@@ -39,6 +39,11 @@ def check_model(given: str, model: nn.Module) -> None:
         raise InputError(
             f"{given} takes images of {channels(model)} channels; only models of 3 (RGB) are supported, "
             "so train one on the same images without `channels` in the data.yaml."
+        )
+    if len(names(model)) < classes(model):
+        raise InputError(
+            f"{given} has {len(names(model))} names for {classes(model)} classes, so what it finds can't be named; set "
+            "`names` of the model in the checkpoint to all of them."
         )
 
 

@@ -223,17 +223,23 @@ def _class_lost(report: Report) -> list[str]:
 
 
 def _better(report: Report) -> list[str]:
+    """The row that gains most, and the others that gain; rivals are left out, since a larger model may be better."""
     first, *others = report.results
-    found = []
+    gains = []
     for row in others:
         gain, error = row.accuracy.score - first.accuracy.score, row.accuracy.error_of_difference(first.accuracy)
         if not row.rival and error is not None and gain >= BETTER and gain > ERRORS * error:
-            found.append(
-                f"{called(row)} gains {100 * gain:.1f} points of {row.accuracy.metric} over the original, with a "
-                f"standard error of {100 * error:.1f}; check whether validation images are in the training split, and "
-                "whether the original was trained too briefly, so that more training alone would gain as much."
-            )
-    return found
+            gains.append((gain, error, called(row)))
+    if not gains:
+        return []
+    gain, error, name = max(gains)
+    rows = [one for *_, one in gains if one != name]
+    also = f", and so do {', '.join(rows)}" if rows else ""
+    return [
+        f"{name} gains {100 * gain:.1f} points of {first.accuracy.metric} over the original, with a standard error of "
+        f"{100 * error:.1f}{also}; check whether validation images are in the training split, and whether the original "
+        "was trained too briefly, so that more training alone would gain as much."
+    ]
 
 
 def _slower(report: Report) -> list[str]:

@@ -12,6 +12,7 @@ from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.nn import tasks
 from ultralytics.nn.autobackend import check_class_names
+from ultralytics.nn.modules import Classify
 from ultralytics.nn.tasks import BaseModel, load_checkpoint
 from ultralytics.utils import downloads
 from ultralytics.utils.checks import check_imgsz
@@ -106,6 +107,12 @@ def names(model: BaseModel) -> tuple[str, ...]:
     """Class names in the order of their ids; the codes of ImageNet's classes are given as names."""
     found = check_class_names(model.names)
     return tuple(found[i] for i in sorted(found))
+
+
+def classes(model: BaseModel) -> int:
+    """How many classes the head tells apart; a damaged checkpoint has fewer names."""
+    head = model.model[-1]
+    return head.linear.out_features if isinstance(head, Classify) else head.nc
 
 
 def keypoints(model: BaseModel) -> tuple[int, ...] | None:

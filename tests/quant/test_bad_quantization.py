@@ -8,7 +8,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.tasks import ClassificationModel, DetectionModel
 
 from helpers.commands import command
 from helpers.messages import is_error
@@ -104,6 +104,15 @@ def test_only_models_and_data_of_three_channels(channels, optimize, tmp_path, da
     assert is_error(sentence, f"model={tmp_path}/other.pt ... {channels} channels ... 3 (RGB)")
     sentence = optimize(f"model={checkpoint}", f"data={data}")
     assert is_error(sentence, f"data={data} has channels: {channels} ... three channels")
+
+
+@pytest.mark.parametrize("task, yaml", [("detect", "yolov8n.yaml"), ("classify", "yolov8n-cls.yaml")])
+def test_a_model_that_has_too_few_names(task, yaml, optimize, tmp_path, dataset):
+    model = {"detect": DetectionModel, "classify": ClassificationModel}[task](yaml, nc=3, verbose=False)
+    model.names, model.args, model.task = {0: "dark", 1: "bright"}, {"imgsz": 64, "task": task}, task
+    save(model, tmp_path / "other.pt")
+    sentence = optimize(f"model={tmp_path}/other.pt", f"data={dataset}")
+    assert is_error(sentence, f"model={tmp_path}/other.pt has 2 names for 3 classes")
 
 
 def prepared(*words: str) -> Plan:

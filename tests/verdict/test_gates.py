@@ -183,6 +183,9 @@ def test_a_variant_that_is_better_than_the_original_by_more_than_the_noise():
     assert found[0].startswith(
         f"pruned on PyTorch gains {210 * error:.1f} points of mAP50-95 over the original, with a"
     )
+    more = replace(changed(second, 0.7), variant=replace(second.variant, tags=("pruned", "int8")))
+    (one,) = fired(reports.report(results=(first, changed(second, 0.65), more)), "better than the original")
+    assert one.startswith("pruned+int8 on PyTorch gains 10.0 points") and ", and so do pruned on PyTorch; check" in one
     assert error > 0.0025
     alike = replace(second, accuracy=replace(first.accuracy, metrics={"mAP50-95": 0.604, "mAP50": 0.8}))  # no noise
     unknown = replace(second, accuracy=replace(first.accuracy, metrics={"mAP50-95": 0.7, "mAP50": 0.8}, folds=()))
