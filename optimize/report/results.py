@@ -16,13 +16,14 @@ from optimize.verdict import gates, verdict
 from optimize.verdict.optimism import of_report
 
 SCHEMA, EARLIER = 5, (3, 4)
+REPORT = TypeAdapter(Report)
 MOST = 2**28  # bytes; the file of a run with twenty rows has about a hundredth of it
 DERIVED = ("flops", "macs", "float_ops", "int_ops", "int8_share")  # of every row, for readers without this package
 
 
 def write(report: Report, path: Path) -> None:
     """Write the report; what was not measured is null."""
-    content = {"schema": SCHEMA, **TypeAdapter(Report).dump_python(report, mode="json")}
+    content = {"schema": SCHEMA, **REPORT.dump_python(report, mode="json")}
     for row, result in zip(content["results"], report.results, strict=True):
         row |= {"name": result.variant.name} | {name: getattr(result, name) for name in DERIVED}
         row |= {"missed": result.missed}
@@ -57,7 +58,7 @@ def read(path: Path) -> Report:
 
         content = schema3.translated(content)
     try:
-        report = TypeAdapter(Report).validate_python(content)
+        report = REPORT.validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
