@@ -35,14 +35,14 @@ def test_killed_three_times_it_ends_like_an_unbroken_run(tmp_path, dataset, chec
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     unbroken.mkdir()
     broken.mkdir()
-    out, _ = start(unbroken, *words).communicate()
+    out, _ = start(unbroken, *words, quick=True).communicate()
     for moment in "BatchNorm: made", "epoch 2 of 3", "Int8: made":
-        run = start(broken, *words)
+        run = start(broken, *words, quick=True)
         until(lambda moment=moment: moment in told(broken), moment)
         kill(run)
         wait_unread(run)
     assert not list(broken.glob("runs/*/results.json"))
-    again, _ = start(broken, *words).communicate()
+    again, _ = start(broken, *words, quick=True).communicate()
     assert not list(broken.glob("runs/store/*.partial"))
     finished, wanted = (scores(printed.splitlines()[-1]) for printed in (again, out))
     assert {row: figures[:2] for row, figures in finished.items()} == {

@@ -37,16 +37,19 @@ def command(monkeypatch, capsys, *words: str, charts: bool = False) -> tuple[int
     return code, out.out, out.err
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen:
-    """`python -m optimize WORDS` in `folder`, in a session of its own, so that no terminal sends it anything."""
+def start(folder: Path, *words: str, quick: bool = False) -> subprocess.Popen:
+    """`python -m optimize WORDS` in `folder`, in a session of its own, so that no terminal sends it anything.
+
+    A `quick` one takes no time for its timings, see helpers/quick.py.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", "optimize", *words],
+        [sys.executable, "-m", "helpers.quick" if quick else "optimize", *words],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": python_path(ROOT), "RAY_AUTH_MODE": "disabled"},
+        env=os.environ | {"PYTHONPATH": python_path(ROOT, ROOT / "tests"), "RAY_AUTH_MODE": "disabled"},
     )
 
 

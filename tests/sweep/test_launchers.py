@@ -83,7 +83,7 @@ results: dict[str, dict] = {}  # by launcher
 @pytest.mark.long
 @pytest.mark.parametrize("launcher", ["basic", *WORKERS])
 def test_every_launcher_makes_the_same_and_each_stage_once(launcher, words, tmp_path):
-    run = start(tmp_path, *words, "prune=0.2,0.2,1")
+    run = start(tmp_path, *words, "prune=0.2,0.2,1", quick=launcher != "basic")  # no launcher has a part in timing
     out, err = run.communicate(timeout=WAIT)
     assert run.returncode == 1, err
     assert out.splitlines()[-1] == "s"
@@ -107,7 +107,7 @@ def test_every_launcher_makes_the_same_and_each_stage_once(launcher, words, tmp_
 @pytest.mark.long
 @pytest.mark.parametrize("launcher", WORKERS)
 def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes_on(launcher, words, tmp_path):
-    run = start(tmp_path, *words, "prune=0.2,0.3")
+    run = start(tmp_path, *words, "prune=0.2,0.3", quick=True)
     worker, *_ = until(lambda: at_work(tmp_path / "s" / "0"), "a first job")
     # One that is still starting when its parent is killed would complain on stderr.
     until(lambda: all(at_work(tmp_path / "s" / number)[1:] for number in "01"), "the processes of two jobs")
@@ -122,7 +122,7 @@ def test_a_killed_worker_of_the_launcher_hangs_nothing_and_the_same_command_goes
     assert last.startswith("error: the launcher failed with ") and f"failed: {STOPPED}" in last
     if launcher != "joblib":  # which ends its other workers
         assert found.jobs[1].state == "built" and found.timed
-    again = start(tmp_path, *words, "prune=0.2,0.3")
+    again = start(tmp_path, *words, "prune=0.2,0.3", quick=True)
     _, err = again.communicate(timeout=WAIT)
     assert again.returncode == 0, err
     assert [one.state for one in read(tmp_path).jobs] == ["built", "built"]
