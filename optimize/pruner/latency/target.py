@@ -1,8 +1,8 @@
 """Selects widths so that a share of the milliseconds in one runtime and precision goes.
 
 The latency table predicts what a choice of widths would take, so that the choice can weigh milliseconds against the
-loss. Then the narrowed network and the original are timed, and where the share was missed, the next choice aims by as
-much beside it.
+loss. Then the narrowed network and the original are timed, and where the share was missed, the next choice aims between
+the two networks that bracket it.
 """
 
 import logging
@@ -79,12 +79,18 @@ def aim(share: float, whole: float, choose: Choose, measure: Callable[[Selection
                 raise
             most = beyond.most
             chosen = choose(most)
+        if any(chosen.left == attempt.chosen.left for attempt in attempts):  # there is nothing between
+            break
         attempts.append(Attempt(chosen, *measure(chosen), number))
         predicted, left = chosen.left / whole, attempts[-1].left
         log.info("attempt %d: %.1f %% of the time was predicted, %.1f %% timed", number, 100 * predicted, 100 * left)
         if _miss(attempts[-1], share) <= CLOSE:
             break
-        aimed = 1 - predicted * (1 - share) / left
+        known = [
+            (1.0, 1.0),
+            *((attempt.chosen.left / whole, attempt.left) for attempt in attempts),
+        ]  # the original first
+        aimed = 1 - expected(known, 1 - share)
     least = min(attempt.left for attempt in attempts)
     if most is not None and least > (1 - share) * (1 + TOO_SLOW):
         raise TargetOutOfReach(
@@ -93,6 +99,23 @@ def aim(share: float, whole: float, choose: Choose, measure: Callable[[Selection
             1 - least,
         )
     return min(attempts, key=lambda attempt: _miss(attempt, share))
+
+
+def expected(known: list[tuple[float, float]], wanted: float) -> float:
+    """The predicted share of the time at which the timed one is expected to be `wanted`.
+
+    It lies on the line between the two networks that bracket it; where none is as fast, in proportion to the fastest.
+
+    Args:
+        known: predicted and timed shares of networks, one of which is slower than wanted.
+        wanted: a timed share.
+    """
+    slow, high = min((one for one in known if one[1] > wanted), key=lambda one: one[1])
+    faster = [one for one in known if one[1] <= wanted]
+    if not faster:
+        return slow * wanted / high
+    fast, low = max(faster, key=lambda one: one[1])
+    return fast + (slow - fast) * (wanted - low) / (high - low)
 
 
 def _miss(attempt: Attempt, share: float) -> float:

@@ -7,7 +7,7 @@ import pytest
 from optimize.errors import MeasurementError, TargetOutOfReach
 from optimize.input_size import square
 from optimize.pruner.latency import target
-from optimize.pruner.latency.target import ATTEMPTS, CLOSE, aim, stopwatch
+from optimize.pruner.latency.target import ATTEMPTS, CLOSE, aim, expected, stopwatch
 from optimize.pruner.latency.timing import Timed, steady
 
 WHOLE = 10.0  # predicted milliseconds of the original
@@ -38,6 +38,26 @@ def test_a_table_that_is_wrong_by_a_factor_is_corrected_at_once():
     assert found.chosen.left == pytest.approx(5.0)
 
 
+def test_a_network_that_is_too_fast_is_followed_by_one_between_it_and_the_original():
+    """A first small cut may gain more time than predicted; in proportion the next would cut nothing, and so on."""
+    steps = {1.0: 1.0, 0.9: 0.82, 0.81: 0.65}  # predicted and timed shares
+
+    def choose(share: float) -> SimpleNamespace:
+        return SimpleNamespace(left=WHOLE * min(steps, key=lambda step: abs(step - (1 - share))))
+
+    found = aim(0.19, WHOLE, choose, lambda chosen: (steps[round(chosen.left / WHOLE, 2)], QUIET))
+    assert (found.number, found.left) == (2, 0.82)
+    assert expected([(1.0, 1.0), (0.81, 0.65)], 0.81) == pytest.approx(0.81 + 0.19 * 16 / 35)
+    assert expected([(1.0, 1.0), (0.6, 0.72), (0.4, 0.5)], 0.6) == pytest.approx(0.4 + 0.2 * 10 / 22)
+    assert expected([(1.0, 1.0), (0.6, 0.72)], 0.6) == pytest.approx(0.5)
+
+    timed = []
+    found = aim(
+        0.14, WHOLE, choose, lambda chosen: (timed.append(chosen.left) or steps[round(chosen.left / WHOLE, 2)], QUIET)
+    )
+    assert (found.left, timed) == (0.82, [9.0])  # nothing lies between 0.82 and 1, so no network is timed twice
+
+
 def test_the_closest_attempt_is_taken_where_none_is_close():
     shares = iter((0.9, 0.7, 0.65, 0.8))
     found = aim(0.4, WHOLE, chooser(), lambda chosen: (next(shares), QUIET))
@@ -52,7 +72,7 @@ def test_a_share_that_only_the_table_holds_out_of_reach_is_timed():
     found = aim(0.4, WHOLE, chooser(0.3), lambda chosen: (chosen.left / WHOLE * 0.85, QUIET))
     assert (found.number, found.left) == (1, pytest.approx(0.595))
     found = aim(0.35, WHOLE, chooser(0.3), lambda chosen: (chosen.left / WHOLE * 0.85, QUIET))
-    assert (found.number, found.left) == (2, pytest.approx(0.65))  # the narrowest loses too much
+    assert (found.number, found.left) == (3, pytest.approx(0.6418, abs=1e-4))  # the narrowest loses too much
 
 
 def test_a_share_that_the_narrowest_network_misses_is_refused_with_what_was_timed():
