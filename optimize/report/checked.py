@@ -17,6 +17,7 @@ from optimize.measure.roofline import Machine
 from optimize.result import Report, Result
 from optimize.runtime_info import MARKS
 from optimize.texts import LONGEST
+from optimize.work import LayerChange
 
 ROWS = 300  # of a report, at most; each is compared with others
 SEEN, LABELLED = 300, 3000  # of one image at most: detections that ultralytics keeps, and labels
@@ -69,7 +70,8 @@ def _leaves(value: Any, place: str, name: str = "") -> Iterator[str]:
     if is_dataclass(value):
         for field in fields(value):
             if field.name not in UNCHECKED:
-                yield from _leaves(getattr(value, field.name), f"{place}.{field.name}".lstrip("."), field.name)
+                name = "" if isinstance(value, LayerChange) else field.name  # its width is 0 where the layer is gone
+                yield from _leaves(getattr(value, field.name), f"{place}.{field.name}".lstrip("."), name)
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _leaves(key, f"{place} (a key)")

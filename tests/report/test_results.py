@@ -21,6 +21,14 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert results.read(tmp_path / "results.json") == report
 
 
+def test_a_layer_of_a_block_that_was_removed_is_read_again(tmp_path):
+    first, *others = reports.pruned().layers
+    gone = replace(first, width=(64, 0), flops=(first.flops[0], 0), parameters=(1000, 0))
+    made = reports.report(stages=(reports.pruned(layers=(gone, *others)),))
+    results.write(made, tmp_path / "results.json")
+    assert results.read(tmp_path / "results.json").stages == made.stages
+
+
 def test_rows_carry_what_follows_from_them_for_whoever_reads_the_file_without_us(tmp_path):
     report = reports.report()
     results.write(report, tmp_path / "results.json")

@@ -62,7 +62,7 @@ def point(result: Result, report: Report) -> dict[str, Any]:
         "bytes": result.size_bytes,
         "latency": (time.q1_ms, time.median_ms, time.q3_ms) if time else None,
         "frame": (frame.q1_ms, frame.median_ms, frame.q3_ms) if frame else None,
-        "points": f"{plain.points(result, report):+.1f}",
+        "points": plain.change(plain.points(result, report)),
         "GFLOPs": f"{result.flops / 1e9:.3f}",
         "MB": f"{result.size_bytes / 1e6:.2f}",
         "milliseconds": f"{time.median_ms:.2f} [{time.q1_ms:.2f}-{time.q3_ms:.2f}]" if time else "not measured",

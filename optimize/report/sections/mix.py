@@ -6,6 +6,7 @@ from optimize.latency_work import Mixed, SizeChoice, TimeTarget
 from optimize.precision import FP32
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report
+from optimize.verdict.plain import change
 from optimize.work import Pruned
 
 GAINS = ("what", "taken", "ms", "accuracy", "points")
@@ -54,12 +55,12 @@ def _gains(mixed: Mixed, by_time: TimeTarget | None) -> Iterator[tuple[str, ...]
     yield "original", FP32.name, _ms(whole.milliseconds if whole else None), f"{mixed.original:.4f}", DASH
     taken = times[mixed.deployment]
     score = mixed.original - taken.drop / 100
-    yield "precision", mixed.deployment, _ms(taken.milliseconds), f"{score:.4f}", _points(-taken.drop)
+    yield "precision", mixed.deployment, _ms(taken.milliseconds), f"{score:.4f}", change(-taken.drop)
     size = _taken(mixed)
     if size is None:
         return
     there = size.untrained - taken.drop / 100
-    yield "input", f"{size.imgsz} px", _ms(size.milliseconds), f"{there:.4f}", _points(100 * (there - score))
+    yield "input", f"{size.imgsz} px", _ms(size.milliseconds), f"{there:.4f}", change(100 * (there - score))
     if size.recovered is None or not (mixed.share or mixed.trained):
         return
     what, left = "training", size.milliseconds
@@ -71,7 +72,7 @@ def _gains(mixed: Mixed, by_time: TimeTarget | None) -> Iterator[tuple[str, ...]
         blocks = f", of it {by_time.by_blocks:.0%} by blocks" if by_time and by_time.by_blocks is not None else ""
         words = f"-{1 - left / size.milliseconds:.0%}{blocks}; {words}"
     made = size.recovered - taken.drop / 100
-    yield what, words, _ms(left), f"{made:.4f}", _points(100 * (made - there))
+    yield what, words, _ms(left), f"{made:.4f}", change(100 * (made - there))
 
 
 def _taken(mixed: Mixed) -> SizeChoice | None:
@@ -82,7 +83,7 @@ def _deployments(mixed: Mixed) -> Iterator[tuple[str, ...]]:
     for one in mixed.deployments:
         expected = DASH if one.expected is None else f"{one.expected:.4f}"
         taken = TAKEN if one.deployment == mixed.deployment else DASH
-        yield one.deployment, _ms(one.milliseconds), _points(-one.drop), expected, taken
+        yield one.deployment, _ms(one.milliseconds), change(-one.drop), expected, taken
 
 
 def _sizes(mixed: Mixed) -> Iterator[tuple[str, ...]]:
@@ -131,7 +132,3 @@ def _epochs(mixed: Mixed) -> str:
 
 def _ms(milliseconds: float | None) -> str:
     return DASH if milliseconds is None else f"{milliseconds:.2f}"
-
-
-def _points(points: float) -> str:
-    return f"{points:+.1f}"
