@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import psutil
 
 from helpers import ROOT
 from optimize.cli import main
+from optimize.report import results
+from optimize.result import Report
 
 FULL_ERROR = "0"  # 1 shows tracebacks
 WAIT = 240  # seconds; a machine that others use as well is slow, and nothing may hang
@@ -26,6 +29,7 @@ def command(monkeypatch, capsys, *words: str, charts: bool = False) -> tuple[int
     if not charts:
         monkeypatch.setattr("optimize.report.page._charts", lambda report: {})
         monkeypatch.setattr("optimize.report.chart_image.write", lambda report, path: path.touch())
+    monkeypatch.setattr(results, "write", write_and_read)
     monkeypatch.setattr(sys, "argv", ["optimize", *words])
     monkeypatch.setenv("HYDRA_FULL_ERROR", FULL_ERROR)
     try:
@@ -35,6 +39,12 @@ def command(monkeypatch, capsys, *words: str, charts: bool = False) -> tuple[int
         code = stop.code
     out = capsys.readouterr()
     return code, out.out, out.err
+
+
+def write_and_read(report: Report, path: Path, write: Callable[[Report, Path], None] = results.write) -> None:
+    """Every results.json of a command is read again as it was."""
+    write(report, path)
+    assert results.read(path) == report
 
 
 def start(folder: Path, *words: str, quick: bool = False) -> subprocess.Popen:
