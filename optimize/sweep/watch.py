@@ -3,6 +3,7 @@
 Jobs may run in other processes and on other machines, so files in a folder that all share are all that is needed.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ class Watch:
 
     def _look(self) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
-        with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
+        with Progress(*columns, console=CONSOLE, transient=True, disable=not sys.stderr.isatty()) as progress:
             bar, told, going = progress.add_task("jobs", total=self.sweep.total, left=""), set(), True
             while going:
                 going = not self._stopped.wait(SECONDS)
