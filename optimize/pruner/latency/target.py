@@ -86,11 +86,8 @@ def aim(share: float, whole: float, choose: Choose, measure: Callable[[Selection
         log.info("attempt %d: %.1f %% of the time was predicted, %.1f %% timed", number, 100 * predicted, 100 * left)
         if _miss(attempts[-1], share) <= CLOSE:
             break
-        known = [
-            (1.0, 1.0),
-            *((attempt.chosen.left / whole, attempt.left) for attempt in attempts),
-        ]  # the original first
-        aimed = 1 - expected(known, 1 - share)
+        original, cuts = (1.0, 1.0), [(attempt.chosen.left / whole, attempt.left) for attempt in attempts]
+        aimed = 1 - expected([original, *cuts], 1 - share)
     least = min(attempt.left for attempt in attempts)
     if most is not None and least > (1 - share) * (1 + TOO_SLOW):
         raise TargetOutOfReach(
@@ -107,11 +104,11 @@ def expected(known: list[tuple[float, float]], wanted: float) -> float:
     It lies on the line between the two networks that bracket it; where none is as fast, in proportion to the fastest.
 
     Args:
-        known: predicted and timed shares of networks, one of which is slower than wanted.
+        known: predicted and timed shares of networks, one of which is not faster than wanted.
         wanted: a timed share.
     """
-    slow, high = min((one for one in known if one[1] > wanted), key=lambda one: one[1])
-    faster = [one for one in known if one[1] <= wanted]
+    slow, high = min((one for one in known if one[1] >= wanted), key=lambda one: one[1])
+    faster = [one for one in known if one[1] < wanted]
     if not faster:
         return slow * wanted / high
     fast, low = max(faster, key=lambda one: one[1])
