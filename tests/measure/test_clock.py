@@ -3,6 +3,7 @@
 import os
 import sys
 from functools import partial
+from multiprocessing import active_children
 
 import numpy as np
 import psutil
@@ -112,11 +113,12 @@ def test_files_are_open_in_processes_that_end_with_the_context():
 
 
 @pytest.mark.command
-def test_a_process_that_is_killed_while_it_sleeps_is_told(monkeypatch):
+def test_a_process_that_is_killed_while_it_sleeps_is_told():
+    before = {*active_children()}
     with ends(), pytest.raises(Stopped) as error, OWN_PROCESS(partial(count, []), 5) as worker:
-        child = psutil.Process().children()[-1]
+        (child,) = {*active_children()} - before  # psutil's would have multiprocessing's resource tracker among them
         child.kill()
-        child.wait()
+        child.join()
         worker.visit(1, 1)
     assert says(error.value.reason, "its process ended with exit code")
     assert error.value.index == 5
