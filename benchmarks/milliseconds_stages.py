@@ -75,7 +75,7 @@ def _cutter(variant: Variant, settings: Pruning, fitted: Fit) -> Callable[[float
     def cut(share: float) -> Selection:
         chosen = select(model, imgsz, settings, Goal("flops", cost.flops, share), sizing, scanned)
         kept = np.array([stays.sum() for stays in chosen.keep])
-        return replace(chosen, left=PredictedLatency(fitted, chosen.trace, chosen.blocks)(kept))
+        return replace(chosen, left=float(PredictedLatency(fitted, chosen.trace, chosen.blocks)(kept)))
 
     return cut
 

@@ -93,29 +93,35 @@ def search(
 
 
 def cheapest(
-    cost: Callable[[np.ndarray], float], options: list[np.ndarray], rises: list[np.ndarray], goal: Goal
+    costs: Callable[[np.ndarray], np.ndarray], options: list[np.ndarray], rises: list[np.ndarray], goal: Goal
 ) -> Choice:
     """Repeatedly narrow the block with the least rise of the loss per saved cost, until `goal` is met.
 
     Args:
-        cost, options: as in `search`.
+        costs: returns the goal's target for each row of units per block, (rows, blocks) -> (rows,).
+        options: as in `search`.
         rises: for each block the rise of the loss at each of its options, see `sensitivity.rises`.
     """
     budget, tolerance = goal.whole * (1 - goal.share), TOLERANCE * goal.whole
     at = [len(option) - 1 for option in options]
     kept = np.array([option[-1] for option in options])
+
+    def cost(kept: np.ndarray) -> float:
+        return float(costs(kept[np.newaxis])[0])
+
     while (now := cost(kept)) > budget + tolerance:
-        moves = []
-        for block, option in enumerate(options):
-            for lower in range(at[block]):
-                trial = kept.copy()
-                trial[block] = option[lower]
-                saved = now - cost(trial)
-                if 0 < saved <= now - budget + tolerance:
-                    moves.append(((rises[block][lower] - rises[block][at[block]]) / saved, -saved, block, lower))
-        if not moves:  # every cut that is left overshoots
+        moves = [(block, lower) for block in range(len(options)) for lower in range(at[block])]
+        trials = np.repeat(kept[np.newaxis], len(moves), axis=0)
+        for trial, (block, lower) in zip(trials, moves, strict=True):
+            trial[block] = options[block][lower]
+        ranked = [
+            ((rises[block][lower] - rises[block][at[block]]) / saved, -saved, block, lower)
+            for (block, lower), saved in zip(moves, now - costs(trials), strict=True)
+            if 0 < saved <= now - budget + tolerance
+        ]
+        if not ranked:  # every cut that is left overshoots
             return Choice(_polish(cost, options, kept, budget, tolerance), None)
-        *_, block, lower = min(moves)
+        *_, block, lower = min(ranked)
         at[block], kept[block] = lower, options[block][lower]
     return Choice(kept, None)
 

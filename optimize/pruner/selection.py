@@ -1,6 +1,7 @@
 """Selects the channels to remove, without changing the model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -69,7 +70,7 @@ def narrow(model: nn.Module, chosen: Selection) -> None:
     depth.remove(model, [branch.name for branch in chosen.branches])
 
 
-Amount = Callable[[np.ndarray, tuple[Branch, ...]], float]
+Amount = Callable[[np.ndarray, tuple[Branch, ...]], np.ndarray]  # of units (..., blocks) and branches that are gone
 Sizing = Callable[[Trace, list[Block]], Amount]
 
 
@@ -128,16 +129,16 @@ def select(
             dense[i] = dense[i] or f"too narrow to shrink in steps of {settings.round_to}"
     size = sizing(traced, coupled)
     if scanned is None:
-        check_reach(lambda kept: size(kept, ()), options, goal)
-        choice = search(lambda kept: size(kept, ()), options, _removal(ranks, options, settings.scope), goal)
-        units, gone = choice.kept, _gone((), np.empty(0))
+        check_reach(lambda kept: float(size(kept, ())), options, goal)
+        choice = search(lambda kept: float(size(kept, ())), options, _removal(ranks, options, settings.scope), goal)
+        units, gone = choice.kept, _gone((), ())
     else:
         rises = [measured.at(option) for measured, option in zip(scanned.blocks, options, strict=True)]
         branches = _branches(model, settings, scanned.branches)
         choice = _with_branches(size, options, rises, {b: scanned.branches[b.name] for b in branches}, goal)
         units, gone = choice.kept[: len(coupled)], _gone(branches, choice.kept[len(coupled) :])
     keep = [_best(scores, count, block.units) for scores, count, block in zip(ranks, units, coupled, strict=True)]
-    return Selection(traced, coupled, keep, dense, size(units, gone), choice.ratio, gone)
+    return Selection(traced, coupled, keep, dense, float(size(units, gone)), choice.ratio, gone)
 
 
 def _branches(model: nn.Module, settings: Pruning, rises: Mapping[str, float]) -> list[Branch]:
@@ -155,15 +156,21 @@ def _with_branches(
     """The choice among widths and branches; `kept` ends with 0 for each branch that goes, and 1 for each that stays."""
     count = len(options)
 
-    def cost(kept: np.ndarray) -> float:
-        return size(kept[:count], _gone(list(branches), kept[count:]))
+    def costs(rows: np.ndarray) -> np.ndarray:
+        result = np.empty(len(rows))
+        alike = defaultdict[tuple[int, ...], list[int]](list)  # rows by the branches that stay
+        for i, row in enumerate(rows):
+            alike[tuple(row[count:])].append(i)
+        for present, at in alike.items():
+            result[at] = size(rows[at, :count], _gone(list(branches), present))
+        return result
 
     every = [*options, *[np.array([0, 1])] * len(branches)]
-    check_reach(cost, every, goal)
-    return cheapest(cost, every, [*rises, *(np.array([max(rise, 0.0), 0.0]) for rise in branches.values())], goal)
+    check_reach(lambda kept: float(costs(kept[np.newaxis])[0]), every, goal)
+    return cheapest(costs, every, [*rises, *(np.array([max(rise, 0.0), 0.0]) for rise in branches.values())], goal)
 
 
-def _gone(branches: Sequence[Branch], present: np.ndarray) -> tuple[Branch, ...]:
+def _gone(branches: Sequence[Branch], present: Iterable[int]) -> tuple[Branch, ...]:
     return tuple(branch for branch, stays in zip(branches, present, strict=True) if not stays)
 
 

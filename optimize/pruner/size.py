@@ -54,14 +54,14 @@ class Remaining:
         self._trace, self._blocks, self._terms = trace, blocks, terms
         self._factors = cache(self._without)
         self._unseen = 0.0
-        self._unseen = total - self(np.array([block.units for block in blocks]))
+        self._unseen = total - float(self(np.array([block.units for block in blocks])))
 
-    def __call__(self, kept: np.ndarray, removed: tuple[Branch, ...] = ()) -> float:
-        """The sum with `kept[b]` units of block b, without the branches `removed`."""
+    def __call__(self, kept: np.ndarray, removed: tuple[Branch, ...] = ()) -> np.ndarray:
+        """The sums (...) with `kept[..., b]` units of block b, without the branches `removed`."""
         by_use, first, second, scale = self._factors(removed)
-        widths = by_use @ kept
-        widths[-1] = 1
-        return float(scale @ (widths[first] * widths[second])) + self._unseen
+        widths = kept @ by_use.T
+        widths[..., -1] = 1
+        return (widths[..., first] * widths[..., second]) @ scale + self._unseen
 
     def _without(self, removed: tuple[Branch, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Channels by use and unit, and of each term that is left the rows of its factors there, and its scale.

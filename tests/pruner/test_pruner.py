@@ -59,11 +59,11 @@ def test_the_search_ends_where_the_cost_is_met():
 def test_the_cheapest_cuts_are_made_first():
     """Two blocks that cost alike: one whose narrowing is free, one where it is dear."""
     options, rises = [np.array([4, 8]), np.array([2, 4, 6, 8])], [np.array([0.5, 0]), np.array([0.3, 0.01, 0, 0])]
-    cost = lambda kept: float(kept.sum())  # noqa: E731
-    assert cheapest(cost, options, rises, Goal("flops", 16, 2 / 16)).kept.tolist() == [8, 6]
-    assert cheapest(cost, options, rises, Goal("flops", 16, 4 / 16)).kept.tolist() == [8, 4]
-    assert cheapest(cost, options, rises, Goal("flops", 16, 6 / 16)).kept.tolist() == [8, 2]  # 0.3 is less than 0.5
-    assert cheapest(cost, options, rises, Goal("flops", 16, 10 / 16)).kept.tolist() == [4, 2]
+    costs = lambda rows: rows.sum(axis=1)  # noqa: E731
+    assert cheapest(costs, options, rises, Goal("flops", 16, 2 / 16)).kept.tolist() == [8, 6]
+    assert cheapest(costs, options, rises, Goal("flops", 16, 4 / 16)).kept.tolist() == [8, 4]
+    assert cheapest(costs, options, rises, Goal("flops", 16, 6 / 16)).kept.tolist() == [8, 2]  # 0.3 is less than 0.5
+    assert cheapest(costs, options, rises, Goal("flops", 16, 10 / 16)).kept.tolist() == [4, 2]
 
 
 def test_a_target_out_of_reach_names_the_largest_that_is_not():

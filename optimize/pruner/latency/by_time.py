@@ -64,7 +64,7 @@ def _record(
     samples: LatencySamples, fitted: Fit, deployment: Deployment, chosen: Selection, whole: float, best: Attempt | None
 ) -> TimeTarget:
     widths = np.array([block.units for block in chosen.blocks])
-    without = PredictedLatency(fitted, chosen.trace, chosen.blocks)(widths, chosen.branches)
+    without = float(PredictedLatency(fitted, chosen.trace, chosen.blocks)(widths, chosen.branches))
     apart = np.abs(errors(samples))
     return TimeTarget(
         deployment=str(deployment),

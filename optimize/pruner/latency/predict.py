@@ -27,12 +27,12 @@ class PredictedLatency:
         self._uses = [layers[time.layer] for time in fit.layers]
         self._factors = cache(self._without)
 
-    def __call__(self, kept: np.ndarray, removed: tuple[Branch, ...] = ()) -> float:
-        """The sum with `kept[b]` units of block b, without the branches `removed`."""
+    def __call__(self, kept: np.ndarray, removed: tuple[Branch, ...] = ()) -> np.ndarray:
+        """The sums (...) with `kept[..., b]` units of block b, without the branches `removed`."""
         sides, steps, (fixed, per_output, per_input, per_pair) = self._factors(removed)
-        outputs, inputs = (np.ceil(side @ kept / steps) * steps for side in sides)
+        outputs, inputs = (np.ceil(kept @ side.T / steps) * steps for side in sides)
         times = fixed + per_output * outputs + per_input * inputs + per_pair * outputs * inputs
-        return float(times.sum()) + self._fit.rest
+        return times.sum(axis=-1) + self._fit.rest
 
     def _without(self, removed: tuple[Branch, ...]) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
         """Of each layer that is left the channels by unit on both sides, the step, and the coefficients (4, layers)."""
