@@ -144,13 +144,19 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe that was tried: points that it loses against float32, and how many times as fast it is."""
+    """A recipe that was tried.
+
+    Attributes:
+        recipe: its name.
+        drop: points that it loses against float32.
+        faster: how many times as fast as float32 it is; None where recipes were not timed.
+    """
 
     __pydantic_config__ = EXACT
 
     recipe: str
     drop: float
-    faster: float
+    faster: float | None
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,7 @@ class Quantized:
         reached: whether that holds.
         seconds: that it took; None where it was not measured.
         calibration: with which images; None where it needs none.
-        candidates: every recipe, where all were tried.
+        candidates: the recipes, where more than one was tried.
         float_layers: in the order in which they returned to float; None where nothing had to.
         decided_on: these images in words; None in records of versions up to 0.3, which took those of the report.
     """

@@ -1,4 +1,4 @@
-"""Post-training int8 by each runtime's best recipe; layers return to float where the accuracy drops too much."""
+"""Post-training int8 by each runtime's best recipe, by another or with layers in float where it loses too much."""
 
 import logging
 import shutil
@@ -33,9 +33,9 @@ class Int8:
     """Effect: weights and activations of the network in 8 bits, the box decoding of the head in float32.
 
     The stage reads the exported float32 file; torch runs no int8 here, so its variants are returned unchanged. If the
-    file loses more than `max_drop`, layers return to float one by one, those first that recover most, until it
-    doesn't. `work.Quantized` reports what was done, and in `reached` whether the limit is met.
-    The keys are explained in conf/quant/int8.yaml.
+    file loses more than `max_drop`, the runtime's second recipe is tried, which is as fast. If both do, layers of the
+    first return to float, those first that recover most, until it doesn't. `work.Quantized` reports what was done,
+    and in `reached` whether the limit is met. The keys are explained in conf/quant/int8.yaml.
 
     Attributes:
         data: the data set whose training split gives the calibration images.
@@ -96,25 +96,27 @@ class Int8:
         images = calibration_images(self.data, self.calibration_images, self.seed, variant.imgsz)
         before = self.judge.choice_score(self.judge.built(self.reference or variant)).score
         goal = before - self.max_drop / 100
-        candidates: tuple[Candidate, ...] = ()
         float_layers: tuple[FloatLayer, ...] | None = None
-        tries = [
-            self._try(variant, runtime.quantizer(variant.path, images, recipe), recipe.name, (), folder)
-            for recipe in (recipes if self.search else recipes[:1])
-        ]
+        tries, speeds = list[Trial](), None
+        for recipe in recipes if self.search else recipes[:2]:
+            quantizer = runtime.quantizer(variant.path, images, recipe)
+            tries.append(self._try(variant, quantizer, recipe.name, (), folder))
+            if tries[-1].score < goal:
+                log.info("%s loses %.1f percentage points", recipe.name, 100 * (before - tries[-1].score))
+            elif not self.search:
+                break
         best = max(tries, key=lambda trial: trial.score)
         if self.search:
             speeds = self._speeds(variant, tries)
-            candidates = tuple(_candidate(t, before, s) for t, s in zip(tries, speeds, strict=True))
             best = fastest([(s, t) for s, t in zip(speeds, tries, strict=True) if t.score >= goal], tries[0]) or best
         if best.score < goal:
-            drop = 100 * (before - best.score)
-            log.info("%s loses %.1f percentage points: returning layers to float", best.recipe, drop)
-            attempt = partial(self._try, variant, best.quantizer, best.recipe, folder=folder)
-            trials = list(toward_float(best, attempt, self.judge, variant, goal))
-            best = max(trials, key=lambda trial: (trial.score >= goal, trial.score))
-            trials = trials[: trials.index(best) + 1]
-            float_layers = _float_layers(trials, self._speeds(variant, trials), before)
+            start = best if self.search else tries[0]
+            log.info("returning layers to float in %s", start.recipe)
+            attempt = partial(self._try, variant, start.quantizer, start.recipe, folder=folder)
+            trials = list(toward_float(start, attempt, self.judge, variant, goal))
+            best = max([*trials, best], key=lambda trial: (trial.score >= goal, trial.score))
+            trials = trials[: trials.index(best) + 1] if best in trials else []
+            float_layers = _float_layers(trials, self._speeds(variant, trials), before) if trials else ()
         report = Quantized(
             recipe=best.recipe,
             cpu=self.cpu.kind,
@@ -123,7 +125,7 @@ class Int8:
             reached=best.score >= goal,
             seconds=round(perf_counter() - began, 1),
             calibration=images.describe(),
-            candidates=candidates,
+            candidates=_candidates(tries, speeds, before) if len(tries) > 1 else (),
             float_layers=float_layers,
             decided_on=self.data.choice_images.record.described,
         )
@@ -161,8 +163,11 @@ def fastest(timed: list[tuple[float, Trial]], default: Trial) -> Trial | None:
     return default if default in alike else max(alike, key=lambda trial: trial.score)
 
 
-def _candidate(trial: Trial, before: float, speed: float) -> Candidate:
-    return Candidate(trial.recipe, drop=100 * (before - trial.score), faster=speed)
+def _candidates(tries: list[Trial], speeds: list[float] | None, before: float) -> tuple[Candidate, ...]:
+    return tuple(
+        Candidate(trial.recipe, drop=100 * (before - trial.score), faster=speeds[i] if speeds else None)
+        for i, trial in enumerate(tries)
+    )
 
 
 def _float_layers(trials: list[Trial], speeds: list[float], before: float) -> tuple[FloatLayer, ...]:

@@ -9,6 +9,7 @@ from optimize.runtime.session import Recipe
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
-def ordered(recipes: Sequence[AnyRecipe], defaults: Mapping[str, str], cpu: Int8Cpu) -> tuple[AnyRecipe, ...]:
-    """`recipes` with the one first that `defaults` names for this kind of CPU; the others keep their order."""
-    return tuple(sorted(recipes, key=lambda recipe: recipe.name != defaults[cpu.kind]))
+def ordered(recipes: Sequence[AnyRecipe], first: Mapping[str, Sequence[str]], cpu: Int8Cpu) -> tuple[AnyRecipe, ...]:
+    """`recipes` with those in front that `first` names for this kind of CPU; the others keep their order."""
+    names = first[cpu.kind]
+    return tuple(sorted(recipes, key=lambda recipe: (*names, recipe.name).index(recipe.name)))

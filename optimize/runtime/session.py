@@ -136,7 +136,10 @@ class Runtime(Protocol):
         ...
 
     def int8_recipes(self, cpu: Int8Cpu) -> Sequence[Recipe]:
-        """The int8 recipes of this runtime, the default for `cpu` first; empty where it has no int8."""
+        """The int8 recipes of this runtime; empty where it has no int8.
+
+        The default for `cpu` comes first, then the one to try where that loses too much.
+        """
         ...
 
     def quantizer(self, source: Path, images: Images, recipe: Any) -> Quantizer:

@@ -185,6 +185,47 @@ def test_a_layer_that_returned_computes_as_in_float(name, exported, data, tmp_pa
     assert RUNTIMES[name].count(back).weight_bytes == weights
 
 
+@dataclass(frozen=True)
+class JudgeOfRecipes(Judge):
+    """Points are lost by recipe, in the order in which they are tried, and `with_floats` with layers in float."""
+
+    lost: tuple[float, ...] = ()
+    with_floats: float = 0.0
+
+    def choice_score(self, variant: Variant) -> Accuracy:
+        names = [recipe.name for recipe in self.runtime(variant).int8_recipes(int8_cpu())]
+        made = variant.steps[-1]
+        if variant.precision != "int8":
+            lost = 0.0
+        elif made.endswith(" ()"):
+            lost = next(points for name, points in zip(names, self.lost, strict=False) if made.endswith(f" {name} ()"))
+        else:
+            lost = self.with_floats
+        return Accuracy({"mAP50-95": FLOAT_SCORE - 0.01 * lost}, 8, {})
+
+
+@pytest.mark.command
+@pytest.mark.parametrize(
+    ("name", "lost", "with_floats", "taken", "back"),
+    [
+        ("onnxruntime", (0.9, 0.0), 0.0, 0, None),  # the default holds, so no other is made
+        ("onnxruntime", (1.1, 0.4), 0.0, 1, None),
+        ("openvino", (1.1, 0.4), 0.0, 1, None),
+        ("onnxruntime", (3.0, 1.1), 0.0, 0, 1),  # none holds, so layers of the default return
+        ("onnxruntime", (3.0, 1.1), 2.0, 1, 0),  # nor does that help
+    ],
+)
+def test_another_recipe_is_tried_before_layers_return(name, lost, with_floats, taken, back, exported, data, tmp_path):
+    judge = JudgeOfRecipes(lost=lost, with_floats=with_floats)
+    _, report = made(exported[name], tmp_path, data=data, judge=judge, max_drop=1.0)
+    recipes = [recipe.name for recipe in RUNTIMES[name].int8_recipes(int8_cpu())]
+    assert report["recipe"] == recipes[taken]
+    assert report["drop"] == pytest.approx(with_floats if back else lost[taken])
+    assert (None if report["float_layers"] is None else len(report["float_layers"])) == back
+    tried = [(one["recipe"], pytest.approx(one["drop"]), one["faster"]) for one in report["candidates"]]
+    assert tried == ([(recipes[i], lost[i], None) for i in range(2)] if lost[0] > 1 else [])
+
+
 @pytest.mark.command
 def test_where_nothing_helps_the_best_is_kept_and_named(exported, data, tmp_path):
     """Half of the operations stay in int8, whatever is asked."""

@@ -45,7 +45,9 @@ def _calibrated(seen: Calibration) -> str:
 
 
 def _candidates(result: Result, work: Quantized) -> list[Table]:
-    rows = tuple((one.recipe, f"{one.drop:.2f}", f"{one.faster:.2f}x") for one in work.candidates)
+    rows = tuple(
+        (one.recipe, f"{one.drop:.2f}", DASH if one.faster is None else f"{one.faster:.2f}x") for one in work.candidates
+    )
     return [Table(TRIED, rows, TRIED[:1], f"{_name(result)}, recipes tried")] if rows else []
 
 

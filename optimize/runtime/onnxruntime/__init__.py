@@ -77,9 +77,9 @@ class OnnxRuntime:
         return (take_uint8,)
 
     def int8_recipes(self, cpu: Int8Cpu) -> "Sequence[OnnxRecipe]":
-        from optimize.runtime.onnx.int8 import ONNXRUNTIME, ONNXRUNTIME_DEFAULTS
+        from optimize.runtime.onnx.int8 import ONNXRUNTIME, ONNXRUNTIME_FIRST
 
-        return ordered(ONNXRUNTIME, ONNXRUNTIME_DEFAULTS, cpu)
+        return ordered(ONNXRUNTIME, ONNXRUNTIME_FIRST, cpu)
 
     def quantizer(self, source: Path, images: Images, recipe: "OnnxRecipe") -> Quantizer:
         from optimize.runtime.onnx.int8 import OnnxInt8

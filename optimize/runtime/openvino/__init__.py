@@ -93,9 +93,9 @@ class OpenVino:
         return uint8.divide, uint8.look_up
 
     def int8_recipes(self, cpu: Int8Cpu) -> "Sequence[OpenvinoRecipe]":
-        from optimize.runtime.openvino.int8 import OPENVINO, OPENVINO_DEFAULTS
+        from optimize.runtime.openvino.int8 import OPENVINO, OPENVINO_FIRST
 
-        return ordered(OPENVINO, OPENVINO_DEFAULTS, cpu)
+        return ordered(OPENVINO, OPENVINO_FIRST, cpu)
 
     def quantizer(self, source: Path, images: Images, recipe: "OpenvinoRecipe") -> Quantizer:
         from optimize.runtime.openvino.int8 import OpenvinoInt8
