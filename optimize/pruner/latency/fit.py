@@ -71,22 +71,31 @@ class Fit:
 
 
 def fit(samples: LatencySamples) -> Fit:
-    """Fit every layer to the profiles, then their sum to the whole calls; without profiles see `_pooled`."""
+    """Fit every layer to the profiles, then their sum to the whole calls; without profiles see `_pooled`.
+
+    A profiler makes kernels slower and adds its own work to each of their calls, in ONNX Runtime as much again as that
+    of the call. So what the widths decide and what they don't are fitted apart. Of the latter the calls of kernels are
+    at most as much slower as the former; the remainder is `rest`.
+    """
     whole = np.array([network.milliseconds for network in samples.networks])
     if samples.networks[0].layers is None:
         return _pooled(samples, whole)
-    layers, sums = dict[str, tuple[int, np.ndarray]](), np.zeros(len(whole))
+    layers, by_width, calls = dict[str, tuple[int, np.ndarray]](), np.zeros(len(whole)), 0.0
     for name in samples.layers:
         widths = samples.widths(name)
         times = np.array([(network.layers or {}).get(name, 0.0) for network in samples.networks])
         step, coefficients = _fitted(widths, times)
         layers[name] = step, coefficients
-        sums += terms(widths, step) @ coefficients
-    scale, rest = _nonnegative(np.stack([sums, np.ones(len(whole))], axis=1), whole)
+        by_width += terms(widths, step)[:, 1:] @ coefficients[1:]
+        calls += coefficients[0]
+    scale, constant = _nonnegative(np.stack([by_width, np.ones(len(whole))], axis=1), whole)
+    of_calls = min(scale, constant / calls) if calls else scale
+    scales = np.array([of_calls, scale, scale, scale])
+    unprofiled = (scale * by_width + of_calls * calls).sum()
     return Fit(
-        tuple(LayerTime(name, step, *(scale * coefficients).tolist()) for name, (step, coefficients) in layers.items()),
-        rest=float(rest),
-        profiling=float(1 / scale) if scale else None,
+        tuple(LayerTime(name, step, *(scales * found).tolist()) for name, (step, found) in layers.items()),
+        rest=float(constant - of_calls * calls),
+        profiling=float((by_width + calls).sum() / unprofiled) if unprofiled else None,
     )
 
 

@@ -56,6 +56,21 @@ def test_every_layer_is_recovered_and_what_none_explains():
     assert (c.fixed, c.per_pair) == pytest.approx((0.2, 1e-6), rel=1e-6)
 
 
+def test_what_a_profiler_adds_to_each_call_of_a_kernel_is_not_in_the_prediction():
+    """Layers took 0.35 ms beside what their widths decide, and 0.8 while they were profiled."""
+    whole = samples(rest=0.0)
+    profiled = [replace(n, layers={k: v + 0.15 for k, v in (n.layers or {}).items()}) for n in whole.networks]
+    fitted = fit(replace(whole, networks=tuple(profiled)))
+    assert fitted.rest == pytest.approx(0.0, abs=1e-9)
+    assert sum(layer.fixed for layer in fitted.layers) == pytest.approx(0.35, rel=1e-6)
+    assert [layer.per_pair for layer in fitted.layers] == pytest.approx([1e-5, 0, 1e-6], rel=1e-6)
+    assert [fitted.milliseconds(n.widths) for n in whole.networks] == pytest.approx(
+        [n.milliseconds for n in whole.networks], rel=1e-6
+    )
+    slower = [sum(n.layers.values()) for n in profiled], [n.milliseconds for n in whole.networks]
+    assert fitted.profiling == pytest.approx(sum(slower[0]) / sum(slower[1]), rel=1e-6)
+
+
 def test_errors_are_those_of_networks_that_were_left_out():
     """One network that took twice as long as its widths say is told, since the others do not follow it."""
     whole = samples()
