@@ -131,7 +131,7 @@ def select(
     if scanned is None:
         check_reach(lambda kept: float(size(kept, ())), options, goal)
         choice = search(lambda kept: float(size(kept, ())), options, _removal(ranks, options, settings.scope), goal)
-        units, gone = choice.kept, _gone((), ())
+        units, gone = choice.kept, tuple[Branch, ...]()
     else:
         rises = [measured.at(option) for measured, option in zip(scanned.blocks, options, strict=True)]
         branches = _branches(model, settings, scanned.branches)

@@ -33,9 +33,9 @@ class Int8:
     """Effect: weights and activations of the network in 8 bits, the box decoding of the head in float32.
 
     The stage reads the exported float32 file; torch runs no int8 here, so its variants are returned unchanged. If the
-    file loses more than `max_drop`, the runtime's second recipe is tried, which is as fast. If both do, layers of the
-    first return to float, those first that recover most, until it doesn't. `work.Quantized` reports what was done,
-    and in `reached` whether the limit is met. The keys are explained in conf/quant/int8.yaml.
+    file loses more than `max_drop`, the runtime's second recipe is tried, with the same layers in int8. If both do,
+    layers of the first return to float, those first that recover most, until it doesn't. `work.Quantized` reports what
+    was done, and in `reached` whether the limit is met. The keys are explained in conf/quant/int8.yaml.
 
     Attributes:
         data: the data set whose training split gives the calibration images.
