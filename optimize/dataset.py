@@ -111,7 +111,7 @@ class Dataset:
         names: class names, in the order of their numbers.
         train: images of the training split that ultralytics trains on, in its order.
         val: images of the validation split that ultralytics validates on, in its order.
-        fingerprint: 16 hex digits over class names, and of these images labels, names, sizes and dates.
+        fingerprint: 16 hex digits over class names, and of these images names, labels and content.
         test: images of the test split, as `val`; empty where there is none, or where it isn't used.
         test_fingerprint: as `fingerprint`, of the test split.
         unused_test: why a test split that the data set names is not used; empty where it is.

@@ -16,9 +16,9 @@ from optimize.pruner.settings import Pruning
 from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
+from optimize.yolo.cache_folder import keep_in
 from optimize.yolo.checkpoint import check_size, load, task, usual_size
 from optimize.yolo.dataset import resolve
-from optimize.yolo.label_cache import keep_in
 from optimize.yolo.usable import open_model
 
 Side = int | tuple[int, int] | None  # of an input in pixels: a square, or height and width; None: as it was trained

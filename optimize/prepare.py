@@ -46,10 +46,10 @@ from optimize.store import manifest
 from optimize.store.apply import digest
 from optimize.store.contents import begin_store, check_store
 from optimize.variant import Variant
+from optimize.yolo.cache_folder import keep_in
 from optimize.yolo.checkpoint import architecture, check_size, stride, task, usual_size
 from optimize.yolo.dataset import resolve
 from optimize.yolo.device import check_device
-from optimize.yolo.label_cache import keep_in
 from optimize.yolo.metric import check_metric, implementation
 from optimize.yolo.usable import open_model
 

@@ -32,8 +32,8 @@ from optimize.store.held import collecting, noting
 from optimize.store.manifest import RUN
 from optimize.sweep.alive import lock_of
 from optimize.verdict import verdict
+from optimize.yolo.cache_folder import keep_in
 from optimize.yolo.checkpoint import trusted
-from optimize.yolo.label_cache import keep_in
 
 LOG = "optimize.log"  # in the run's folder
 

@@ -66,8 +66,8 @@ def main(words: list[str]) -> None:
         InputError: an argument can't be used.
     """
     os.environ.setdefault("YOLO_VERBOSE", "true")  # a training shows ultralytics' log and bars
+    from optimize.yolo.cache_folder import keep_in
     from optimize.yolo.checkpoint import trusted
-    from optimize.yolo.label_cache import keep_in
     from optimize.yolo.train_on import spell_out_controls, train_on
     from optimize.yolo.usable import open_model
 

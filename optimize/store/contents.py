@@ -29,6 +29,7 @@ KINDS = {  # by the end of a name; None: the entry's manifest names the stage th
     ".detections.jsonl": "validation",
     ".latency.json": "latency table",
     ".labels": "label cache",
+    ".images": "image hash",
     MODEL: "model",  # of a YOLO object, see `yolo/loaded.py`
     "": None,
     LOCK: "lock",  # last: a lock is deleted after all that it guards

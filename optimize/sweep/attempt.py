@@ -73,8 +73,8 @@ def _build(
     from optimize.store.held import noting
     from optimize.store.manifest import placing
     from optimize.sweep.search.objective import asked, scored
+    from optimize.yolo.cache_folder import keep_in
     from optimize.yolo.checkpoint import trusted
-    from optimize.yolo.label_cache import keep_in
 
     try:
         with trusted(settings_of(config).trust), noting(folder):

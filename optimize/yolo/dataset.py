@@ -20,6 +20,7 @@ from ultralytics.utils import ROOT
 from optimize.dataset import Dataset, LeftOut, titles
 from optimize.errors import InputError
 from optimize.yolo.bounds import check_list, check_tree
+from optimize.yolo.image_content import content_hash
 from optimize.yolo.progress import stdout_to_stderr
 from optimize.yolo.split import Split, printable, read_classified, read_labelled
 from optimize.yolo.tasks import BY_NAME
@@ -259,8 +260,8 @@ def _fingerprint(settings: tuple[Any, ...], splits: Iterable[Split]) -> str:
     for split in splits:
         total.update(str(len(split.images)).encode())
         for image, label in zip(split.images, split.labels, strict=True):
-            stat = image.stat()
-            total.update(f"{image.parent.name}/{image.name} {stat.st_size} {stat.st_mtime_ns}".encode() + label)
+            total.update(f"{image.parent.name}/{image.name}".encode() + label)
+        total.update(content_hash(split.images).encode())
     return total.hexdigest()[:16]
 
 

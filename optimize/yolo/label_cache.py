@@ -6,7 +6,6 @@ imports it. What ours hold says `kept_labels.py`; one that holds anything else, 
 and is made anew.
 """
 
-import atexit
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -16,41 +15,23 @@ from functools import cache, partial
 from hashlib import file_digest, sha256
 from importlib import metadata
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 
 from ultralytics.data import dataset
 
-from optimize.host.files import move
 from optimize.store.held import held
+from optimize.yolo import cache_folder
 from optimize.yolo.bounds import LABELS
 from optimize.yolo.kept_labels import Asked, classified, labelled, text
 
 log = logging.getLogger(__name__)
 
-FOLDER = "YOLO_OPTIMIZE_LABEL_CACHES"  # in the environment, so that processes that start from here have it too
 SUFFIX = ".labels"
 READERS = ("pillow", "pi-heif", "opencv-python", "opencv-python-headless", "yolo-optimize")
 # Far more than the labels of an image take, and little enough for what a stranger puts there to be read.
 MOST, MOST_BY_IMAGE = 2**20, 2**16  # bytes of a cache, and for each of its images
 
-_temporary: set[str] = set()  # folders of this process
-
-
 _read: ContextVar[Callable[[bytes], dict]] = ContextVar("read")  # a cache of what is asked for at the moment
 _most: ContextVar[int] = ContextVar("most")
-
-
-def keep_in(store: Path | None) -> None:
-    """From now on keep label caches in `store`, with those that were kept meanwhile in the folder that None means.
-
-    That is a temporary one, which ends with this process, for as long as nothing may be written into a store.
-    """
-    before = os.environ.get(FOLDER)
-    os.environ[FOLDER] = str(store.absolute()) if store else _temporary_folder()
-    if store and before and before in _temporary:
-        for file in Path(before).glob(f"*{SUFFIX}"):
-            _keep(store, file.stem, file.read_bytes())
 
 
 def load(path: Path) -> dict:
@@ -78,20 +59,8 @@ def save(prefix: str, path: Path, x: dict, version: str) -> None:
     """Keep the dictionary `x` that ultralytics would write to `path`, with its `version` in it."""
     x["version"] = version
     folder, name = _place(path)
-    _keep(folder, name, text(x).encode())
-
-
-def _keep(folder: Path, name: str, content: bytes) -> None:
-    """Whole or not at all; what lies in the way goes, and no link is followed."""
     with held(folder, name):
-        partial, target = folder / f"{name}.partial", folder / f"{name}{SUFFIX}"
-        for path in partial, target:
-            if path.is_dir() and not path.is_symlink():
-                rmtree(path)
-        partial.unlink(missing_ok=True)
-        with partial.open("xb") as file:
-            file.write(content)
-        move(partial, target)
+        cache_folder.write(folder / f"{name}{SUFFIX}", text(x).encode())
 
 
 @contextmanager
@@ -138,16 +107,7 @@ def _state(path: str) -> bytes:
 
 def _place(path: Path) -> tuple[Path, str]:
     """Folder and name in place of `path`."""
-    if FOLDER not in os.environ:
-        keep_in(None)
-    return Path(os.environ[FOLDER]), sha256(str(path).encode()).hexdigest()[:16]
-
-
-def _temporary_folder() -> str:
-    folder = mkdtemp(prefix="yolo-optimize-")
-    atexit.register(rmtree, folder, ignore_errors=True)
-    _temporary.add(folder)
-    return folder
+    return cache_folder.current(), sha256(str(path).encode()).hexdigest()[:16]
 
 
 _load_or_scan = dataset.YOLODataset._load_or_scan_cache

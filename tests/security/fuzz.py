@@ -119,8 +119,8 @@ def of_measurement(folder: Path) -> tuple[Path, Callable, Callable]:
 
 def of_data(name: str, mutate: Callable) -> Callable:
     def format_(folder: Path) -> tuple[Path, Callable, Callable]:
+        from optimize.yolo.cache_folder import keep_in
         from optimize.yolo.dataset import resolve
-        from optimize.yolo.label_cache import keep_in
 
         keep_in(folder / "store")
         return folder / name, mutate, lambda path: resolve(str(folder / "data.yaml"))
@@ -129,8 +129,8 @@ def of_data(name: str, mutate: Callable) -> Callable:
 
 
 def of_cache(folder: Path) -> tuple[Path, Callable, Callable]:
+    from optimize.yolo.cache_folder import keep_in
     from optimize.yolo.dataset import resolve
-    from optimize.yolo.label_cache import keep_in
 
     keep_in(folder / "store")
     resolve(str(folder / "data.yaml"))

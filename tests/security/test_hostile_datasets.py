@@ -16,7 +16,7 @@ from helpers.messages import says
 from helpers.tiny_tasks import write_dataset
 from optimize.dataset import Dataset
 from optimize.errors import InputError
-from optimize.yolo import bounds, label_cache
+from optimize.yolo import bounds, cache_folder
 from optimize.yolo.dataset import resolve
 
 MEMORY = 500 * 10**6  # bytes more than before
@@ -25,7 +25,7 @@ MEMORY = 500 * 10**6  # bytes more than before
 @pytest.fixture(autouse=True)
 def bounded(tmp_path, monkeypatch):
     """Each test ends soon, takes little memory, and keeps its caches to itself."""
-    monkeypatch.setenv(label_cache.FOLDER, str(tmp_path / "store"))
+    monkeypatch.setenv(cache_folder.FOLDER, str(tmp_path / "store"))
     before = psutil.Process().memory_info().rss
     with ends():
         yield

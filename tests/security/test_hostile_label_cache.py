@@ -11,7 +11,7 @@ import pytest
 
 from helpers.hangs import ends
 from helpers.tiny_tasks import write_dataset
-from optimize.yolo import label_cache
+from optimize.yolo import cache_folder, label_cache
 from optimize.yolo.dataset import resolve
 from optimize.yolo.kept_labels import Asked, labelled, text
 
@@ -30,7 +30,7 @@ class Bomb:
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv(label_cache.FOLDER, str(tmp_path / "store"))
+    monkeypatch.setenv(cache_folder.FOLDER, str(tmp_path / "store"))
     return tmp_path / "store"
 
 
@@ -44,7 +44,7 @@ def test_a_cache_is_used_and_gives_the_same_labels(task, tmp_path, store, monkey
     first = resolve(data, task)
     kept = caches(store)
     assert len(kept) == 2
-    monkeypatch.setattr(label_cache, "_keep", lambda *_: pytest.fail("looked again"))
+    monkeypatch.setattr(cache_folder, "write", lambda *_: pytest.fail("looked again"))
     assert resolve(data, task) == first
     assert caches(store) == kept
 

@@ -25,7 +25,7 @@ from optimize.data.calibration import calibration_images
 from optimize.errors import InputError
 from optimize.input_size import square
 from optimize.store.contents import begin_store, contents
-from optimize.yolo import label_cache, read_only
+from optimize.yolo import cache_folder, image_content, label_cache, read_only
 from optimize.yolo.dataset import resolve
 from optimize.yolo.image import validation_image, write_small_copy
 from optimize.yolo.loss import batches
@@ -39,7 +39,7 @@ STOCK = "import sys; from ultralytics.data.utils import check_image; print(*map(
 @pytest.fixture
 def caches(tmp_path, monkeypatch) -> Path:
     """An empty folder for label caches, of the test's own."""
-    monkeypatch.setenv(label_cache.FOLDER, str(tmp_path / "caches"))
+    monkeypatch.setenv(cache_folder.FOLDER, str(tmp_path / "caches"))
     return tmp_path / "caches"
 
 
@@ -182,17 +182,44 @@ def test_lists_of_images_in_one_folder_keep_a_cache_each(tmp_path, caches, caplo
 
 def test_the_same_data_elsewhere_has_the_same_fingerprint(tmp_path, caches):
     data = write_dataset(tmp_path / "a", "pose")
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)  # with today's date
     here, there = resolve(str(data), "pose"), resolve(str(tmp_path / "b" / "data.yaml"), "pose")
     assert here.fingerprint == there.fingerprint
     data.write_text(f"{data.read_text()}flip_idx: [1, 0]\n")  # decides over training
     assert resolve(str(data), "pose").fingerprint != here.fingerprint
 
 
-def test_a_label_file_in_the_store_is_shown_as_what_it_is(tmp_path, caches):
+def test_an_image_that_changed_makes_another_data_set_whatever_its_size_and_date(tmp_path, caches):
+    data, image = str(write_dataset(tmp_path / "data", "detect")), tmp_path / "data" / "images" / "val" / "0.bmp"
+    with Image.open(image.with_suffix(".png")) as opened:
+        opened.save(image)
+        opened.transpose(Image.Transpose.ROTATE_180).save(tmp_path / "turned.bmp")
+    image.with_suffix(".png").unlink()
+    first, before = resolve(data), image.stat()
+    image.write_bytes((tmp_path / "turned.bmp").read_bytes())
+    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (image.stat().st_size, image.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert resolve(data).fingerprint != first.fingerprint
+
+
+def test_images_are_read_for_the_fingerprint_once_and_again_where_what_was_kept_is_no_hash(
+    tmp_path, caches, monkeypatch
+):
+    data, read = str(write_dataset(tmp_path / "data", "detect")), list[Path]()
+    digest = image_content._digest
+    monkeypatch.setattr(image_content, "_digest", lambda image: read.append(image) or digest(image))
+    first = resolve(data)
+    assert sorted(read) == sorted((*first.train, *first.val))
+    assert resolve(data) == first and len(read) == len(first.train) + len(first.val)
+    for kept in caches.glob("*.images"):
+        kept.write_text("0123")
+    assert resolve(data) == first and len(read) == 2 * (len(first.train) + len(first.val))
+
+
+def test_what_is_kept_of_a_data_set_in_the_store_is_shown_as_what_it_is(tmp_path, caches):
     begin_store(caches)
     resolve(str(write_dataset(tmp_path / "data", "detect")))
-    assert sorted({thing.kind for thing in contents(caches, [])}) == ["label cache", "lock", "manifest"]
+    assert sorted({thing.kind for thing in contents(caches, [])}) == ["image hash", "label cache", "lock", "manifest"]
 
 
 def test_what_can_not_be_decoded_is_left_out_before_a_training_comes_to_it(tmp_path, caches):
