@@ -19,7 +19,7 @@ from optimize.host.quiet import timing
 from optimize.host.resources import cores
 from optimize.input_size import square
 from optimize.measure import latency
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.prepare import start
 from optimize.profile_device import measure_device
 from optimize.runtime.onnxruntime import OnnxRuntime

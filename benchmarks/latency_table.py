@@ -22,7 +22,7 @@ from optimize.host.resources import cores
 from optimize.input_size import square
 
 if __name__ == "__main__":  # a clock's process imports this file, too, and needs no torch
-    from optimize.measure.cost import count
+    from optimize.measure.operations import count
     from optimize.pruner.latency import make, timing
     from optimize.pruner.latency.deployment import Deployment
     from optimize.pruner.latency.fit import fit

@@ -11,7 +11,7 @@ from optimize.dataset import Dataset
 from optimize.errors import TargetOutOfReach
 from optimize.identity import OUTSIDE
 from optimize.input_size import Size
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.pruner.budget import Goal
 from optimize.pruner.latency.deployment import Deployment
 from optimize.pruner.latency.fit import Fit, fit

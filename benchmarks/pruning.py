@@ -26,7 +26,7 @@ import torch
 from optimize.dataset import Dataset
 from optimize.input_size import square
 from optimize.measure import validation
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.prepare import shrink
 from optimize.pruner.bn import BN
 from optimize.pruner.l2 import L2

@@ -9,7 +9,7 @@ from rich.table import Table
 from optimize import rivals
 from optimize.identity import identity
 from optimize.latency_work import Mixed
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.mix.mix import Mix
 from optimize.plan import Plan
 from optimize.precision import FP32

@@ -3,11 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from optimize.variant import Variant
+from optimize.variant import NMS_FREE, Variant
 from optimize.yolo.checkpoint import load, save
 from optimize.yolo.two_heads import keep_one_to_one
-
-TAG = "nms-free"
 
 
 @dataclass(frozen=True)
@@ -20,11 +18,6 @@ class NmsFree:
     def __call__(self, variant: Variant, folder: Path) -> Variant:
         model = load(variant.path)
         keep_one_to_one(model)
-        target = folder / f"{variant.path.stem}_{TAG}.pt"
+        target = folder / f"{variant.path.stem}_{NMS_FREE}.pt"
         save(model, target)
-        return replace(variant, path=target, tags=(*variant.tags, TAG))
-
-
-def without_head(tags: tuple[str, ...]) -> tuple[str, ...]:
-    """`tags` without that of the head: what was done to the model that both heads are of."""
-    return tuple(tag for tag in tags if tag != TAG)
+        return replace(variant, path=target, tags=(*variant.tags, NMS_FREE))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from optimize import input_size
 from optimize.input_size import Size
-from optimize.measure import cost
+from optimize.measure import operations
 from optimize.measure.cost import Cost
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import deployed, load, stride
@@ -47,7 +47,7 @@ def smaller(original: Variant, flops: int) -> tuple[Variant, Cost] | None:
     """
     network, nearest = deployed(load(original.path)), None
     for size in input_size.smaller(original.imgsz, stride(network)):
-        counted = cost.count(network, size)
+        counted = operations.count(network, size)
         if nearest and abs(counted.flops - flops) >= abs(nearest[1].flops - flops):
             break  # FLOPs fall with the size, so all smaller sizes are further off
         nearest = at_size(original, size), counted

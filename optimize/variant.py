@@ -6,6 +6,8 @@ from pathlib import Path
 
 from optimize.input_size import StoredSize
 
+NMS_FREE = "nms-free"  # the tag of what `nms=false` makes
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -51,3 +53,8 @@ class Variant:
     def after(self, step: str) -> "Variant":
         """The same variant with one more step in its history."""
         return replace(self, steps=(*self.steps, step))
+
+
+def without_head(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """`tags` without that of the head: what was done to the model that both heads are of."""
+    return tuple(tag for tag in tags if tag != NMS_FREE)

@@ -7,10 +7,9 @@ from optimize import rivals
 from optimize.errors import MeasurementError
 from optimize.failures import record_failure
 from optimize.input_size import Size
-from optimize.measure import cost
+from optimize.measure import operations
 from optimize.measure.cost import Cost
 from optimize.measure.graph_cost import GraphCost
-from optimize.nms_free import TAG
 from optimize.plan import Plan
 from optimize.precision import FP32, Precision
 from optimize.quant.int8 import Int8
@@ -22,7 +21,7 @@ from optimize.runtime.session import Runtime
 from optimize.runtime.torch import Torch
 from optimize.runtime_info import RuntimeInfo
 from optimize.store.apply import apply, report_of
-from optimize.variant import Variant
+from optimize.variant import NMS_FREE, Variant
 from optimize.work import Done, Quantized, Work
 from optimize.yolo.checkpoint import deployed, load
 
@@ -107,7 +106,7 @@ def _rival(plan: Plan, runtime_name: str, precision: str, variant: Variant) -> S
 
 
 def _model(variant: Variant) -> Model:
-    return Model(variant, cost.count(deployed(load(variant.path)), variant.imgsz))
+    return Model(variant, operations.count(deployed(load(variant.path)), variant.imgsz))
 
 
 def _models(plan: Plan) -> tuple[list[Variant], tuple[Work, ...]]:
@@ -147,7 +146,7 @@ def _rivals(plan: Plan, models: list[Model], failures: list[Failure]) -> list[Mo
     found = [model for model in found if model.variant.name not in own]
     for rival in plan.rivals:
         with record_failure(failures, rival.name, "torch"):
-            found.append(Model(rival, cost.count(deployed(load(rival.path)), rival.imgsz), rival=True))
+            found.append(Model(rival, operations.count(deployed(load(rival.path)), rival.imgsz), rival=True))
     return found
 
 
@@ -184,7 +183,7 @@ def _in_precision(plan: Plan, stage: PrecisionStage, runtime: Runtime, model: Mo
     A rival is taken as it is, and never trained; nor is a model without the one-to-many head, as training needs both.
     """
     made = apply(stage, exported, plan.store)
-    if model.rival or TAG in model.variant.tags or plan.qat is None or not isinstance(stage, Int8):
+    if model.rival or NMS_FREE in model.variant.tags or plan.qat is None or not isinstance(stage, Int8):
         return made
     work = _quantization(made, stage.precision)
     if made == exported or work is None or work.reached:

@@ -198,6 +198,14 @@ def test_the_function_is_imported_without_what_takes_seconds():
         package.optimise  # noqa: B018
 
 
+@pytest.mark.parametrize("command", ["report", "sweep", "store", "reproduce", "import_measurement"])
+def test_a_command_that_reads_what_was_made_starts_without_torch(command):
+    words = [sys.executable, "-X", "importtime", "-m", f"optimize.{command}", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True)
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert "optimize.errors" in imported and {"torch", "ultralytics"}.isdisjoint(imported)
+
+
 SCRIPT = """
 print("main")
 from functools import partial

@@ -17,7 +17,7 @@ from helpers.messages import is_error, says
 from optimize import rivals
 from optimize.input_size import Size, smaller, square
 from optimize.judge import Judge
-from optimize.measure import cost
+from optimize.measure import operations
 from optimize.measure.detections import Detections
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
@@ -30,7 +30,7 @@ from optimize.yolo.dataset import resolve
 def test_the_smaller_input_is_the_one_whose_flops_are_nearest(share, checkpoint):
     original = Variant(checkpoint, "torch", "fp32", square(160), steps=("original",))
     network = deployed(load(checkpoint))
-    flops = {square(side): cost.count(network, square(side)).flops for side in (32, 64, 96, 128, 160)}
+    flops = {square(side): operations.count(network, square(side)).flops for side in (32, 64, 96, 128, 160)}
     wanted = share * flops.pop(square(160))
     found, counted = rivals.smaller(original, wanted)
     assert found.imgsz == min(flops, key=lambda imgsz: abs(flops[imgsz] - wanted))
@@ -50,7 +50,7 @@ def test_a_rectangle_has_smaller_ones_of_about_its_shape(checkpoint):
     original = Variant(checkpoint, "torch", "fp32", Size(96, 160), steps=("original",))
     found, counted = rivals.smaller(original, 1)
     assert (found.name, found.imgsz) == ("32px", Size(32, 32))
-    assert counted.flops == cost.count(deployed(load(checkpoint)), Size(32, 32)).flops
+    assert counted.flops == operations.count(deployed(load(checkpoint)), Size(32, 32)).flops
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_rivals_are_made_and_measured_in_every_runtime_and_precision(
 
 def test_off_is_off_and_where_nothing_was_pruned_there_is_no_smaller_input(checkpoint):
     original = Variant(checkpoint, "torch", "fp32", square(64), steps=("original",))
-    whole = Model(original, cost.count(deployed(load(checkpoint)), square(64)))
+    whole = Model(original, operations.count(deployed(load(checkpoint)), square(64)))
     pruned = replace(whole, cost=replace(whole.cost, layers=whole.cost.layers[:20]))
     other = replace(original, tags=("other",))
 

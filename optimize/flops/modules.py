@@ -8,7 +8,8 @@ from torch import nn
 import optimize.yolo  # noqa: F401  first, since it decides ultralytics' threads and output
 from optimize.flops.table import Table
 from optimize.input_size import Size, square
-from optimize.measure import cost
+from optimize.measure import operations
+from optimize.measure.cost import Cost, Layer
 from optimize.measure.graph_cost import GraphLayer
 from optimize.yolo import bounded_yaml  # noqa: F401  replaces what reads a yaml
 from optimize.yolo.checkpoint import channels, check_size, deployed, trusted, usual_size
@@ -45,7 +46,7 @@ def loaded(model: str) -> tuple[nn.Module, Size, Path | None]:
     return module, usual_size(module), path
 
 
-def counted(model: str, imgsz: Size | None) -> tuple[cost.Cost, Size, Path | None]:
+def counted(model: str, imgsz: Size | None) -> tuple[Cost, Size, Path | None]:
     """The cost of a checkpoint or of a yaml as it is deployed, at which size, and the path of the checkpoint.
 
     Raises:
@@ -56,19 +57,19 @@ def counted(model: str, imgsz: Size | None) -> tuple[cost.Cost, Size, Path | Non
     side = imgsz or usual
     check_size(model, module, side)
     fused = deployed(module)
-    return cost.count(fused, side, channels(fused)), side, path
+    return operations.count(fused, side, channels(fused)), side, path
 
 
 def _table(model: str, imgsz: Size, whole: ModelSize, fused: nn.Module) -> Table:
     small = size(fused)
     heavy = small.parameters * imgsz.pixels > HEAVY
-    counted = cost.count(without_numbers(fused) if heavy else fused, imgsz, channels(fused))
+    counted = operations.count(without_numbers(fused) if heavy else fused, imgsz, channels(fused))
     layers = tuple(_layer(layer) for layer in counted.layers if layer.flops or layer.parameters)
     uncounted = sorted({name.removeprefix("aten.").strip("_") for name in counted.uncounted})  # silu_ works in place
     return Table(model, imgsz, layers, tuple(uncounted), whole, small)
 
 
-def _layer(layer: cost.Layer) -> GraphLayer:
+def _layer(layer: Layer) -> GraphLayer:
     return GraphLayer(
         name=layer.name,
         kind=layer.kind,

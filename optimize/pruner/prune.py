@@ -11,7 +11,8 @@ from torch import nn
 from optimize.errors import MeasurementError
 from optimize.identity import identity
 from optimize.input_size import Size
-from optimize.measure.cost import Cost, count
+from optimize.measure.cost import Cost
+from optimize.measure.operations import count
 from optimize.pruner.budget import Goal
 from optimize.pruner.latency.by_time import select_by_time
 from optimize.pruner.scan import read

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from optimize.data.selection import LEAST
 from optimize.measure.latency import ALIKE, Latency
 from optimize.measurement import Measurement
-from optimize.nms_free import TAG
 from optimize.precision import FP32, Precision
 from optimize.result import Report, Result
+from optimize.variant import NMS_FREE
 from optimize.verdict.class_loss import class_losses
 from optimize.verdict.instead import faster_halves
 from optimize.verdict.plain import ERRORS, called, nothing
@@ -279,7 +279,7 @@ def _in_float(row: Result, report: Report) -> list[tuple[Result, Latency]]:
 
 def _whole(row: Result, report: Report) -> list[tuple[Result, Latency]]:
     """The row of the original in the same precision and runtime."""
-    if row.rival or not row.variant.model or TAG in row.variant.tags:  # another head, which spares the NMS
+    if row.rival or not row.variant.model or NMS_FREE in row.variant.tags:  # another head, which spares the NMS
         return []
     return _timed(report, row, row.variant.precision, ())
 

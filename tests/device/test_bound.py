@@ -10,7 +10,8 @@ from helpers.boards import device, figure
 from optimize.device.bound import WINOGRAD, Roofs, bounds, limit
 from optimize.device.device import load
 from optimize.input_size import square
-from optimize.measure.cost import Cost, Layer, count
+from optimize.measure.cost import Cost, Layer
+from optimize.measure.operations import count
 from optimize.yolo.checkpoint import deployed
 
 

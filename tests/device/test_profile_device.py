@@ -13,7 +13,7 @@ from optimize.device.device import load
 from optimize.errors import InputError, MeasurementError
 from optimize.input_size import square
 from optimize.measure import machine
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.measure.roofline import Machine
 from optimize.yolo.checkpoint import deployed
 

@@ -21,7 +21,7 @@ from optimize.errors import InputError, MeasurementError
 from optimize.flops import count
 from optimize.flops.__main__ import HELP, main, parse
 from optimize.input_size import Size, square
-from optimize.measure import cost
+from optimize.measure import operations
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.variant import Variant
@@ -75,7 +75,7 @@ def published(module: nn.Module, name: str) -> int:
     for layer in fused.modules():
         if isinstance(layer, nn.Upsample):
             layer.register_forward_hook(lambda _, __, output: upsampled.append(output.numel()))
-    table = cost.count(fused, square(640))
+    table = operations.count(fused, square(640))
     return table.flops - products(table) + 2 * sum(upsampled) - (GROUPED if name.startswith("yolov9") else 0)
 
 
@@ -100,7 +100,9 @@ def test_published_figures_of_larger_scales_leave_out_the_same(family, unfilled)
 
 @pytest.mark.parametrize("name", RTDETR)
 def test_rtdetr_was_published_before_it_is_fused(name, unfilled):
-    assert round(cost.count(without_numbers(build(Path(f"{name}.yaml"))), square(640)).flops / 1e9) == RTDETR[name]
+    assert (
+        round(operations.count(without_numbers(build(Path(f"{name}.yaml"))), square(640)).flops / 1e9) == RTDETR[name]
+    )
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -120,11 +122,11 @@ def test_before_fusing_ultralytics_adds_eight_for_each_element_that_batchnorm_ta
         for module in model[name].modules()
         if isinstance(module, nn.BatchNorm2d)
     ]
-    unfused = cost.count(model[name], square(64))
+    unfused = operations.count(model[name], square(64))
     for hook in hooks:
         hook.remove()
     assert round(get_flops(model[name], 64) * 1e9) == unfused.flops + 8 * sum(elements)
-    fused = cost.count(deployed(model[name]), square(64)).flops
+    fused = operations.count(deployed(model[name]), square(64)).flops
     assert (unfused.flops > fused) == (name == "yolo26n")
 
 
@@ -181,7 +183,7 @@ def test_a_layer_by_its_formulas():
 def test_following_shapes_gives_the_operations_of_computing():
     for name in ("yolo12n", "yolo26n-seg", "yolov8n-rtdetr"):
         fused = deployed(build(Path(f"{name}.yaml")))
-        followed, computed = cost.count(without_numbers(fused), square(64)), cost.count(fused, square(64))
+        followed, computed = operations.count(without_numbers(fused), square(64)), operations.count(fused, square(64))
         assert computed.uncounted == followed.uncounted
         for one, other in zip(computed.layers, followed.layers, strict=True):
             # BatchNorm says on `meta` only that it would also write its statistics

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from helpers.random_models import build
 from optimize.input_size import square
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.pruner.budget import Goal
 from optimize.pruner.selection import Selection, counted, narrow, select
 from optimize.pruner.settings import Pruning

@@ -8,7 +8,7 @@ from ultralytics.nn.tasks import DetectionModel
 
 from optimize.errors import MeasurementError
 from optimize.input_size import square
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.yolo.checkpoint import deployed
 
 

@@ -11,7 +11,7 @@ from helpers.lively import lively, write_blocks
 from helpers.quantized import quantized
 from optimize.dataset import Dataset
 from optimize.input_size import square
-from optimize.measure import clock, cost
+from optimize.measure import clock, operations
 from optimize.measure.profile import CALLS, ROUNDS, Kernel, LayerTime, by_layer, interleaved
 from optimize.runtime.onnxruntime import OnnxRuntime, device
 from optimize.runtime.onnxruntime import kernels as onnx_profile
@@ -35,7 +35,7 @@ def model(tmp_path_factory) -> Variant:
 
 @pytest.fixture(scope="module")
 def counted(model):
-    return {layer.name: layer for layer in cost.count(deployed(load(model.path)), square(64)).layers}
+    return {layer.name: layer for layer in operations.count(deployed(load(model.path)), square(64)).layers}
 
 
 @pytest.fixture(scope="module")

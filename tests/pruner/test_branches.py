@@ -11,7 +11,7 @@ from helpers.masking import Case, difference, masked, raw
 from helpers.random_models import build
 from optimize.errors import InputError, TargetOutOfReach
 from optimize.input_size import square
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.pruner.blocks import blocks
 from optimize.pruner.budget import Goal
 from optimize.pruner.l2 import L2

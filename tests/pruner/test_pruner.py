@@ -18,7 +18,7 @@ from optimize.config import CONF
 from optimize.config import build as from_config
 from optimize.errors import InputError, TargetOutOfReach
 from optimize.input_size import square
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.pruner.blocks import Block, Part
 from optimize.pruner.budget import Goal, allowed, cheapest, check_reach, search
 from optimize.pruner.l2 import L2

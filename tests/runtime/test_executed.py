@@ -23,8 +23,9 @@ from optimize import report
 from optimize.data.calibration import calibration_images
 from optimize.dataset import Dataset
 from optimize.input_size import square
-from optimize.measure import cost, latency
+from optimize.measure import latency, operations
 from optimize.measure.accuracy import Accuracy
+from optimize.measure.cost import Cost
 from optimize.report import words
 from optimize.result import Report, Result
 from optimize.runtime.onnx import cost as onnx_cost
@@ -142,7 +143,7 @@ def test_torch_executes_nothing_in_int8(model):
     assert Torch().open(model, threads=1).int8_ops == 0
 
 
-def measured(variants: list[Variant], counted: cost.Cost) -> Report:
+def measured(variants: list[Variant], counted: Cost) -> Report:
     """A report of one runtime with everything real but the accuracy."""
     runtime = RUNTIMES[variants[0].runtime]
     timing = latency.measure([(runtime.open, variant) for variant in variants], threads=1, rounds=12, seed=0)
@@ -173,7 +174,7 @@ def alarms(found: Report) -> list[str]:
 def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, signed, data, tmp_path, capsys):
     """ONNX Runtime on x86 leaves convolutions with signed activations in float."""
     good = replace(int8["onnxruntime"], tags=("pruned", "int8"))
-    found = measured([exported["onnxruntime"], signed, good], cost.count(deployed(load(model.path)), square(64)))
+    found = measured([exported["onnxruntime"], signed, good], operations.count(deployed(load(model.path)), square(64)))
     original, bad, good = found.results
     assert bad.int_ops > 0.99 * bad.flops
     assert original.int8_share == 0
@@ -198,7 +199,7 @@ def test_a_file_that_is_int8_but_runs_in_float_is_named(model, exported, int8, s
 @pytest.mark.command
 def test_what_the_runtime_does_not_tell_is_not_invented(exported, model):
     """TensorRT tells no operations; nor is anything known of what was not timed."""
-    found = measured([exported["onnxruntime"]], cost.count(deployed(load(model.path)), square(64)))
+    found = measured([exported["onnxruntime"]], operations.count(deployed(load(model.path)), square(64)))
     (result,) = (
         replace(r, variant=replace(r.variant, precision="int8"), precision=PRECISIONS["int8"]) for r in found.results
     )

@@ -22,7 +22,7 @@ from optimize.dataset import Dataset
 from optimize.errors import OptimizeError
 from optimize.host.cpu import int8_cpu
 from optimize.input_size import square
-from optimize.measure import cost
+from optimize.measure import operations
 from optimize.quant.fp16 import Fp16
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.litert import graph as litert_graph
@@ -98,7 +98,7 @@ def test_an_export_computes_what_torch_computes(runtime, model, exported):
 @pytest.mark.command
 @pytest.mark.parametrize("runtime", BOTH)
 def test_the_file_has_the_operations_and_weights_of_the_model(runtime, model, exported):
-    counted, found = cost.count(deployed(load(model.path)), square(64)), runtime.count(exported(runtime))
+    counted, found = operations.count(deployed(load(model.path)), square(64)), runtime.count(exported(runtime))
     assert (found.float_ops, found.int_ops) == (counted.flops, 0)
     assert found.parameters == counted.parameters
     assert found.weight_bytes == 4 * counted.parameters

@@ -20,7 +20,8 @@ from helpers.random_models import batch, build
 from optimize import train
 from optimize.errors import InputError
 from optimize.input_size import square
-from optimize.measure.cost import Cost, count
+from optimize.measure.cost import Cost
+from optimize.measure.operations import count
 from optimize.pruner.l2 import L2
 from optimize.pruner.settings import Pruning
 from optimize.pruner.tracker import trace

@@ -11,7 +11,7 @@ from helpers.messages import is_error, like
 from optimize import rivals
 from optimize.errors import InputError
 from optimize.input_size import square
-from optimize.measure import cost
+from optimize.measure import operations
 from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.yolo.checkpoint import check_size, deployed, load, save, stride, usual_size
@@ -55,7 +55,7 @@ def test_the_usual_size_is_the_one_that_ultralytics_trains_at(trained, usual, p6
 
 def test_the_smaller_rival_is_at_a_multiple_of_the_stride(p6):
     original, network = Variant(p6, "torch", "fp32", square(256), steps=("original",)), deployed(load(p6))
-    flops = {imgsz: cost.count(network, square(imgsz)).flops for imgsz in (64, 128, 192)}
+    flops = {imgsz: operations.count(network, square(imgsz)).flops for imgsz in (64, 128, 192)}
     for imgsz, wanted in flops.items():
         found, counted = rivals.smaller(original, wanted)
         assert (found.imgsz, counted.flops) == (square(imgsz), wanted)

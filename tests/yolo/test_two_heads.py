@@ -20,11 +20,11 @@ from helpers.tiny_tasks import CLASSES, SIDE, write_dataset
 from optimize.checks import check_heads
 from optimize.errors import InputError
 from optimize.input_size import square
-from optimize.nms_free import NmsFree, without_head
+from optimize.nms_free import NmsFree
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.runtime.torch import Torch
-from optimize.variant import Variant
+from optimize.variant import Variant, without_head
 from optimize.yolo.checkpoint import deployed, load, save
 from optimize.yolo.dataset import resolve
 from optimize.yolo.tasks import BY_NAME

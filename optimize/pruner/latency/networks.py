@@ -13,7 +13,7 @@ from torch import nn
 
 from optimize.input_size import Size
 from optimize.int8_cpu import Int8Cpu
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.pruner.blocks import Block, blocks
 from optimize.pruner.budget import allowed
 from optimize.pruner.selection import Selection, narrow

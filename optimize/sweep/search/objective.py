@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from optimize.judge import Judge
 from optimize.limits import Limits
 from optimize.measure.latency import Latency
-from optimize.nms_free import without_head
 from optimize.result import Report, Result
 from optimize.sweep.timing import timed
+from optimize.variant import without_head
 from optimize.verdict import verdict
 from optimize.verdict.class_loss import class_losses
 from optimize.verdict.plain import called, points

@@ -7,7 +7,7 @@ import pytest
 from helpers.random_models import build
 from optimize.host.cpu import int8_cpu
 from optimize.input_size import square
-from optimize.measure.cost import count
+from optimize.measure.operations import count
 from optimize.pruner.latency import make
 from optimize.pruner.latency.deployment import Deployment
 from optimize.pruner.latency.networks import STEP, architecture, deploy, narrowed, random_units, traced
