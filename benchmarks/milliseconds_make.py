@@ -33,7 +33,7 @@ from optimize.stage import Stage
 from optimize.store.apply import apply, report_of
 from optimize.store.contents import begin_store
 from optimize.variant import Variant
-from optimize.variants import _rival as as_deployed
+from optimize.variants import deployed_rival as as_deployed
 from optimize.work import Pruned, TimeTarget, Trained
 from optimize.yolo.checkpoint import load
 from optimize.yolo.dataset import resolve

@@ -85,17 +85,18 @@ def original(plan: Plan) -> Subject:
 
 def at_size(plan: Plan, runtime: str, precision: str, size: Size) -> Subject:
     """The original at another input, as `runtime` deploys it in `precision`: a rival."""
-    return _rival(plan, runtime, precision, rivals.at_size(plan.original, size))
+    return deployed_rival(plan, runtime, precision, rivals.at_size(plan.original, size))
 
 
 def trained_as_long(plan: Plan, runtime: str, precision: str, size: Size) -> Subject:
     """As `at_size`, and trained at this input for as many epochs as the pruned model."""
     rival = rivals.at_size(plan.original, size)
     stage = TrainRival.like([stage for stage in plan.shrink if isinstance(stage, Finetune)])
-    return _rival(plan, runtime, precision, apply(stage, rival, plan.store))
+    return deployed_rival(plan, runtime, precision, apply(stage, rival, plan.store))
 
 
-def _rival(plan: Plan, runtime_name: str, precision: str, variant: Variant) -> Subject:
+def deployed_rival(plan: Plan, runtime_name: str, precision: str, variant: Variant) -> Subject:
+    """`variant`, a checkpoint that could be taken instead, as it is deployed in this runtime and precision."""
     runtime = next(runtime for runtime in plan.runtimes if runtime.info.name == runtime_name)
     model = replace(_model(variant), rival=True)
     exported = apply(runtime.export, variant, plan.store)
