@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import file_digest, sha256
 from pathlib import Path
 
+from optimize.errors import InputError
 from optimize.host.resources import cores
 from optimize.inside import content
 from optimize.progress import bar
@@ -26,7 +27,7 @@ def content_hash(images: Sequence[Path]) -> str:
         images: files, with absolute paths.
 
     Raises:
-        OSError: one can't be read.
+        InputError: one can't be read.
     """
     folder, name = cache_folder.current(), _state(images)
     file = folder / f"{name}{SUFFIX}"
@@ -50,5 +51,8 @@ def _state(images: Sequence[Path]) -> str:
 
 
 def _digest(image: Path) -> bytes:
-    with image.open("rb") as file:
-        return file_digest(file, "sha256").digest()
+    try:
+        with image.open("rb") as file:
+            return file_digest(file, "sha256").digest()
+    except OSError as error:  # labels were read before, maybe by somebody who may read more
+        raise InputError(f"{image} can't be read ({error.strerror}); make it readable, or take it out.") from error

@@ -216,6 +216,17 @@ def test_images_are_read_for_the_fingerprint_once_and_again_where_what_was_kept_
     assert resolve(data) == first and len(read) == 2 * (len(first.train) + len(first.val))
 
 
+def test_an_image_that_can_no_longer_be_read_is_named(tmp_path, caches, monkeypatch):
+    def denied(file, name):
+        raise PermissionError(13, "Permission denied", file.name)
+
+    data = str(write_dataset(tmp_path / "data", "detect"))
+    monkeypatch.setattr(image_content, "file_digest", denied)
+    with pytest.raises(InputError, match=like(".png can't be read (Permission denied) ... make it readable")):
+        resolve(data)
+    assert not list(caches.glob("*.images"))
+
+
 def test_what_is_kept_of_a_data_set_in_the_store_is_shown_as_what_it_is(tmp_path, caches):
     begin_store(caches)
     resolve(str(write_dataset(tmp_path / "data", "detect")))
