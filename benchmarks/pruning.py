@@ -119,8 +119,8 @@ class Row:
 def rows(baseline: Path, data: Dataset, imgsz: int, epochs: int, seeds: int) -> list[Row]:
     """Every row, the most telling first."""
     recovery = {
-        "fine-tuned": lambda seed: Finetune(data, epochs, device="cpu", seed=seed),
-        "distilled": lambda seed: Finetune(data, epochs, device="cpu", seed=seed, distill=True, original=baseline),
+        "fine-tuned": lambda seed: Finetune(data, epochs, baseline, device="cpu", seed=seed),
+        "distilled": lambda seed: Finetune(data, epochs, baseline, device="cpu", seed=seed, distill=True),
     }
     measured = {"scope": "measured", "data": data}
     cuts = {

@@ -132,7 +132,7 @@ def test_pruning_in_steps_reaches_the_share_and_reports_every_layer(optimize, gi
 
 def test_steps_share_out_the_ratio_and_the_epochs(dataset):
     data = resolve(str(dataset))
-    stages = shrink(Pruning(0.3, L2(), steps=3), [BatchNorm(data), Finetune(data, epochs=10)])
+    stages = shrink(Pruning(0.3, L2(), steps=3), [BatchNorm(data), Finetune(data, 10, Path("best.pt"))])
     assert [type(stage) for stage in stages] == 3 * [Prune, BatchNorm, Finetune]
     assert [stage.settings.share for stage in stages[::3]] == pytest.approx([0.1, 0.2, 0.3])
     assert [stage.epochs for stage in stages[2::3]] == [3, 3, 4]
@@ -142,7 +142,7 @@ def test_steps_share_out_the_ratio_and_the_epochs(dataset):
 def test_int8_is_learned_once_after_all_steps(position, dataset, monkeypatch):
     monkeypatch.setattr("optimize.recover.qat.unavailable", lambda: None)
     data = resolve(str(dataset))
-    recovery = [Finetune(data, epochs=4)]
+    recovery = [Finetune(data, 4, Path("best.pt"))]
     recovery.insert(position, Qat(data, epochs=4))
     stages = shrink(Pruning(0.3, L2(), steps=2), recovery)
     assert [type(stage) for stage in stages] == [Prune, Finetune, Prune, Finetune, Qat]

@@ -38,6 +38,7 @@ def train(
     variant: Variant,
     folder: Path,
     *,
+    cut: float = 0.0,
     teacher: Path | None = None,
     quantize: bool = False,
 ) -> Path:
@@ -48,7 +49,7 @@ def train(
         settings: the stage.
         variant: a checkpoint.
         folder: folder of the stage.
-        teacher, quantize: as in `finetune`.
+        cut, teacher, quantize: as in `finetune`.
     """
     training = finetune(
         variant.path,
@@ -59,6 +60,7 @@ def train(
         batch=settings.batch,
         device=settings.device,
         seed=settings.seed,
+        cut=cut,
         teacher=teacher,
         quantize=quantize,
     )

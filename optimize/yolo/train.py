@@ -120,15 +120,17 @@ class Training:
     resumed: bool
 
 
-def schedule(epochs: int, batch: int) -> dict[str, bool | int | float | str]:
-    """The training arguments that follow from the number of epochs.
+def schedule(epochs: int, batch: int, cut: float) -> dict[str, bool | int | float | str]:
+    """The training arguments that follow from the number of epochs and the share of the FLOPs that was cut.
 
-    Large steps help after a heavy cut, but few epochs don't lead back from where they take a network that was hardly
-    cut (docs/pruning.md).
+    Large steps help after a deep cut, and few epochs don't lead back from where they take a network that was hardly
+    cut. So the learning rate rises with the epochs up to ten, and beyond half of the FLOPs in inverse proportion to
+    what is left of them, up to four times (docs/pruning.md).
     """
+    rate = min(max(0.0003, 0.0001 * epochs), 0.001)
     return {
         "optimizer": "AdamW",
-        "lr0": min(max(0.0003, 0.0001 * epochs), 0.001),
+        "lr0": round(rate * min(max(1.0, 0.5 / (1 - cut)), 4.0), 6),
         "lrf": 0.01,
         "momentum": 0.9,
         "weight_decay": 0.0005,
@@ -158,6 +160,7 @@ def finetune(
     batch: int,
     device: str | None,
     seed: int,
+    cut: float = 0.0,
     teacher: Path | None = None,
     quantize: bool = False,
 ) -> Training:
@@ -171,11 +174,12 @@ def finetune(
         path: an unfused checkpoint, pruned or not.
         data: the data.yaml.
         folder: keeps the state of a killed call.
-        epochs: at least 1; the schedule follows from it.
+        epochs: at least 1; the schedule follows from it and from `cut`.
         imgsz: of the input; ultralytics trains on squares, whose side is the longer one here.
         batch: images per step, over all devices.
         device: as in ultralytics, e.g. `cpu`, `0` or `0,1`.
         seed: equal seeds give equal weights on one machine.
+        cut: share of the original's FLOPs that is gone in `path`, in 0..1.
         teacher: a checkpoint to distill from with ultralytics' `distill_model`, or None.
         quantize: simulate int8 while training; what is written holds no trace of it.
 
@@ -184,7 +188,7 @@ def finetune(
         MeasurementError: the trained model has other shapes than the checkpoint.
     """
     start = checkpoint.load(path)
-    ours = schedule(epochs, batch) | (QUANTIZED if quantize else {})
+    ours = schedule(epochs, batch, cut) | (QUANTIZED if quantize else {})
     run = folder / "train"
     last = run / "weights" / "last.pt"
     done = resume.epochs_done(last.parent)

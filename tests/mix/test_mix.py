@@ -85,7 +85,7 @@ def run(monkeypatch, tmp_path):
             "__call__",
             lambda self, variant, folder: replace(variant, tags=(*variant.tags, "trained")),
         )
-        recovery = (Finetune(None, epochs), Qat(None, 1, 16, None, 0)) if epochs else (Finetune(None, 0),)
+        recovery = (Finetune(None, epochs, Path("best.pt")), *([Qat(None, 1, 16, None, 0)] if epochs else []))
         mix = Mix(limit, Pruning(0, L2(), target="latency"), recovery, tuple(o.way for o in originals), data, judge)
         folder = tmp_path / "stage"
         folder.mkdir(exist_ok=True)

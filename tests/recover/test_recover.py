@@ -18,6 +18,7 @@ from optimize.dataset import Dataset
 from optimize.errors import InputError, MeasurementError
 from optimize.identity import identity
 from optimize.input_size import square
+from optimize.measure.operations import count
 from optimize.recover import bn
 from optimize.recover.bn import BatchNorm, reestimate
 from optimize.recover.finetune import Finetune
@@ -192,7 +193,15 @@ def test_a_changed_shape_is_an_error(data, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("epochs", "rate"), [(1, 0.0003), (3, 0.0003), (5, 0.0005), (10, 0.001), (100, 0.001)])
 def test_few_epochs_take_smaller_steps(epochs, rate):
-    assert train.schedule(epochs, 16)["lr0"] == pytest.approx(rate)
+    assert train.schedule(epochs, 16, cut=0.3)["lr0"] == rate
+
+
+@pytest.mark.parametrize(
+    ("epochs", "cut", "rate"),
+    [(10, 0.5, 0.001), (10, 0.75, 0.002), (10, 0.8, 0.0025), (3, 0.75, 0.0006), (10, 0.875, 0.004), (10, 0.99, 0.004)],
+)
+def test_a_deeper_cut_takes_larger_steps(epochs, cut, rate):
+    assert train.schedule(epochs, 16, cut)["lr0"] == rate
 
 
 def test_the_users_augmentation_is_carried_over_and_their_schedule_is_not(data, tmp_path):
@@ -236,7 +245,7 @@ def test_every_batchnorm_of_both_heads_is_measured(data, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["images"] == 8
 
 
-@pytest.mark.parametrize("stage", [BatchNorm, lambda data: Finetune(data, epochs=1)])
+@pytest.mark.parametrize("stage", [BatchNorm, lambda data: Finetune(data, 1, Path("absent.pt"))])
 def test_a_variant_that_was_not_pruned_is_returned_as_it_is(stage, data, tmp_path):
     variant = Variant(tmp_path / "absent.pt", "torch", "fp32", square(IMGSZ))
     assert stage(data)(variant, tmp_path) is variant
@@ -246,34 +255,30 @@ def test_finetune_reports_and_cleans_up(data, tmp_path):
     variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", square(IMGSZ), ("pruned",))
     folder = tmp_path / "work"
     folder.mkdir()
-    made = Finetune(data, epochs=2, batch=8)(variant, folder)
+    original = full_width(tmp_path, "yolov8s")
+    made = Finetune(data, 2, original, batch=8)(variant, folder)
     assert shapes(made.path) == shapes(variant.path)
     assert sorted(p.name for p in folder.iterdir()) == ["recovered.pt", "report.json"]
     report = json.loads((folder / "report.json").read_text())
     assert [row["epoch"] for row in report["history"]] == [1, 2]
     assert (report["epochs"], report["distilled"], report["resumed"]) == (2, False, False)
+    left, whole = (count(checkpoint.deployed(checkpoint.load(p)), square(IMGSZ)).flops for p in (made.path, original))
+    assert report["schedule"]["lr0"] == round(0.0003 * 0.5 / (left / whole), 6) > 0.0003
 
 
 def test_distillation_says_so_and_hides_the_path_of_the_teacher_from_its_identity(data, tmp_path):
     variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", square(IMGSZ), ("pruned",))
-    stage = Finetune(data, epochs=1, batch=8, distill=True, original=full_width(tmp_path))
-    assert identity(stage) == identity(
-        Finetune(data, epochs=1, batch=8, distill=True, original=tmp_path / "elsewhere.pt")
-    )
+    stage = Finetune(data, 1, full_width(tmp_path), batch=8, distill=True)
+    assert identity(stage) == identity(Finetune(data, 1, tmp_path / "elsewhere.pt", batch=8, distill=True))
     made = stage(variant, tmp_path)
     assert shapes(made.path) == shapes(variant.path)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["distilled"] and "train/dis_loss" in report["history"][0]
 
 
-def test_distillation_without_a_teacher_is_refused(data):
-    with pytest.raises(InputError, match="needs a teacher"):
-        Finetune(data, epochs=1, distill=True)
-
-
 def test_no_epochs_train_nothing(data, tmp_path):
     variant = Variant(thinned(tmp_path, "yolov8n"), "torch", "fp32", square(IMGSZ), ("pruned",))
-    assert Finetune(data, epochs=0)(variant, tmp_path) is variant
+    assert Finetune(data, 0, Path("absent.pt"))(variant, tmp_path) is variant
 
 
 def test_batchnorm_changes_nothing_but_batchnorm(data, tmp_path):
