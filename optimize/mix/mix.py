@@ -229,8 +229,10 @@ class Mix:
         except TargetOutOfReach as error:
             log.info("%s px: %s", candidate.imgsz, error)
             return candidate
-        recovered = None if made == start else self.judge.choice_score(made).score
-        log.info("%s px, %.0f %% of the time pruned: %s", candidate.imgsz, 100 * candidate.share, recovered)
+        if made == start:
+            return candidate
+        recovered = self.judge.choice_score(made).score
+        log.info("%s px, %.0f %% of the time pruned: %.4f", candidate.imgsz, 100 * candidate.share, recovered)
         return replace(candidate, recovered=recovered)
 
 
