@@ -2,14 +2,16 @@
 
     python benchmarks/latency_table.py --model best.pt --imgsz 320 --precision int8 --out benchmarks/latency_table.csv
 
-Makes the table, then draws networks with random widths that lose 10 to 70 % of the FLOPs, none of which made the
-table, deploys them as the table's are, and times them in turns with the original. Predicted and timed share of the
-original's time are appended to --out for each network. Without --model it only prints what --out holds.
+Makes the table, then draws networks with random widths, with --depth of random blocks, that lose 10 to 70 % of the
+FLOPs, none of which made the table, deploys them as the table's are, and times them in turns with the original.
+Predicted and timed share of the original's time are appended to --out for each network. Without --model it only prints
+what --out holds.
 """
 
 import argparse
 import csv
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from time import perf_counter
@@ -22,6 +24,8 @@ from optimize.host.resources import cores
 from optimize.input_size import square
 
 if __name__ == "__main__":  # a clock's process imports this file, too, and needs no torch
+    from torch import nn
+
     from optimize.measure.operations import count
     from optimize.pruner.latency import make, timing
     from optimize.pruner.latency.deployment import Deployment
@@ -31,25 +35,43 @@ if __name__ == "__main__":  # a clock's process imports this file, too, and need
     from optimize.runtime.onnxruntime import OnnxRuntime
     from optimize.runtime.openvino import OpenVino
     from optimize.yolo.checkpoint import deployed, load
+    from optimize.yolo.depth import Branch, removable, remove
 
 NETWORKS, LEAST, MOST = 40, 0.1, 0.7  # networks, and shares of the FLOPs that they lose
 HEAD = (
     *("cpu", "model", "imgsz", "deployment", "networks", "table_s", "table_noise", "noise"),
-    *("flops_left", "original_ms", "predicted", "timed"),
+    *("flops_left", "original_ms", "predicted", "timed", "depth"),
 )
 
 
-def draw(source: "Traced", flops: int, imgsz: int) -> list[tuple[np.ndarray, float]]:
-    """Units that blocks keep, and the share of FLOPs that is left."""
-    found, seed = list[tuple[np.ndarray, float]](), 1000
+@dataclass(frozen=True)
+class Drawn:
+    """A network that was drawn: units that coupled channels keep, blocks that go, and the share of FLOPs left."""
+
+    kept: np.ndarray
+    gone: "tuple[Branch, ...]"
+    flops_left: float
+
+
+def draw(source: "Traced", flops: int, imgsz: int, depth: bool) -> list[Drawn]:
+    found, seed = list[Drawn](), 1000
     while len(found) < NETWORKS:
+        rng, blocks = np.random.default_rng(seed), removable(source.model) if depth else ()
         for kept in random_units(source.blocks, NETWORKS, seed)[1:]:
-            left = count(deployed(narrowed(source, kept, seed)), square(imgsz)).flops / flops
+            share = rng.random()  # of the blocks of this network
+            gone = tuple(block for block in blocks if rng.random() < share)
+            left = count(deployed(drawn(source, kept, gone, seed)), square(imgsz)).flops / flops
             if 1 - MOST <= left <= 1 - LEAST:
-                found.append((kept, left))
+                found.append(Drawn(kept, gone, left))
         seed += 1
     order = np.random.default_rng(0).permutation(len(found))[:NETWORKS]
     return [found[i] for i in order]
+
+
+def drawn(source: "Traced", kept: np.ndarray, gone: "tuple[Branch, ...]", seed: int) -> "nn.Module":
+    network = narrowed(source, kept, seed)
+    remove(network, [block.name for block in gone])
+    return network
 
 
 def compare(given: argparse.Namespace) -> None:
@@ -73,21 +95,22 @@ def compare(given: argparse.Namespace) -> None:
     seconds = perf_counter() - began
     predict = PredictedLatency(fit(samples), source.trace, source.blocks)
     full = np.array([block.units for block in source.blocks])
-    drawn = draw(source, flops, given.imgsz)
+    others = draw(source, flops, given.imgsz, given.depth)
     place = given.folder / "networks"
     rmtree(place, ignore_errors=True)
     place.mkdir()
     networks = [
-        deploy(narrowed(source, kept, i), runtime, given.precision, size, place / str(i), here.int8_cpu)
-        for i, kept in enumerate([full, *(kept for kept, _ in drawn)])
+        deploy(drawn(source, one.kept, one.gone, i), runtime, given.precision, size, place / str(i), here.int8_cpu)
+        for i, one in enumerate([Drawn(full, (), 1.0), *others])
     ]
     timed = timing.timed(runtime, networks, here.threads, seed=1)
     about = (cpu_name(), given.model.stem, given.imgsz, here, len(samples.networks), f"{seconds:.0f}")
     noises = f"{samples.noise:.4f}", f"{timed.noise:.4f}"
     with given.out.open("a", newline="") as file:
-        for (kept, left), share in zip(drawn, timed.shares, strict=True):
-            shares = left, timed.milliseconds, predict(kept) / predict(full), share
-            csv.writer(file).writerow([*about, *noises, *(f"{value:.4f}" for value in shares)])
+        for one, share in zip(others, timed.shares, strict=True):
+            predicted = float(predict(one.kept, one.gone) / predict(full))
+            shares = one.flops_left, timed.milliseconds, predicted, share
+            csv.writer(file).writerow([*about, *noises, *(f"{value:.4f}" for value in shares), given.depth])
 
 
 def show(path: Path) -> None:
@@ -95,7 +118,8 @@ def show(path: Path) -> None:
         kept = list(csv.DictReader(file))
     kinds = defaultdict[tuple[str, ...], list[dict[str, str]]](list)
     for one in kept:
-        kinds[one["model"], one["imgsz"], one["deployment"]].append(one)
+        depth = "widths and blocks" if one["depth"] == "True" else "widths alone"
+        kinds[one["model"], one["imgsz"], one["deployment"], depth].append(one)
     for kind, rows in kinds.items():
         errors = np.array([float(row["predicted"]) / float(row["timed"]) - 1 for row in rows])
         by_flops = np.array([float(row["flops_left"]) / float(row["timed"]) - 1 for row in rows])
@@ -114,6 +138,7 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--runtime", choices=("onnxruntime", "openvino"), default="openvino")
     parser.add_argument("--precision", default="int8")
+    parser.add_argument("--depth", action="store_true", help="of random blocks, too")
     parser.add_argument("--folder", type=Path, default=Path("latency_table"))
     parser.add_argument("--out", type=Path, required=True, help="csv, which is added to")
     given = parser.parse_args()

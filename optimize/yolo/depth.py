@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules import C2f, C2fCIB, C2fPSA
 from ultralytics.nn.modules.block import (
+    C2PSA,
     CIB,
     A2C2f,
     ABlock,
@@ -44,6 +45,8 @@ from optimize.errors import InputError
 # These cut the output of their cv1 into so many equal parts, and concatenate them with the outputs of the blocks of
 # their list `m`, each of which reads what comes right before its own; their cv2 reads it all.
 PARTS: dict[type, int] = {C2f: 2, C3k2: 2, C2fCIB: 2, C2fPSA: 2, A2C2f: 1}
+# These cut it for their blocks alone: without any, they would put the parts together as they were.
+CUTTING = (*(kind for kind, parts in PARTS.items() if parts > 1), C2PSA)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,15 @@ def removable(model: nn.Module) -> tuple[Branch, ...]:
         elif type(module) in PARTS:
             branches |= {branch.name: branch for branch in _of_list(name, module)}
     return tuple(branches[name] for name, _ in model.named_modules() if name in branches)
+
+
+def cutting(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Modules that cut and concatenate for their blocks alone, by name, with the names of these blocks."""
+    return {
+        name: tuple(f"{name}.m.{index}" for index in range(len(module.m)))
+        for name, module in model.named_modules()
+        if type(module) in CUTTING
+    }
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from ultralytics.utils.export.engine import _NormalizeCoords
 
 from optimize.input_size import Size
 from optimize.yolo.checkpoint import deployed, keypoints, task
+from optimize.yolo.depth import CUTTING
 from optimize.yolo.tasks import BY_NAME, task_of_head
 
 OPSET = 18  # ONNX Runtime's static quantization rejects 21 and later; torch's TorchScript exporter ends at 20
@@ -33,6 +34,19 @@ class _ContiguousDFL(DFL):
         return ((self.conv.weight.view(1, 1, 1, self.c1) @ e) / e.sum(2, keepdim=True)).view(b, 4, anchors)
 
 
+class _WithoutBlocks(nn.Module):
+    """A C2f or its kin whose blocks are all gone, without the cut of what its first convolution returns.
+
+    ONNX Runtime copies the parts, and copies them together again.
+    """
+
+    cv1: nn.Module
+    cv2: nn.Module
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.cv2(self.cv1(x))
+
+
 def traceable(model: BaseModel) -> BaseModel:
     """`deployed(model)` that returns only its predictions: one tensor, or (predictions, prototypes) for segmentation.
 
@@ -44,6 +58,8 @@ def traceable(model: BaseModel) -> BaseModel:
             part.export = True
         if type(part) is DFL:
             part.__class__ = _ContiguousDFL
+        if type(part) in CUTTING and not len(part.m):
+            part.__class__ = _WithoutBlocks
     return module
 
 

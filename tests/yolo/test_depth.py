@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from copy import deepcopy
 from itertools import compress
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -30,7 +32,8 @@ from optimize.runtime.torch import Torch
 from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, load, save
-from optimize.yolo.depth import Branch, bypass, removable, remove
+from optimize.yolo.depth import Branch, bypass, cutting, removable, remove
+from optimize.yolo.export import to_onnx
 from optimize.yolo.widths import STOP, is_pruned, stop_stock_training
 
 IMGSZ = 64
@@ -251,6 +254,23 @@ def test_an_export_computes_what_is_left(family, tmp_path):
     (output,) = OnnxRuntime().open(OnnxRuntime().export(thin, tmp_path), threads=1)(image)
     np.testing.assert_allclose(output[:, :4], expected[:, :4], atol=1e-4 * IMGSZ)
     np.testing.assert_allclose(output[:, 4:], expected[:, 4:], atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["yolov8n", "yolo11n", "yolo26n"])
+def test_an_export_neither_cuts_nor_concatenates_where_no_block_is_left(family, tmp_path):
+    model = build(family)
+    whole = cut_modules(model, tmp_path / "whole.onnx")
+    assert whole == set(cutting(model)) != set()
+    remove(model, names(model))
+    assert not any(cutting(model).values())
+    assert cut_modules(model, tmp_path / "thin.onnx") == set()
+
+
+def cut_modules(model: nn.Module, path: Path) -> set[str]:
+    """The modules of `model` whose exported form splits, or slices, and concatenates."""
+    to_onnx(model, square(IMGSZ), path)
+    joins = [node.name for node in onnx.load(path).graph.node if node.op_type in ("Split", "Slice")]
+    return {name for name in cutting(model) if any(f"/{name}/" in join for join in joins)}
 
 
 @pytest.mark.command

@@ -23,7 +23,7 @@ from optimize.store.aside import set_aside
 from optimize.store.durations import INSIDE
 from optimize.store.held import held, record_found, record_made
 from optimize.variant import Variant
-from optimize.yolo import coupling
+from optimize.yolo import coupling, depth
 
 log = logging.getLogger(__name__)
 
@@ -88,12 +88,13 @@ def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, see
         networks = [deployed(number) for number in range(count)]
     timed = timing.steady(lambda: timing.timed(deployment.runtime, networks, deployment.threads, seed), QUIET)
     profiles = timing.profiled(deployment.runtime, networks, deployment.threads)
+    layers, cutting = list(source.layers), depth.cutting(source.model)
     renamed = coupling.unfused_names(source.model)
     times = tuple(
         NetworkTime(
             widths=source.widths(kept),
             milliseconds=timed.milliseconds * share,
-            layers=timing.by_known_layer(profile, list(source.layers), renamed) if profile else None,
+            layers=timing.by_known_layer(profile, layers, renamed, cutting) if profile else None,
         )
         for kept, share, profile in zip(units, (1.0, *timed.shares), profiles, strict=True)
     )

@@ -65,6 +65,7 @@ class LatencySamples:
         noise: A/A, as in `measure.latency.Timing`.
         layers: every deployed layer with weights, by name, in the order of execution.
         networks: at least two.
+        schema: 1 where the kernels of modules that cut for their blocks count for the layer before them.
     """
 
     __pydantic_config__ = EXACT
@@ -80,7 +81,7 @@ class LatencySamples:
     noise: float
     layers: Annotated[dict[str, LayerShape], Field(min_length=1)]
     networks: Annotated[tuple[NetworkTime, ...], Field(min_length=2)]
-    schema: Literal[1] = 1
+    schema: Literal[1, 2] = 2
     flags: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=1000)] = ()
 
     def __post_init__(self) -> None:

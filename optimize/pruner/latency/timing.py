@@ -97,20 +97,31 @@ def profiled(runtime: "Runtime", variants: Sequence[Variant], threads: int) -> t
         return interleaved([(runtime.profiler, variant) for variant in variants], threads)
 
 
-def by_known_layer(profile: Profile, layers: Sequence[str], names: dict[str, str]) -> dict[str, float]:
+def by_known_layer(
+    profile: Profile, layers: Sequence[str], names: dict[str, str], cutting: dict[str, tuple[str, ...]]
+) -> dict[str, float]:
     """Milliseconds by layer, at one speed of the machine, with every kernel counted for one of `layers`.
 
     A kernel of another module, such as a pooling or a concatenation, counts for the known layer that ran before it,
-    whose output it reads as a rule.
+    whose output it reads as a rule. What a module cuts and concatenates for its blocks alone goes with them, so it
+    counts in equal parts for their last layers.
 
     Args:
         profile: of one network.
-        layers: the known names.
+        layers: the known names, in the order of execution.
         names: for layers that fusing renames, the names that `layers` has, see `coupling.unfused_names`.
+        cutting: such modules with their blocks, see `depth.cutting`.
     """
+    ends = {name: [_last_of(block, layers) for block in blocks] for name, blocks in cutting.items() if blocks}
     times, last = dict[str, float](), ""
     for one in profile.layers:
         name = names.get(one.name, one.name)
         last = name if name in layers else last or layers[0]
-        times[last] = times.get(last, 0.0) + one.milliseconds / profile.slowed
+        owners = ends.get(name, [last])
+        for owner in owners:
+            times[owner] = times.get(owner, 0.0) + one.milliseconds / profile.slowed / len(owners)
     return times
+
+
+def _last_of(block: str, layers: Sequence[str]) -> str:
+    return [layer for layer in layers if layer.startswith(f"{block}.")][-1]

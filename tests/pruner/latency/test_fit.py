@@ -139,4 +139,13 @@ def test_a_prediction_is_the_sum_over_the_layers_at_the_widths_that_blocks_keep(
 def test_kernels_without_weights_count_for_the_layer_before_them():
     layers = [("", 1.0), ("a", 2.0), ("pool", 4.0), ("b.fused", 8.0), ("cat", 16.0)]
     profile = Profile(tuple(ProfiledTime(name, ms, 0, 0, "fp32") for name, ms in layers), calls=30, slowed=2.0)
-    assert by_known_layer(profile, ["a", "b"], {"b.fused": "b"}) == {"a": 3.5, "b": 12.0}
+    assert by_known_layer(profile, ["a", "b"], {"b.fused": "b"}, {}) == {"a": 3.5, "b": 12.0}
+
+
+def test_what_is_cut_and_concatenated_for_blocks_counts_for_the_last_layers_of_these_blocks():
+    times = {"c2f.cv1": 1.0, "c2f": 8.0, "c2f.m.0.cv2": 2.0, "c2f.m.1.cv2": 4.0, "c2f.cv2": 16.0, "empty": 32.0}
+    profile = Profile(tuple(ProfiledTime(name, ms, 0, 0, "fp32") for name, ms in times.items()), calls=30)
+    known = ["c2f.cv1", "c2f.m.0.cv1", "c2f.m.0.cv2", "c2f.m.1.cv1", "c2f.m.1.cv2", "c2f.cv2"]
+    cutting = {"c2f": ("c2f.m.0", "c2f.m.1"), "empty": ()}
+    expected = {"c2f.cv1": 1.0, "c2f.m.0.cv2": 6.0, "c2f.m.1.cv2": 8.0, "c2f.cv2": 48.0}
+    assert by_known_layer(profile, known, {}, cutting) == expected
