@@ -11,7 +11,6 @@ what --out holds.
 import argparse
 import csv
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from time import perf_counter
@@ -24,18 +23,16 @@ from optimize.host.resources import cores
 from optimize.input_size import square
 
 if __name__ == "__main__":  # a clock's process imports this file, too, and needs no torch
-    from torch import nn
-
     from optimize.measure.operations import count
     from optimize.pruner.latency import make, timing
     from optimize.pruner.latency.deployment import Deployment
     from optimize.pruner.latency.fit import fit
-    from optimize.pruner.latency.networks import Traced, deploy, narrowed, random_units, traced
+    from optimize.pruner.latency.networks import Drawn, Traced, deploy, draw, made, traced
     from optimize.pruner.latency.predict import PredictedLatency
     from optimize.runtime.onnxruntime import OnnxRuntime
     from optimize.runtime.openvino import OpenVino
     from optimize.yolo.checkpoint import deployed, load
-    from optimize.yolo.depth import Branch, removable, remove
+    from optimize.yolo.depth import removable
 
 NETWORKS, LEAST, MOST = 40, 0.1, 0.7  # networks, and shares of the FLOPs that they lose
 HEAD = (
@@ -44,34 +41,20 @@ HEAD = (
 )
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A network that was drawn: units that coupled channels keep, blocks that go, and the share of FLOPs left."""
-
-    kept: np.ndarray
-    gone: "tuple[Branch, ...]"
-    flops_left: float
-
-
-def draw(source: "Traced", flops: int, imgsz: int, depth: bool) -> list[Drawn]:
-    found, seed = list[Drawn](), 1000
+def pick(source: "Traced", flops: int, imgsz: int, depth: bool) -> list[tuple["Drawn", float]]:
+    """Networks at random, and the share of the FLOPs that each is left with."""
+    found, seed = list[tuple[Drawn, float]](), 1000
     while len(found) < NETWORKS:
-        rng, blocks = np.random.default_rng(seed), removable(source.model) if depth else ()
-        for kept in random_units(source.blocks, NETWORKS, seed)[1:]:
-            share = rng.random()  # of the blocks of this network
-            gone = tuple(block for block in blocks if rng.random() < share)
-            left = count(deployed(drawn(source, kept, gone, seed)), square(imgsz)).flops / flops
+        rng, branches = np.random.default_rng(seed), removable(source.model) if depth else ()
+        for one in draw(source, NETWORKS, seed)[1:]:
+            share = rng.random()  # of the branches of this network
+            drawn = Drawn(one.kept, tuple(branch for branch in branches if rng.random() < share))
+            left = count(deployed(made(source, drawn, seed)), square(imgsz)).flops / flops
             if 1 - MOST <= left <= 1 - LEAST:
-                found.append(Drawn(kept, gone, left))
+                found.append((drawn, left))
         seed += 1
     order = np.random.default_rng(0).permutation(len(found))[:NETWORKS]
     return [found[i] for i in order]
-
-
-def drawn(source: "Traced", kept: np.ndarray, gone: "tuple[Branch, ...]", seed: int) -> "nn.Module":
-    network = narrowed(source, kept, seed)
-    remove(network, [block.name for block in gone])
-    return network
 
 
 def compare(given: argparse.Namespace) -> None:
@@ -95,21 +78,20 @@ def compare(given: argparse.Namespace) -> None:
     seconds = perf_counter() - began
     predict = PredictedLatency(fit(samples), source.trace, source.blocks)
     full = np.array([block.units for block in source.blocks])
-    others = draw(source, flops, given.imgsz, given.depth)
+    others = pick(source, flops, given.imgsz, given.depth)
     place = given.folder / "networks"
     rmtree(place, ignore_errors=True)
     place.mkdir()
     networks = [
-        deploy(drawn(source, one.kept, one.gone, i), runtime, given.precision, size, place / str(i), here.int8_cpu)
-        for i, one in enumerate([Drawn(full, (), 1.0), *others])
+        deploy(made(source, drawn, i), runtime, given.precision, size, place / str(i), here.int8_cpu)
+        for i, drawn in enumerate([Drawn(full), *(drawn for drawn, _ in others)])
     ]
     timed = timing.timed(runtime, networks, here.threads, seed=1)
     about = (cpu_name(), given.model.stem, given.imgsz, here, len(samples.networks), f"{seconds:.0f}")
     noises = f"{samples.noise:.4f}", f"{timed.noise:.4f}"
     with given.out.open("a", newline="") as file:
-        for one, share in zip(others, timed.shares, strict=True):
-            predicted = float(predict(one.kept, one.gone) / predict(full))
-            shares = one.flops_left, timed.milliseconds, predicted, share
+        for (drawn, left), share in zip(others, timed.shares, strict=True):
+            shares = left, timed.milliseconds, float(predict(drawn.kept, drawn.gone) / predict(full)), share
             csv.writer(file).writerow([*about, *noises, *(f"{value:.4f}" for value in shares), given.depth])
 
 

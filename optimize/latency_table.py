@@ -24,7 +24,7 @@ from optimize.measure import clock
 from optimize.output import check_new
 from optimize.progress import bar
 from optimize.pruner.latency.make import NETWORKS, shapes
-from optimize.pruner.latency.networks import architecture, deploy, narrowed, random_units, traced
+from optimize.pruner.latency.networks import architecture, deploy, draw, made, traced
 from optimize.runtime.litert import LiteRT
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
@@ -90,28 +90,28 @@ def check_runtime(runtime: Runtime, precision: str, cpu: Int8Cpu) -> None:
 
 
 def write(model: nn.Module, imgsz: Size, runtime: Runtime, precision: str, folder: Path, cpu: Int8Cpu) -> None:
-    """Write networks with random widths, the original first, and what measures them, into the new folder `folder`.
+    """Write networks with random widths and blocks, the original first, and what measures them, into a new folder.
 
     Those in int8 are made for `cpu`.
     """
     source = traced(model, imgsz)
-    units = random_units(source.blocks, NETWORKS, seed=0)
+    drawn = draw(source, NETWORKS, seed=0)
     with TemporaryDirectory(dir=folder.absolute().parent) as place, bar("networks", NETWORKS) as tick:
         partial, networks = Path(place, folder.name), []
         partial.mkdir()
 
         @tick
         def add(number: int) -> None:
-            network = narrowed(source, units[number], seed=number)
+            network = made(source, drawn[number], seed=number)
             path = deploy(network, runtime, precision, imgsz, Path(place, str(number)), cpu).path
             name = f"{number}{path.suffix}" if path.is_file() else f"{number}_{path.name}"
             path.rename(partial / name)
-            networks.append({"file": name, "widths": source.widths(units[number])})
+            networks.append({"file": name, "widths": source.widths(drawn[number].kept, drawn[number].gone)})
 
         for number in range(NETWORKS):
             add(number)
         about = {
-            "schema": 1,
+            "schema": 2,
             "architecture": architecture(model),
             "imgsz": asdict(imgsz),
             "runtime": runtime.info.name,

@@ -66,7 +66,9 @@ class Fit:
     def milliseconds(self, widths: dict[str, tuple[int, ...]]) -> float:
         """What a network takes whose layers have these widths, as in `samples.NetworkTime`."""
         return self.rest + sum(
-            float(terms(np.array([widths[one.layer]], float), one.step)[0] @ one.coefficients) for one in self.layers
+            float(terms(np.array([widths[one.layer]], float), one.step)[0] @ one.coefficients)
+            for one in self.layers
+            if one.layer in widths
         )
 
 
@@ -74,27 +76,33 @@ def fit(samples: LatencySamples) -> Fit:
     """Fit every layer to the profiles, then their sum to the whole calls; without profiles see `_pooled`.
 
     A profiler makes kernels slower and adds its own work to each of their calls, in ONNX Runtime as much again as that
-    of the call. So what the widths decide and what they don't are fitted apart. Of the latter the calls of kernels are
-    at most as much slower as the former; the remainder is `rest`.
+    of the call. So what the widths decide and what they don't, the calls of kernels, are fitted apart, and `rest` is
+    what remains. Where all networks have the same layers, nothing tells calls and `rest` apart: the calls are then at
+    most as much slower as the kernels.
     """
     whole = np.array([network.milliseconds for network in samples.networks])
     if samples.networks[0].layers is None:
         return _pooled(samples, whole)
-    layers, by_width, calls = dict[str, tuple[int, np.ndarray]](), np.zeros(len(whole)), 0.0
+    layers, by_width, calls = dict[str, tuple[int, np.ndarray]](), np.zeros(len(whole)), np.zeros(len(whole))
     for name in samples.layers:
-        widths = samples.widths(name)
-        times = np.array([(network.layers or {}).get(name, 0.0) for network in samples.networks])
+        widths, having = samples.widths(name), samples.having(name)
+        times = np.array([(network.layers or {}).get(name, 0.0) for network in samples.networks])[having]
         step, coefficients = _fitted(widths, times)
         layers[name] = step, coefficients
-        by_width += terms(widths, step)[:, 1:] @ coefficients[1:]
-        calls += coefficients[0]
-    scale, constant = _nonnegative(np.stack([by_width, np.ones(len(whole))], axis=1), whole)
-    of_calls = min(scale, constant / calls) if calls else scale
+        by_width[having] += terms(widths, step)[:, 1:] @ coefficients[1:]
+        calls[having] += coefficients[0]
+    ones = np.ones(len(whole))
+    if np.ptp(calls):
+        scale, of_calls, rest = _nonnegative(np.stack([by_width, calls, ones], axis=1), whole)
+    else:
+        scale, constant = _nonnegative(np.stack([by_width, ones], axis=1), whole)
+        of_calls = min(scale, constant / calls[0]) if calls[0] else scale
+        rest = constant - of_calls * calls[0]
     scales = np.array([of_calls, scale, scale, scale])
     unprofiled = (scale * by_width + of_calls * calls).sum()
     return Fit(
         tuple(LayerTime(name, step, *(scales * found).tolist()) for name, (step, found) in layers.items()),
-        rest=float(constant - of_calls * calls),
+        rest=float(rest),
         profiling=float((by_width + calls).sum() / unprofiled) if unprofiled else None,
     )
 
@@ -109,23 +117,26 @@ def errors(samples: LatencySamples) -> np.ndarray:
 
 
 def _pooled(samples: LatencySamples, whole: np.ndarray) -> Fit:
-    """Fit whole calls alone: all layers share the time of a multiply-add, of a depthwise one, and of a value written.
+    """Fit whole calls alone: all layers share the time of a multiply-add, of a depthwise one, a value and a call.
 
-    That is all that so few networks can tell without a profile by layer.
+    That is all that so few networks can tell without a profile by layer. Where all networks have the same layers, their
+    calls are in `rest`.
     """
-    columns = []
+    columns = np.zeros((len(whole), 4))
     for name, shape in samples.layers.items():
-        _, outputs, _, pairs = terms(samples.widths(name), 1).T
+        calls, outputs, _, pairs = terms(samples.widths(name), 1).T
         depthwise = not pairs.any()
         work = shape.multiply_adds * (outputs if depthwise else pairs)
-        columns.append(np.stack([work * (not depthwise), work * depthwise, shape.positions * outputs], axis=1))
-    matrix = np.concatenate([np.sum(columns, axis=0), np.ones((len(whole), 1))], axis=1)
-    dense, depthwise_, written, rest = _nonnegative(matrix, whole).tolist()
+        of_layer = [work * (not depthwise), work * depthwise, shape.positions * outputs, calls]
+        columns[samples.having(name)] += np.stack(of_layer, axis=1)
+    columns[:, 3] *= bool(np.ptp(columns[:, 3]))
+    matrix = np.concatenate([columns, np.ones((len(whole), 1))], axis=1)
+    dense, depthwise_, written, call, rest = _nonnegative(matrix, whole).tolist()
     layers = []
     for name, shape in samples.layers.items():
-        one_width = len(samples.networks[0].widths[name]) == 1
+        one_width = samples.widths(name).shape[1] == 1
         per_output = shape.positions * written + (shape.multiply_adds * depthwise_ if one_width else 0.0)
-        layers.append(LayerTime(name, 1, 0.0, per_output, 0.0, 0.0 if one_width else shape.multiply_adds * dense))
+        layers.append(LayerTime(name, 1, call, per_output, 0.0, 0.0 if one_width else shape.multiply_adds * dense))
     return Fit(tuple(layers), rest, profiling=None)
 
 

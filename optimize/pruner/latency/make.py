@@ -14,10 +14,11 @@ from optimize.host.files import move
 from optimize.identity import identity
 from optimize.input_size import Size
 from optimize.inside import is_plain
+from optimize.measure.profile import Profile
 from optimize.progress import bar
 from optimize.pruner.latency import samples, timing
 from optimize.pruner.latency.deployment import Deployment
-from optimize.pruner.latency.networks import Traced, architecture, deploy, narrowed, random_units
+from optimize.pruner.latency.networks import Drawn, Traced, architecture, deploy, draw, made
 from optimize.pruner.latency.samples import LatencySamples, LayerShape, NetworkTime
 from optimize.store.aside import set_aside
 from optimize.store.durations import INSIDE
@@ -70,17 +71,17 @@ def place(model: nn.Module, imgsz: Size, deployment: Deployment) -> Path:
 
 
 def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, seed: int, folder: Path) -> LatencySamples:
-    """Deploy `count` networks with random widths to `folder`, the original first, and time them.
+    """Deploy `count` networks with random widths and blocks to `folder`, the original first, and time them.
 
     Raises:
         MeasurementError: as `samples_of`.
     """
-    units = random_units(source.blocks, count, seed)
+    drawn = draw(source, count, seed)
     with bar(f"networks for the latency table of {deployment}", count) as tick:
 
         @tick
         def deployed(number: int) -> Variant:
-            network = narrowed(source, units[number], seed + number)
+            network = made(source, drawn[number], seed + number)
             return deploy(
                 network, deployment.runtime, deployment.precision, imgsz, folder / str(number), deployment.int8_cpu
             )
@@ -88,15 +89,13 @@ def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, see
         networks = [deployed(number) for number in range(count)]
     timed = timing.steady(lambda: timing.timed(deployment.runtime, networks, deployment.threads, seed), QUIET)
     profiles = timing.profiled(deployment.runtime, networks, deployment.threads)
-    layers, cutting = list(source.layers), depth.cutting(source.model)
-    renamed = coupling.unfused_names(source.model)
     times = tuple(
         NetworkTime(
-            widths=source.widths(kept),
+            widths=source.widths(one.kept, one.gone),
             milliseconds=timed.milliseconds * share,
-            layers=timing.by_known_layer(profile, layers, renamed, cutting) if profile else None,
+            layers=by_layer(source, one, profile) if profile else None,
         )
-        for kept, share, profile in zip(units, (1.0, *timed.shares), profiles, strict=True)
+        for one, share, profile in zip(drawn, (1.0, *timed.shares), profiles, strict=True)
     )
     return LatencySamples(
         architecture=architecture(source.model),
@@ -112,6 +111,19 @@ def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, see
         layers=shapes(source),
         networks=times,
     )
+
+
+def by_layer(source: Traced, drawn: Drawn, profile: Profile) -> dict[str, float]:
+    """Milliseconds of each layer of a network by its profile, by the layer's name in the original."""
+    layers = list(source.widths(drawn.kept, drawn.gone))
+    names = {name: name for name in layers} | coupling.unfused_names(source.model)
+    names = {depth.name_after(fused, drawn.gone): name for fused, name in names.items() if name in layers}
+    vanished = {module for branch in drawn.gone for module in branch.modules}
+    cutting = {
+        name: tuple(block for block in blocks if block not in vanished)
+        for name, blocks in depth.cutting(source.model).items()
+    }
+    return timing.by_known_layer(profile, layers, names, cutting)
 
 
 def shapes(source: Traced) -> dict[str, LayerShape]:

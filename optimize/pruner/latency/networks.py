@@ -1,4 +1,4 @@
-"""Networks of one architecture with random widths, as a runtime deploys them, to be timed."""
+"""Networks of one architecture with random widths and blocks, as a runtime deploys them, to be timed."""
 
 from contextlib import redirect_stderr
 from copy import deepcopy
@@ -23,12 +23,14 @@ from optimize.pruner.tracker import trace
 from optimize.variant import Variant
 from optimize.yolo import coupling
 from optimize.yolo.checkpoint import deployed, save
+from optimize.yolo.depth import Branch, removable
 
 if TYPE_CHECKING:
     from optimize.runtime.session import Runtime
 
 STEP, MOST_REMOVED = 8, 0.875  # widths of the networks: multiples of it, and at least the rest of the layer
 APART = 0.4  # how far the shares that blocks of one network keep may lie from their mean
+GONE = 0.5  # chance of each branch to go, in every second network
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,14 @@ class Traced:
         """The channels of each layer as they are."""
         return self.widths(np.array([block.units for block in self.blocks]))
 
-    def widths(self, kept: np.ndarray) -> dict[str, tuple[int, ...]]:
-        """The channels of each layer where the blocks keep so many units."""
-        by_use = widths_by_use(self.trace, self.blocks) @ kept
-        return {name: tuple(round(by_use[use]) for use in uses) for name, uses in self.layers.items()}
+    def widths(self, kept: np.ndarray, gone: tuple[Branch, ...] = ()) -> dict[str, tuple[int, ...]]:
+        """The channels of each layer that is left where the blocks keep so many units and branches are gone."""
+        by_use = widths_by_use(self.trace, self.blocks, gone) @ kept
+        return {
+            name: tuple(round(by_use[use]) for use in uses)
+            for name, uses in self.layers.items()
+            if not any(branch.holds(name) for branch in gone)
+        }
 
 
 def traced(model: nn.Module, imgsz: Size) -> Traced:
@@ -71,11 +77,33 @@ def architecture(model: nn.Module) -> str:
     return sha256("\n".join((type(model).__name__, *shapes)).encode()).hexdigest()[:16]
 
 
-def random_units(coupled: list[Block], number: int, seed: int) -> list[np.ndarray]:
-    """For each of `number` networks the units that each block keeps; the first network keeps all of them.
+@dataclass(frozen=True)
+class Drawn:
+    """What a network has of the original.
 
-    The networks differ in size and, around it, block by block, so that no width follows from another.
+    Attributes:
+        kept: the units that each block of coupled channels keeps.
+        gone: the branches that are removed.
     """
+
+    kept: np.ndarray
+    gone: tuple[Branch, ...] = ()
+
+
+def draw(source: Traced, number: int, seed: int) -> list[Drawn]:
+    """Draw networks of the architecture; the first is the original.
+
+    They differ in size and, around it, block by block, so that no width follows from another. Every second one lacks
+    some branches, which tells what the call of a kernel takes, whatever its widths.
+    """
+    branches, rng = removable(source.model), np.random.default_rng(seed)
+    return [
+        Drawn(kept, tuple(branch for branch in branches if i and i % 2 == 0 and rng.random() < GONE))
+        for i, kept in enumerate(_random_units(source.blocks, number, seed))
+    ]
+
+
+def _random_units(coupled: list[Block], number: int, seed: int) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     options = [np.array([b.units]) if b.frozen else allowed(b, STEP, MOST_REMOVED, STEP) for b in coupled]
     networks = [np.array([block.units for block in coupled])]
@@ -86,14 +114,15 @@ def random_units(coupled: list[Block], number: int, seed: int) -> list[np.ndarra
     return networks
 
 
-def narrowed(source: Traced, kept: np.ndarray, seed: int) -> nn.Module:
-    """A copy of the model in which each block keeps so many units, drawn at random: its outputs mean nothing."""
+def made(source: Traced, drawn: Drawn, seed: int) -> nn.Module:
+    """A copy of the model that is left with `drawn`, the units at random: its outputs mean nothing."""
     rng, model = np.random.default_rng(seed), deepcopy(source.model)
     keep = [
         np.isin(np.arange(block.units), rng.permutation(block.units)[block.units - units :])
-        for block, units in zip(source.blocks, kept, strict=True)
+        for block, units in zip(source.blocks, drawn.kept, strict=True)
     ]
-    narrow(model, Selection(source.trace, source.blocks, keep, dense=[""] * len(keep), left=0.0, ratio=None))
+    chosen = Selection(source.trace, source.blocks, keep, [""] * len(keep), left=0.0, ratio=None, branches=drawn.gone)
+    narrow(model, chosen)
     return model
 
 

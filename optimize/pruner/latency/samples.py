@@ -21,7 +21,7 @@ class NetworkTime:
     """One network.
 
     Attributes:
-        widths: channels of each layer: output and input channels, or one number where
+        widths: channels of each layer that it has: output and input channels, or one number where
             they are the same, as in a depthwise convolution.
         milliseconds: of one call; all networks at the same speed of the machine.
         layers: milliseconds of each layer by the runtime's profiler; None where it has none. Profiling takes time, so
@@ -52,7 +52,7 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class LatencySamples:
-    """Networks of one architecture, timed together; the first is the original.
+    """Networks of one architecture, timed together; the first is the original, others may lack blocks of it.
 
     Attributes:
         architecture: identifies the layers and their full widths, see `networks.architecture`.
@@ -65,7 +65,7 @@ class LatencySamples:
         noise: A/A, as in `measure.latency.Timing`.
         layers: every deployed layer with weights, by name, in the order of execution.
         networks: at least two.
-        schema: 1 where the kernels of modules that cut for their blocks count for the layer before them.
+        schema: 1 where every network has all layers.
     """
 
     __pydantic_config__ = EXACT
@@ -86,14 +86,18 @@ class LatencySamples:
 
     def __post_init__(self) -> None:
         for network in self.networks:
-            if set(network.widths) != set(self.layers) or not set(network.layers or ()) <= set(self.layers):
+            if not set(network.layers or ()) <= set(network.widths) <= set(self.layers):
                 raise ValueError("a network has other layers")
             if (network.layers is None) != (self.networks[0].layers is None):
                 raise ValueError("only some networks were profiled")
 
+    def having(self, layer: str) -> np.ndarray:
+        """Which networks have a layer: bool, (networks,)."""
+        return np.array([layer in network.widths for network in self.networks])
+
     def widths(self, layer: str) -> np.ndarray:
-        """Of one layer in all networks, (networks, 1 or 2)."""
-        return np.array([network.widths[layer] for network in self.networks], float)
+        """Of one layer in the networks that have it, (networks, 1 or 2)."""
+        return np.array([network.widths[layer] for network in self.networks if layer in network.widths], float)
 
 
 SAMPLES = TypeAdapter(LatencySamples)
@@ -103,9 +107,12 @@ def read(path: Path) -> LatencySamples | None:
     """The samples in the file `path`; None where there are none, or where they are invalid."""
     text = content(path, MOST)
     try:
-        return None if text is None else SAMPLES.validate_json(text)
+        found = None if text is None else SAMPLES.validate_json(text)
     except ValidationError:
         return None
+    if found is None or not all(found.having(layer)[0] and found.having(layer)[1:].any() for layer in found.layers):
+        return None  # the original has every layer, and another network, too
+    return found
 
 
 def write(samples: LatencySamples, path: Path) -> None:

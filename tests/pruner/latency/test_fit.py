@@ -10,9 +10,9 @@ from optimize.input_size import square
 from optimize.measure.profile import LayerTime as ProfiledTime
 from optimize.measure.profile import Profile
 from optimize.pruner.latency.fit import errors, fit
-from optimize.pruner.latency.networks import random_units, traced
+from optimize.pruner.latency.networks import draw, traced
 from optimize.pruner.latency.predict import PredictedLatency
-from optimize.pruner.latency.samples import LatencySamples, LayerShape, NetworkTime
+from optimize.pruner.latency.samples import LatencySamples, LayerShape, NetworkTime, read, write
 from optimize.pruner.latency.timing import by_known_layer
 
 PROFILING = 1.25
@@ -71,6 +71,28 @@ def test_what_a_profiler_adds_to_each_call_of_a_kernel_is_not_in_the_prediction(
     assert fitted.profiling == pytest.approx(sum(slower[0]) / sum(slower[1]), rel=1e-6)
 
 
+def without(network: NetworkTime, layer: str) -> NetworkTime:
+    """The same network without a layer."""
+    widths = {name: size for name, size in network.widths.items() if name != layer}
+    layers = {name: time for name, time in (network.layers or {}).items() if name != layer}
+    return NetworkTime(widths, network.milliseconds - time_of(layer, network.widths[layer]), layers)
+
+
+def test_networks_without_some_layers_tell_what_calls_take_from_what_no_layer_explains():
+    """The profiler adds 0.15 ms to each call, which may be slower than its kernels are; 0.3 ms are in no layer."""
+    whole = samples()
+    profiled = [replace(n, layers={k: v + 0.15 for k, v in (n.layers or {}).items()}) for n in whole.networks]
+    some = tuple(without(n, "c") if i % 2 else n for i, n in enumerate(profiled))
+    calls = {"a": 0.1, "b": 0.05, "c": 0.2}
+    fitted = fit(replace(whole, networks=some))
+    assert [fitted.milliseconds(n.widths) for n in some] == pytest.approx([n.milliseconds for n in some], rel=1e-6)
+    in_profile = {name: PROFILING * time + 0.15 for name, time in calls.items()}
+    share = calls["c"] / in_profile["c"]  # what two sets of layers can tell: the calls of those that are missing
+    assert [one.fixed for one in fitted.layers] == pytest.approx([share * in_profile[n] for n in "abc"], rel=1e-6)
+    others = [one for one in whole.networks if one not in some]
+    assert [fitted.milliseconds(n.widths) for n in others] == pytest.approx([n.milliseconds for n in others], rel=1e-6)
+
+
 def test_errors_are_those_of_networks_that_were_left_out():
     """One network that took twice as long as its widths say is told, since the others do not follow it."""
     whole = samples()
@@ -114,26 +136,54 @@ def test_without_profiles_layers_share_what_a_multiply_add_and_a_value_take():
     assert predicted == pytest.approx([network.milliseconds for network in networks], rel=1e-6)
 
 
+def test_without_profiles_networks_without_some_layers_tell_what_a_call_takes():
+    networks, rng = [], np.random.default_rng(0)
+    shapes = {"a": LayerShape(900.0, 100.0), "b": LayerShape(90.0, 10.0)}
+    for number in range(12):
+        o, i = rng.integers(8, 65, 2).tolist()
+        widths, milliseconds = {"a": (o, i)}, 0.5 + 0.02 + 1e-6 * 900 * o * i + 1e-4 * 100 * o
+        if number % 3:
+            widths["b"], milliseconds = (o,), milliseconds + 0.02 + 1e-5 * 90 * o + 1e-4 * 10 * o
+        networks.append(NetworkTime(widths, milliseconds))
+    conditions = ("0" * 16, square(64), "ncnn", "1", "int8", "", "cpu", 2, 0.01)
+    fitted = fit(LatencySamples(*conditions, layers=shapes, networks=tuple(networks)))
+    assert [layer.fixed for layer in fitted.layers] == pytest.approx([0.02, 0.02], rel=1e-6)
+    assert fitted.rest == pytest.approx(0.5, rel=1e-6)
+
+
 def test_networks_of_other_layers_are_refused():
     whole = samples()
     with pytest.raises(ValueError, match="other layers"):
         LatencySamples(**{**vars(whole), "layers": {"a": LayerShape(1.0, 1.0)}})
 
 
+def test_a_file_in_which_one_network_alone_has_a_layer_is_no_table(tmp_path):
+    """Nothing could be fitted to that layer once the network is left out."""
+    whole = samples(count=3)
+    write(whole, tmp_path / "table.json")
+    assert read(tmp_path / "table.json") == whole
+    for alone in (0, 1):
+        networks = [n if i == alone else without(n, "c") for i, n in enumerate(whole.networks)]
+        write(replace(whole, networks=tuple(networks)), tmp_path / "table.json")
+        assert read(tmp_path / "table.json") is None
+
+
 def test_a_prediction_is_the_sum_over_the_layers_at_the_widths_that_blocks_keep():
     source = traced(build("yolo11n").float(), square(64))
     rng, networks = np.random.default_rng(0), []
-    units = random_units(source.blocks, 6, seed=0)
-    for kept in units:
-        widths = source.widths(kept)
+    drawn = draw(source, 6, seed=0)
+    for one in drawn:
+        widths = source.widths(one.kept, one.gone)
         times = {name: 1e-3 * (1 + 1e-3 * np.prod(size)) * rng.uniform(0.9, 1.1) for name, size in widths.items()}
         networks.append(NetworkTime(widths, sum(times.values()), times))
     conditions = ("0" * 16, square(64), "openvino", "1", "int8", "mixed", "cpu", 2, 0.01)
     shapes = dict.fromkeys(source.layers, LayerShape(1.0, 1.0))
     fitted = fit(LatencySamples(*conditions, layers=shapes, networks=tuple(networks)))
     predicted = PredictedLatency(fitted, source.trace, source.blocks)
-    for kept in units:
-        assert predicted(kept) == pytest.approx(fitted.milliseconds(source.widths(kept)), rel=1e-9)
+    assert any(one.gone for one in drawn)
+    for one in drawn:
+        expected = fitted.milliseconds(source.widths(one.kept, one.gone))
+        assert predicted(one.kept, one.gone) == pytest.approx(expected, rel=1e-9)
 
 
 def test_kernels_without_weights_count_for_the_layer_before_them():

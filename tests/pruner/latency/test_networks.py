@@ -8,12 +8,14 @@ from helpers.random_models import build
 from optimize.host.cpu import int8_cpu
 from optimize.input_size import square
 from optimize.measure.operations import count
+from optimize.measure.profile import LayerTime, Profile
 from optimize.pruner.latency import make
 from optimize.pruner.latency.deployment import Deployment
-from optimize.pruner.latency.networks import STEP, architecture, deploy, narrowed, random_units, traced
+from optimize.pruner.latency.networks import STEP, Drawn, architecture, deploy, draw, made, traced
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.yolo.checkpoint import deployed
+from optimize.yolo.depth import removable
 
 SIZE = square(64)
 
@@ -24,7 +26,7 @@ def source():
 
 
 def test_widths_are_random_and_the_first_network_is_the_original(source):
-    units = random_units(source.blocks, 16, seed=0)
+    units = [one.kept for one in draw(source, 16, seed=0)]
     full = [block.units for block in source.blocks]
     assert units[0].tolist() == full
     frozen = [bool(block.frozen) for block in source.blocks]
@@ -39,21 +41,52 @@ def test_widths_are_random_and_the_first_network_is_the_original(source):
 
 @pytest.mark.parametrize("runtime", [OnnxRuntime(), OpenVino()], ids=lambda runtime: runtime.info.name)
 def test_a_network_is_deployed_with_its_widths(source, runtime, tmp_path):
-    kept = random_units(source.blocks, 3, seed=0)[1]
-    variant = deploy(narrowed(source, kept, 0), runtime, "int8", SIZE, tmp_path / "one", int8_cpu())
+    drawn = draw(source, 3, seed=0)[2]
+    assert drawn.gone
+    variant = deploy(made(source, drawn, 0), runtime, "int8", SIZE, tmp_path / "one", int8_cpu())
     assert (variant.runtime, variant.precision) == (runtime.info.name, "int8")
     graph = runtime.count(variant)
-    assert graph.ops == count(deployed(narrowed(source, kept, 0)), SIZE).flops
+    assert graph.ops == count(deployed(made(source, drawn, 0)), SIZE).flops
     if runtime.info.name == "onnxruntime":
         weights = {tensor.name: tensor for tensor in onnx.load(variant.path).graph.initializer}
         first = next(tensor for name, tensor in weights.items() if name.startswith("model.0.conv.weight"))
-        assert first.dims[0] == source.widths(kept)["model.0.conv"][0]
+        assert first.dims[0] == source.widths(drawn.kept, drawn.gone)["model.0.conv"][0]
+
+
+def test_every_second_network_lacks_blocks_so_that_all_layers_are_in_the_others(source):
+    original, *others = draw(source, 16, seed=0)
+    lacking = [bool(one.gone) for one in (original, *others)]
+    assert lacking == [False] + [False, True] * 7 + [False]
+    assert set(source.widths(others[0].kept, others[0].gone)) == set(source.layers)
+    left = source.widths(others[1].kept, others[1].gone)
+    assert set(source.layers) - set(left) == {
+        layer for layer in source.layers if any(branch.holds(layer) for branch in others[1].gone)
+    }
+
+
+def test_layers_after_a_block_that_is_gone_have_the_names_that_they_have_in_the_original():
+    source = traced(build("yolov8n").float(), SIZE)
+    full = np.array([block.units for block in source.blocks])
+    first = next(branch for branch in removable(source.model) if branch.name == "model.4.m.0")
+    times = {"model.4.cv1.conv": 1.0, "model.4": 2.0, "model.4.m.0.cv1.conv": 4.0, "model.4.m.0.cv2.conv": 8.0}
+    profile = Profile(tuple(LayerTime(name, ms, 0, 0, "int8") for name, ms in times.items()), calls=30)
+    assert make.by_layer(source, Drawn(full), profile) == {
+        "model.4.cv1.conv": 1.0,
+        "model.4.m.0.cv1.conv": 4.0,
+        "model.4.m.0.cv2.conv": 9.0,
+        "model.4.m.1.cv2.conv": 1.0,
+    }
+    assert make.by_layer(source, Drawn(full, (first,)), profile) == {
+        "model.4.cv1.conv": 1.0,
+        "model.4.m.1.cv1.conv": 4.0,
+        "model.4.m.1.cv2.conv": 10.0,
+    }
 
 
 def test_the_architecture_is_told_by_its_shapes_not_its_weights(source):
-    kept = random_units(source.blocks, 2, seed=0)[1]
-    assert architecture(narrowed(source, kept, 0)) == architecture(narrowed(source, kept, 1))
-    assert architecture(narrowed(source, kept, 0)) != architecture(source.model)
+    drawn = draw(source, 2, seed=0)[1]
+    assert architecture(made(source, drawn, 0)) == architecture(made(source, drawn, 1))
+    assert architecture(made(source, drawn, 0)) != architecture(source.model)
 
 
 def test_a_table_is_measured_once(source, tmp_path, monkeypatch):
