@@ -86,7 +86,8 @@ def test_a_bundle_measured_without_this_package_comes_back(runtime, weights, tmp
     if sustained:  # a window is ten seconds
         assert found.sustained[0].seconds >= 10 and found.sustained[0].median_ms < 100
         assert "minutes are too short to tell" in done.stdout
-        assert r"a board \| of mine, pruned: 0.2 minutes are too short" in (run / "report.md").read_text()
+        minutes = f"{found.sustained[-1].seconds / 60:.1f}"  # more on a machine that is held up meanwhile
+        assert rf"a board \| of mine, pruned: {minutes} minutes are too short" in (run / "report.md").read_text()
     assert set(found.versions) == {"python", "numpy", runtime.info.name}
     assert r"| a board \| of mine | pruned | " in (run / "report.md").read_text()
     assert '<th scope="row" class="word">a board | of mine</th>' in (run / "report.html").read_text()
