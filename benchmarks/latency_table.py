@@ -101,7 +101,7 @@ def show(path: Path) -> None:
     kinds = defaultdict[tuple[str, ...], list[dict[str, str]]](list)
     for one in kept:
         depth = "widths and blocks" if one["depth"] == "True" else "widths alone"
-        kinds[one["model"], one["imgsz"], one["deployment"], depth].append(one)
+        kinds[one["model"], one["imgsz"], one["deployment"], depth, f"original {one['original_ms']} ms"].append(one)
     for kind, rows in kinds.items():
         errors = np.array([float(row["predicted"]) / float(row["timed"]) - 1 for row in rows])
         by_flops = np.array([float(row["flops_left"]) / float(row["timed"]) - 1 for row in rows])

@@ -22,7 +22,7 @@ class TimeTarget:
         noise: how far the processes of the original lay from their mean at most then, as a share.
         error, worst: of predictions of each of these networks by all others, as a share: the median, and the largest.
         steps: how many layers compute so many channels at once, by that number.
-        rest_ms: milliseconds of a call that no layer explains.
+        rest_ms: milliseconds of a call that no layer explains; negative where it takes less than its layers together.
         profiling: how many times as long layers take while they are profiled; None where the runtime has no profiler.
         predicted: share of the original's time that is gone, by the table.
         milliseconds: of the original and of what is left, timed in turns; None for a table of another device.

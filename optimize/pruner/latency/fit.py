@@ -41,7 +41,7 @@ class Fit:
 
     Attributes:
         layers: with every coefficient at the speed of an unprofiled call.
-        rest: milliseconds.
+        rest: milliseconds; negative where calls take less than their layers do together, see `fit`.
         profiling: time of a profiled call's layers divided by what they take unprofiled; None without a profiler, or
             where their times say nothing of the call's.
     """
@@ -77,8 +77,9 @@ def fit(samples: LatencySamples) -> Fit:
 
     A profiler makes kernels slower and adds its own work to each of their calls, in ONNX Runtime as much again as that
     of the call. So what the widths decide and what they don't, the calls of kernels, are fitted apart, and `rest` is
-    what remains. Where all networks have the same layers, nothing tells calls and `rest` apart: the calls are then at
-    most as much slower as the kernels.
+    what remains. It is negative where small networks take less than their layers tell, as they do where more of them
+    stays in a cache. Where all networks have the same layers, nothing tells calls and `rest` apart: the calls are then
+    at most as much slower as the kernels.
     """
     whole = np.array([network.milliseconds for network in samples.networks])
     if samples.networks[0].layers is None:
@@ -93,7 +94,8 @@ def fit(samples: LatencySamples) -> Fit:
         calls[having] += coefficients[0]
     ones = np.ones(len(whole))
     if np.ptp(calls):
-        scale, of_calls, rest = _nonnegative(np.stack([by_width, calls, ones], axis=1), whole)
+        scale, of_calls, more, less = _nonnegative(np.stack([by_width, calls, ones, -ones], axis=1), whole)
+        rest = more - less
     else:
         scale, constant = _nonnegative(np.stack([by_width, ones], axis=1), whole)
         of_calls = min(scale, constant / calls[0]) if calls[0] else scale

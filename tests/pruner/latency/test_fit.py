@@ -93,6 +93,14 @@ def test_networks_without_some_layers_tell_what_calls_take_from_what_no_layer_ex
     assert [fitted.milliseconds(n.widths) for n in others] == pytest.approx([n.milliseconds for n in others], rel=1e-6)
 
 
+def test_small_networks_may_take_less_than_their_layers_tell():
+    whole = samples(rest=-0.2)
+    some = tuple(without(n, "c") if i % 2 else n for i, n in enumerate(whole.networks))
+    fitted = fit(replace(whole, networks=some))
+    assert fitted.rest == pytest.approx(-0.2, rel=1e-6)
+    assert [fitted.milliseconds(n.widths) for n in some] == pytest.approx([n.milliseconds for n in some], rel=1e-6)
+
+
 def test_errors_are_those_of_networks_that_were_left_out():
     """One network that took twice as long as its widths say is told, since the others do not follow it."""
     whole = samples()
