@@ -77,9 +77,8 @@ def fit(samples: LatencySamples) -> Fit:
 
     A profiler makes kernels slower and adds its own work to each of their calls, in ONNX Runtime as much again as that
     of the call. So what the widths decide and what they don't, the calls of kernels, are fitted apart, and `rest` is
-    what remains. It is negative where small networks take less than their layers tell, as they do where more of them
-    stays in a cache. Where all networks have the same layers, nothing tells calls and `rest` apart: the calls are then
-    at most as much slower as the kernels.
+    what remains, less than 0 where small networks take less than their layers tell. Where all networks have the same
+    layers, nothing tells calls and `rest` apart: the calls are then at most as much slower as the kernels.
     """
     whole = np.array([network.milliseconds for network in samples.networks])
     if samples.networks[0].layers is None:
