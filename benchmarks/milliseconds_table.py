@@ -141,5 +141,6 @@ def _against_ultralytics(groups: list[Group]) -> Iterator[str]:
             for group in alike
             for ours in _of(group, "latency")
         ]
-        kept = [f"{speed:.2f}x ({points:+.1f})" for speed, points in found if points >= -1]
-        yield f"{name} {max(kept) if kept else 'none of ' + ', '.join(f'{s:.2f}x ({p:+.1f})' for s, p in found)}"
+        kept = [(speed, points) for speed, points in found if points >= -1]
+        told = ", ".join(f"{speed:.2f}x ({points:+.1f})" for speed, points in ([max(kept)] if kept else found))
+        yield f"{name} {told}" if kept else f"{name} none of {told}"
