@@ -106,7 +106,7 @@ def write(model: nn.Module, imgsz: Size, runtime: Runtime, precision: str, folde
             path = deploy(network, runtime, precision, imgsz, Path(place, str(number)), cpu).path
             name = f"{number}{path.suffix}" if path.is_file() else f"{number}_{path.name}"
             path.rename(partial / name)
-            networks.append({"file": name, "widths": source.widths(drawn[number].kept, drawn[number].gone)})
+            networks.append({"file": name, "widths": source.widths(drawn[number])})
 
         for number in range(NETWORKS):
             add(number)

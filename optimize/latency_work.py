@@ -20,7 +20,8 @@ class TimeTarget:
         cpu, threads: where the table was measured.
         networks: timed for the table.
         noise: how far the processes of the original lay from their mean at most then, as a share.
-        error, worst: of predictions of each of these networks by all others, as a share: the median, and the largest.
+        error, worst: of predictions of each of these but the original by all others, as a share: the median, and the
+            largest.
         steps: how many layers compute so many channels at once, by that number.
         rest_ms: milliseconds of a call that no layer explains; negative where it takes less than its layers together.
         profiling: how many times as long layers take while they are profiled; None where the runtime has no profiler.

@@ -269,8 +269,8 @@ def test_an_export_neither_cuts_nor_concatenates_where_no_block_is_left(family, 
 def cut_modules(model: nn.Module, path: Path) -> set[str]:
     """The modules of `model` whose exported form splits, or slices, and concatenates."""
     to_onnx(model, square(IMGSZ), path)
-    joins = [node.name for node in onnx.load(path).graph.node if node.op_type in ("Split", "Slice")]
-    return {name for name in cutting(model) if any(f"/{name}/" in join for join in joins)}
+    splits = [node.name for node in onnx.load(path).graph.node if node.op_type in ("Split", "Slice")]
+    return {name for name in cutting(model) if any(f"/{name}/" in split for split in splits)}
 
 
 @pytest.mark.command

@@ -17,6 +17,7 @@ from optimize.pruner.latency.samples import LatencySamples
 
 STEPS = (1, 8, 16, 32, 64)  # channels that a kernel may compute at once
 BETTER = 0.9  # a larger step must leave at most this share of the error, else it is chance
+ORIGINAL = 1000  # weight of the first network, see `fit`
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def fit(samples: LatencySamples) -> Fit:
     of the call. So what the widths decide and what they don't, the calls of kernels, are fitted apart, and `rest` is
     what remains, less than 0 where small networks take less than their layers tell. Where all networks have the same
     layers, nothing tells calls and `rest` apart: the calls are then at most as much slower as the kernels.
+
+    The original, the first network, has its measured time, since the others are predicted as shares of it.
     """
     whole = np.array([network.milliseconds for network in samples.networks])
     if samples.networks[0].layers is None:
@@ -93,10 +96,10 @@ def fit(samples: LatencySamples) -> Fit:
         calls[having] += coefficients[0]
     ones = np.ones(len(whole))
     if np.ptp(calls):
-        scale, of_calls, more, less = _nonnegative(np.stack([by_width, calls, ones, -ones], axis=1), whole)
+        scale, of_calls, more, less = _whole_calls(np.stack([by_width, calls, ones, -ones], axis=1), whole)
         rest = more - less
     else:
-        scale, constant = _nonnegative(np.stack([by_width, ones], axis=1), whole)
+        scale, constant = _whole_calls(np.stack([by_width, ones], axis=1), whole)
         of_calls = min(scale, constant / calls[0]) if calls[0] else scale
         rest = constant - of_calls * calls[0]
     scales = np.array([of_calls, scale, scale, scale])
@@ -109,9 +112,9 @@ def fit(samples: LatencySamples) -> Fit:
 
 
 def errors(samples: LatencySamples) -> np.ndarray:
-    """How far the time of each network lies from what the others predict, as a share of it."""
+    """How far the time of each network but the original lies from what the others predict, as a share of it."""
     found = []
-    for number, network in enumerate(samples.networks):
+    for number, network in enumerate(samples.networks[1:], start=1):
         others = samples.networks[:number] + samples.networks[number + 1 :]
         found.append(fit(replace(samples, networks=others)).milliseconds(network.widths) / network.milliseconds - 1)
     return np.array(found)
@@ -132,7 +135,7 @@ def _pooled(samples: LatencySamples, whole: np.ndarray) -> Fit:
         columns[samples.having(name)] += np.stack(of_layer, axis=1)
     columns[:, 3] *= bool(np.ptp(columns[:, 3]))
     matrix = np.concatenate([columns, np.ones((len(whole), 1))], axis=1)
-    dense, depthwise_, written, call, rest = _nonnegative(matrix, whole).tolist()
+    dense, depthwise_, written, call, rest = _whole_calls(matrix, whole).tolist()
     layers = []
     for name, shape in samples.layers.items():
         one_width = samples.widths(name).shape[1] == 1
@@ -163,9 +166,14 @@ def terms(widths: np.ndarray, step: int) -> np.ndarray:
     return np.stack([np.ones(len(rounded)), outputs, inputs, outputs * inputs], axis=1)
 
 
-def _nonnegative(matrix: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Coefficients of at least 0 with the least squares of the relative errors."""
-    weights = 1 / np.maximum(times, times.mean() / 100)
+def _whole_calls(matrix: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """As `_nonnegative`, for calls of whole networks; that of the original, the first one, is met."""
+    return _nonnegative(matrix, times, np.where(np.arange(len(times)), 1, ORIGINAL))
+
+
+def _nonnegative(matrix: np.ndarray, times: np.ndarray, counts: np.ndarray | float = 1.0) -> np.ndarray:
+    """Coefficients of at least 0 with the least squares of the relative errors, each counted with its weight."""
+    weights = counts / np.maximum(times, times.mean() / 100)
     scales = np.abs(matrix).max(axis=0)
     scales[scales == 0] = 1
     steps = 100 * matrix.shape[1]  # scipy's own limit, 3 for each, ends where rounding decides between equal fits

@@ -91,7 +91,7 @@ def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, see
     profiles = timing.profiled(deployment.runtime, networks, deployment.threads)
     times = tuple(
         NetworkTime(
-            widths=source.widths(one.kept, one.gone),
+            widths=source.widths(one),
             milliseconds=timed.milliseconds * share,
             layers=by_layer(source, one, profile) if profile else None,
         )
@@ -115,7 +115,7 @@ def measure(source: Traced, imgsz: Size, deployment: Deployment, count: int, see
 
 def by_layer(source: Traced, drawn: Drawn, profile: Profile) -> dict[str, float]:
     """Milliseconds of each layer of a network by its profile, by the layer's name in the original."""
-    layers = list(source.widths(drawn.kept, drawn.gone))
+    layers = list(source.widths(drawn))
     names = {name: name for name in layers} | coupling.unfused_names(source.model)
     names = {depth.name_after(fused, drawn.gone): name for fused, name in names.items() if name in layers}
     vanished = {module for branch in drawn.gone for module in branch.modules}

@@ -34,6 +34,19 @@ GONE = 0.5  # chance of each branch to go, in every second network
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What a network has of the original.
+
+    Attributes:
+        kept: the units that each block of coupled channels keeps.
+        gone: the branches that are removed.
+    """
+
+    kept: np.ndarray
+    gone: tuple[Branch, ...] = ()
+
+
+@dataclass(frozen=True)
 class Traced:
     """A model whose channels were traced.
 
@@ -50,15 +63,15 @@ class Traced:
     @property
     def full(self) -> dict[str, tuple[int, ...]]:
         """The channels of each layer as they are."""
-        return self.widths(np.array([block.units for block in self.blocks]))
+        return self.widths(Drawn(np.array([block.units for block in self.blocks])))
 
-    def widths(self, kept: np.ndarray, gone: tuple[Branch, ...] = ()) -> dict[str, tuple[int, ...]]:
-        """The channels of each layer that is left where the blocks keep so many units and branches are gone."""
-        by_use = widths_by_use(self.trace, self.blocks, gone) @ kept
+    def widths(self, drawn: Drawn) -> dict[str, tuple[int, ...]]:
+        """The channels of each layer that is left in a network."""
+        by_use = widths_by_use(self.trace, self.blocks, drawn.gone) @ drawn.kept
         return {
             name: tuple(round(by_use[use]) for use in uses)
             for name, uses in self.layers.items()
-            if not any(branch.holds(name) for branch in gone)
+            if not any(branch.holds(name) for branch in drawn.gone)
         }
 
 
@@ -75,19 +88,6 @@ def architecture(model: nn.Module) -> str:
     """Identifies the layers of a model and their widths: 16 hex digits over the shapes of its parameters, by name."""
     shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in model.state_dict().items()]
     return sha256("\n".join((type(model).__name__, *shapes)).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What a network has of the original.
-
-    Attributes:
-        kept: the units that each block of coupled channels keeps.
-        gone: the branches that are removed.
-    """
-
-    kept: np.ndarray
-    gone: tuple[Branch, ...] = ()
 
 
 def draw(source: Traced, number: int, seed: int) -> list[Drawn]:

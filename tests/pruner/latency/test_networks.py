@@ -26,15 +26,15 @@ def source():
 
 
 def test_widths_are_random_and_the_first_network_is_the_original(source):
-    units = [one.kept for one in draw(source, 16, seed=0)]
+    networks = draw(source, 16, seed=0)
+    units = [one.kept for one in networks]
     full = [block.units for block in source.blocks]
     assert units[0].tolist() == full
     frozen = [bool(block.frozen) for block in source.blocks]
-    for kept in units[1:]:
-        assert all(k == f for k, f, fixed in zip(kept, full, frozen, strict=True) if fixed)
-        for layer, widths in source.widths(kept).items():
-            whole = source.widths(units[0])[layer]
-            assert all(w == f or w % STEP == 0 for w, f in zip(widths, whole, strict=True))
+    for one in networks[1:]:
+        assert all(k == f for k, f, fixed in zip(one.kept, full, frozen, strict=True) if fixed)
+        for layer, widths in source.widths(one).items():
+            assert all(w == f or w % STEP == 0 for w, f in zip(widths, source.full[layer], strict=True))
     free = ~np.array(frozen)
     assert np.linalg.matrix_rank(np.array(units)[:, free]) == 16  # no network is a mix of the others
 
@@ -50,15 +50,15 @@ def test_a_network_is_deployed_with_its_widths(source, runtime, tmp_path):
     if runtime.info.name == "onnxruntime":
         weights = {tensor.name: tensor for tensor in onnx.load(variant.path).graph.initializer}
         first = next(tensor for name, tensor in weights.items() if name.startswith("model.0.conv.weight"))
-        assert first.dims[0] == source.widths(drawn.kept, drawn.gone)["model.0.conv"][0]
+        assert first.dims[0] == source.widths(drawn)["model.0.conv"][0]
 
 
 def test_every_second_network_lacks_blocks_so_that_all_layers_are_in_the_others(source):
     original, *others = draw(source, 16, seed=0)
     lacking = [bool(one.gone) for one in (original, *others)]
     assert lacking == [False] + [False, True] * 7 + [False]
-    assert set(source.widths(others[0].kept, others[0].gone)) == set(source.layers)
-    left = source.widths(others[1].kept, others[1].gone)
+    assert set(source.widths(others[0])) == set(source.layers)
+    left = source.widths(others[1])
     assert set(source.layers) - set(left) == {
         layer for layer in source.layers if any(branch.holds(layer) for branch in others[1].gone)
     }
@@ -96,7 +96,7 @@ def test_a_table_is_measured_once(source, tmp_path, monkeypatch):
     here = Deployment("onnxruntime", "fp32", runtime=OnnxRuntime(), **conditions)
     first = make.samples_of(source, SIZE, here, seed=0)
     assert len(first.networks) == 2
-    assert first.networks[0].widths == source.widths(np.array([block.units for block in source.blocks]))
+    assert first.networks[0].widths == source.full
     assert set(first.layers) == set(source.layers)
     for network in first.networks:
         assert sum(network.layers.values()) > 0
