@@ -49,7 +49,7 @@ def no_time_is_read(tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def exports_are_made_once(tmp_path_factory):
+def exports_and_checkpoints_are_made_once(tmp_path_factory):
     folder = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         folder = folder.parent  # which all workers share
@@ -57,6 +57,7 @@ def exports_are_made_once(tmp_path_factory):
     once.folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         once.export_once(patch)
+        once.read_once(patch)
         yield
 
 

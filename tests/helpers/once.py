@@ -1,5 +1,6 @@
 """What many tests start from is made once in a test run, by whichever worker needs it first, and copied to each."""
 
+import pickle
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,12 +11,16 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from ultralytics.nn import tasks
 
 from optimize.runtime.ncnn import Ncnn
 from optimize.runtime.onnxruntime import OnnxRuntime
 from optimize.runtime.openvino import OpenVino
 from optimize.store.apply import digest
 from optimize.variant import Variant
+from optimize.yolo import checkpoint
+
+REMEMBERED = 8  # checkpoints
 
 OWN = tempfile.TemporaryDirectory(prefix="once")
 folder = Path(OWN.name)  # conftest puts one in its place that the workers of a test run share
@@ -56,3 +61,22 @@ def _once(export: Callable[..., Variant]) -> Callable[..., Variant]:
         return replace(variant, path=path, runtime=self.info.name)
 
     return copy
+
+
+def read_once(patch: pytest.MonkeyPatch) -> None:
+    """A command reads the same few checkpoints thirty times, a third of the time of a small one; a copy is quick."""
+    stock, known = checkpoint.load_checkpoint, dict[tuple[str, bool], bytes]()
+
+    def load(path: Path) -> tuple[checkpoint.BaseModel, dict]:
+        if not path.is_file():
+            return stock(path)
+        key = digest(path), tasks.SAFE_LOAD
+        if len(known) == REMEMBERED and key not in known:
+            known.clear()
+        if key not in known:
+            known[key] = pickle.dumps(stock(path))  # deepcopy would lose the attributes of a parameter
+        model, beside = pickle.loads(known[key])
+        model.pt_path = str(path)
+        return model, beside
+
+    patch.setattr(checkpoint, "load_checkpoint", load)
