@@ -5,7 +5,7 @@ from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report
 from optimize.work import Pruned
 
-HEAD = ("target", "asked", "predicted", "timed", "ms before", "ms after", "attempts")
+HEAD = ("target", "asked", "predicted", "timed", "ms before", "ms after", "attempts", "finished file")
 TABLE = ("table", "networks", "median error", "worst error", "A/A", "no layer explains, ms", "profile / clock")
 
 
@@ -14,7 +14,9 @@ def section(report: Report) -> Section | None:
     cuts = [(stage, stage.time) for stage in report.stages if isinstance(stage, Pruned) and stage.time]
     if not cuts:
         return None
-    targets = Table(HEAD, tuple(_target(cut, time) for cut, time in cuts), words=HEAD[:1])
+    of_steps = [DASH] * (len(cuts) - 1)
+    finished = [*of_steps, _finished(report, *cuts[-1])]
+    targets = Table(HEAD, tuple(_target(*one, file) for one, file in zip(cuts, finished, strict=True)), words=HEAD[:1])
     tables = Table(
         TABLE, tuple(dict.fromkeys(_table(time) for _, time in cuts)), words=TABLE[:1], title="Latency table"
     )
@@ -26,14 +28,15 @@ def section(report: Report) -> Section | None:
         "predicts them; what was chosen was then timed in turns with the original, before it was trained.",
         (targets, tables),
         notes=(
-            "Errors are those of predicting each network of the table by all others. The time of the finished file "
-            "is in the table of variants.",
+            "Errors are those of predicting each network of the table by all others.",
+            "The finished file is trained and has its own ranges of int8; where int8 lost too much, layers of it are "
+            "in float, and it takes longer than what was timed.",
             *steps,
         ),
     )
 
 
-def _target(cut: Pruned, time: TimeTarget) -> tuple[str, ...]:
+def _target(cut: Pruned, time: TimeTarget, finished: str) -> tuple[str, ...]:
     before, after = time.milliseconds or (None, None)
     return (
         f"{time.deployment}, {time.threads} threads of {time.cpu}",
@@ -43,7 +46,23 @@ def _target(cut: Pruned, time: TimeTarget) -> tuple[str, ...]:
         DASH if before is None else f"{before:.2f}",
         DASH if after is None else f"{after:.2f}",
         str(time.attempts) if time.attempts else DASH,
+        finished,
     )
+
+
+def _finished(report: Report, cut: Pruned, time: TimeTarget) -> str:
+    """What the finished file saves of the time of what it was cut from, by their rows; a dash where one is missing."""
+    speedups = {
+        row.variant.model: row.latency.speedup
+        for row in report.results
+        if (f"{row.variant.runtime}-{row.variant.precision}", row.variant.imgsz) == (time.deployment, cut.imgsz)
+        and row.latency
+    }
+    finished = next((model for model in speedups if "pruned" in model), None)
+    if finished is None or time.milliseconds is None:
+        return DASH
+    whole = speedups.get(finished[: finished.index("pruned")])
+    return DASH if whole is None else f"{whole / speedups[finished] - 1:+.1%}"
 
 
 def _table(time: TimeTarget) -> tuple[str, ...]:
