@@ -28,7 +28,7 @@ def section(report: Report) -> Section | None:
         "predicts them; what was chosen was then timed in turns with the original, before it was trained.",
         (targets, tables),
         notes=(
-            "Errors are those of predicting each network of the table by all others.",
+            "Errors are those of predicting each network of the table but the original by all others.",
             "The finished file is trained and has its own ranges of int8; where int8 lost too much, layers of it are "
             "in float, and it takes longer than what was timed.",
             *steps,
