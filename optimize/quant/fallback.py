@@ -1,8 +1,9 @@
 """Returns layers to float, one by one, where int8 loses too much accuracy."""
 
 import logging
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optimize.errors import MeasurementError
 from optimize.judge import Judge
@@ -37,7 +38,8 @@ class Trial:
 
 def toward_float(
     first: Trial,
-    attempt: Callable[[tuple[str, ...]], Trial],
+    write: Callable[[tuple[str, ...]], Variant],
+    score: Callable[[Variant], float],
     judge: Judge,
     source: Variant,
     goal: float,
@@ -45,11 +47,13 @@ def toward_float(
     """Yield `first`, then trials with one more layer in float each, until one scores `goal` or too little is int8.
 
     Layers are ordered by the noise that each adds to the inputs of the box decoding. The worst few are ordered by the
-    metric that each alone recovers, since not all noise changes the metric.
+    metric that each alone recovers, since not all noise changes the metric. If these few together don't reach `goal`,
+    and neither do as many as may return, it ends there.
 
     Args:
         first: the trial with all layers in int8.
-        attempt: makes and scores a file with the given layers in float.
+        write: makes a file with the given layers in float.
+        score: of such a file, 0 to 1.
         judge: counts operations.
         source: the float variant.
         goal: the score to reach, 0 to 1.
@@ -59,19 +63,26 @@ def toward_float(
     """
     yield first
     ranked = [layer for layer, _ in rank(first.quantizer, source.path)]
-    worst = sorted(ranked[:WORST], key=lambda layer: -attempt((layer,)).score)
+    worst = sorted(ranked[:WORST], key=lambda layer: -score(write((layer,))))
     order = (*worst, *ranked[WORST:])
-    for count in range(1, len(order) + 1):
-        trial = attempt(order[:count])
-        cost = judge.count(trial.variant)
-        if cost is None:
-            raise MeasurementError(
-                f"{source.runtime} counts no operations in its int8 files, so it is not known how much stays int8 when "
-                "layers return to float; allow the loss with a larger quant.max_drop, or leave this runtime out."
-            )
-        if cost.int_ops < LEAST_INT8 * cost.ops:
+    most = bisect_left(range(1, len(order) + 1), True, key=lambda count: _is_mostly_float(write(order[:count]), judge))
+    for count in range(1, most + 1):
+        if count == WORST + 1 and score(write(order[:most])) < goal:
+            log.info("%d layers in float, all that may be, are not enough", most)
             return
+        variant = write(order[:count])
+        trial = replace(first, floats=order[:count], variant=variant, score=score(variant))
         log.info("%s in float: %.4f", order[count - 1], trial.score)
         yield trial
         if trial.score >= goal:
             return
+
+
+def _is_mostly_float(variant: Variant, judge: Judge) -> bool:
+    cost = judge.count(variant)
+    if cost is None:
+        raise MeasurementError(
+            f"{variant.runtime} counts no operations in its int8 files, so it is not known how much stays int8 when "
+            "layers return to float; allow the loss with a larger quant.max_drop, or leave this runtime out."
+        )
+    return cost.int_ops < LEAST_INT8 * cost.ops

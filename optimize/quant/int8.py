@@ -100,7 +100,8 @@ class Int8:
         tries, speeds = list[Trial](), None
         for recipe in recipes if self.search else recipes[:2]:
             quantizer = runtime.quantizer(variant.path, images, recipe)
-            tries.append(self._try(variant, quantizer, recipe.name, (), folder))
+            quantized = self._write(variant, quantizer, recipe.name, (), folder)
+            tries.append(Trial(recipe.name, quantizer, (), quantized, self._score(quantized)))
             if tries[-1].score < goal:
                 log.info("%s loses %.1f percentage points", recipe.name, 100 * (before - tries[-1].score))
             elif not self.search:
@@ -112,8 +113,8 @@ class Int8:
         if best.score < goal:
             start = best if self.search else tries[0]
             log.info("returning layers to float in %s", start.recipe)
-            attempt = partial(self._try, variant, start.quantizer, start.recipe, folder=folder)
-            trials = list(toward_float(start, attempt, self.judge, variant, goal))
+            write = partial(self._write, variant, start.quantizer, start.recipe, folder=folder)
+            trials = list(toward_float(start, write, self._score, self.judge, variant, goal))
             best = max([*trials, best], key=lambda trial: (trial.score >= goal, trial.score))
             trials = trials[: trials.index(best) + 1] if best in trials else []
             float_layers = _float_layers(trials, self._speeds(variant, trials), before) if trials else ()
@@ -137,7 +138,9 @@ class Int8:
         shutil.rmtree(folder / "tries")
         return replace(best.variant, path=path, steps=variant.steps)
 
-    def _try(self, variant: Variant, quantizer: Quantizer, recipe: str, floats: tuple[str, ...], folder: Path) -> Trial:
+    def _write(
+        self, variant: Variant, quantizer: Quantizer, recipe: str, floats: tuple[str, ...], folder: Path
+    ) -> Variant:
         tries = folder / "tries"
         tries.mkdir(exist_ok=True)
         target = tries / str(len(list(tries.iterdir()))) / variant.path.name
@@ -145,8 +148,10 @@ class Int8:
         quantizer.write(target, floats)
         name = self.precision.name
         quantized = replace(variant, path=target, precision=name, tags=(*variant.tags, name))
-        quantized = quantized.after(f"{identity(self)} {recipe} {floats}")
-        return Trial(recipe, quantizer, floats, quantized, self.judge.choice_score(self.judge.built(quantized)).score)
+        return quantized.after(f"{identity(self)} {recipe} {floats}")
+
+    def _score(self, quantized: Variant) -> float:
+        return self.judge.choice_score(self.judge.built(quantized)).score
 
     def _speeds(self, variant: Variant, tries: list[Trial]) -> list[float]:
         """Speedup of each try over `variant`, all timed interleaved."""
