@@ -9,6 +9,7 @@ from optimize.measurement import Measurement
 from optimize.precision import FP32, Precision
 from optimize.result import Report, Result
 from optimize.variant import NMS_FREE
+from optimize.verdict.asked_time import longer_than_asked
 from optimize.verdict.class_loss import class_losses
 from optimize.verdict.instead import faster_halves
 from optimize.verdict.plain import ERRORS, called, nothing
@@ -45,6 +46,7 @@ def fired(report: Report) -> tuple[Gate, ...]:
         "accuracy near zero": _near_zero(report),
         "class lost": _class_lost(report),
         "better than the original": _better(report),
+        "asked time": longer_than_asked(report),
         "slower": _slower(report),
         "slower than 16 bits": _slower_than_half(report),
     }

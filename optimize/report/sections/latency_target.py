@@ -3,6 +3,7 @@
 from optimize.latency_work import TimeTarget
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report
+from optimize.verdict.asked_time import finished
 from optimize.work import Pruned
 
 HEAD = ("target", "asked", "predicted", "timed", "ms before", "ms after", "attempts", "finished file")
@@ -14,9 +15,9 @@ def section(report: Report) -> Section | None:
     cuts = [(stage, stage.time) for stage in report.stages if isinstance(stage, Pruned) and stage.time]
     if not cuts:
         return None
-    of_steps = [DASH] * (len(cuts) - 1)
-    finished = [*of_steps, _finished(report, *cuts[-1])]
-    targets = Table(HEAD, tuple(_target(*one, file) for one, file in zip(cuts, finished, strict=True)), words=HEAD[:1])
+    last = finished(report)
+    saves = [*[DASH] * (len(cuts) - 1), DASH if last is None else f"{last.takes - 1:+.1%}"]
+    targets = Table(HEAD, tuple(_target(*one, file) for one, file in zip(cuts, saves, strict=True)), words=HEAD[:1])
     tables = Table(
         TABLE, tuple(dict.fromkeys(_table(time) for _, time in cuts)), words=TABLE[:1], title="Latency table"
     )
@@ -36,7 +37,7 @@ def section(report: Report) -> Section | None:
     )
 
 
-def _target(cut: Pruned, time: TimeTarget, finished: str) -> tuple[str, ...]:
+def _target(cut: Pruned, time: TimeTarget, saved: str) -> tuple[str, ...]:
     before, after = time.milliseconds or (None, None)
     return (
         f"{time.deployment}, {time.threads} threads of {time.cpu}",
@@ -46,23 +47,8 @@ def _target(cut: Pruned, time: TimeTarget, finished: str) -> tuple[str, ...]:
         DASH if before is None else f"{before:.2f}",
         DASH if after is None else f"{after:.2f}",
         str(time.attempts) if time.attempts else DASH,
-        finished,
+        saved,
     )
-
-
-def _finished(report: Report, cut: Pruned, time: TimeTarget) -> str:
-    """What the finished file saves of the time of what it was cut from, by their rows; a dash where one is missing."""
-    speedups = {
-        row.variant.model: row.latency.speedup
-        for row in report.results
-        if (f"{row.variant.runtime}-{row.variant.precision}", row.variant.imgsz) == (time.deployment, cut.imgsz)
-        and row.latency
-    }
-    finished = next((model for model in speedups if "pruned" in model), None)
-    if finished is None or time.milliseconds is None:
-        return DASH
-    whole = speedups.get(finished[: finished.index("pruned")])
-    return DASH if whole is None else f"{whole / speedups[finished] - 1:+.1%}"
 
 
 def _table(time: TimeTarget) -> tuple[str, ...]:
