@@ -176,7 +176,7 @@ def test_identity_is_the_content_of_the_data_not_its_paths(data):
         )
         == 3
     )
-    assert len(identity(Int8(data, None))) < 240
+    assert not any(file.name in identity(Int8(data, None)) for file in data.train)
 
 
 @pytest.mark.command
