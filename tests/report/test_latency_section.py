@@ -6,22 +6,7 @@ from helpers import reports
 from optimize.latency_work import TimeTarget
 from optimize.report.sections.latency_target import HEAD, section
 
-TIME = TimeTarget(
-    deployment="openvino-int8",
-    cpu="a CPU",
-    threads=2,
-    networks=16,
-    noise=0.01,
-    error=0.02,
-    worst=0.05,
-    steps={"16": 3},
-    rest_ms=-0.1,
-    profiling=1.1,
-    predicted=0.31,
-    milliseconds=(4.8, 3.4),
-    attempts=2,
-    by_blocks=0.0,
-)
+TIME = reports.time_target()
 
 
 def row(time: TimeTarget = TIME, **changes) -> dict[str, str]:

@@ -6,31 +6,15 @@ import pytest
 
 from helpers import reports
 from helpers.messages import says
-from optimize.latency_work import TimeTarget
 from optimize.result import Report
 from optimize.verdict import gates
 from optimize.work import FloatLayer, Quantized
 
-TIME = TimeTarget(
-    deployment="openvino-int8",
-    cpu="a CPU",
-    threads=2,
-    networks=16,
-    noise=0.01,
-    error=0.02,
-    worst=0.05,
-    steps={"16": 3},
-    rest_ms=-0.1,
-    profiling=1.1,
-    predicted=0.3,
-    milliseconds=(4.8, 3.36),
-    attempts=2,
-)
-
 
 def report(takes: float, asked: float = 0.3, quantization: Quantized | None = None) -> Report:
     """A report of a latency target whose finished file takes this share of the original's time."""
-    made = reports.report(stages=(reports.pruned(target="latency", asked=asked, reached=0.31, time=TIME),))
+    cut = reports.pruned(target="latency", asked=asked, reached=0.31, time=reports.time_target())
+    made = reports.report(stages=(cut,))
     (whole,) = [row for row in made.results if (row.variant.name, row.variant.runtime) == ("int8", "openvino")]
     rows = (
         replace(row, quantization=quantization, latency=replace(row.latency, speedup=whole.latency.speedup / takes))
