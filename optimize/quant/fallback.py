@@ -65,17 +65,32 @@ def toward_float(
     ranked = [layer for layer, _ in rank(first.quantizer, source.path)]
     worst = sorted(ranked[:WORST], key=lambda layer: -score(write((layer,))))
     order = (*worst, *ranked[WORST:])
-    most = bisect_left(range(1, len(order) + 1), True, key=lambda count: _is_mostly_float(write(order[:count]), judge))
-    for count in range(1, most + 1):
-        if count == WORST + 1 and score(write(order[:most])) < goal:
-            log.info("%d layers in float, all that may be, are not enough", most)
+    for count in range(1, len(order) + 1):
+        if count == WORST + 1 and not _within_reach(order, write, score, judge, goal):
             return
         variant = write(order[:count])
+        if _is_mostly_float(variant, judge):
+            return
         trial = replace(first, floats=order[:count], variant=variant, score=score(variant))
         log.info("%s in float: %.4f", order[count - 1], trial.score)
         yield trial
         if trial.score >= goal:
             return
+
+
+def _within_reach(
+    order: tuple[str, ...],
+    write: Callable[[tuple[str, ...]], Variant],
+    score: Callable[[Variant], float],
+    judge: Judge,
+    goal: float,
+) -> bool:
+    """Whether as many layers as may return score `goal`."""
+    most = bisect_left(range(1, len(order) + 1), True, key=lambda count: _is_mostly_float(write(order[:count]), judge))
+    if score(write(order[:most])) >= goal:
+        return True
+    log.info("%d layers in float, all that may be, are not enough", most)
+    return False
 
 
 def _is_mostly_float(variant: Variant, judge: Judge) -> bool:

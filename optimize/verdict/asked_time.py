@@ -14,18 +14,22 @@ class Finished(NamedTuple):
     Attributes:
         row: of that file: trained, in the runtime and precision of the target.
         takes: share of the time of what it was cut from, in the same runtime and precision.
-        cut, time: what the last cut says.
+        cut: what the last cut says.
     """
 
     row: Result
     takes: float
     cut: Pruned
-    time: TimeTarget
+
+
+def latency_cuts(report: Report) -> list[tuple[Pruned, TimeTarget]]:
+    """The cuts that aimed at a latency, in their order."""
+    return [(stage, stage.time) for stage in report.stages if isinstance(stage, Pruned) and stage.time]
 
 
 def finished(report: Report) -> Finished | None:
     """What the finished file takes; None without a latency target, or where one of both rows was not timed here."""
-    cuts = [(stage, stage.time) for stage in report.stages if isinstance(stage, Pruned) and stage.time]
+    cuts = latency_cuts(report)
     if not cuts:
         return None
     cut, time = cuts[-1]
@@ -41,15 +45,18 @@ def finished(report: Report) -> Finished | None:
     if whole not in timed:
         return None
     row, speedup = timed[model]
-    return Finished(row, timed[whole][1] / speedup, cut, time)
+    return Finished(row, timed[whole][1] / speedup, cut)
 
 
 def longer_than_asked(report: Report) -> list[str]:
     """A sentence where the finished file takes longer than asked by more than the noise: why, and what to ask for."""
     last = finished(report)
-    if last is None or last.takes <= (asked := 1 - last.cut.asked) * (1 + nothing(report)):
+    if last is None:
         return []
-    layers = len((last.row.quantization and last.row.quantization.float_layers) or ())
+    asked, int8 = 1 - last.cut.asked, last.row.quantization
+    if last.takes <= asked * (1 + nothing(report)):
+        return []
+    layers = len(int8.float_layers or ()) if int8 else 0
     in_float = f", with {layers} of its layers back in float, since int8 lost too much" if layers else ""
     return [
         f"{called(last.row)} takes {last.takes:.1%} of the original's time where {asked:.1%} was asked for: what was "

@@ -3,7 +3,7 @@
 from optimize.latency_work import TimeTarget
 from optimize.report.sections.section import DASH, Section, Table
 from optimize.result import Report
-from optimize.verdict.asked_time import finished
+from optimize.verdict.asked_time import finished, latency_cuts
 from optimize.work import Pruned
 
 HEAD = ("target", "asked", "predicted", "timed", "ms before", "ms after", "attempts", "finished file")
@@ -12,7 +12,7 @@ TABLE = ("table", "networks", "median error", "worst error", "A/A", "no layer ex
 
 def section(report: Report) -> Section | None:
     """A row per cut that aimed at a latency; None without one."""
-    cuts = [(stage, stage.time) for stage in report.stages if isinstance(stage, Pruned) and stage.time]
+    cuts = latency_cuts(report)
     if not cuts:
         return None
     last = finished(report)
